@@ -1,0 +1,262 @@
+//! Every label and every derivation of the crate, on one page (docs/format.md, "Derivations").
+//!
+//! `L(x)` is the text `chartvault/v1/x` behind one byte with its length.
+
+use super::hash::{self, HmacKey, Prk};
+use crate::ids::{IssuerId, KindId, PatientId, PrincipalId};
+use crate::secret::{Key, Secret};
+
+/// What each key is for; see [`Key`].
+pub(crate) mod purpose {
+    /// Only feeds Expand: keyring sealing and header MAC.
+    pub(crate) enum Root {}
+    /// Seals records, together with a patient's secret.
+    pub(crate) enum Data {}
+    /// Seals patients' secrets.
+    pub(crate) enum Wrap {}
+    /// Seals audit entries.
+    pub(crate) enum Audit {}
+    /// Blinds patients and kinds in storage keys.
+    pub(crate) enum Index {}
+    /// Blinds identifiers.
+    pub(crate) enum Lookup {}
+    /// Authenticates the state digest.
+    pub(crate) enum State {}
+    /// Authenticates journal frames.
+    pub(crate) enum Journal {}
+    /// Blinds and seals policy rows.
+    pub(crate) enum Policy {}
+    /// Opens one key slot.
+    pub(crate) enum Slot {}
+    /// A patient's erasable secret.
+    pub(crate) enum Patient {}
+}
+
+pub(crate) type RootKey = Key<purpose::Root>;
+pub(crate) type DataKey = Key<purpose::Data>;
+pub(crate) type WrapKey = Key<purpose::Wrap>;
+pub(crate) type AuditKey = Key<purpose::Audit>;
+pub(crate) type IndexKey = Key<purpose::Index>;
+pub(crate) type LookupKey = Key<purpose::Lookup>;
+pub(crate) type StateKey = Key<purpose::State>;
+pub(crate) type JournalKey = Key<purpose::Journal>;
+pub(crate) type PolicyKey = Key<purpose::Policy>;
+pub(crate) type SlotKey = Key<purpose::Slot>;
+pub(crate) type PatientSecret = Key<purpose::Patient>;
+
+/// `L(x)`: a label behind its length byte.
+#[derive(Clone, Copy)]
+pub(crate) struct Label(&'static [u8]);
+
+impl Label {
+    pub(crate) const fn bytes(self) -> &'static [u8] {
+        self.0
+    }
+}
+
+macro_rules! label {
+    ($name:literal) => {{
+        const TEXT: &[u8] = concat!("chartvault/v1/", $name).as_bytes();
+        const BYTES: [u8; TEXT.len() + 1] = behind_its_length(TEXT);
+        Label(&BYTES)
+    }};
+}
+
+/// Runs at compile time only, where a text that does not fit stops the build.
+#[allow(clippy::indexing_slicing, clippy::as_conversions)]
+const fn behind_its_length<const N: usize>(text: &[u8]) -> [u8; N] {
+    assert!(text.len() + 1 == N && N <= 256);
+    let mut bytes = [0; N];
+    bytes[0] = text.len() as u8;
+    let mut at = 0;
+    while at < text.len() {
+        bytes[at + 1] = text[at];
+        at += 1;
+    }
+    bytes
+}
+
+/// The two labels of one thing that is sealed (see [`super::seal`]).
+#[derive(Clone, Copy)]
+pub(crate) struct SealLabel {
+    pub(crate) seal: Label,
+    pub(crate) hedge: Label,
+}
+
+pub(crate) const SEAL_RECORD: SealLabel = SealLabel { seal: label!("record"), hedge: label!("record-hedge") };
+pub(crate) const SEAL_PATIENT_SECRET: SealLabel =
+    SealLabel { seal: label!("patient-secret"), hedge: label!("patient-secret-hedge") };
+pub(crate) const SEAL_SLOT: SealLabel = SealLabel { seal: label!("slot"), hedge: label!("slot-hedge") };
+pub(crate) const SEAL_KEYRING: SealLabel = SealLabel { seal: label!("keyring"), hedge: label!("keyring-hedge") };
+pub(crate) const SEAL_LOOKUP: SealLabel = SealLabel { seal: label!("lookup"), hedge: label!("lookup-hedge") };
+pub(crate) const SEAL_POLICY: SealLabel = SealLabel { seal: label!("policy"), hedge: label!("policy-hedge") };
+pub(crate) const SEAL_SUBJECT: SealLabel = SealLabel { seal: label!("subject"), hedge: label!("subject-hedge") };
+
+/// The key that authenticates a header: `Expand(RK, L("header-mac"), 32)`.
+pub(crate) fn header_mac(root: &RootKey) -> HmacKey {
+    expand_mac(root.expose(), label!("header-mac"))
+}
+
+/// The keyring's sealing key: `Expand(RK, L("keyring-master"), 32)`.
+pub(crate) fn keyring_prk(root: &RootKey) -> Prk {
+    expand_prk(root.expose(), label!("keyring-master"))
+}
+
+/// A slot's sealing key: its KEK as it is.
+pub(crate) fn slot_prk(kek: &SlotKey) -> Prk {
+    Prk::from_key(kek.expose())
+}
+
+/// A recovery or raw key's KEK, bound to the vault: `Extract(salt = H(L(name) ‖ vault id), ikm = key)`.
+pub(crate) fn slot_key(kind: SlotSecret, vault: &[u8; 16], secret: &[u8; 32]) -> SlotKey {
+    let label = match kind {
+        SlotSecret::Recovery => label!("recovery-key"),
+        SlotSecret::Raw => label!("raw-key"),
+    };
+    let salt = hash::sha256(&[label.bytes(), vault]);
+    let mut kek = hash::hmac(&salt, &[secret]);
+    Key::new(Secret::take(&mut kek))
+}
+
+/// A slot secret that is a random key already and needs no password hashing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotSecret {
+    Recovery,
+    Raw,
+}
+
+/// `record PRK = Extract(salt = Expand(DK_e, L("record-master"), 32), ikm = PS)`.
+pub(crate) fn record_prk(data: &DataKey, patient: &PatientSecret) -> Prk {
+    let master = Prk::from_key(data.expose()).expand32(&[label!("record-master").bytes()]);
+    Prk::extract(master.expose(), patient.expose())
+}
+
+/// The key under which patients' secrets are sealed: WK as it is.
+pub(crate) fn wrap_prk(wrap: &WrapKey) -> Prk {
+    Prk::from_key(wrap.expose())
+}
+
+/// The key under which lookup pointers are sealed: K_lookup as it is.
+pub(crate) fn lookup_prk(lookup: &LookupKey) -> Prk {
+    Prk::from_key(lookup.expose())
+}
+
+/// The key under which policy rows are sealed: K_policy as it is.
+pub(crate) fn policy_prk(policy: &PolicyKey) -> Prk {
+    Prk::from_key(policy.expose())
+}
+
+/// `patient_tag = HMAC(K_index, L("patient") ‖ PatientId)[..16]`.
+pub(crate) fn patient_tag(index: &HmacKey, patient: PatientId) -> [u8; 16] {
+    hash::truncate(&index.tag(&[label!("patient").bytes(), patient.as_bytes()]))
+}
+
+/// `kind_tag = HMAC(K_index, L("kind") ‖ patient_tag ‖ kind id)[..8]`: differs from patient to patient.
+pub(crate) fn kind_tag(index: &HmacKey, patient_tag: &[u8; 16], kind: KindId) -> [u8; 8] {
+    hash::truncate(&index.tag(&[label!("kind").bytes(), patient_tag, kind.as_bytes()]))
+}
+
+/// `HMAC(K_lookup, L("identifier") ‖ u16 len ‖ system ‖ u16 len ‖ normalised value)[..16]`.
+pub(crate) fn identifier_tag(
+    lookup: &HmacKey,
+    system: &[u8],
+    system_len: u16,
+    value: &[u8],
+    value_len: u16,
+) -> [u8; 16] {
+    hash::truncate(&lookup.tag(&[
+        label!("identifier").bytes(),
+        &system_len.to_be_bytes(),
+        system,
+        &value_len.to_be_bytes(),
+        value,
+    ]))
+}
+
+/// `HMAC(K_policy, L("policy-row") ‖ table ‖ id)[..16]`.
+pub(crate) fn policy_tag(policy: &HmacKey, table: u8, id: &[u8]) -> [u8; 16] {
+    hash::truncate(&policy.tag(&[label!("policy-row").bytes(), &[table], id]))
+}
+
+/// Authenticates the state file: `Expand(K_state, L("state-file"), 32)`.
+pub(crate) fn state_file_mac(state: &StateKey) -> HmacKey {
+    expand_mac(state.expose(), label!("state-file"))
+}
+
+/// `Expand(K_audit_e, L("audit-hedge"), 32)`.
+pub(crate) fn audit_hedge(audit: &AuditKey) -> HmacKey {
+    expand_mac(audit.expose(), label!("audit-hedge"))
+}
+
+/// The key of one entry: `EK = Expand(K_audit_e, L("audit-entry") ‖ H(bytes 0..94), 32)`.
+pub(crate) fn audit_entry(audit: &Prk, head_hash: &[u8; 32]) -> Secret<32> {
+    audit.expand32(&[label!("audit-entry").bytes(), head_hash])
+}
+
+/// `AEAD key ‖ commitment = Expand(EK, L("audit-open"), 64)`.
+pub(crate) fn audit_open(entry: &Secret<32>) -> (Secret<32>, [u8; 32]) {
+    Prk::from_key(entry.expose()).expand64(&[label!("audit-open").bytes()])
+}
+
+/// Seals subject blocks of one patient: `Extract(K_audit_e, PS)`.
+pub(crate) fn subject_prk(audit: &AuditKey, patient: &PatientSecret) -> Prk {
+    Prk::extract(audit.expose(), patient.expose())
+}
+
+/// The key of version tags: `Expand(Extract(K_audit_e, PS), L("version"), 32)`.
+pub(crate) fn version_mac(subject: &Prk) -> HmacKey {
+    HmacKey::new(subject.expand32(&[label!("version").bytes()]).expose())
+}
+
+/// A principal's id: `H(L("principal") ‖ name)[..16]`.
+pub(crate) fn principal_id(name: &str) -> PrincipalId {
+    PrincipalId::from_bytes(hash::sha256_short(&[label!("principal").bytes(), name.as_bytes()]))
+}
+
+/// A kind's id: `H(L("cap/kind") ‖ name)[..16]`.
+pub(crate) fn kind_id(name: &str) -> KindId {
+    KindId::from_bytes(hash::sha256_short(&[label!("cap/kind").bytes(), name.as_bytes()]))
+}
+
+/// An issuer's id: `kid = H(L("cap/kid") ‖ public key)[..16]`.
+pub(crate) fn issuer_id(public: &[u8; 32]) -> IssuerId {
+    IssuerId::from_bytes(hash::sha256_short(&[label!("cap/kid").bytes(), public]))
+}
+
+/// Labels inside tokens (`D"x" = L("cap/x")`).
+pub(crate) mod cap {
+    use super::{Label, behind_its_length};
+
+    pub(crate) const ROOT: Label = label!("cap/root");
+    pub(crate) const BLOCK: Label = label!("cap/block");
+    pub(crate) const LINK: Label = label!("cap/link");
+    pub(crate) const RID: Label = label!("cap/rid");
+    pub(crate) const SEAL: Label = label!("cap/seal");
+    pub(crate) const POP: Label = label!("cap/pop");
+    pub(crate) const ATTEST: Label = label!("cap/attest");
+}
+
+fn expand_mac(key: &[u8; 32], label: Label) -> HmacKey {
+    HmacKey::new(Prk::from_key(key).expand32(&[label.bytes()]).expose())
+}
+
+fn expand_prk(key: &[u8; 32], label: Label) -> Prk {
+    Prk::from_key(Prk::from_key(key).expand32(&[label.bytes()]).expose())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_stands_behind_its_length() {
+        assert_eq!(cap::ROOT.bytes(), b"\x16chartvault/v1/cap/root");
+        assert_eq!(SEAL_RECORD.hedge.bytes(), b"\x1achartvault/v1/record-hedge");
+    }
+
+    #[test]
+    fn identifier_parts_cannot_slide() {
+        let key = HmacKey::new(&[1; 32]);
+        assert_ne!(identifier_tag(&key, b"ab", 2, b"c", 1), identifier_tag(&key, b"a", 1, b"bc", 2));
+    }
+}

@@ -1,0 +1,16 @@
+//! Floor 1: cryptography. One small function a primitive, every derivation in [`kdf`], everything that is
+//! encrypted through [`seal`]. Knows no stored format and does no I/O.
+
+pub(crate) mod aead;
+pub(crate) mod hash;
+pub(crate) mod kdf;
+pub(crate) mod pad;
+pub(crate) mod passphrase;
+pub(crate) mod random;
+pub(crate) mod seal;
+pub(crate) mod sign;
+
+/// The operating system gave no random bytes. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system's random generator failed; nothing was written")]
+pub struct RandomFailed;

@@ -1,0 +1,34 @@
+//! One shape of progress for everything that can take longer than a second.
+
+/// How far a long task has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// What is being done.
+    pub task: Task,
+    /// Units done so far (see [`Task`]).
+    pub done: u64,
+    /// Units in all, where known beforehand.
+    pub total: Option<u64>,
+}
+
+impl Progress {
+    pub(crate) const fn new(task: Task, done: u64, total: Option<u64>) -> Self {
+        Self { task, done, total }
+    }
+}
+
+/// Tasks that report progress, and the unit they count in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Task {
+    /// Reading the journal when opening; bytes.
+    ReadJournal,
+    /// Rebuilding the trees from the journal; bytes.
+    Rebuild,
+    /// Verifying the audit log; entries.
+    VerifyAudit,
+}
+
+/// Called now and then during a long task, from the thread that called the library.
+pub type OnProgress<'a> = &'a mut dyn FnMut(Progress);
