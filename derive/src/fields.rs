@@ -12,7 +12,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     if !input.generics.params.is_empty() {
         return Err(Error::new(
             input.generics.span(),
-            "a type in a record cannot be generic: what is stored must be one type for ever; write one type for each use",
+            "a type in a record cannot be generic, since what is stored is one type for ever: write one for each use",
         ));
     }
     serde_rules::check(&input.attrs)?;

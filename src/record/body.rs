@@ -1,5 +1,7 @@
 //! The plaintext of a record's envelope (docs/format.md, "Record body").
 
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use super::codec::{Coding, DecodeError, EncodeError, check_reason_len, check_value_len, decode};
@@ -42,6 +44,15 @@ impl Status {
             2 => Some(Self::Voided),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Voided => "voided",
+        })
     }
 }
 

@@ -99,7 +99,7 @@ impl<T> FromStr for RecordId<T> {
     }
 }
 
-/// So that a record can refer to another: patient[16], number u64.
+/// So that a record can refer to another: 16 bytes of the patient, then the number.
 impl<T> Serialize for RecordId<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (self.patient, self.number).serialize(serializer)
@@ -116,6 +116,14 @@ impl<'de, T> Deserialize<'de> for RecordId<T> {
 /// A record of any kind: what remains of a [`RecordId`] when its type is known only at run time.
 ///
 /// As text `ref-<32 hexadecimal digits of the patient>-<32 of the kind id>-<number>`.
+///
+/// ```
+/// use chartvault::RecordRef;
+/// let text = "ref-00112233445566778899aabbccddeeff-ffeeddccbbaa99887766554433221100-3";
+/// let third: RecordRef = text.parse()?;
+/// assert_eq!((third.number(), third.to_string().as_str()), (3, text));
+/// # Ok::<(), chartvault::InvalidId>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordRef {
     patient: PatientId,

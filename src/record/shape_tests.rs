@@ -86,6 +86,21 @@ fn the_fewest_bytes_are_right() {
     assert_eq!(<Vec<Option<()>>>::SHAPE.least(), 8);
 }
 
+/// What stops the build in a constant can be called like any function.
+#[test]
+fn collections_of_items_without_bytes_are_refused() {
+    let nothing = <(((), [u8; 0]), [(); 3])>::SHAPE;
+    let something = u8::SHAPE;
+    let refused =
+        |make: fn(Shape, Shape) -> Shape, of: (Shape, Shape)| std::panic::catch_unwind(|| make(of.0, of.1)).is_err();
+    assert!(refused(|item, _| sequence(item), (nothing, nothing)));
+    assert!(refused(|item, _| set(item), (nothing, nothing)));
+    assert!(refused(map, (nothing, nothing)));
+    assert!(!refused(map, (nothing, something)) && !refused(map, (something, nothing)));
+    assert!(!refused(|item, _| option(item), (nothing, nothing)));
+    assert!(!refused(|item, _| sequence(option(item)), (nothing, nothing)));
+}
+
 #[test]
 fn a_record_may_refer_to_another_of_its_kind() {
     #[derive(crate::Record, Serialize, Deserialize)]

@@ -56,6 +56,14 @@ use crate::ids::{KindId, PatientId, PrincipalId};
 /// #[derive(chartvault::Shape, Serialize, Deserialize)]
 /// struct Egg { hatched: Option<Box<Chicken>> }
 /// ```
+///
+/// Nor does a collection whose items take no bytes, since a few bytes could claim 2⁶⁴ of them:
+///
+/// ```compile_fail,E0080
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(chartvault::Shape, Serialize, Deserialize)]
+/// struct Ticks { ticks: Vec<()> }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a record",
     note = "if it is a type of your own: `#[derive(Shape)]`",
