@@ -19,6 +19,7 @@
     )
 )]
 
+mod audit;
 mod bytes;
 mod clock;
 mod crypto;
@@ -27,6 +28,12 @@ mod progress;
 mod secret;
 mod terms;
 
+pub use audit::defect::EntryDefect;
+pub use audit::event::{AuditEvent, Outcome};
+pub use audit::filter::AuditFilter;
+pub use audit::subject::{AuditRecord, AuditSubject};
+pub use audit::verify::{AuditFault, FaultKind};
+pub use audit::view::AuditEntry;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
