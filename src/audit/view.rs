@@ -7,7 +7,7 @@ use super::defect::EntryDefect;
 use super::entry::EntryRef;
 use super::event::{AuditEvent, Outcome};
 use super::keys::{AuditKeys, SubjectKey};
-use super::payload::Payload;
+use super::payload::{Payload, tag};
 use super::subject::{AuditSubject, BlockPlace, MAX_RECORDS_PER_ENTRY, SubjectRef};
 use crate::clock::Timestamp;
 use crate::ids::{IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket};
@@ -98,7 +98,7 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
         let opened = open_subject(subject, key, front.suite, place)?;
         records += opened.records.len();
         if records > MAX_RECORDS_PER_ENTRY {
-            return Err(OpenEntryError::Subject { index });
+            return Err(EntryDefect::FieldValue(tag::SUBJECTS).into());
         }
         subjects.push(opened);
     }

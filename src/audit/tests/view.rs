@@ -1,7 +1,10 @@
 use super::kit;
+use crate::audit::defect::EntryDefect;
 use crate::audit::entry::EntryRef;
 use crate::audit::event::AuditEvent;
 use crate::audit::keys::SubjectKey;
+use crate::audit::payload::{put_field, tag};
+use crate::audit::subject::{BlockPlace, PreparedSubject};
 use crate::audit::view::{AuditEntry, OpenEntryError, open_entry};
 use crate::ids::PatientId;
 
@@ -36,6 +39,27 @@ fn an_erased_patient_stays_closed_without_an_error() {
 fn a_block_under_another_patients_key_is_an_error() {
     let opened = open_read_with(|_, _| Some(kit::subject_key(2)));
     assert_eq!(opened, Err(OpenEntryError::Subject { index: 0 }));
+}
+
+/// Someone who holds the keys spreads more records than an entry may have over two patients.
+#[test]
+fn an_entry_over_too_many_records_is_refused() {
+    let open_with = |second| {
+        let front = EntryRef::parse(&kit::log(vec![kit::genesis(), kit::read(1)])[1]).unwrap().front;
+        let mut blocks = vec![0, 2];
+        for (index, n) in [(0, 500), (1, second)] {
+            let subject = kit::subject(1 + u8::try_from(index).unwrap(), vec![kit::record(1, 1); n]);
+            let place = BlockPlace { vault: kit::VAULT, seq: 1, index };
+            PreparedSubject::new(subject, [0; 32]).unwrap().put(kit::SUITE, place, 1, &mut blocks).unwrap();
+        }
+        let mut payload = Vec::new();
+        kit::genesis().fields.put_before_subjects(&mut payload).unwrap();
+        put_field(&mut payload, tag::SUBJECTS, &blocks).unwrap();
+        let bytes = front.seal(&kit::keys(), &payload, &[0; 32]).unwrap();
+        kit::open(&EntryRef::parse(&bytes).unwrap())
+    };
+    assert!(open_with(500).is_ok());
+    assert_eq!(open_with(501), Err(OpenEntryError::Defect(EntryDefect::FieldValue(tag::SUBJECTS))));
 }
 
 #[test]
