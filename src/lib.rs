@@ -26,6 +26,7 @@ mod ids;
 mod progress;
 mod secret;
 mod terms;
+mod token;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use crypto::RandomFailed;
@@ -34,3 +35,5 @@ pub use crypto::passphrase::{CostOutOfBounds, Passphrase, PassphraseCost};
 pub use ids::{InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId};
 pub use progress::{OnProgress, Progress, Task};
 pub use terms::{Action, Confidentiality, Purpose};
+pub use token::{AttenuateError, Attenuation, Caveat, Denial, DenyReason, Grant, GrantError, LimitError, TokenError};
+pub use token::{InvalidIssuerKey, IssuerKey, IssuerPublicKey, Token, UnverifiedToken};
