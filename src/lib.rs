@@ -22,6 +22,7 @@
 mod bytes;
 mod clock;
 mod crypto;
+mod format;
 mod ids;
 mod progress;
 mod secret;
@@ -31,6 +32,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
 pub use crypto::passphrase::{CostOutOfBounds, Passphrase, PassphraseCost};
+pub use format::ParseError;
 pub use ids::{InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId};
 pub use progress::{OnProgress, Progress, Task};
 pub use terms::{Action, Confidentiality, Purpose};
