@@ -33,6 +33,8 @@ pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
 pub use crypto::passphrase::{CostOutOfBounds, Passphrase, PassphraseCost};
 pub use format::ParseError;
+pub use format::header::HeaderError;
+pub use format::slot::SlotKind;
 pub use ids::{InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId};
 pub use progress::{OnProgress, Progress, Task};
 pub use terms::{Action, Confidentiality, Purpose};

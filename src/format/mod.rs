@@ -5,6 +5,7 @@ pub(crate) mod envelope;
 pub(crate) mod header;
 pub(crate) mod keyring;
 pub(crate) mod keys;
+pub(crate) mod slot;
 
 mod error;
 mod fields;
