@@ -22,31 +22,39 @@ pub(crate) struct EpochKey<P> {
     pub(crate) key: Key<P>,
 }
 
-/// The keys of a purpose that is rotated, oldest first: at least one, epochs ascending from 1.
-pub(crate) struct Epochs<P>(Vec<EpochKey<P>>);
+/// The keys of a purpose that is rotated: at least one, epochs ascending from 1.
+pub(crate) struct Epochs<P> {
+    older: Vec<EpochKey<P>>,
+    newest: EpochKey<P>,
+}
 
 impl<P> Epochs<P> {
     /// The first epoch, with a new key.
     pub(crate) fn generate() -> Result<Self, RandomFailed> {
-        Ok(Self(vec![EpochKey { epoch: 1, key: random_key()? }]))
+        Ok(Self { older: Vec::new(), newest: EpochKey { epoch: 1, key: random_key()? } })
+    }
+
+    pub(crate) const fn newest(&self) -> &EpochKey<P> {
+        &self.newest
     }
 
     pub(crate) fn get(&self, epoch: u32) -> Option<&Key<P>> {
-        self.0.iter().find(|held| held.epoch == epoch).map(|held| &held.key)
+        self.iter().find(|held| held.epoch == epoch).map(|held| &held.key)
     }
 
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &EpochKey<P>> {
-        self.0.iter()
+    /// All of them, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &EpochKey<P>> {
+        self.older.iter().chain([&self.newest])
     }
 
     fn encoded_len(&self) -> usize {
-        2 + self.0.len() * 36
+        2 + self.iter().count() * 36
     }
 
     fn encode(&self, bytes: &mut SecretBytes) {
         // Never more than MAX_EPOCHS, which fits.
-        bytes.put_u16(u16::try_from(self.0.len()).unwrap_or(u16::MAX));
-        for held in &self.0 {
+        bytes.put_u16(u16::try_from(self.iter().count()).unwrap_or(u16::MAX));
+        for held in self.iter() {
             bytes.put_u32(held.epoch);
             bytes.put(held.key.expose());
         }
@@ -54,15 +62,19 @@ impl<P> Epochs<P> {
 
     fn parse(fields: &mut Fields<'_>, name: &'static str) -> Result<Self, ParseError> {
         let count = fields.read_if(name, Reader::u16, |count| (1..=MAX_EPOCHS).contains(&usize::from(*count)))?;
-        let mut keys = Vec::with_capacity(usize::from(count));
-        let mut newest = 0;
-        for _ in 0..count {
-            let epoch = fields.read_if(name, Reader::u32, |epoch| *epoch > newest)?;
-            keys.push(EpochKey { epoch, key: key(fields, name)? });
-            newest = epoch;
+        let mut newest = epoch_key(fields, name, 0)?;
+        let mut older = Vec::with_capacity(usize::from(count));
+        for _ in 1..count {
+            let next = epoch_key(fields, name, newest.epoch)?;
+            older.push(std::mem::replace(&mut newest, next));
         }
-        Ok(Self(keys))
+        Ok(Self { older, newest })
     }
+}
+
+fn epoch_key<P>(fields: &mut Fields<'_>, name: &'static str, before: u32) -> Result<EpochKey<P>, ParseError> {
+    let epoch = fields.read_if(name, Reader::u32, |epoch| *epoch > before)?;
+    Ok(EpochKey { epoch, key: key(fields, name)? })
 }
 
 /// Every random key of a vault, each in a type of its own.
@@ -152,7 +164,9 @@ mod tests {
 
     fn epochs<P>(epochs: &[u32], byte: u8) -> Epochs<P> {
         let key = |byte| Key::new(Secret::take(&mut [byte; 32]));
-        Epochs(epochs.iter().map(|epoch| EpochKey { epoch: *epoch, key: key(byte) }).collect())
+        let mut held: Vec<_> = epochs.iter().map(|epoch| EpochKey { epoch: *epoch, key: key(byte) }).collect();
+        let newest = held.pop().unwrap();
+        Epochs { older: held, newest }
     }
 
     fn material(data: &[u32]) -> KeyMaterial {
@@ -194,7 +208,9 @@ mod tests {
         let parse = |data: &[u32]| KeyMaterial::parse(&material(data).to_bytes());
         let refused = |offset| ParseError::BadValue { field: "data keys", offset };
         assert!(parse(&[1]).is_ok() && parse(&[3, 9]).is_ok());
-        assert_eq!(parse(&[]).unwrap_err(), refused(1));
+        let mut none = material(&[1]).to_bytes().to_vec();
+        none[2] = 0;
+        assert_eq!(KeyMaterial::parse(&none).unwrap_err(), refused(1));
         assert_eq!(parse(&[0]).unwrap_err(), refused(3));
         assert_eq!(parse(&[2, 2]).unwrap_err(), refused(39));
         assert_eq!(parse(&[2, 1]).unwrap_err(), refused(39));
