@@ -37,6 +37,7 @@ pub use format::ParseError;
 pub use format::header::HeaderError;
 pub use format::slot::SlotKind;
 pub use ids::{InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId};
+pub use keyring::copies::{CopyFault, HeaderFileError};
 pub use keyring::credential::{Credential, RawKey};
 pub use keyring::recovery::{InvalidRecoveryKey, RecoveryKey};
 pub use keyring::{IdentifierNotAllowed, NewSlotError, UnlockError};
