@@ -22,9 +22,11 @@
 mod bytes;
 mod clock;
 mod crypto;
+mod format;
 mod ids;
 mod progress;
 mod secret;
+mod storage;
 mod terms;
 
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -33,4 +35,5 @@ pub use crypto::aead::Suite;
 pub use crypto::passphrase::{CostOutOfBounds, Passphrase, PassphraseCost};
 pub use ids::{InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId};
 pub use progress::{OnProgress, Progress, Task};
+pub use storage::error::StorageError;
 pub use terms::{Action, Confidentiality, Purpose};

@@ -1,0 +1,3 @@
+//! Floor 2: stored bytes to types and back. Knows no I/O.
+
+pub(crate) mod keys;
