@@ -309,6 +309,47 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// Reads one item of a frame without verifying the frame, for callers who know the item's hash.
+pub(crate) struct Peek;
+
+impl Peek {
+    pub(crate) fn write(frame: &[u8], index: u32) -> Result<Write<'_>, FrameError> {
+        let mut reader = Self::start(frame)?;
+        let count = reader.u32()?;
+        Self::nth(&mut reader, count, index, Write::decode)
+    }
+
+    pub(crate) fn entry(frame: &[u8], index: u32) -> Result<&[u8], FrameError> {
+        let mut reader = Self::start(frame)?;
+        for _ in 0..reader.u32()? {
+            Write::decode(&mut reader)?;
+        }
+        let count = reader.u32()?;
+        Self::nth(&mut reader, count, index, Entry::decode).map(|entry| entry.bytes)
+    }
+
+    fn start(frame: &[u8]) -> Result<Reader<'_>, FrameError> {
+        let mut reader = Reader::new(frame);
+        reader.take(FIXED_LEN - 8)?;
+        Ok(reader)
+    }
+
+    fn nth<'a, T>(
+        reader: &mut Reader<'a>,
+        count: u32,
+        index: u32,
+        decode: impl Fn(&mut Reader<'a>) -> Result<T, FrameError>,
+    ) -> Result<T, FrameError> {
+        if index >= count {
+            return Err(FrameError("a frame without the item that a row points to"));
+        }
+        for _ in 0..index {
+            decode(reader)?;
+        }
+        decode(reader)
+    }
+}
+
 /// Writes and entries of a frame, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contents<'a> {

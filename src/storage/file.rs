@@ -11,7 +11,9 @@ const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 fn error(doing: &'static str, path: &Path, source: io::Error) -> StorageError {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::DiskFull { path: path.to_path_buf() },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StorageError::DiskFull { path: path.to_path_buf() }
+        }
         _ => StorageError::Io { doing, path: path.to_path_buf(), source },
     }
 }
@@ -213,9 +215,8 @@ pub(crate) fn read_small(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Stora
 
 /// Bytes of all files right inside a directory; 0 where that cannot be told.
 pub(crate) fn dir_bytes(dir: &Path) -> u64 {
-    fs::read_dir(dir).map_or(0, |listing| {
-        listing.flatten().filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum()
-    })
+    fs::read_dir(dir)
+        .map_or(0, |listing| listing.flatten().filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum())
 }
 
 /// Tests make operations of the present thread fail.

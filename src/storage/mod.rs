@@ -2,8 +2,10 @@
 //! state that can be rebuilt from it. Knows the keys of frames, digest and state file, and nothing else of secrets.
 
 pub(crate) mod error;
+pub(crate) mod file;
+pub(crate) mod journal;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::crypto::kdf::{JournalKey, StateKey};
 use crate::format::keys::Tree;
@@ -153,4 +155,10 @@ pub(crate) trait Storage: Send + Sync {
 
     /// Checkpoint, then a clean mark; later calls answer [`StorageError::Closed`].
     fn close(&self) -> Result<(), StorageError>;
+}
+
+/// Locks even if a thread panicked while it held the lock: what these locks guard is changed by steps that do not
+/// panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -86,9 +86,7 @@ fn read(id: &JournalId, number: u64, path: PathBuf) -> Result<Segment, StorageEr
     file.read_at(&mut bytes, 0)?;
     let header = SegmentHeader::parse(&bytes).map_err(|error| match error {
         SegmentError::Damaged(what) => damaged(0, what),
-        SegmentError::UnknownFormat(found) => {
-            StorageError::UnknownFormat { path: path.clone(), found, newest: FORMAT }
-        }
+        SegmentError::UnknownFormat(found) => StorageError::UnknownFormat { path: path.clone(), found, newest: FORMAT },
     })?;
     if header.vault != id.vault {
         return Err(StorageError::OtherVault { path });

@@ -8,7 +8,7 @@
 use super::reader::SegmentReader;
 use super::segment::Segment;
 use crate::crypto::hash::HmacKey;
-use crate::format::frame::{Frame, FrameHead, HEAD_LEN, MAGIC, MAX_LEN};
+use crate::format::frame::{Frame, FrameHead, HEAD_LEN, MAGIC, MAX_LEN, SEAL_LEN};
 use crate::storage::StorageError;
 
 /// The unit that a disk writes whole or not at all.
@@ -16,6 +16,8 @@ const SECTOR: u64 = 512;
 /// How much is hashed at most in the search for genuine frames behind a broken one.
 const SEARCH_LIMIT: usize = 4 * MAX_LEN;
 const CHUNK: u64 = 64 << 10;
+const SHORTEST: u64 = 152;
+const _: () = assert!(SEAL_LEN == 152);
 
 /// What stands behind the last good frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +45,9 @@ pub(crate) fn judge(
     let Some(region) = usize::try_from(len).ok().filter(|len| *len <= MAX_LEN) else {
         return Err(segment.damaged(offset, broken));
     };
-    let mut frame_end = end;
     let size = reader.size();
+    // A frame is at least this long; its head may lie in two sectors of which only the first was written.
+    let mut frame_end = end.max(offset.saturating_add(SHORTEST)).min(size);
     let bytes = reader.bytes(offset, region)?.unwrap_or_default();
     if let Ok(head) = FrameHead::parse(bytes.get(..HEAD_LEN).unwrap_or(bytes)) {
         frame_end = offset.saturating_add(u64::try_from(head.len).unwrap_or(u64::MAX));
@@ -110,4 +113,9 @@ fn holds_a_frame(bytes: &[u8], key: &HmacKey) -> bool {
         }
     }
     false
+}
+
+/// Whether all is zero from `offset` to the end of the segment.
+pub(crate) fn is_zero(reader: &mut SegmentReader, offset: u64) -> Result<bool, StorageError> {
+    Ok(end_of_nonzero(reader, offset)?.is_none())
 }
