@@ -1,9 +1,13 @@
 //! Floor 3: an ordered table of opaque bytes with atomic, durable batches. The journal is the truth; the trees are
 //! state that can be rebuilt from it. Knows the keys of frames, digest and state file, and nothing else of secrets.
 
+mod apply;
 pub(crate) mod error;
 pub(crate) mod file;
-pub(crate) mod journal;
+mod journal;
+mod pack;
+mod state;
+mod trees;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
