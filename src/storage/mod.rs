@@ -2,6 +2,7 @@
 //! state that can be rebuilt from it. Knows the keys of frames, digest and state file, and nothing else of secrets.
 
 mod apply;
+pub(crate) mod embedded;
 pub(crate) mod error;
 pub(crate) mod file;
 mod journal;
@@ -166,3 +167,6 @@ pub(crate) trait Storage: Send + Sync {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

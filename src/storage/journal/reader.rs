@@ -1,5 +1,7 @@
 //! Reads the frames of one segment, front to back, through a window of memory.
 
+use std::path::Path;
+
 use super::segment::Segment;
 use crate::format::frame::{FrameError, FrameHead, HEAD_LEN};
 use crate::storage::StorageError;
@@ -20,6 +22,12 @@ impl SegmentReader {
     pub(crate) fn open(segment: &Segment) -> Result<Self, StorageError> {
         let file = StoredFile::open(&segment.path)?;
         Ok(Self { file, size: segment.header.size, window: Vec::new(), start: 0 })
+    }
+
+    /// As long as the file is.
+    pub(crate) fn over(path: &Path) -> Result<Self, StorageError> {
+        let file = StoredFile::open(path)?;
+        Ok(Self { size: file.len()?, file, window: Vec::new(), start: 0 })
     }
 
     /// The bytes of the frame that starts at `offset`, as far as its head says; not verified.

@@ -46,15 +46,15 @@ pub(crate) fn to_the_end(
     }
 }
 
-/// Walks from the very first frame through `until`, which must be found just there.
-pub(crate) fn from_the_start(
+/// Walks from the frame behind `from` through `until`, which must be found just there.
+pub(crate) fn between(
     id: &JournalId,
     segments: &[Segment],
     library: &Library,
-    until: Place,
+    (from, until): (Place, Place),
     visit: Visit<'_>,
 ) -> Result<(), StorageError> {
-    let mut walker = Walker::start(id, segments, library, Place::default())?;
+    let mut walker = Walker::start(id, segments, library, from)?;
     while walker.tip.seq < until.seq {
         match walker.step(visit)? {
             Step::Frame => {}
