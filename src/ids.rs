@@ -19,12 +19,12 @@ impl InvalidId {
     }
 }
 
-fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {
+pub(crate) fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {
     f.write_str(prefix)?;
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
-fn parse_id(text: &str, prefix: &str, expected: &'static str) -> Result<[u8; 16], InvalidId> {
+pub(crate) fn parse_id(text: &str, prefix: &str, expected: &'static str) -> Result<[u8; 16], InvalidId> {
     let invalid = InvalidId::new(expected);
     let digits = text.strip_prefix(prefix).ok_or(invalid)?;
     let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| invalid)?;

@@ -1,4 +1,86 @@
-//! chartvault keeps patient charts safely.
+//! chartvault keeps patient charts safely: typed records, every value sealed under its own key, every access decided by
+//! a capability token, every access written to a hash-chained audit log. One process, one directory, no server.
+//!
+//! # A record put and read
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use chartvault::{Action, Grant, Identifier, IssuerKey, Passphrase, Purpose, Record, Scope, Shape, Vault};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Record, Serialize, Deserialize)]
+//! #[record(kind = "allergy", version = 1)]
+//! struct Allergy {
+//!     substance: String,
+//!     severity: Severity,
+//! }
+//!
+//! #[derive(Shape, Serialize, Deserialize)]
+//! enum Severity {
+//!     Mild,
+//!     Severe,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("clinic.vault");
+//! let pass = Passphrase::new("correct horse battery staple");
+//! let (vault, recovery) = Vault::create(&path).passphrase(&pass).finish()?; // the recovery key is shown once
+//! // another day: let vault = Vault::open(&path)?.unlock(&pass)?;
+//!
+//! let issuer = IssuerKey::generate()?; // may live on another machine
+//! vault.trust_issuer(issuer.public(), &pass)?;
+//! let token = Grant::to("dr.osei")
+//!     .all_patients()
+//!     .kind::<Allergy>()
+//!     .actions([Action::Read, Action::List, Action::Create, Action::Amend, Action::Void])
+//!     .purpose(Purpose::Treatment)
+//!     .valid_for(Duration::from_secs(12 * 60 * 60))
+//!     .sign(&issuer, vault.id())?;
+//!
+//! let session = vault.session(&token, Purpose::Treatment)?;
+//! let ama = session.register_patient([Identifier::new("urn:mrn:clinic-a", "12345")?])?;
+//! let allergy = Allergy { substance: "penicillin".into(), severity: Severity::Mild };
+//! let id = session.put(ama, &allergy)?; // durable and logged when it returns
+//! let entry = session.get(id)?; // value, version, author, times
+//! let worse = Allergy { severity: Severity::Severe, ..entry.value };
+//! session.amend(id, entry.version, &worse)?; // Error::Conflict if someone was faster
+//!
+//! let narrow = token
+//!     .attenuate()
+//!     .patient(ama)
+//!     .actions([Action::Read])
+//!     .valid_for(Duration::from_secs(30 * 60))
+//!     .finish()?; // offline, by whoever holds the token
+//! let nurse = vault.session(&narrow, Purpose::Treatment)?;
+//! assert_eq!(nurse.get(id)?.value.substance, "penicillin");
+//! assert!(nurse.put(ama, &worse).is_err()); // denied, and logged
+//! vault.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! 1. **An acknowledged write is never lost**, and is never seen without its audit entry: a call that writes returns
+//!    after one journal frame with both is synced to disk.
+//! 2. **No access without a log entry.** Where the entry cannot be made durable, the access fails. Denials are logged, too.
+//! 3. **No wrong answer.** A value that was changed, moved, swapped, replayed or cut is a typed [`Error`], never a value.
+//! 4. **Nothing readable at rest**: not values, not identifiers, not kinds. What does leak stands in `SECURITY.md`.
+//!
+//! A host process that holds the unlocked vault can do what it likes. Tokens bind callers, delegates and mistakes, and
+//! make every access answerable.
+//!
+//! # Where to look
+//!
+//! [`Vault`] creates, opens and closes; [`Session`] reads and writes; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
+//! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
+//! such as FHIR JSON as they came. Calls block; in async code use `spawn_blocking`.
+//!
+//! # Features
+//!
+//! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![allow(dead_code)] // until the upper floors stand
@@ -19,18 +101,67 @@
     )
 )]
 
+// The derives write `::chartvault::…`, in this crate's own tests as well.
+extern crate self as chartvault;
+
+mod audit;
 mod bytes;
 mod clock;
+mod committer;
 mod crypto;
+mod error;
+mod format;
 mod ids;
+mod keyring;
+mod policy;
 mod progress;
+mod record;
 mod secret;
+mod session;
+mod storage;
 mod terms;
+mod token;
+mod unlocked;
+mod vault;
 
+pub use audit::{
+    AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRecord, AuditSubject, EntryDefect, FaultKind, Outcome,
+};
+#[cfg(feature = "derive")]
+pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
 pub use crypto::passphrase::{CostOutOfBounds, Passphrase, PassphraseCost};
+pub use error::Error;
+pub use format::ParseError;
+pub use format::header::HeaderError;
+pub use format::slot::SlotKind;
 pub use ids::{InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId};
+pub use keyring::{
+    CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, NewSlotError, RawKey,
+    RecoveryKey, UnlockError,
+};
 pub use progress::{OnProgress, Progress, Task};
+pub use record::{
+    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record,
+    RecordId, RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
+};
+pub use session::{
+    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Identifier,
+    KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, VerifiedLog,
+};
+pub use storage::StorageError;
 pub use terms::{Action, Confidentiality, Purpose};
+pub use token::{
+    AttenuateError, Attenuation, Caveat, Denial, DenyReason, Grant, GrantError, InvalidIssuerKey, IssuerKey,
+    IssuerPublicKey, LimitError, Token, TokenError, UnverifiedToken,
+};
+pub use vault::{LockedVault, NewVault, Opening, Options, Vault};
+
+/// What the derives' code names. Not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::record::Derived;
+    pub use crate::record::shape::{Fields, enumeration, structure};
+}

@@ -118,6 +118,11 @@ pub(crate) fn slot_key(kind: SlotSecret, vault: &[u8; 16], secret: &[u8; 32]) ->
     Key::new(Secret::take(&mut kek))
 }
 
+/// Two bytes on a recovery key's paper that show mistyping: `H(L("recovery-check") ‖ key)[..2]`.
+pub(crate) fn recovery_check(key: &[u8; 32]) -> [u8; 2] {
+    hash::sha256_short(&[label!("recovery-check").bytes(), key])
+}
+
 /// A slot secret that is a random key already and needs no password hashing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotSecret {

@@ -1,0 +1,169 @@
+//! What an entry is about: the event and how it ended.
+
+use std::fmt;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $word:literal;)*) => {
+        /// What happened. Stored as a number of 16 bits; numbers that this version does not know are kept.
+        ///
+        /// ```
+        /// use chartvault::AuditEvent;
+        /// assert_eq!(AuditEvent::RecordRead.to_string(), "record-read");
+        /// assert_eq!(AuditEvent::from_code(41), AuditEvent::RecordRead);
+        /// assert_eq!(AuditEvent::from_code(9_999), AuditEvent::Other(9_999));
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum AuditEvent {
+            $($(#[$doc])* $name,)*
+            /// Written by a newer version.
+            Other(u16),
+        }
+
+        impl AuditEvent {
+            /// Every event that this version writes, ascending by code.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The number that stands for it.
+            #[must_use]
+            pub const fn code(self) -> u16 {
+                match self {
+                    $(Self::$name => $code,)*
+                    Self::Other(code) => code,
+                }
+            }
+
+            /// The event of a number; [`AuditEvent::Other`] where this version knows none.
+            #[must_use]
+            pub const fn from_code(code: u16) -> Self {
+                match code {
+                    $($code => Self::$name,)*
+                    other => Self::Other(other),
+                }
+            }
+        }
+
+        impl fmt::Display for AuditEvent {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$name => f.write_str($word),)*
+                    Self::Other(code) => write!(f, "event-{code}"),
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// The vault was created; always the first entry.
+    VaultCreated = 1, "vault-created";
+    /// The vault was unlocked.
+    VaultOpened = 2, "vault-opened";
+    /// The vault was closed.
+    VaultClosed = 3, "vault-closed";
+    /// Attempts to unlock failed since the last entry; `count` says how many. Counted before any key is open, so the
+    /// count could have been forged.
+    UnlockFailed = 4, "unlock-failed";
+    /// The vault was opened again after an unclean end.
+    Recovered = 5, "recovered";
+    /// An issuer's public key was trusted.
+    IssuerTrusted = 10, "issuer-trusted";
+    /// A record kind was registered.
+    KindRegistered = 11, "kind-registered";
+    /// A token opened a session.
+    SessionOpened = 20, "session-opened";
+    /// A session was closed.
+    SessionClosed = 21, "session-closed";
+    /// A token was refused.
+    TokenRefused = 22, "token-refused";
+    /// A session ended because it was idle or open for too long.
+    SessionExpired = 23, "session-expired";
+    /// A patient was registered.
+    PatientRegistered = 30, "patient-registered";
+    /// A patient was looked up by an identifier.
+    PatientFound = 31, "patient-found";
+    /// An identifier was added to a patient.
+    IdentifierAdded = 32, "identifier-added";
+    /// A new record was put.
+    RecordPut = 40, "record-put";
+    /// A record was read.
+    RecordRead = 41, "record-read";
+    /// Records of one kind were listed.
+    RecordsListed = 42, "records-listed";
+    /// A chart was read across kinds.
+    ChartRead = 43, "chart-read";
+    /// The versions of a record were read.
+    HistoryRead = 44, "history-read";
+    /// A new version of a record was written.
+    RecordAmended = 46, "record-amended";
+    /// A record was marked as entered in error.
+    RecordVoided = 47, "record-voided";
+    /// The kinds in a chart were listed.
+    KindsListed = 48, "kinds-listed";
+    /// The audit log was verified.
+    AuditVerified = 60, "audit-verified";
+    /// The audit log was read.
+    AuditQueried = 61, "audit-queried";
+    /// The highest time seen was set back to the system clock.
+    ClockReset = 70, "clock-reset";
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Allowed and done.
+    Allowed,
+    /// Refused by a rule.
+    Denied,
+    /// Allowed, but it could not be done.
+    Failed,
+}
+
+impl Outcome {
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Allowed => 1,
+            Self::Denied => 2,
+            Self::Failed => 3,
+        }
+    }
+
+    pub(crate) const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Allowed),
+            2 => Some(Self::Denied),
+            3 => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_come_back_and_unknown_ones_are_kept() {
+        for event in AuditEvent::ALL {
+            assert_eq!(AuditEvent::from_code(event.code()), *event);
+        }
+        assert!(AuditEvent::ALL.is_sorted_by(|a, b| a.code() < b.code()));
+        for code in 0..=u16::MAX {
+            assert_eq!(AuditEvent::from_code(code).code(), code);
+        }
+        for code in 0..=u8::MAX {
+            assert_eq!(Outcome::from_code(code).map(Outcome::code), (1..=3).contains(&code).then_some(code));
+        }
+    }
+}

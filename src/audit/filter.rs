@@ -1,0 +1,140 @@
+//! Which entries a query wants.
+
+use super::event::{AuditEvent, Outcome};
+use super::view::AuditEntry;
+use crate::clock::Timestamp;
+use crate::ids::{PatientId, PrincipalId};
+use crate::terms::Action;
+
+/// Chooses entries of the audit log. Without any condition it takes every entry. Conditions of different names all have
+/// to hold; of several given under one name, one has to.
+///
+/// ```
+/// use chartvault::{Action, AuditFilter, Outcome, PatientId};
+/// let patient = PatientId::from_bytes([7; 16]);
+/// let denied_reads = AuditFilter::new()
+///     .patient(patient)
+///     .action(Action::Read)
+///     .outcome(Outcome::Denied)
+///     .from("2026-01-01T00:00:00Z".parse()?)
+///     .to("2026-02-01T00:00:00Z".parse()?);
+/// # Ok::<(), chartvault::InvalidId>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct AuditFilter {
+    patients: Vec<PatientId>,
+    actors: Vec<PrincipalId>,
+    events: Vec<AuditEvent>,
+    actions: Vec<Action>,
+    outcomes: Vec<Outcome>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+impl AuditFilter {
+    /// Takes every entry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only entries about this patient, or in which this patient was asked for and not found.
+    pub fn patient(mut self, patient: PatientId) -> Self {
+        self.patients.push(patient);
+        self
+    }
+
+    /// Only what this principal did.
+    pub fn actor(mut self, actor: PrincipalId) -> Self {
+        self.actors.push(actor);
+        self
+    }
+
+    /// Only this event.
+    pub fn event(mut self, event: AuditEvent) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    /// Only what was done, or tried, under this right.
+    pub fn action(mut self, action: Action) -> Self {
+        self.actions.push(action);
+        self
+    }
+
+    /// Only what ended so.
+    pub fn outcome(mut self, outcome: Outcome) -> Self {
+        self.outcomes.push(outcome);
+        self
+    }
+
+    /// Only entries at this instant or later.
+    pub fn from(mut self, from: Timestamp) -> Self {
+        self.from = Some(from);
+        self
+    }
+
+    /// Only entries before this instant.
+    pub fn to(mut self, to: Timestamp) -> Self {
+        self.to = Some(to);
+        self
+    }
+
+    /// Whether `entry` is wanted.
+    #[must_use]
+    pub fn matches(&self, entry: &AuditEntry) -> bool {
+        self.covers(entry.time)
+            && wants(&self.actors, |actor| entry.actor == Some(*actor))
+            && wants(&self.events, |event| entry.event.code() == event.code())
+            && wants(&self.actions, |action| entry.action == Some(*action))
+            && wants(&self.outcomes, |outcome| entry.outcome == *outcome)
+            && wants(&self.patients, |patient| {
+                entry.requested == Some(*patient)
+                    || entry.subjects.iter().any(|subject| subject.patient == Some(*patient))
+            })
+    }
+
+    /// Whether an entry of this time could be wanted; the time can be read without opening the entry.
+    pub(crate) fn covers(&self, time: Timestamp) -> bool {
+        self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to)
+    }
+}
+
+fn wants<T>(wanted: &[T], is: impl Fn(&T) -> bool) -> bool {
+    wanted.is_empty() || wanted.iter().any(is)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tests::kit;
+
+    #[test]
+    fn every_condition_lets_through_and_keeps_out() {
+        let entry = kit::full_entry();
+        let matches = |filter: AuditFilter| filter.matches(&entry);
+        let (other_patient, other_actor) = (PatientId::from_bytes([99; 16]), PrincipalId::from_bytes([99; 16]));
+        assert!(matches(AuditFilter::new()));
+        assert!(matches(AuditFilter::new().patient(entry.subjects[0].patient.unwrap())));
+        assert!(matches(AuditFilter::new().patient(entry.requested.unwrap())));
+        assert!(!matches(AuditFilter::new().patient(other_patient)));
+        assert!(matches(AuditFilter::new().actor(other_actor).actor(entry.actor.unwrap())), "one of several");
+        assert!(!matches(AuditFilter::new().actor(other_actor)));
+        assert!(matches(AuditFilter::new().event(entry.event)));
+        assert!(!matches(AuditFilter::new().event(AuditEvent::VaultClosed)));
+        assert!(matches(AuditFilter::new().action(entry.action.unwrap())));
+        assert!(!matches(AuditFilter::new().action(Action::Operate)));
+        assert!(matches(AuditFilter::new().outcome(entry.outcome)));
+        assert!(!matches(AuditFilter::new().outcome(Outcome::Failed)));
+        assert!(!matches(AuditFilter::new().actor(entry.actor.unwrap()).outcome(Outcome::Failed)), "all names");
+    }
+
+    #[test]
+    fn the_start_is_inclusive_and_the_end_exclusive() {
+        let entry = kit::full_entry();
+        let at = |micros: i64| Timestamp::from_micros(entry.time.as_micros() + micros);
+        let matches = |filter: AuditFilter| filter.matches(&entry);
+        assert!(matches(AuditFilter::new().from(at(0)).to(at(1))));
+        assert!(!matches(AuditFilter::new().from(at(1))) && !matches(AuditFilter::new().to(at(0))));
+    }
+}

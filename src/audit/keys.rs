@@ -1,0 +1,112 @@
+//! Keys in use for the log, with everything that does not depend on an entry derived once.
+
+use crate::crypto::hash::{self, HmacKey, Prk};
+use crate::crypto::kdf::{self, AuditKey, PatientSecret};
+use crate::crypto::seal::{FLOOR_KEY, Sealer};
+use crate::ids::{KindId, PatientId};
+use crate::secret::Secret;
+
+/// The key of one entry epoch. Wiped on drop.
+pub(crate) struct AuditKeys {
+    epoch: u32,
+    key_id: u32,
+    key: AuditKey,
+    prk: Prk,
+    hedge: HmacKey,
+}
+
+impl AuditKeys {
+    pub(crate) fn new(epoch: u32, key_id: u32, key: AuditKey) -> Self {
+        let prk = Prk::from_key(key.expose());
+        let hedge = kdf::audit_hedge(&key);
+        Self { epoch, key_id, key, prk, hedge }
+    }
+
+    pub(crate) const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(crate) const fn key_id(&self) -> u32 {
+        self.key_id
+    }
+
+    /// What seals blocks about the patient who has this secret.
+    pub(crate) fn subject(&self, secret: &PatientSecret) -> SubjectKey {
+        let prk = kdf::subject_prk(&self.key, secret);
+        SubjectKey {
+            epoch: self.epoch,
+            key_id: self.key_id,
+            version: kdf::version_mac(&prk),
+            sealer: Sealer::new(prk, kdf::SEAL_SUBJECT, FLOOR_KEY),
+        }
+    }
+
+    /// `HMAC(hedge key, random32 ‖ front ‖ padded payload)[..16]`.
+    pub(super) fn salt(&self, random: &[u8; 32], front: &[u8], padded: &[u8]) -> [u8; 16] {
+        hash::truncate(&self.hedge.tag(&[random, front, padded]))
+    }
+
+    /// The entry key `EK` of the entry with these first 94 bytes. It opens that entry and no other.
+    pub(super) fn entry_key(&self, bound: &[&[u8]]) -> Secret<32> {
+        kdf::audit_entry(&self.prk, &hash::sha256(bound))
+    }
+}
+
+/// Seals what the log says about one patient, under the epoch's key and the patient's erasable secret. Wiped on drop.
+pub(crate) struct SubjectKey {
+    epoch: u32,
+    key_id: u32,
+    pub(super) sealer: Sealer,
+    version: HmacKey,
+}
+
+impl SubjectKey {
+    /// Whether it was made from `keys`; if not, an entry under `keys` cannot hold its blocks.
+    pub(super) const fn belongs_to(&self, keys: &AuditKeys) -> bool {
+        self.epoch == keys.epoch && self.key_id == keys.key_id
+    }
+
+    /// Ties an entry to what a version of a record said, also after it was sealed again under another key:
+    /// `HMAC(version key, PatientId ‖ kind id ‖ number u64 ‖ version u32 ‖ body)[..16]`.
+    pub(crate) fn version_tag(
+        &self,
+        patient: PatientId,
+        kind: KindId,
+        number: u64,
+        version: u32,
+        body: &[u8],
+    ) -> [u8; 16] {
+        hash::truncate(&self.version.tag(&[
+            patient.as_bytes(),
+            kind.as_bytes(),
+            &number.to_be_bytes(),
+            &version.to_be_bytes(),
+            body,
+        ]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Key;
+
+    fn keys(byte: u8) -> AuditKeys {
+        AuditKeys::new(1, 2, Key::new(Secret::take(&mut [byte; 32])))
+    }
+
+    #[test]
+    fn a_version_tag_depends_on_each_part_and_on_both_keys() {
+        let subject = |audit, patient| keys(audit).subject(&Key::new(Secret::take(&mut [patient; 32])));
+        let (patient, kind) = (PatientId::from_bytes([1; 16]), KindId::from_bytes([2; 16]));
+        let tag = subject(1, 1).version_tag(patient, kind, 3, 4, b"body");
+        assert_eq!(tag, subject(1, 1).version_tag(patient, kind, 3, 4, b"body"));
+        assert_ne!(tag, subject(2, 1).version_tag(patient, kind, 3, 4, b"body"));
+        assert_ne!(tag, subject(1, 2).version_tag(patient, kind, 3, 4, b"body"));
+        assert_ne!(tag, subject(1, 1).version_tag(PatientId::from_bytes([9; 16]), kind, 3, 4, b"body"));
+        assert_ne!(tag, subject(1, 1).version_tag(patient, KindId::from_bytes([9; 16]), 3, 4, b"body"));
+        assert_ne!(tag, subject(1, 1).version_tag(patient, kind, 9, 4, b"body"));
+        assert_ne!(tag, subject(1, 1).version_tag(patient, kind, 3, 9, b"body"));
+        assert_ne!(tag, subject(1, 1).version_tag(patient, kind, 3, 4, b"bode"));
+    }
+}

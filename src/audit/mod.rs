@@ -1,0 +1,33 @@
+//! Floor 3: the audit log as bytes and rules. Entries, the chain that links them, packs, and verification; knows no
+//! storage and no session, and does no I/O.
+
+pub(crate) mod chain;
+pub(crate) mod defect;
+pub(crate) mod draft;
+pub(crate) mod entry;
+pub(crate) mod event;
+pub(crate) mod filter;
+pub(crate) mod keys;
+pub(crate) mod pack;
+pub(crate) mod payload;
+pub(crate) mod subject;
+pub(crate) mod verify;
+pub(crate) mod view;
+
+pub(crate) use chain::{Chain, Head};
+pub(crate) use draft::{Draft, DraftError, Prepared};
+pub(crate) use entry::{EntryKind, EntryRef};
+pub(crate) use keys::{AuditKeys, SubjectKey};
+pub(crate) use subject::DraftSubject;
+pub(crate) use verify::Verifier;
+pub(crate) use view::open_entry;
+
+pub use defect::EntryDefect;
+pub use event::{AuditEvent, Outcome};
+pub use filter::AuditFilter;
+pub use subject::{AuditRecord, AuditSubject};
+pub use verify::{AuditFault, FaultKind};
+pub use view::AuditEntry;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+use super::kit::{self, START, SUITE, VAULT};
+use crate::audit::chain::{AppendError, Chain, Head};
+use crate::audit::draft::Draft;
+use crate::audit::entry::{EntryRef, leaf_hash};
+use crate::audit::keys::AuditKeys;
+use crate::clock::Timestamp;
+use crate::crypto::hash;
+use crate::secret::{Key, Secret};
+
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(START + micros)
+}
+
+fn append(chain: &mut Chain, keys: &AuditKeys, now: Timestamp, draft: Draft) -> Result<Vec<u8>, AppendError> {
+    chain.append(keys, SUITE, now, draft.prepare().unwrap(), |_| 1)
+}
+
+fn begun() -> Chain {
+    let mut chain = Chain::new(VAULT, None);
+    append(&mut chain, &kit::keys(), at(0), kit::genesis()).unwrap();
+    chain
+}
+
+fn keys_of(epoch: u32, key_id: u32) -> AuditKeys {
+    AuditKeys::new(epoch, key_id, Key::new(Secret::take(&mut [0xA1; 32])))
+}
+
+#[test]
+fn entries_are_numbered_and_each_carries_the_hash_of_the_one_before() {
+    let entries = kit::log(vec![kit::genesis(), kit::read(1), kit::read(2)]);
+    let parsed: Vec<EntryRef<'_>> = entries.iter().map(|entry| EntryRef::parse(entry).unwrap()).collect();
+    assert_eq!(parsed.iter().map(|entry| entry.front.seq).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(parsed[0].front.prev, [0; 32]);
+    assert_eq!(parsed[1].front.prev, hash::sha256(&[&[0], &entries[0]]));
+    assert_eq!(parsed[2].front.prev, parsed[1].leaf());
+}
+
+#[test]
+fn a_chain_goes_on_from_a_stored_entry() {
+    let entries = kit::log(vec![kit::genesis(), kit::read(1)]);
+    let head = Head::of(&EntryRef::parse(&entries[1]).unwrap());
+    let mut chain = Chain::new(VAULT, Some(head));
+    let next = append(&mut chain, &kit::keys(), at(9_000_000), kit::read(2)).unwrap();
+    assert_eq!(EntryRef::parse(&next).unwrap().front.prev, leaf_hash(&entries[1]));
+    assert_eq!(chain.head(), Some(Head::of(&EntryRef::parse(&next).unwrap())));
+}
+
+#[test]
+fn the_genesis_entry_is_the_first_and_only_the_first() {
+    let mut chain = Chain::new(VAULT, None);
+    assert_eq!(append(&mut chain, &kit::keys(), at(0), kit::read(1)), Err(AppendError::Genesis));
+    assert_eq!(chain.head(), None);
+    assert_eq!(append(&mut begun(), &kit::keys(), at(0), kit::genesis()), Err(AppendError::Genesis));
+}
+
+#[test]
+fn time_never_goes_back_and_a_step_of_more_than_two_minutes_is_flagged_with_what_the_clock_said() {
+    for (now, time, flagged) in
+        [(5, 5, false), (-1, 0, false), (-120_000_000, 0, false), (-120_000_001, 0, true), (-START, 0, true)]
+    {
+        let bytes = append(&mut begun(), &kit::keys(), at(now), kit::read(1)).unwrap();
+        let entry = EntryRef::parse(&bytes).unwrap();
+        assert_eq!((entry.front.time, entry.front.clock_step), (at(time), flagged), "{now}");
+        assert_eq!(kit::open(&entry).unwrap().clock, flagged.then(|| at(now)));
+    }
+}
+
+#[test]
+fn an_entry_with_a_clock_step_has_the_foreseen_size() {
+    for n in 0..40 {
+        let mut draft = kit::read(1);
+        draft.fields.detail = Some("a".repeat(n));
+        let foreseen = draft.encoded_len();
+        let bytes = append(&mut begun(), &kit::keys(), at(-200_000_000), draft).unwrap();
+        assert_eq!(bytes.len(), foreseen);
+    }
+}
+
+#[test]
+fn epochs_and_keys_never_go_back() {
+    let mut chain = begun();
+    append(&mut chain, &keys_of(2, 3), at(1), Draft { subjects: vec![], ..kit::read(1) }).unwrap();
+    for (epoch, key_id, sound) in [(1, 3, false), (2, 2, false), (2, 3, true), (3, 3, true)] {
+        let draft = Draft { subjects: vec![], ..kit::read(1) };
+        let appended = append(&mut chain.clone(), &keys_of(epoch, key_id), at(2), draft);
+        assert_eq!(appended.err(), (!sound).then_some(AppendError::EpochBehind), "{epoch} {key_id}");
+    }
+}
+
+#[test]
+fn a_subject_prepared_under_another_epoch_is_refused_and_nothing_changes() {
+    let mut chain = begun();
+    let before = chain.head();
+    assert_eq!(append(&mut chain, &keys_of(2, 1), at(1), kit::read(1)), Err(AppendError::EpochMoved));
+    assert_eq!(chain.head(), before);
+}
+
+#[test]
+fn the_last_number_is_not_passed() {
+    let head = Head { seq: u64::MAX, leaf: [0; 32], time: at(0), epoch: 1, key_id: 1 };
+    let mut chain = Chain::new(VAULT, Some(head));
+    assert_eq!(append(&mut chain, &kit::keys(), at(1), kit::read(1)), Err(AppendError::Exhausted));
+}

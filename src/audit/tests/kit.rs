@@ -1,0 +1,134 @@
+//! What the tests of this floor share: keys, patients, and logs to attack.
+
+use std::sync::Arc;
+
+use crate::audit::chain::Chain;
+use crate::audit::draft::Draft;
+use crate::audit::entry::{EntryKind, EntryRef};
+use crate::audit::event::{AuditEvent, Outcome};
+use crate::audit::keys::{AuditKeys, SubjectKey};
+use crate::audit::pack::Pack;
+use crate::audit::subject::{AuditRecord, DraftSubject};
+use crate::audit::view::{AuditEntry, OpenEntryError, open_entry};
+use crate::clock::Timestamp;
+use crate::crypto::aead::Suite;
+use crate::ids::{IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId};
+use crate::secret::{Key, Secret};
+use crate::terms::{Action, Purpose};
+
+pub(crate) const VAULT: VaultId = VaultId::from_bytes([0x11; 16]);
+pub(crate) const OTHER_VAULT: VaultId = VaultId::from_bytes([0x22; 16]);
+pub(crate) const START: i64 = 1_767_614_400_000_000;
+pub(crate) const SUITE: Suite = Suite::ChaCha20Poly1305;
+
+pub(crate) fn audit_keys(byte: u8) -> AuditKeys {
+    AuditKeys::new(1, 1, Key::new(Secret::take(&mut [byte; 32])))
+}
+
+pub(crate) fn keys() -> AuditKeys {
+    audit_keys(0xA1)
+}
+
+pub(crate) fn patient(n: u8) -> PatientId {
+    PatientId::from_bytes([n; 16])
+}
+
+pub(crate) fn patient_tag(n: u8) -> [u8; 16] {
+    [n ^ 0x80; 16]
+}
+
+pub(crate) fn subject_key(n: u8) -> SubjectKey {
+    keys().subject(&Key::new(Secret::take(&mut [n; 32])))
+}
+
+pub(crate) fn subject(n: u8, records: Vec<AuditRecord>) -> DraftSubject {
+    DraftSubject {
+        patient: patient(n),
+        patient_tag: patient_tag(n),
+        generation: 1,
+        key: Arc::new(subject_key(n)),
+        records,
+    }
+}
+
+pub(crate) fn record(kind: u8, number: u64) -> AuditRecord {
+    AuditRecord::new(KindId::from_bytes([kind; 16]), number, 1, [0xEE; 16])
+}
+
+pub(crate) fn genesis() -> Draft {
+    Draft { kind: EntryKind::Genesis, ..Draft::new(AuditEvent::VaultCreated, Outcome::Allowed) }
+}
+
+/// A read of one record of patient `n`.
+pub(crate) fn read(n: u8) -> Draft {
+    let mut draft = Draft::new(AuditEvent::RecordRead, Outcome::Allowed);
+    draft.fields.actor = Some(PrincipalId::from_bytes([0x33; 16]));
+    draft.subjects.push(subject(n, vec![record(1, 1)]));
+    draft
+}
+
+/// Every field that a draft can have.
+pub(crate) fn full() -> Draft {
+    let mut draft = Draft::new(AuditEvent::RecordRead, Outcome::Denied);
+    let fields = &mut draft.fields;
+    fields.actor = Some(PrincipalId::from_bytes([0x33; 16]));
+    fields.issuer = Some(IssuerId::from_bytes([0x34; 16]));
+    fields.revocation_ids = vec![RevocationId::from_bytes([0x35; 16]), RevocationId::from_bytes([0x36; 16])];
+    fields.session = Some(SessionId::from_bytes([0x37; 16]));
+    fields.action = Some(Action::Read);
+    fields.purpose = Some(Purpose::SystemAdministration);
+    fields.reason = Some(999);
+    fields.ticket = Some(Ticket::from_bytes([0x38; 16]));
+    fields.kind = Some(KindId::from_bytes([1; 16]));
+    fields.requested = Some(patient(0x39));
+    fields.count = Some(999);
+    fields.detail = Some("entered in error".to_owned());
+    fields.request_id = Some("req-7".to_owned());
+    fields.host = Some("ward-3".to_owned());
+    fields.device = Some("tablet-12".to_owned());
+    draft.subjects.push(subject(1, vec![record(1, 1), record(1, 2), record(2, 1)]));
+    draft
+}
+
+pub(crate) fn full_entry() -> AuditEntry {
+    let entries = log(vec![genesis(), full()]);
+    open(&EntryRef::parse(&entries[1]).unwrap()).unwrap()
+}
+
+/// The entries of a log in which every patient's counter runs from 1; the same bytes for the same drafts.
+pub(crate) fn log(drafts: Vec<Draft>) -> Vec<Vec<u8>> {
+    log_of(VAULT, &keys(), drafts)
+}
+
+pub(crate) fn log_of(vault: VaultId, keys: &AuditKeys, drafts: Vec<Draft>) -> Vec<Vec<u8>> {
+    let mut chain = Chain::new(vault, None);
+    let mut counters = std::collections::HashMap::new();
+    let append = |(second, draft): (i64, Draft)| {
+        let now = Timestamp::from_micros(START + second * 1_000_000);
+        let counter = |patient| {
+            let counter = counters.entry(patient).or_insert(0);
+            *counter += 1;
+            *counter
+        };
+        chain.append(keys, SUITE, now, draft.prepare_with(|| Ok([0x5E; 32])).unwrap(), counter).unwrap()
+    };
+    (0..).zip(drafts).map(append).collect()
+}
+
+/// Packs as storage keeps them, each with the number of its first entry.
+pub(crate) fn packs(entries: &[Vec<u8>]) -> Vec<(u64, Vec<u8>)> {
+    let mut packs: Vec<(u64, Pack)> = Vec::new();
+    for (seq, entry) in (0..).zip(entries) {
+        if !packs.last_mut().is_some_and(|(_, pack)| pack.push(entry)) {
+            let mut pack = Pack::default();
+            assert!(pack.push(entry));
+            packs.push((seq, pack));
+        }
+    }
+    packs.into_iter().map(|(seq, pack)| (seq, pack.into_bytes())).collect()
+}
+
+/// Opens under the keys that [`log`] used.
+pub(crate) fn open(entry: &EntryRef<'_>) -> Result<AuditEntry, OpenEntryError> {
+    open_entry(entry, &keys(), |tag, generation| (generation == 1).then(|| subject_key(tag[0] ^ 0x80)))
+}

@@ -1,0 +1,11 @@
+//! Tests that need more than one file of this floor.
+
+pub(super) mod kit;
+
+mod chain;
+mod draft;
+mod entry;
+mod example;
+mod payload;
+mod verify;
+mod view;

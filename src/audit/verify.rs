@@ -1,0 +1,299 @@
+//! Verification of the log, entry by entry, and the exact place of the first fault.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::chain::Head;
+use super::defect::EntryDefect;
+use super::entry::EntryRef;
+use super::pack;
+use super::view::{AuditEntry, OpenEntryError};
+use crate::clock::Timestamp;
+use crate::ids::{PatientId, VaultId};
+use crate::progress::{OnProgress, Progress, Task};
+
+/// The first place where the log is not what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the audit log is not sound at entry {seq}: {what}. Keep the vault as it is, as evidence; go on with a backup")]
+#[non_exhaustive]
+pub struct AuditFault {
+    /// Number of the entry.
+    pub seq: u64,
+    /// What is wrong with it.
+    pub what: FaultKind,
+}
+
+/// What is wrong with an entry of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// It is not there, though later ones are.
+    #[error("it is missing; the next one there is {found}")]
+    Missing {
+        /// The next entry that is there.
+        found: u64,
+    },
+    /// Another entry stands in its place, and it may stand elsewhere.
+    #[error("entry {found} stands in its place")]
+    Reordered {
+        /// The entry that stands there.
+        found: u64,
+    },
+    /// Instead of it, the entry before is there a second time.
+    #[error("instead of it, the entry before is there a second time")]
+    Duplicated,
+    /// Its bytes are no entry.
+    #[error("{0}")]
+    Malformed(EntryDefect),
+    /// It belongs to another vault.
+    #[error("it belongs to {found}")]
+    WrongVault {
+        /// The vault that it names.
+        found: VaultId,
+    },
+    /// It does not carry the hash of the entry before it: one of the two was changed.
+    #[error("it does not follow from the entry before; one of the two was changed")]
+    LinkBroken,
+    /// Its time lies before that of the entry before it.
+    #[error("its time {found} lies before that of the entry before, {before}")]
+    TimeWentBack {
+        /// Its time.
+        found: Timestamp,
+        /// The time of the entry before.
+        before: Timestamp,
+    },
+    /// Its epoch or key lies before that of the entry before it.
+    #[error("its epoch or key lies before that of the entry before")]
+    EpochWentBack,
+    /// There is no key for its epoch.
+    #[error("there is no key for its epoch {epoch}, key {key_id}")]
+    NoKey {
+        /// The epoch that it names.
+        epoch: u32,
+        /// The key that it names.
+        key_id: u32,
+    },
+    /// It does not open under its key: it was changed, or made by someone without the key.
+    #[error("it does not open under its key; it was changed, or made without the key")]
+    CannotOpen,
+    /// It opens, but what it says about a patient does not open under the patient's key.
+    #[error("what it says about its patient number {index} does not open")]
+    CannotOpenSubject {
+        /// Which patient of the entry, from 0.
+        index: u16,
+    },
+    /// Its number in the sequence of entries about one patient is wrong: entries about the patient are missing.
+    #[error("it says to be entry {found} about {patient}, where {expected} was expected")]
+    CounterGap {
+        /// The patient.
+        patient: PatientId,
+        /// The number that had to come.
+        expected: u64,
+        /// The number that it carries.
+        found: u64,
+    },
+    /// The log ends before it, though it was written.
+    #[error("the log ends before it, though entries up to {last} were written")]
+    TruncatedTail {
+        /// The newest entry known to have been written.
+        last: u64,
+    },
+    /// It lies after the newest entry that was written.
+    #[error("it lies after the newest entry that was written, {last}")]
+    BeyondHead {
+        /// The newest entry known to have been written.
+        last: u64,
+    },
+    /// The chain is sound in itself, but its newest entry is another one than was written: rewritten or forked.
+    #[error("the chain is sound in itself, but this is another newest entry than was written; it was rewritten")]
+    OtherHead,
+}
+
+/// What was found sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verified {
+    /// Entries verified.
+    pub(crate) entries: u64,
+    /// The newest entry; `None` for an empty log.
+    pub(crate) head: Option<Head>,
+}
+
+/// Opens entries for a [`Verifier`].
+pub(crate) type Opener<'a> = &'a mut dyn FnMut(&EntryRef<'_>) -> Result<AuditEntry, OpenEntryError>;
+
+/// Entries between two reports of progress.
+const REPORT_EVERY: u64 = 1_024;
+
+/// Verifies a log that is pushed pack by pack. After a fault, what is pushed further has no meaning.
+pub(crate) struct Verifier<'a> {
+    vault: VaultId,
+    head: Option<Head>,
+    next: u64,
+    entries: u64,
+    opener: Option<Opener<'a>>,
+    /// The last counter seen of each patient.
+    counters: HashMap<PatientId, u64>,
+    from_genesis: bool,
+    progress: Option<(OnProgress<'a>, Option<u64>)>,
+}
+
+impl fmt::Debug for Verifier<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Verifier<'a> {
+    /// From the genesis entry on.
+    pub(crate) fn new(vault: VaultId) -> Self {
+        Self {
+            vault,
+            head: None,
+            next: 0,
+            entries: 0,
+            opener: None,
+            counters: HashMap::new(),
+            from_genesis: true,
+            progress: None,
+        }
+    }
+
+    /// From the entry after `head` on, which the caller trusts.
+    pub(crate) fn after(vault: VaultId, head: Head) -> Self {
+        Self { head: Some(head), next: head.seq.saturating_add(1), from_genesis: false, ..Self::new(vault) }
+    }
+
+    /// Opens each entry as well: finds what was changed with all hashes recomputed, and gaps in patients' counters.
+    pub(crate) fn opening(self, opener: Opener<'a>) -> Self {
+        Self { opener: Some(opener), ..self }
+    }
+
+    /// Reports progress, in entries out of `total`.
+    pub(crate) fn reporting(self, progress: OnProgress<'a>, total: Option<u64>) -> Self {
+        Self { progress: Some((progress, total)), ..self }
+    }
+
+    /// Verifies the next pack, which was stored as beginning with entry `first_seq`.
+    pub(crate) fn push(&mut self, first_seq: u64, pack: &[u8]) -> Result<(), AuditFault> {
+        if first_seq != self.next {
+            return Err(self.fault(misplaced(self.next, first_seq, pack)));
+        }
+        for entry in pack::entries(pack) {
+            let entry = entry.and_then(EntryRef::parse).map_err(|defect| self.fault(FaultKind::Malformed(defect)))?;
+            self.push_entry(&entry, pack)?;
+        }
+        Ok(())
+    }
+
+    /// Verifies the next entry, which was stored under `seq`.
+    pub(crate) fn push_one(&mut self, seq: u64, entry: &[u8]) -> Result<(), AuditFault> {
+        if seq != self.next {
+            return Err(self.fault(misplaced(self.next, seq, &[])));
+        }
+        let entry = EntryRef::parse(entry).map_err(|defect| self.fault(FaultKind::Malformed(defect)))?;
+        self.push_entry(&entry, &[])
+    }
+
+    fn push_entry(&mut self, entry: &EntryRef<'_>, pack: &[u8]) -> Result<(), AuditFault> {
+        self.check_link(entry, pack).map_err(|what| self.fault(what))?;
+        let open = self.opener.as_mut().map(|open| open(entry));
+        if let Some(opened) = open {
+            opened
+                .map_err(FaultKind::from)
+                .and_then(|opened| self.check_counters(&opened))
+                .map_err(|what| self.fault(what))?;
+        }
+        self.head = Some(Head::of(entry));
+        self.entries += 1;
+        self.next = self.next.saturating_add(1);
+        if self.entries.is_multiple_of(REPORT_EVERY) {
+            self.report();
+        }
+        Ok(())
+    }
+
+    fn check_link(&self, entry: &EntryRef<'_>, pack: &[u8]) -> Result<(), FaultKind> {
+        let front = &entry.front;
+        if front.vault != self.vault {
+            return Err(FaultKind::WrongVault { found: front.vault });
+        }
+        if front.seq != self.next {
+            let again = self.head.is_some_and(|head| head.seq == front.seq && head.leaf == entry.leaf());
+            return Err(if again { FaultKind::Duplicated } else { misplaced(self.next, front.seq, pack) });
+        }
+        let Some(head) = self.head else { return Ok(()) };
+        if front.prev != head.leaf {
+            return Err(FaultKind::LinkBroken);
+        }
+        if front.time < head.time {
+            return Err(FaultKind::TimeWentBack { found: front.time, before: head.time });
+        }
+        if front.epoch < head.epoch || front.key_id < head.key_id {
+            return Err(FaultKind::EpochWentBack);
+        }
+        Ok(())
+    }
+
+    /// Counters run without gaps; after a trusted head the first one seen of a patient is taken as it is.
+    fn check_counters(&mut self, entry: &AuditEntry) -> Result<(), FaultKind> {
+        for subject in &entry.subjects {
+            let (Some(patient), Some(found)) = (subject.patient, subject.counter) else { continue };
+            let before = self.counters.insert(patient, found);
+            let first = if self.from_genesis { 1 } else { found };
+            let expected = before.map_or(first, |before| before.saturating_add(1));
+            if found != expected {
+                return Err(FaultKind::CounterGap { patient, expected, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares with the newest entry that is known to have been written, where one is known.
+    pub(crate) fn finish(mut self, expected: Option<&Head>) -> Result<Verified, AuditFault> {
+        self.report();
+        if let Some(expected) = expected {
+            self.check_head(expected)?;
+        }
+        Ok(Verified { entries: self.entries, head: self.head })
+    }
+
+    fn check_head(&self, expected: &Head) -> Result<(), AuditFault> {
+        let last = expected.seq;
+        let Some(head) = self.head.filter(|head| head.seq >= last) else {
+            return Err(self.fault(FaultKind::TruncatedTail { last }));
+        };
+        if head.seq > last {
+            return Err(AuditFault { seq: last.saturating_add(1), what: FaultKind::BeyondHead { last } });
+        }
+        let same = head.leaf == expected.leaf;
+        if same { Ok(()) } else { Err(AuditFault { seq: last, what: FaultKind::OtherHead }) }
+    }
+
+    const fn fault(&self, what: FaultKind) -> AuditFault {
+        AuditFault { seq: self.next, what }
+    }
+
+    fn report(&mut self) {
+        if let Some((progress, total)) = &mut self.progress {
+            progress(Progress::new(Task::VerifyAudit, self.entries, *total));
+        }
+    }
+}
+
+/// Tells a gap from a changed order: an entry that is skipped but stands later in the same pack is not missing.
+fn misplaced(expected: u64, found: u64, pack: &[u8]) -> FaultKind {
+    let mut rest = pack::entries(pack).flatten().flat_map(EntryRef::parse);
+    let elsewhere = rest.any(|entry| entry.front.seq == expected);
+    if found > expected && !elsewhere { FaultKind::Missing { found } } else { FaultKind::Reordered { found } }
+}
+
+impl From<OpenEntryError> for FaultKind {
+    fn from(error: OpenEntryError) -> Self {
+        match error {
+            OpenEntryError::OtherKey { epoch, key_id } => Self::NoKey { epoch, key_id },
+            OpenEntryError::Sealed => Self::CannotOpen,
+            OpenEntryError::Subject { index } => Self::CannotOpenSubject { index },
+            OpenEntryError::Defect(defect) => Self::Malformed(defect),
+        }
+    }
+}

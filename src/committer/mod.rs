@@ -1,0 +1,383 @@
+//! Floor 6: the one order of all commits.
+//!
+//! Callers prepare everything that needs no order (checks, sealing of values, digest leaves), then queue. Whoever
+//! finds nobody leading leads: it takes what is queued as one group, chains and seals the audit entries, writes one
+//! journal frame, syncs it, passes leadership to the first caller queued meanwhile, settles its group in the trees and
+//! wakes the group. A lone caller therefore never waits for another thread.
+
+mod overlay;
+mod stripes;
+mod ticket;
+
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use overlay::Row;
+pub(crate) use stripes::{Stripe, Stripes};
+
+use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head, Prepared};
+use crate::clock::{Clock, Timestamp};
+use crate::crypto::aead::Suite;
+use crate::ids::PatientId;
+use crate::storage::{Batch, Bytes, CommitError, PreparedWrite, Scan, SealedEntry, Storage, StorageError, Tree};
+use overlay::{Overlay, merge};
+use ticket::{Outcome, Ticket, Woken};
+
+/// Bytes that one group may put into its frame.
+const GROUP_BYTES: usize = 8 << 20;
+/// Bytes that may wait in the queue before further callers block.
+const QUEUE_BYTES: usize = 32 << 20;
+/// The most that one job may bring: it has to fit a frame of 16 MiB together with its entries.
+pub(crate) const JOB_BYTES: usize = 12 << 20;
+/// What a row costs in a frame besides key and value.
+const ROW_OVERHEAD: usize = 64;
+
+/// Why work was not acknowledged.
+#[derive(Clone, Debug)]
+pub(crate) enum CommitFailed {
+    /// Nothing of it was written.
+    NotCommitted(Arc<StorageError>),
+    /// It may or may not be found after reopening.
+    OutcomeUnknown(Arc<StorageError>),
+    /// An earlier failure stopped the log; nothing was written.
+    Stopped(Arc<str>),
+    /// More than a frame holds; nothing was written.
+    TooLarge { len: usize },
+    /// An entry cannot be made of what it shall say; nothing was written.
+    Draft(DraftError),
+}
+
+impl From<DraftError> for CommitFailed {
+    fn from(error: DraftError) -> Self {
+        Self::Draft(error)
+    }
+}
+
+struct Job {
+    number: u64,
+    size: usize,
+    writes: Vec<PreparedWrite>,
+    keys: Vec<(Tree, Vec<u8>)>,
+    entries: Vec<PreparedEntry>,
+    ticket: Arc<Ticket>,
+}
+
+/// An entry that lacks only its place in the chain.
+struct PreparedEntry {
+    prepared: Prepared,
+    subjects: Vec<(PatientId, [u8; 16])>,
+}
+
+impl PreparedEntry {
+    fn of(draft: Draft) -> Result<Self, DraftError> {
+        let subjects = draft.subjects.iter().map(|subject| (subject.patient, subject.patient_tag)).collect();
+        Ok(Self { prepared: draft.prepare()?, subjects })
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    next_number: u64,
+    leading: bool,
+    /// Why nothing is accepted any more.
+    stopped: Option<Arc<str>>,
+}
+
+/// What only the leader touches.
+struct Order {
+    chain: Chain,
+    keys: AuditKeys,
+}
+
+/// Work that was queued and will be acknowledged by [`Committer::wait`].
+#[must_use = "queued work is acknowledged only when waited for"]
+pub(crate) struct Queued(Arc<Ticket>);
+
+pub(crate) struct Committer {
+    storage: Arc<dyn Storage>,
+    suite: Suite,
+    clock: Arc<dyn Clock>,
+    header_generation: u64,
+    overlay: Overlay,
+    queue: Mutex<Queue>,
+    room: Condvar,
+    order: Mutex<Order>,
+    /// The newest durable entry, readable while a leader holds `order`.
+    newest: Mutex<Option<Head>>,
+}
+
+impl Committer {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        suite: Suite,
+        clock: Arc<dyn Clock>,
+        header_generation: u64,
+        chain: Chain,
+        keys: AuditKeys,
+    ) -> Self {
+        Self {
+            storage,
+            suite,
+            clock,
+            header_generation,
+            overlay: Overlay::default(),
+            queue: Mutex::default(),
+            room: Condvar::new(),
+            newest: Mutex::new(chain.head()),
+            order: Mutex::new(Order { chain, keys }),
+        }
+    }
+
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    /// The newest entry that is durable.
+    pub(crate) fn newest_entry(&self) -> Option<Head> {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time of the newest entry: the vault's clock never goes behind it.
+    pub(crate) fn newest_time(&self) -> Option<Timestamp> {
+        self.newest_entry().map(|head| head.time)
+    }
+
+    /// The value of a key, waiting or settled.
+    pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        match self.overlay.get(tree, key) {
+            Some(waiting) => Ok(waiting),
+            None => self.storage.get(tree, key),
+        }
+    }
+
+    /// Rows, waiting or settled, ascending.
+    pub(crate) fn scan(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<(Vec<u8>, Bytes)>, StorageError> {
+        let waiting = self.overlay.range(tree, scan.prefix, scan.after);
+        Ok(merge(self.storage.scan(tree, scan)?, waiting, scan.limit))
+    }
+
+    /// Keys, waiting or settled, ascending.
+    pub(crate) fn scan_keys(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError> {
+        let waiting = self.overlay.range(tree, scan.prefix, scan.after);
+        let waiting = waiting.into_iter().map(|(key, value)| (key, value.map(|_| ()))).collect();
+        let settled = self.storage.scan_keys(tree, scan)?.into_iter().map(|key| (key, ())).collect();
+        Ok(merge(settled, waiting, scan.limit).into_iter().map(|(key, ())| key).collect())
+    }
+
+    /// Queues rows and the entries that stand for them. Its order among all commits is fixed when this returns.
+    pub(crate) fn queue(&self, rows: Vec<Row>, drafts: Vec<Draft>) -> Result<Queued, CommitFailed> {
+        let drafts: Vec<Draft> = drafts.into_iter().flat_map(Draft::split).collect();
+        let mut size: usize = drafts.iter().map(Draft::encoded_len).sum();
+        let entries = drafts.into_iter().map(PreparedEntry::of).collect::<Result<_, _>>()?;
+        let mut writes = Vec::with_capacity(rows.len());
+        for row in &rows {
+            size += ROW_OVERHEAD + row.key.len() + row.value.as_ref().map_or(0, |value| value.len());
+            let replaces = row.replaces.as_deref();
+            writes.push(self.storage.prepare(row.tree, row.key.clone(), row.value.clone(), replaces));
+        }
+        if size > JOB_BYTES {
+            return Err(CommitFailed::TooLarge { len: size });
+        }
+        let ticket = Arc::new(Ticket::new());
+        let mut queue = self.lock_queue();
+        while queue.bytes + size > QUEUE_BYTES && queue.bytes > 0 && queue.stopped.is_none() {
+            queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(cause) = &queue.stopped {
+            return Err(CommitFailed::Stopped(Arc::clone(cause)));
+        }
+        let number = queue.next_number;
+        queue.next_number += 1;
+        queue.bytes += size;
+        let keys = rows.iter().map(|row| (row.tree, row.key.clone())).collect();
+        // Under the queue's lock, so that later jobs overwrite earlier ones here as they do in the journal.
+        if !rows.is_empty() {
+            self.overlay.show(number, rows.into_iter().map(|row| (row.tree, row.key, row.value)));
+        }
+        queue.jobs.push_back(Job { number, size, writes, keys, entries, ticket: Arc::clone(&ticket) });
+        Ok(Queued(ticket))
+    }
+
+    /// Waits until queued work is durable, leading the group if nobody does.
+    pub(crate) fn wait(&self, queued: Queued) -> Outcome {
+        let lead = {
+            let mut queue = self.lock_queue();
+            !mem::replace(&mut queue.leading, true)
+        };
+        if lead {
+            self.lead();
+        }
+        loop {
+            match queued.0.wait() {
+                Woken::Lead => self.lead(),
+                Woken::Done(outcome) => return outcome,
+            }
+        }
+    }
+
+    /// [`Committer::queue`], then [`Committer::wait`].
+    pub(crate) fn commit(&self, rows: Vec<Row>, drafts: Vec<Draft>) -> Outcome {
+        self.wait(self.queue(rows, drafts)?)
+    }
+
+    /// Refuses all further work.
+    pub(crate) fn stop(&self, cause: &str) {
+        let mut queue = self.lock_queue();
+        self.stop_locked(&mut queue, cause);
+    }
+
+    /// Writes one group and settles it.
+    fn lead(&self) {
+        let mut order = self.order();
+        let group = self.take_group();
+        if group.is_empty() {
+            self.pass_on();
+            return;
+        }
+        let written = self.write(&mut order, group);
+        match written {
+            Ok((pending, tickets, keys)) => {
+                self.pass_on();
+                drop(order);
+                if let Err(error) = self.storage.settle(pending) {
+                    // The group is durable all the same: the journal has it, and reopening brings it back.
+                    self.stop(&error.to_string());
+                }
+                for (number, keys) in keys {
+                    self.overlay.settled(number, keys.into_iter());
+                }
+                for ticket in tickets {
+                    ticket.finish(Ok(()));
+                }
+            }
+            Err((failed, tickets)) => {
+                let mut queue = self.lock_queue();
+                let cause = failed.to_string();
+                self.stop_locked(&mut queue, &cause);
+                queue.leading = false;
+                drop(queue);
+                for ticket in tickets {
+                    ticket.finish(Err(failed.clone()));
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity)] // taken apart at once by its only caller
+    fn write(
+        &self,
+        order: &mut Order,
+        group: Vec<Job>,
+    ) -> Result<(crate::storage::Pending, Vec<Arc<Ticket>>, Vec<(u64, Vec<(Tree, Vec<u8>)>)>), (CommitFailed, Vec<Arc<Ticket>>)>
+    {
+        let mut chain = order.chain;
+        let now = self.clock.now();
+        let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
+        let mut batch =
+            Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
+        let mut tickets = Vec::with_capacity(group.len());
+        let mut settled = Vec::with_capacity(group.len());
+        let mut failure = None;
+        for job in group {
+            for PreparedEntry { prepared, subjects } in job.entries {
+                let count = |patient: PatientId| {
+                    let tag = subjects.iter().find(|(named, _)| *named == patient).map_or([0; 16], |(_, tag)| *tag);
+                    let tally = tallies.entry(tag).or_insert_with(|| self.storage.tally(&tag));
+                    *tally += 1;
+                    *tally
+                };
+                match chain.append(&order.keys, self.suite, now, prepared, count) {
+                    Ok(bytes) => {
+                        let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
+                        batch.entries.push(SealedEntry { bytes, subjects });
+                    }
+                    Err(error) => failure = Some(Arc::from(error.to_string())),
+                }
+            }
+            batch.writes.extend(job.writes);
+            tickets.push(job.ticket);
+            if !job.keys.is_empty() {
+                settled.push((job.number, job.keys));
+            }
+        }
+        if let Some(cause) = failure {
+            return Err((CommitFailed::Stopped(cause), tickets));
+        }
+        match self.storage.commit(self.storage.head(), batch) {
+            Ok(pending) => {
+                order.chain = chain;
+                *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
+                Ok((pending, tickets, settled))
+            }
+            Err(error) => Err((error.into(), tickets)),
+        }
+    }
+
+    fn take_group(&self) -> Vec<Job> {
+        let mut queue = self.lock_queue();
+        let mut size = 0;
+        let mut group = Vec::new();
+        while let Some(job) = queue.jobs.front() {
+            if !group.is_empty() && size + job.size > GROUP_BYTES {
+                break;
+            }
+            size += job.size;
+            group.extend(queue.jobs.pop_front());
+        }
+        queue.bytes -= size;
+        self.room.notify_all();
+        group
+    }
+
+    /// Makes the first caller queued meanwhile the leader, if there is one.
+    fn pass_on(&self) {
+        let mut queue = self.lock_queue();
+        match queue.jobs.front() {
+            Some(next) => next.ticket.promote(),
+            None => queue.leading = false,
+        }
+    }
+
+    fn stop_locked(&self, queue: &mut Queue, cause: &str) {
+        let cause: Arc<str> = cause.into();
+        for job in mem::take(&mut queue.jobs) {
+            job.ticket.finish(Err(CommitFailed::Stopped(Arc::clone(&cause))));
+        }
+        queue.bytes = 0;
+        queue.stopped.get_or_insert(cause);
+        self.room.notify_all();
+    }
+
+    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
+        // The queue's steps cannot panic half-way, so a poisoned lock guards a whole queue.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn order(&self) -> MutexGuard<'_, Order> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Display for CommitFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotCommitted(error) | Self::OutcomeUnknown(error) => write!(f, "{error}"),
+            Self::Stopped(cause) => f.write_str(cause),
+            Self::Draft(error) => write!(f, "{error}"),
+            Self::TooLarge { len } => write!(f, "a commit of {len} bytes is above the limit of {JOB_BYTES}"),
+        }
+    }
+}
+
+impl From<CommitError> for CommitFailed {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::NotCommitted(error) => Self::NotCommitted(Arc::new(error)),
+            CommitError::OutcomeUnknown(error) => Self::OutcomeUnknown(Arc::new(error)),
+            CommitError::Conflict { .. } => Self::Stopped("another writer moved the journal's head".into()),
+        }
+    }
+}

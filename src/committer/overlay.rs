@@ -1,0 +1,152 @@
+//! What is queued or durable but not yet settled in the trees. Readers look here first.
+//!
+//! A reader may see a write before it is acknowledged: the reader's own audit entry stands behind that write in the
+//! journal, so by the time the reader gets its answer the write is durable, and if the write fails, so does the reader.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{PoisonError, RwLock};
+
+use crate::storage::{Bytes, Tree};
+
+/// One row to be written.
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub(crate) tree: Tree,
+    pub(crate) key: Vec<u8>,
+    /// `None` deletes.
+    pub(crate) value: Option<Bytes>,
+    /// The value that stands there now.
+    pub(crate) replaces: Option<Bytes>,
+}
+
+impl Row {
+    /// A row whose key is new.
+    pub(crate) fn new(tree: Tree, key: Vec<u8>, value: Vec<u8>) -> Self {
+        Self { tree, key, value: Some(value.into()), replaces: None }
+    }
+}
+
+struct Waiting {
+    value: Option<Bytes>,
+    job: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Overlay(RwLock<BTreeMap<(u8, Vec<u8>), Waiting>>);
+
+impl Overlay {
+    /// Shows the rows of job number `job`.
+    pub(crate) fn show(&self, job: u64, rows: impl Iterator<Item = (Tree, Vec<u8>, Option<Bytes>)>) {
+        let mut waiting = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (tree, key, value) in rows {
+            waiting.insert((tree.code(), key), Waiting { value, job });
+        }
+    }
+
+    /// Drops a row of job `job` once it is settled, unless a later job wrote it again.
+    pub(crate) fn settled(&self, job: u64, keys: impl Iterator<Item = (Tree, Vec<u8>)>) {
+        let mut waiting = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (tree, key) in keys {
+            let at = (tree.code(), key);
+            if waiting.get(&at).is_some_and(|row| row.job == job) {
+                waiting.remove(&at);
+            }
+        }
+    }
+
+    /// The waiting value of a key: `None` when nothing waits, `Some(None)` when a deletion does.
+    pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Option<Option<Bytes>> {
+        let waiting = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if waiting.is_empty() {
+            return None;
+        }
+        waiting.get(&(tree.code(), key.to_vec())).map(|row| row.value.clone())
+    }
+
+    /// Waiting rows under `prefix` and after `after`, ascending.
+    pub(crate) fn range(&self, tree: Tree, prefix: &[u8], after: Option<&[u8]>) -> Vec<(Vec<u8>, Option<Bytes>)> {
+        let waiting = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if waiting.is_empty() {
+            return Vec::new();
+        }
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded((tree.code(), after.to_vec())),
+            _ => Bound::Included((tree.code(), prefix.to_vec())),
+        };
+        let rows = waiting.range((from, Bound::Unbounded));
+        let rows = rows.take_while(|((code, key), _)| *code == tree.code() && key.starts_with(prefix));
+        rows.map(|((_, key), row)| (key.clone(), row.value.clone())).collect()
+    }
+}
+
+/// Lays waiting rows over settled ones. `settled` holds at most `limit` rows; when it is full, waiting rows behind its
+/// last key wait for the next page.
+pub(crate) fn merge<V>(
+    settled: Vec<(Vec<u8>, V)>,
+    waiting: Vec<(Vec<u8>, Option<V>)>,
+    limit: usize,
+) -> Vec<(Vec<u8>, V)> {
+    if waiting.is_empty() {
+        return settled;
+    }
+    let last = if settled.len() >= limit { settled.last().map(|(key, _)| key.clone()) } else { None };
+    let mut merged: BTreeMap<Vec<u8>, V> = settled.into_iter().collect();
+    for (key, value) in waiting {
+        if last.as_ref().is_some_and(|last| key > *last) {
+            break;
+        }
+        match value {
+            Some(value) => {
+                merged.insert(key, value);
+            }
+            None => {
+                merged.remove(&key);
+            }
+        }
+    }
+    merged.into_iter().take(limit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: &str) -> Bytes {
+        text.as_bytes().into()
+    }
+
+    #[test]
+    fn a_later_job_keeps_its_row_when_an_earlier_one_settles() {
+        let overlay = Overlay::default();
+        let row = |text: &str| [(Tree::Records, b"key".to_vec(), Some(bytes(text)))].into_iter();
+        overlay.show(1, row("one"));
+        overlay.show(2, row("two"));
+        overlay.settled(1, [(Tree::Records, b"key".to_vec())].into_iter());
+        assert_eq!(overlay.get(Tree::Records, b"key"), Some(Some(bytes("two"))));
+        overlay.settled(2, [(Tree::Records, b"key".to_vec())].into_iter());
+        assert_eq!(overlay.get(Tree::Records, b"key"), None);
+    }
+
+    #[test]
+    fn a_range_stays_inside_its_tree_and_prefix() {
+        let overlay = Overlay::default();
+        for (tree, key) in [(Tree::Records, "ab1"), (Tree::Records, "ab2"), (Tree::Records, "ac"), (Tree::Policy, "ab3")] {
+            overlay.show(1, [(tree, key.as_bytes().to_vec(), None)].into_iter());
+        }
+        let keys = |after: Option<&[u8]>| {
+            overlay.range(Tree::Records, b"ab", after).into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(None), [b"ab1".to_vec(), b"ab2".to_vec()]);
+        assert_eq!(keys(Some(b"ab1")), [b"ab2".to_vec()]);
+        assert_eq!(keys(Some(b"aa")), [b"ab1".to_vec(), b"ab2".to_vec()]);
+    }
+
+    #[test]
+    fn merging_keeps_order_limit_and_deletions() {
+        let settled = |keys: &[u8]| keys.iter().map(|key| (vec![*key], 's')).collect::<Vec<_>>();
+        let waiting = vec![(vec![1], Some('w')), (vec![2], None), (vec![9], Some('w'))];
+        assert_eq!(merge(settled(&[2, 3]), waiting.clone(), 5), [(vec![1], 'w'), (vec![3], 's'), (vec![9], 'w')]);
+        assert_eq!(merge(settled(&[2, 3]), waiting, 2), [(vec![1], 'w'), (vec![3], 's')]);
+    }
+}

@@ -1,0 +1,253 @@
+//! Floor 5: the one public error. Small errors of lower floors are wrapped, not repeated.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::audit::AuditFault;
+use crate::clock::Timestamp;
+use crate::crypto::RandomFailed;
+use crate::ids::{KindId, PatientId, Ticket};
+use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
+use crate::record::{DecodeError, EncodeError, RecordRef, Version};
+use crate::storage::StorageError;
+use crate::token::{Denial, TokenError};
+
+/// Whatever a vault or a session may answer instead of a result. Every message says what happened and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The token does not allow this. Deliberately coarse, so that nobody learns what exists; the log has the reason.
+    #[error("access denied; someone with the audit action can look up {ticket}")]
+    Denied {
+        /// Finds the log entry that says why.
+        ticket: Ticket,
+    },
+    /// The token opens no session here.
+    #[error("the token was refused: {0}")]
+    Token(#[source] TokenError),
+    /// The token is good, but not for this purpose of use, or it demands what this version cannot check.
+    #[error("the token opens no session: {0}")]
+    SessionRefused(Denial),
+    /// The session ended by itself; open a new one.
+    #[error("the session has ended: {why}; open a new one")]
+    SessionEnded {
+        /// Idle too long, open too long, or closed.
+        why: &'static str,
+    },
+    /// The clock went back more than two minutes behind the newest log entry.
+    #[error("the system clock says {now}, but the log has seen {newest}; set the clock right")]
+    ClockRollback {
+        /// What the clock says.
+        now: Timestamp,
+        /// The time of the newest entry.
+        newest: Timestamp,
+    },
+    /// The vault was closed.
+    #[error("the vault is sealed; open and unlock it again")]
+    Sealed,
+    /// Another process, or another handle in this one, has the vault open.
+    #[error("the vault in {path:?} is in use; close it there first")]
+    InUse {
+        /// The vault's directory.
+        path: PathBuf,
+    },
+    /// Something is in the directory where a vault was to be created: another vault, or a creation that was interrupted.
+    #[error("{path:?} is not empty; open the vault in it, or create one elsewhere")]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is no vault, or its header cannot be read or written.
+    #[error(transparent)]
+    Header(#[from] HeaderFileError),
+    /// No slot opens, the header is damaged, or it was tampered with.
+    #[error(transparent)]
+    Unlock(#[from] UnlockError),
+    /// A key slot cannot be made.
+    #[error(transparent)]
+    Slot(#[from] NewSlotError),
+    /// A vault needs a passphrase or a raw key when it is created.
+    #[error("no credential was given; give a passphrase or a raw key when creating a vault")]
+    NoCredential,
+
+    /// No such patient in this vault.
+    #[error("there is no {0} in this vault")]
+    NoSuchPatient(PatientId),
+    /// No such record.
+    #[error("there is no {0}")]
+    NoSuchRecord(RecordRef),
+    /// The record has no such version.
+    #[error("{record} has no version {version}")]
+    NoSuchVersion {
+        /// The record.
+        record: RecordRef,
+        /// The version asked for.
+        version: Version,
+    },
+    /// Somebody was faster: read the record again and decide anew.
+    #[error("{record} is at version {found}, not {expected}; read it again and decide anew")]
+    Conflict {
+        /// The record.
+        record: RecordRef,
+        /// The version the change was based on.
+        expected: Version,
+        /// The newest version.
+        found: Version,
+    },
+    /// The record is void; it takes no further versions.
+    #[error("{0} was entered in error and takes no further versions; put a new record")]
+    Voided(RecordRef),
+    /// The identifier leads to a patient already.
+    #[error("an identifier of the system {system:?} with this value is taken; find the patient by it")]
+    IdentifierTaken {
+        /// The identifier's system; the value is not repeated here.
+        system: String,
+    },
+    /// A system or value is blank or too long.
+    #[error(transparent)]
+    Identifier(#[from] IdentifierNotAllowed),
+    /// A reason, label or other text is empty or too long.
+    #[error("the {what} has {len} bytes; it may have {least} to {limit}")]
+    InvalidText {
+        /// Which text.
+        what: &'static str,
+        /// Its length in bytes.
+        len: usize,
+        /// The shortest allowed.
+        least: usize,
+        /// The longest allowed.
+        limit: usize,
+    },
+    /// More than one call may ask for.
+    #[error("{what}: {len} were given; at most {limit} are possible in one call")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many were given.
+        len: usize,
+        /// How many are possible.
+        limit: usize,
+    },
+
+    /// The value cannot be stored.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The stored bytes are whole, but are not what this type can read.
+    #[error("{record}: {source}")]
+    Decode {
+        /// The record.
+        record: RecordRef,
+        /// Why not.
+        source: DecodeError,
+    },
+    /// A stored value was changed, moved, swapped or cut: it does not open in its place. No value was returned.
+    #[error("{record} version {version} does not open: its stored bytes were changed or moved; restore from a backup")]
+    Tampered {
+        /// The record.
+        record: RecordRef,
+        /// The version.
+        version: Version,
+    },
+    /// What must be there is not: a record or version in the middle was removed.
+    #[error("{what} of {patient} is missing from the store (kind {kind:?}, number {number}); restore from a backup")]
+    Missing {
+        /// The patient.
+        patient: PatientId,
+        /// The kind, where it is known.
+        kind: Option<KindId>,
+        /// The number or version that must be there.
+        number: u64,
+        /// A record, a version, or a patient's key.
+        what: &'static str,
+    },
+    /// A row that belongs to no record (a patient's key, an identifier, a policy row) does not open in its place.
+    #[error("a stored {what} does not open: its bytes were changed or moved; restore from a backup")]
+    TamperedRow {
+        /// Which row.
+        what: &'static str,
+    },
+
+    /// The log could not take the entry, so the access failed and nothing was returned.
+    #[error("the audit log cannot be written ({cause}), so nothing was done; close the vault and open it again")]
+    AuditUnavailable {
+        /// The first failure.
+        cause: Arc<str>,
+    },
+    /// The log was changed, cut, or does not open.
+    #[error(transparent)]
+    Audit(#[from] AuditFault),
+    /// Nothing of the change was written.
+    #[error("nothing was committed: {0}")]
+    NotCommitted(#[source] Arc<StorageError>),
+    /// The change may or may not be there after reopening: writing or syncing failed half-way.
+    #[error("whether the change was committed is unknown ({0}); close the vault, open it again and look")]
+    OutcomeUnknown(#[source] Arc<StorageError>),
+    /// More than one commit can take. Nothing was written.
+    #[error("the commit takes {len} bytes; at most {limit} are possible: split it")]
+    CommitTooLarge {
+        /// Its bytes.
+        len: usize,
+        /// Bytes possible.
+        limit: usize,
+    },
+    /// The journal or the trees.
+    #[error(transparent)]
+    Storage(StorageError),
+    /// A file of the vault outside journal and trees.
+    #[error("{doing} {path:?} failed; check the disk and the permissions")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomFailed),
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Closed => Self::Sealed,
+            StorageError::Poisoned { cause } => Self::AuditUnavailable { cause: cause.into() },
+            other => Self::Storage(other),
+        }
+    }
+}
+
+impl Error {
+    /// One word for the log: what went wrong, without saying about whom.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Denied { .. } | Self::SessionRefused(_) => "denied",
+            Self::Token(_) => "token refused",
+            Self::SessionEnded { .. } => "session ended",
+            Self::ClockRollback { .. } => "clock rollback",
+            Self::Sealed => "sealed",
+            Self::InUse { .. } | Self::NotEmpty { .. } => "in use",
+            Self::Unlock(_) | Self::Header(_) | Self::NoCredential | Self::Slot(_) => "unlock failed",
+            Self::NoSuchPatient(_) => "no such patient",
+            Self::NoSuchRecord(_) => "no such record",
+            Self::NoSuchVersion { .. } => "no such version",
+            Self::Conflict { .. } => "conflict",
+            Self::Voided(_) => "voided",
+            Self::IdentifierTaken { .. } => "identifier taken",
+            Self::Identifier(_) | Self::InvalidText { .. } | Self::TooMany { .. } | Self::CommitTooLarge { .. } => {
+                "outside limits"
+            }
+            Self::Encode(_) => "not encodable",
+            Self::Decode { .. } => "not decodable",
+            Self::Tampered { .. } | Self::TamperedRow { .. } => "tampered",
+            Self::Missing { .. } => "missing",
+            Self::AuditUnavailable { .. } => "audit unavailable",
+            Self::Audit(_) => "audit log not sound",
+            Self::NotCommitted(_) | Self::OutcomeUnknown(_) => "not committed",
+            Self::Storage(_) | Self::Io { .. } => "storage failed",
+            Self::Random(_) => "no random bytes",
+        }
+    }
+}

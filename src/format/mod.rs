@@ -1,0 +1,19 @@
+//! Floor 2: bytes to types and back, for everything that is stored. Nothing here does I/O, and nothing that was parsed
+//! counts as true before a key has confirmed it.
+
+pub(crate) mod digest;
+pub(crate) mod envelope;
+pub(crate) mod frame;
+pub(crate) mod header;
+pub(crate) mod keyring;
+pub(crate) mod keys;
+pub(crate) mod row;
+pub(crate) mod segment;
+pub(crate) mod slot;
+pub(crate) mod state;
+
+mod error;
+mod fields;
+
+pub use error::ParseError;
+pub(crate) use fields::Fields;

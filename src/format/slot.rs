@@ -1,0 +1,215 @@
+//! Key slots (docs/format/header.md, "Slots"): each holds the root key, sealed under one credential.
+
+use std::fmt;
+
+use super::{Fields, ParseError};
+use crate::bytes::{Put, Reader, TooLong};
+use crate::clock::Timestamp;
+use crate::crypto::aead::{Suite, TAG_LEN};
+use crate::crypto::passphrase::{CostOutOfBounds, PassphraseCost};
+use crate::crypto::seal::{FLOOR_KEY, SEALED_HEAD};
+use crate::ids::VaultId;
+
+/// Most bytes of a slot's label.
+pub(crate) const MAX_LABEL: usize = 64;
+
+/// `suite u8 ‖ salt ‖ commitment ‖ padded root key ‖ tag`.
+const SEALED_ROOT_LEN: usize = 1 + SEALED_HEAD + FLOOR_KEY + TAG_LEN;
+
+const PASSPHRASE_ARGON2ID: u8 = 1;
+const PASSPHRASE_PBKDF2: u8 = 2;
+const RECOVERY_KEY: u8 = 3;
+const RAW_KEY: u8 = 4;
+
+/// What opens a key slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SlotKind {
+    /// A passphrase, through Argon2id.
+    Passphrase,
+    /// The recovery key that was shown once.
+    RecoveryKey,
+    /// A 256-bit key kept elsewhere.
+    RawKey,
+    /// A kind, by its code, that this version cannot open. Other slots are not affected.
+    Unsupported(u8),
+}
+
+impl fmt::Display for SlotKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Passphrase => f.write_str("passphrase"),
+            Self::RecoveryKey => f.write_str("recovery key"),
+            Self::RawKey => f.write_str("raw key"),
+            Self::Unsupported(PASSPHRASE_PBKDF2) => f.write_str("passphrase (PBKDF2, not supported yet)"),
+            Self::Unsupported(code) => write!(f, "kind {code} (not supported by this version)"),
+        }
+    }
+}
+
+/// What a credential needs besides its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SlotParams {
+    /// `m u32 KiB ‖ t u32 ‖ p u32 ‖ salt[32]`, inside the bounds of [`PassphraseCost`].
+    Argon2id {
+        cost: PassphraseCost,
+        salt: [u8; 32],
+    },
+    RecoveryKey,
+    RawKey,
+    /// Kept as it came, so that the header can be written again without loss.
+    Unsupported {
+        kind: u8,
+        params: Vec<u8>,
+    },
+}
+
+impl SlotParams {
+    pub(crate) const fn kind(&self) -> SlotKind {
+        match self {
+            Self::Argon2id { .. } => SlotKind::Passphrase,
+            Self::RecoveryKey => SlotKind::RecoveryKey,
+            Self::RawKey => SlotKind::RawKey,
+            Self::Unsupported { kind, .. } => SlotKind::Unsupported(*kind),
+        }
+    }
+
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Argon2id { .. } => PASSPHRASE_ARGON2ID,
+            Self::RecoveryKey => RECOVERY_KEY,
+            Self::RawKey => RAW_KEY,
+            Self::Unsupported { kind, .. } => *kind,
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Argon2id { cost, salt } => {
+                let mut bytes = Vec::with_capacity(44);
+                bytes.put_u32(cost.memory_kib());
+                bytes.put_u32(cost.passes());
+                bytes.put_u32(cost.lanes());
+                bytes.put(salt);
+                bytes
+            }
+            Self::RecoveryKey | Self::RawKey => Vec::new(),
+            Self::Unsupported { params, .. } => params.clone(),
+        }
+    }
+
+    fn parse(number: u8, kind: u8, params: &[u8], offset: usize) -> Result<Self, SlotError> {
+        let parsed = match kind {
+            PASSPHRASE_ARGON2ID => {
+                let mut fields = Fields::new(params);
+                let memory_kib = fields.read("slot params", Reader::u32)?;
+                let passes = fields.read("slot params", Reader::u32)?;
+                let lanes = fields.read("slot params", Reader::u32)?;
+                let salt = fields.read("slot params", Reader::array)?;
+                fields.finish()?;
+                let cost = PassphraseCost::new(memory_kib, passes, lanes)
+                    .map_err(|source| SlotError::Cost { slot: number, source })?;
+                Self::Argon2id { cost, salt }
+            }
+            RECOVERY_KEY if params.is_empty() => Self::RecoveryKey,
+            RAW_KEY if params.is_empty() => Self::RawKey,
+            RECOVERY_KEY | RAW_KEY => {
+                return Err(SlotError::Malformed(ParseError::BadValue { field: "slot params", offset }));
+            }
+            _ => Self::Unsupported { kind, params: params.to_vec() },
+        };
+        Ok(parsed)
+    }
+}
+
+/// Why a slot is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SlotError {
+    Malformed(ParseError),
+    Cost { slot: u8, source: CostOutOfBounds },
+}
+
+impl From<ParseError> for SlotError {
+    fn from(error: ParseError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+/// `number u8 ‖ kind u8 ‖ created i64 us ‖ label len8 ‖ params len16 ‖ sealed root key len16`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) number: u8,
+    pub(crate) created: Timestamp,
+    pub(crate) label: String,
+    pub(crate) params: SlotParams,
+    /// `suite u8 ‖ seal` in every kind that is supported.
+    pub(crate) sealed_root: Vec<u8>,
+}
+
+impl Slot {
+    pub(crate) const fn kind(&self) -> SlotKind {
+        self.params.kind()
+    }
+
+    /// What the sealed root key is bound to: the vault, this slot's other fields, and the suite.
+    pub(crate) fn aad(&self, vault: VaultId, suite: Suite) -> Result<Vec<u8>, TooLong> {
+        let mut aad = Vec::new();
+        aad.put(vault.as_bytes());
+        self.encode_head(&mut aad)?;
+        aad.put_u8(suite.code());
+        Ok(aad)
+    }
+
+    /// Passes times KiB that one attempt at this slot costs.
+    pub(crate) fn work(&self) -> u64 {
+        match &self.params {
+            SlotParams::Argon2id { cost, .. } => u64::from(cost.memory_kib()) * u64::from(cost.passes()),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) -> Result<(), TooLong> {
+        self.encode_head(bytes)?;
+        bytes.put_len16(&self.sealed_root)
+    }
+
+    fn encode_head(&self, bytes: &mut Vec<u8>) -> Result<(), TooLong> {
+        bytes.put_u8(self.number);
+        bytes.put_u8(self.params.code());
+        bytes.put_i64(self.created.as_micros());
+        bytes.put_u8(u8::try_from(self.label.len()).map_err(|_| TooLong)?);
+        bytes.put(self.label.as_bytes());
+        bytes.put_len16(&self.params.to_bytes())
+    }
+
+    pub(super) fn parse(fields: &mut Fields<'_>) -> Result<Self, SlotError> {
+        let number = fields.read("slot number", Reader::u8)?;
+        let kind = fields.read_if("slot kind", Reader::u8, |kind| *kind != 0)?;
+        let created = Timestamp::from_micros(fields.read("slot created", Reader::i64)?);
+        let label = label(fields)?;
+        let params_at = fields.offset();
+        let params = fields.read("slot params", Reader::len16)?;
+        let params = SlotParams::parse(number, kind, params, params_at)?;
+        let supported = !matches!(params, SlotParams::Unsupported { .. });
+        let sealed_root = fields.read_if("slot sealed root key", Reader::len16, |sealed| {
+            let known_suite = sealed.first().is_some_and(|code| Suite::from_code(*code).is_some());
+            !supported || (sealed.len() == SEALED_ROOT_LEN && known_suite)
+        })?;
+        Ok(Self { number, created, label, params, sealed_root: sealed_root.to_vec() })
+    }
+}
+
+/// Whether a label may stand in a slot: at most 64 bytes, and nothing that could steer a terminal.
+pub(crate) fn is_sound_label(label: &str) -> bool {
+    label.len() <= MAX_LABEL && !label.chars().any(char::is_control)
+}
+
+fn label(fields: &mut Fields<'_>) -> Result<String, ParseError> {
+    let offset = fields.offset();
+    let bytes = fields.read("slot label", |reader| {
+        let len = reader.u8()?;
+        reader.take(usize::from(len))
+    })?;
+    let text = std::str::from_utf8(bytes).ok().filter(|text| is_sound_label(text));
+    text.map(str::to_owned).ok_or(ParseError::BadValue { field: "slot label", offset })
+}

@@ -1,0 +1,87 @@
+//! Why a vault does not unlock, and why a key slot cannot be made.
+
+use crate::crypto::RandomFailed;
+use crate::crypto::seal::SealError;
+use crate::format::ParseError;
+use crate::format::header::{HeaderError, MAX_HEADER};
+use crate::format::slot::SlotKind;
+
+/// Why a vault does not unlock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnlockError {
+    /// No slot of the credential's kind opens with it.
+    #[error("the credential opens no key slot of this vault; check it and try again")]
+    WrongCredential,
+    /// A slot opened, but the rest of the header is not what was written with the same key.
+    #[error(
+        "the credential is right, but the header was changed without the vault's key; do not trust this copy: use the \
+         other one, or restore the header from a backup"
+    )]
+    HeaderTampered,
+    /// The header has no slot of the credential's kind.
+    #[error("this vault has no key slot for a {kind}; use another credential")]
+    NoSuchSlotKind {
+        /// The kind that was looked for.
+        kind: SlotKind,
+    },
+    /// The passphrase is empty.
+    #[error("the passphrase is empty")]
+    EmptyPassphrase,
+    /// The memory that Argon2id needs could not be had.
+    #[error(
+        "{memory_kib} KiB of memory are needed to check the passphrase and cannot be had; free memory and try again"
+    )]
+    OutOfMemory {
+        /// What the slot asks for.
+        memory_kib: u32,
+    },
+    /// The header cannot be used, whatever the credential.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The header is authentic, but its keyring cannot be read by this version.
+    #[error("the header is authentic, but its keyring cannot be read ({0}); use a newer version")]
+    Keyring(ParseError),
+}
+
+/// Why a key slot, or a header with new slots, cannot be made. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NewSlotError {
+    /// The passphrase is empty.
+    #[error("an empty passphrase protects nothing; choose one")]
+    EmptyPassphrase,
+    /// The label is too long or holds control characters.
+    #[error("a slot's label has at most {limit} bytes and no control characters")]
+    LabelNotAllowed {
+        /// Most bytes of a label.
+        limit: usize,
+    },
+    /// The memory that Argon2id needs could not be had.
+    #[error("{memory_kib} KiB of memory are needed to prepare the passphrase and cannot be had; lower the cost")]
+    OutOfMemory {
+        /// What was asked for.
+        memory_kib: u32,
+    },
+    /// Slots of this kind cannot be made by this version.
+    #[error("key slots of this kind cannot be made by this version: {kind}")]
+    Unsupported {
+        /// The kind.
+        kind: SlotKind,
+    },
+    /// The header would break one of its limits.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomFailed),
+}
+
+impl From<SealError> for NewSlotError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Random => Self::Random(RandomFailed),
+            SealError::TooLarge => Self::Header(HeaderError::TooLarge { len: usize::MAX, limit: MAX_HEADER }),
+        }
+    }
+}

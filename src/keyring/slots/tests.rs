@@ -1,0 +1,202 @@
+use super::*;
+use crate::crypto::hash::sha256;
+use crate::crypto::passphrase::Passphrase;
+use crate::format::header::HeaderError;
+use crate::format::slot::SlotKind;
+use crate::keyring::Keyring;
+use crate::keyring::credential::RawKey;
+use crate::keyring::recovery::RecoveryKey;
+
+const VAULT: VaultId = VaultId::from_bytes([0xA1; 16]);
+const SUITE: Suite = Suite::ChaCha20Poly1305;
+
+fn new(number: u8) -> NewSlot<'static> {
+    let created = Timestamp::from_micros(1_767_614_400_000_000);
+    NewSlot { number, created, label: "front desk", cost: PassphraseCost::MINIMUM }
+}
+
+fn raw(byte: u8) -> RawKey {
+    RawKey::from_bytes([byte; 32])
+}
+
+/// A vault with one root key, and what can be written with it.
+struct Written {
+    root: RootKey,
+    keyring: Keyring,
+}
+
+impl Written {
+    fn new() -> Self {
+        Self { root: crate::keyring::new_root().unwrap(), keyring: Keyring::generate().unwrap() }
+    }
+
+    fn slot<'a>(&self, number: u8, credential: impl Into<Credential<'a>>) -> Slot {
+        create_slot(VAULT, SUITE, new(number), credential.into(), &self.root).unwrap()
+    }
+
+    fn header(&self, slots: Vec<Slot>) -> UnverifiedHeader {
+        self.header_of(VAULT, slots)
+    }
+
+    fn header_of(&self, vault: VaultId, slots: Vec<Slot>) -> UnverifiedHeader {
+        UnverifiedHeader::parse(&self.keyring.new_header(vault, 1, &[SUITE], slots, &self.root).unwrap()).unwrap()
+    }
+}
+
+fn outcome<'a>(header: &UnverifiedHeader, credential: impl Into<Credential<'a>>) -> Result<u8, UnlockError> {
+    open(header, credential.into()).map(|opened| opened.slot)
+}
+
+#[test]
+fn each_kind_of_credential_opens_its_own_slot() {
+    let written = Written::new();
+    let (pass, recovery) = (Passphrase::new("correct horse"), RecoveryKey::generate().unwrap());
+    let slots = vec![written.slot(0, &pass), written.slot(1, &recovery), written.slot(2, &raw(1))];
+    let header = written.header(slots);
+    assert_eq!(outcome(&header, &pass), Ok(0));
+    assert_eq!(outcome(&header, &recovery), Ok(1));
+    assert_eq!(outcome(&header, &raw(1)), Ok(2));
+    assert_eq!(open(&header, (&recovery).into()).unwrap().root.expose(), written.root.expose());
+    assert_eq!(outcome(&header, &Passphrase::new("correct horsf")), Err(UnlockError::WrongCredential));
+    assert_eq!(outcome(&header, &RecoveryKey::generate().unwrap()), Err(UnlockError::WrongCredential));
+    assert_eq!(outcome(&header, &raw(2)), Err(UnlockError::WrongCredential));
+}
+
+#[test]
+fn the_second_slot_of_a_kind_is_tried_too() {
+    let written = Written::new();
+    let header = written.header(vec![written.slot(4, &raw(1)), written.slot(7, &raw(2))]);
+    assert_eq!((outcome(&header, &raw(1)), outcome(&header, &raw(2))), (Ok(4), Ok(7)));
+}
+
+#[test]
+fn a_kind_without_a_slot_is_named() {
+    let written = Written::new();
+    let header = written.header(vec![written.slot(0, &raw(1))]);
+    let none = |kind| Err(UnlockError::NoSuchSlotKind { kind });
+    assert_eq!(outcome(&header, &Passphrase::new("x")), none(SlotKind::Passphrase));
+    assert_eq!(outcome(&header, &RecoveryKey::generate().unwrap()), none(SlotKind::RecoveryKey));
+}
+
+#[test]
+fn an_empty_passphrase_is_refused_on_both_sides() {
+    let written = Written::new();
+    let empty = Passphrase::new("");
+    let refused = create_slot(VAULT, SUITE, new(0), (&empty).into(), &written.root);
+    assert_eq!(refused, Err(NewSlotError::EmptyPassphrase));
+    let header = written.header(vec![written.slot(0, &Passphrase::new("x"))]);
+    assert_eq!(outcome(&header, &empty), Err(UnlockError::EmptyPassphrase));
+}
+
+#[test]
+fn labels_are_checked_before_anything_is_computed() {
+    let root = Written::new().root;
+    for label in ["x".repeat(65), "line\nbreak".to_owned()] {
+        let new = NewSlot { label: &label, ..new(0) };
+        let refused = create_slot(VAULT, SUITE, new, (&Passphrase::new("")).into(), &root);
+        assert_eq!(refused, Err(NewSlotError::LabelNotAllowed { limit: 64 }));
+    }
+}
+
+/// The exchanges are made under a right MAC, as the worst writer could: the slot's own binding must hold alone.
+#[test]
+fn a_slot_is_bound_to_vault_number_kind_label_time_and_params() {
+    let written = Written::new();
+    let slot = written.slot(3, &raw(1));
+    assert_eq!(outcome(&written.header(vec![slot.clone()]), &raw(1)), Ok(3));
+    let changed = [
+        Slot { number: 4, ..slot.clone() },
+        Slot { label: "back office".into(), ..slot.clone() },
+        Slot { created: Timestamp::from_micros(0), ..slot.clone() },
+    ];
+    for slot in changed {
+        assert_eq!(outcome(&written.header(vec![slot]), &raw(1)), Err(UnlockError::WrongCredential));
+    }
+    let other_vault = written.header_of(VaultId::from_bytes([0xA2; 16]), vec![slot.clone()]);
+    assert_eq!(outcome(&other_vault, &raw(1)), Err(UnlockError::WrongCredential));
+    let mut other_suite = slot;
+    other_suite.sealed_root[0] = Suite::Aes256Gcm.code();
+    assert_eq!(outcome(&written.header(vec![other_suite]), &raw(1)), Err(UnlockError::WrongCredential));
+
+    let pass = Passphrase::new("correct horse");
+    let slot = written.slot(0, &pass);
+    let SlotParams::Argon2id { salt, .. } = slot.params else { panic!("a passphrase slot") };
+    let cost = PassphraseCost::new(19 * 1024, 3, 1).unwrap();
+    let dearer = Slot { params: SlotParams::Argon2id { cost, salt }, ..slot };
+    assert_eq!(outcome(&written.header(vec![dearer]), &pass), Err(UnlockError::WrongCredential));
+}
+
+#[test]
+fn slot_kinds_cannot_be_exchanged() {
+    let written = Written::new();
+    let slot = written.slot(0, &raw(1));
+    let as_recovery = Slot { params: SlotParams::RecoveryKey, ..slot };
+    let header = written.header(vec![as_recovery.clone()]);
+    let mut same_bytes = [1; 32];
+    let recovery = RecoveryKey::from_secret(Secret::take(&mut same_bytes));
+    assert_eq!(outcome(&header, &recovery), Err(UnlockError::WrongCredential));
+    assert_eq!(outcome(&header, &raw(1)), Err(UnlockError::NoSuchSlotKind { kind: SlotKind::RawKey }));
+    // The same 32 bytes give another key as another kind, so that even the derivation alone tells them apart.
+    let key = |kind| *kdf::slot_key(kind, VAULT.as_bytes(), &[1; 32]).expose();
+    assert_ne!(key(SlotSecret::Recovery), key(SlotSecret::Raw));
+}
+
+#[test]
+fn a_slot_of_an_unknown_kind_leaves_the_others_usable() {
+    let written = Written::new();
+    let params = SlotParams::Unsupported { kind: 77, params: vec![1, 2, 3] };
+    let unknown = Slot { number: 0, params, sealed_root: vec![9; 10], ..written.slot(0, &raw(1)) };
+    let header = written.header(vec![unknown.clone(), written.slot(1, &raw(1))]);
+    assert_eq!(outcome(&header, &raw(1)), Ok(1));
+    let alone = written.header(vec![unknown]);
+    assert_eq!(outcome(&alone, &raw(1)), Err(UnlockError::NoSuchSlotKind { kind: SlotKind::RawKey }));
+}
+
+/// A removed slot put back, a slot dropped, a keyring of another time: right slot, wrong header.
+#[test]
+fn a_header_put_together_without_the_root_key_is_tampered() {
+    let written = Written::new();
+    let (kept, removed) = (written.slot(0, &raw(1)), written.slot(1, &raw(2)));
+    let bytes = written.keyring.new_header(VAULT, 2, &[SUITE], vec![kept.clone()], &written.root).unwrap();
+    let mac = crate::crypto::hash::HmacKey::new(&[0; 32]);
+    let authentic = UnverifiedHeader::parse(&bytes).unwrap();
+    let content = authentic.verify(&kdf::header_mac(&written.root)).unwrap().clone();
+    let revived = HeaderContent { slots: vec![kept, removed], ..content.clone() };
+    let rolled = HeaderContent { generation: 9, ..content };
+    for forged in [revived, rolled] {
+        let header = UnverifiedHeader::parse(&forged.encode(&mac).unwrap()).unwrap();
+        assert_eq!(outcome(&header, &raw(1)), Err(UnlockError::HeaderTampered));
+    }
+}
+
+/// Each byte changed by someone who then makes the checksum right: never the vault's content.
+#[test]
+fn every_changed_byte_under_a_right_checksum_is_refused() {
+    let written = Written::new();
+    let bytes = written.keyring.new_header(VAULT, 1, &[SUITE], vec![written.slot(0, &raw(1))], &written.root).unwrap();
+    let body = &bytes[..bytes.len() - 32];
+    for at in 0..body.len() {
+        let mut forged = body.to_vec();
+        forged[at] ^= 0x55;
+        let hash = sha256(&[&forged]);
+        forged.extend_from_slice(&hash);
+        let result = UnverifiedHeader::parse(&forged).map_err(UnlockError::from).map(|header| {
+            assert!(outcome(&header, &raw(1)).is_err(), "byte {at}");
+        });
+        assert!(matches!(result, Ok(()) | Err(UnlockError::Header(_))), "byte {at}");
+    }
+    let damaged = UnverifiedHeader::parse(&[body, &[0; 32]].concat()).map_err(UnlockError::from);
+    assert_eq!(damaged, Err(UnlockError::Header(HeaderError::Corrupt)));
+}
+
+#[test]
+fn free_numbers_fill_gaps_and_end_at_the_limit() {
+    let slot = Written::new().slot(0, &raw(1));
+    let with = |numbers: &[u8]| {
+        let slots: Vec<Slot> = numbers.iter().map(|number| Slot { number: *number, ..slot.clone() }).collect();
+        free_number(&slots)
+    };
+    assert_eq!((with(&[]), with(&[0, 2]), with(&[1])), (Some(0), Some(1), Some(0)));
+    let full: Vec<u8> = (0..32).collect();
+    assert_eq!((with(&full[..31]), with(&full)), (Some(31), None));
+}

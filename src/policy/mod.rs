@@ -1,0 +1,52 @@
+//! Floor 6: what the vault trusts and knows. Held in memory while unlocked, kept in the tree `policy`.
+
+mod row;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{PoisonError, RwLock};
+
+pub(crate) use row::PolicyRow;
+
+use crate::crypto::kdf;
+use crate::ids::{IssuerId, KindId};
+use crate::record::Kind;
+
+#[derive(Default)]
+struct Known {
+    issuers: HashMap<IssuerId, [u8; 32]>,
+    kinds: BTreeMap<KindId, Kind>,
+}
+
+/// The policy in force.
+#[derive(Default)]
+pub(crate) struct Policy(RwLock<Known>);
+
+impl Policy {
+    /// Takes a row in force, once it is durable.
+    pub(crate) fn apply(&self, row: PolicyRow) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match row {
+            PolicyRow::Issuer { public, .. } => {
+                known.issuers.insert(kdf::issuer_id(&public), public);
+            }
+            PolicyRow::Kind { kind } => {
+                known.kinds.insert(kind.id(), kind);
+            }
+        }
+    }
+
+    /// The public key of a trusted issuer.
+    pub(crate) fn issuer(&self, id: IssuerId) -> Option<[u8; 32]> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).issuers.get(&id).copied()
+    }
+
+    /// The kind of an id, if it has been used in this vault.
+    pub(crate) fn kind(&self, id: KindId) -> Option<Kind> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).kinds.get(&id).cloned()
+    }
+
+    /// All kinds that have been used in this vault.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).kinds.values().cloned().collect()
+    }
+}

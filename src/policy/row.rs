@@ -1,0 +1,94 @@
+//! Policy rows as bytes (docs/format/policy.md): `table u8 ‖ fields`, sealed under the policy key.
+
+use crate::bytes::{Put, Reader, Truncated};
+use crate::clock::Timestamp;
+use crate::record::Kind;
+
+const TABLE_ISSUER: u8 = 1;
+const TABLE_KIND: u8 = 2;
+
+/// One thing that the vault remembers about whom and what it knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PolicyRow {
+    /// Tokens under this key are accepted.
+    Issuer { public: [u8; 32], trusted_at: Timestamp },
+    /// A kind that has been used, so that its name can be shown.
+    Kind { kind: Kind },
+}
+
+/// A policy row that this version cannot read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadRow;
+
+impl From<Truncated> for BadRow {
+    fn from(_: Truncated) -> Self {
+        Self
+    }
+}
+
+impl PolicyRow {
+    /// Its table and the id that, blinded, is its storage key.
+    pub(crate) fn place(&self) -> (u8, [u8; 16]) {
+        match self {
+            Self::Issuer { public, .. } => (TABLE_ISSUER, *crate::crypto::kdf::issuer_id(public).as_bytes()),
+            Self::Kind { kind } => (TABLE_KIND, *kind.id().as_bytes()),
+        }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(80);
+        match self {
+            Self::Issuer { public, trusted_at } => {
+                bytes.put_u8(TABLE_ISSUER);
+                bytes.put(public);
+                bytes.put_i64(trusted_at.as_micros());
+            }
+            Self::Kind { kind } => {
+                bytes.put_u8(TABLE_KIND);
+                bytes.put(kind.as_str().as_bytes());
+            }
+        }
+        bytes
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, BadRow> {
+        let mut reader = Reader::new(bytes);
+        match reader.u8()? {
+            TABLE_ISSUER => {
+                let public = reader.array()?;
+                let trusted_at = Timestamp::from_micros(reader.i64()?);
+                reader.finish()?;
+                Ok(Self::Issuer { public, trusted_at })
+            }
+            TABLE_KIND => {
+                let name = std::str::from_utf8(reader.rest()).map_err(|_| BadRow)?;
+                Ok(Self::Kind { kind: Kind::new(name).map_err(|_| BadRow)? })
+            }
+            _ => Err(BadRow),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_and_cut_ones_do_not() {
+        let rows = [
+            PolicyRow::Issuer { public: [7; 32], trusted_at: Timestamp::from_micros(-5) },
+            PolicyRow::Kind { kind: Kind::new("Observation").unwrap() },
+        ];
+        for row in rows {
+            let bytes = row.to_bytes();
+            assert_eq!(PolicyRow::parse(&bytes), Ok(row));
+            assert_eq!(PolicyRow::parse(&bytes[..1]), Err(BadRow));
+        }
+        let issuer = PolicyRow::Issuer { public: [7; 32], trusted_at: Timestamp::from_micros(0) }.to_bytes();
+        for len in 0..issuer.len() {
+            assert_eq!(PolicyRow::parse(&issuer[..len]), Err(BadRow), "{len}");
+        }
+        assert_eq!(PolicyRow::parse(&[3, 1, 2]), Err(BadRow));
+        assert_eq!(PolicyRow::parse(b"\x02not a kind"), Err(BadRow));
+    }
+}

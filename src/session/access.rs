@@ -1,0 +1,240 @@
+//! How every operation goes: decide, work, log, answer. Nothing leaves this file without an entry.
+
+use std::sync::Arc;
+
+use super::Session;
+use crate::audit::{AuditEvent, DraftSubject, Outcome};
+use crate::clock::Timestamp;
+use crate::committer::{Row, Stripe};
+use crate::crypto::random;
+use crate::error::Error;
+use crate::ids::{KindId, PatientId, Ticket};
+use crate::terms::{Action, Confidentiality};
+use crate::token::{Denial, Reach, Request};
+use crate::unlocked::{Chart, Unlocked};
+
+/// What an operation is about to do.
+#[derive(Clone, Copy)]
+pub(super) struct Access {
+    pub(super) event: AuditEvent,
+    pub(super) action: Action,
+    pub(super) kind: Reach<KindId>,
+    pub(super) patient: Reach<PatientId>,
+}
+
+/// An operation that was let in: the decision was yes, the entry is still owed.
+pub(super) struct Op<'s> {
+    pub(super) session: &'s Session,
+    pub(super) unlocked: Arc<Unlocked>,
+    pub(super) now: Timestamp,
+    access: Access,
+}
+
+/// What an operation did, to be made durable together with its entry.
+pub(super) struct Done<T> {
+    pub(super) value: T,
+    pub(super) rows: Vec<Row>,
+    pub(super) subjects: Vec<DraftSubject>,
+    /// Records withheld because they are more confidential than the token allows, and similar remarks.
+    pub(super) detail: Option<String>,
+    /// How many things were touched that have no subject of their own.
+    pub(super) count: Option<u32>,
+}
+
+impl<T> Done<T> {
+    /// Something was read.
+    pub(super) fn read(value: T, subjects: Vec<DraftSubject>) -> Self {
+        Self { value, rows: Vec::new(), subjects, detail: None, count: None }
+    }
+
+    /// Something is to be written.
+    pub(super) fn write(value: T, rows: Vec<Row>, subjects: Vec<DraftSubject>) -> Self {
+        Self { rows, ..Self::read(value, subjects) }
+    }
+}
+
+/// Why an operation that was let in did not succeed.
+pub(super) enum Refused {
+    /// The token does not allow what it turned out to be about.
+    Denied(Denial),
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What must not change while an operation works, until its place in the queue is fixed.
+pub(super) enum Hold<'a> {
+    Nothing,
+    /// A chart, so that nobody sees half a batch.
+    Read(Stripe),
+    /// What a writer checks before it writes.
+    Write(&'a [Stripe]),
+}
+
+impl Session {
+    /// Lets an operation in, or logs why not.
+    pub(super) fn begin(&self, access: Access) -> Result<Op<'_>, Error> {
+        let unlocked = self.0.gate.enter()?;
+        let now = match unlocked.now() {
+            Ok(now) => now,
+            Err(error) => return Err(self.log_failure(&unlocked, access, Outcome::Denied, error)),
+        };
+        self.stay_alive(&unlocked, now)?;
+        let op = Op { session: self, unlocked, now, access };
+        match op.decide(access.kind, access.patient, None) {
+            Ok(()) => Ok(op),
+            Err(denial) => Err(op.log_denial(denial)),
+        }
+    }
+
+    /// Automatic log-off, and the proof of life that postpones it.
+    fn stay_alive(&self, unlocked: &Unlocked, now: Timestamp) -> Result<(), Error> {
+        let token = &self.0.token;
+        let mut life = self.life();
+        if let Some(why) = life.ended {
+            return Err(Error::SessionEnded { why });
+        }
+        let idle = token.idle().is_some_and(|idle| now.saturating_since(life.last_used) >= idle);
+        let long = token.longest().is_some_and(|longest| now.saturating_since(self.0.opened) >= longest);
+        if !idle && !long {
+            life.last_used = life.last_used.max(now);
+            return Ok(());
+        }
+        let why = if idle { "it was idle for too long" } else { "it was open for too long" };
+        drop(life);
+        self.end(why)?;
+        let mut draft = self.draft(AuditEvent::SessionExpired, Outcome::Denied);
+        draft.fields.detail = Some(why.to_owned());
+        unlocked.commit(Vec::new(), vec![draft])?;
+        Err(Error::SessionEnded { why })
+    }
+
+    /// Logs an operation that did not happen, and gives back the error to answer with: the original one, or that not
+    /// even the log could be written.
+    fn log_failure(&self, unlocked: &Unlocked, access: Access, outcome: Outcome, error: Error) -> Error {
+        let mut draft = self.draft(access.event, outcome);
+        draft.fields.action = Some(access.action);
+        if let Reach::One(kind) = access.kind {
+            draft.fields.kind = Some(kind);
+        }
+        if let Reach::One(patient) = access.patient {
+            match self.chart_in(unlocked, patient) {
+                Ok(Some(chart)) => draft.subjects = vec![chart.audited(Vec::new())],
+                _ => draft.fields.requested = Some(patient),
+            }
+        }
+        draft.fields.detail = Some(error.word().to_owned());
+        match unlocked.commit(Vec::new(), vec![draft]) {
+            Ok(()) => error,
+            Err(unlogged) => unlogged,
+        }
+    }
+
+    /// The chart of a patient, from the session's cache if it is there.
+    fn chart_in(&self, unlocked: &Unlocked, patient: PatientId) -> Result<Option<Arc<Chart>>, Error> {
+        if let Some(chart) = self.charts().get(patient) {
+            return Ok(Some(chart));
+        }
+        let Some(chart) = unlocked.find_chart(patient)? else { return Ok(None) };
+        let chart = Arc::new(chart);
+        self.charts().keep(Arc::clone(&chart));
+        Ok(Some(chart))
+    }
+}
+
+impl Op<'_> {
+    /// Asks the token.
+    pub(super) fn decide(
+        &self,
+        kind: Reach<KindId>,
+        patient: Reach<PatientId>,
+        confidentiality: Option<Confidentiality>,
+    ) -> Result<(), Denial> {
+        let Access { action, .. } = self.access;
+        let purpose = self.session.0.purpose;
+        self.session.0.token.decide(&Request { action, kind, patient, purpose, confidentiality, now: self.now })
+    }
+
+    /// Asks the token about a record that has been opened but not given out.
+    pub(super) fn may_see(
+        &self,
+        kind: KindId,
+        patient: PatientId,
+        confidentiality: Confidentiality,
+    ) -> Result<(), Denial> {
+        self.decide(Reach::One(kind), Reach::One(patient), Some(confidentiality))
+    }
+
+    /// The chart of a patient who must exist.
+    pub(super) fn chart(&self, patient: PatientId) -> Result<Arc<Chart>, Error> {
+        let chart = self.session.chart_in(&self.unlocked, patient)?;
+        chart.ok_or(Error::NoSuchPatient(patient))
+    }
+
+    /// Does the work, logs how it went, and answers only then.
+    pub(super) fn run<T>(
+        self,
+        hold: Hold<'_>,
+        work: impl FnOnce(&Self) -> Result<Done<T>, Refused>,
+    ) -> Result<T, Error> {
+        let committer = &self.unlocked.committer;
+        let queued = {
+            let stripes = &self.unlocked.stripes;
+            let (_reading, _writing) = match hold {
+                Hold::Nothing => (None, None),
+                Hold::Read(stripe) => (stripes.read(stripe), None),
+                Hold::Write(several) => (None, Some(stripes.write(several))),
+            };
+            work(&self).map(|done| {
+                let mut draft = self.session.draft(self.access.event, Outcome::Allowed);
+                draft.fields.action = Some(self.access.action);
+                if let Reach::One(kind) = self.access.kind {
+                    draft.fields.kind = Some(kind);
+                }
+                draft.fields.detail = done.detail;
+                draft.fields.count = done.count;
+                draft.subjects = done.subjects;
+                (done.value, committer.queue(done.rows, vec![draft]))
+            })
+        };
+        match queued {
+            Ok((value, queued)) => {
+                committer.wait(queued?)?;
+                Ok(value)
+            }
+            Err(Refused::Denied(denial)) => Err(self.log_denial(denial)),
+            Err(Refused::Failed(error)) => {
+                Err(self.session.log_failure(&self.unlocked, self.access, Outcome::Failed, error))
+            }
+        }
+    }
+
+    fn log_denial(&self, denial: Denial) -> Error {
+        let ticket = match random::array() {
+            Ok(bytes) => Ticket::from_bytes(bytes),
+            Err(error) => return error.into(),
+        };
+        let mut draft = self.session.draft(self.access.event, Outcome::Denied);
+        draft.fields.action = Some(self.access.action);
+        draft.fields.reason = Some(denial.reason.code());
+        draft.fields.ticket = Some(ticket);
+        draft.fields.detail = Some(format!("block {}", denial.block));
+        if let Reach::One(kind) = self.access.kind {
+            draft.fields.kind = Some(kind);
+        }
+        if let Reach::One(patient) = self.access.patient {
+            match self.session.chart_in(&self.unlocked, patient) {
+                Ok(Some(chart)) => draft.subjects = vec![chart.audited(Vec::new())],
+                _ => draft.fields.requested = Some(patient),
+            }
+        }
+        match self.unlocked.commit(Vec::new(), vec![draft]) {
+            Ok(()) => Error::Denied { ticket },
+            Err(unlogged) => unlogged,
+        }
+    }
+}

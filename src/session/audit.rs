@@ -1,0 +1,278 @@
+//! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::Session;
+use super::access::{Access, Done, Hold, Op};
+use crate::audit::{AuditEntry, AuditEvent, AuditFault, AuditFilter, EntryRef, FaultKind, Head, SubjectKey, Verifier};
+use crate::audit::{EntryDefect, open_entry};
+use crate::error::Error;
+use crate::progress::OnProgress;
+use crate::storage::{Bytes, Storage};
+use crate::terms::Action;
+use crate::token::Reach;
+use crate::unlocked::Unlocked;
+
+/// Entries read from storage at once.
+const CHUNK: u64 = 1_000;
+/// Entries that one page looks through at most; a page can end early because of it.
+const SCAN_LIMIT: u64 = 100_000;
+/// The largest page of a query.
+const MAX_PAGE: usize = 1_000;
+/// Subject keys kept while a page or a verification goes on.
+const SUBJECT_KEYS: usize = 4_096;
+
+/// What a verification looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// The chain, and every entry opened under its key: finds everything, a log rewritten with all its hashes included.
+    All,
+    /// The chain alone, which anyone can check without a key: quicker, and blind to who could have forged an entry.
+    Chain,
+}
+
+/// What a verification found sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifiedLog {
+    /// Entries verified, from the first one of the vault on.
+    pub entries: u64,
+    /// Leaf hash of the newest of them. Kept elsewhere, it shows later whether the log was rewritten or cut.
+    pub head: [u8; 32],
+}
+
+/// The audit log, for a session with the audit action; see [`Session::audit`].
+#[must_use = "nothing is read before `run` or `page`"]
+pub struct AuditView<'s>(&'s Session);
+
+impl fmt::Debug for AuditView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuditView({:?})", self.0)
+    }
+}
+
+impl Session {
+    /// The audit log, if the token has the audit action for all patients and kinds.
+    ///
+    /// # Errors
+    /// What [`Session`] lists.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs"));
+    /// # let clinic = Clinic::new();
+    /// # let session = clinic.session();
+    /// let verified = session.audit()?.verify(Scope::All).run()?;
+    /// assert!(verified.entries > 0);
+    /// let page = session.audit()?.query(AuditFilter::new().outcome(Outcome::Denied)).limit(10).page()?;
+    /// assert!(page.entries.is_empty());
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub fn audit(&self) -> Result<AuditView<'_>, Error> {
+        // Only the decision: what is then read or verified makes the entry.
+        drop(self.begin(access(AuditEvent::AuditQueried))?);
+        Ok(AuditView(self))
+    }
+}
+
+const fn access(event: AuditEvent) -> Access {
+    Access { event, action: Action::Audit, kind: Reach::Whole, patient: Reach::Whole }
+}
+
+impl<'s> AuditView<'s> {
+    /// Verifies the log from the vault's first entry to the newest.
+    pub const fn verify<'a>(self, scope: Scope) -> AuditVerify<'s, 'a> {
+        AuditVerify { session: self.0, scope, progress: None }
+    }
+
+    /// Reads the log, newest entries first.
+    pub const fn query(self, filter: AuditFilter) -> AuditQuery<'s> {
+        AuditQuery { session: self.0, filter, limit: 100, before: None }
+    }
+}
+
+/// A verification about to run.
+#[must_use = "nothing is verified before `run`"]
+pub struct AuditVerify<'s, 'a> {
+    session: &'s Session,
+    scope: Scope,
+    progress: Option<OnProgress<'a>>,
+}
+
+impl fmt::Debug for AuditVerify<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuditVerify({:?})", self.scope)
+    }
+}
+
+impl<'s, 'a> AuditVerify<'s, 'a> {
+    /// Reports progress, in entries.
+    pub fn on_progress(self, progress: OnProgress<'a>) -> Self {
+        Self { progress: Some(progress), ..self }
+    }
+
+    /// Verifies: every entry is there, in order, linked to the one before, of this vault, and with [`Scope::All`] made
+    /// with the vault's key, with no gap in what is counted for each patient. Takes as long as reading the log does;
+    /// other work goes on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] with the number of the first entry that is not sound and what is wrong with it, and what
+    /// [`Session`] lists.
+    pub fn run(self) -> Result<VerifiedLog, Error> {
+        let op = self.session.begin(access(AuditEvent::AuditVerified))?;
+        let (scope, progress) = (self.scope, self.progress);
+        op.run(Hold::Nothing, |op| {
+            let verified = verify(&op.unlocked, scope, progress)?;
+            let mut done = Done::read(verified, Vec::new());
+            done.count = u32::try_from(verified.entries).ok();
+            Ok(done)
+        })
+    }
+}
+
+fn verify(unlocked: &Unlocked, scope: Scope, progress: Option<OnProgress<'_>>) -> Result<VerifiedLog, Error> {
+    let storage = unlocked.committer.storage();
+    let expected = unlocked.committer.newest_entry();
+    let Some(expected) = expected else {
+        return Ok(VerifiedLog { entries: 0, head: [0; 32] });
+    };
+    let mut keys = SubjectKeys::new(unlocked);
+    let mut open = |entry: &EntryRef<'_>| {
+        open_entry(entry, &unlocked.audit, |tag, generation| keys.get(tag, generation))
+    };
+    let mut verifier = Verifier::new(unlocked.vault);
+    if scope == Scope::All {
+        verifier = verifier.opening(&mut open);
+    }
+    if let Some(progress) = progress {
+        verifier = verifier.reporting(progress, Some(expected.seq.saturating_add(1)));
+    }
+    let mut next = 0;
+    while next <= expected.seq {
+        let entries = read(storage, next, CHUNK.min(expected.seq - next + 1))?;
+        for (seq, bytes) in &entries {
+            verifier.push_one(*seq, bytes)?;
+        }
+        let Some((last, _)) = entries.last() else { break };
+        next = last.saturating_add(1);
+    }
+    let verified = verifier.finish(Some(&expected))?;
+    Ok(VerifiedLog { entries: verified.entries, head: verified.head.map_or([0; 32], |head: Head| head.leaf) })
+}
+
+fn read(storage: &dyn Storage, from: u64, limit: u64) -> Result<Vec<(u64, Bytes)>, Error> {
+    Ok(storage.entries(from, usize::try_from(limit).unwrap_or(usize::MAX))?)
+}
+
+/// Log entries that a filter lets through, newest first.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AuditPage {
+    /// The entries.
+    pub entries: Vec<AuditEntry>,
+    /// Where to go on with [`AuditQuery::before`]; `None` when the log's first entry was reached.
+    pub next: Option<u64>,
+}
+
+/// A query of the log; see [`AuditView::query`].
+#[derive(Debug)]
+#[must_use = "a query does nothing before `page`"]
+pub struct AuditQuery<'s> {
+    session: &'s Session,
+    filter: AuditFilter,
+    limit: usize,
+    before: Option<u64>,
+}
+
+impl AuditQuery<'_> {
+    /// At most so many entries a page, 1 to 1,000; 100 if not called. More counts as 1,000.
+    pub const fn limit(mut self, limit: usize) -> Self {
+        self.limit = if limit > MAX_PAGE { MAX_PAGE } else { limit };
+        self
+    }
+
+    /// Only entries before this number.
+    pub const fn before(mut self, seq: u64) -> Self {
+        self.before = Some(seq);
+        self
+    }
+
+    /// Reads the page. It looks through at most 100,000 entries, so a page with a rare match can be short although
+    /// there are more: go on as long as `next` is there. Each entry is checked against the one after it.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] when an entry on the way is missing, was changed or does not open, and what [`Session`] lists.
+    pub fn page(self) -> Result<AuditPage, Error> {
+        let op = self.session.begin(access(AuditEvent::AuditQueried))?;
+        op.run(Hold::Nothing, |op| {
+            let page = self.collect(op)?;
+            let mut done = Done::read(page, Vec::new());
+            done.count = u32::try_from(done.value.entries.len()).ok();
+            Ok(done)
+        })
+    }
+
+    fn collect(&self, op: &Op<'_>) -> Result<AuditPage, Error> {
+        let unlocked = &op.unlocked;
+        let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
+        let mut end = self.before.map_or(end, |before| before.min(end));
+        let lowest = end.saturating_sub(SCAN_LIMIT);
+        let mut keys = SubjectKeys::new(unlocked);
+        let mut found = Vec::new();
+        let mut after: Option<[u8; 32]> = None;
+        while end > lowest {
+            let start = end.saturating_sub(CHUNK).max(lowest);
+            let chunk = read(unlocked.committer.storage(), start, end - start)?;
+            for (seq, bytes) in chunk.iter().rev() {
+                let fault = |what| AuditFault { seq: *seq, what };
+                let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
+                if after.is_some_and(|prev| prev != entry.leaf()) || entry.front.seq != *seq {
+                    return Err(fault(FaultKind::LinkBroken).into());
+                }
+                after = Some(entry.front.prev);
+                if !self.filter.covers(entry.front.time) {
+                    continue;
+                }
+                let opened = open_entry(&entry, &unlocked.audit, |tag, generation| keys.get(tag, generation));
+                let opened = opened.map_err(|error| fault(FaultKind::from(error)))?;
+                if self.filter.matches(&opened) {
+                    found.push(opened);
+                }
+                if found.len() >= self.limit {
+                    return Ok(AuditPage { entries: found, next: Some(*seq).filter(|seq| *seq > 0) });
+                }
+            }
+            if chunk.len() != usize::try_from(end - start).unwrap_or(usize::MAX) {
+                return Err(AuditFault { seq: start, what: FaultKind::Malformed(EntryDefect::Truncated) }.into());
+            }
+            end = start;
+        }
+        Ok(AuditPage { entries: found, next: Some(end).filter(|end| *end > 0) })
+    }
+}
+
+/// Keys of the patients whom a run of entries is about.
+struct SubjectKeys<'u> {
+    unlocked: &'u Unlocked,
+    known: HashMap<([u8; 16], u32), Option<Arc<SubjectKey>>>,
+}
+
+impl<'u> SubjectKeys<'u> {
+    fn new(unlocked: &'u Unlocked) -> Self {
+        Self { unlocked, known: HashMap::new() }
+    }
+
+    fn get(&mut self, tag: &[u8; 16], generation: u32) -> Option<Arc<SubjectKey>> {
+        if let Some(known) = self.known.get(&(*tag, generation)) {
+            return known.clone();
+        }
+        if self.known.len() >= SUBJECT_KEYS {
+            self.known.clear();
+        }
+        let key = self.unlocked.subject_of(tag, generation).map(Arc::new);
+        self.known.insert((*tag, generation), key.clone());
+        key
+    }
+}

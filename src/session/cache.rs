@@ -1,0 +1,72 @@
+//! Charts that the session has used lately, with their key schedules, so that the next access need not derive them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::chart::Place;
+use crate::format::keys::RecordKey;
+use crate::ids::PatientId;
+use crate::unlocked::Chart;
+
+/// Charts kept; each takes about 2 KiB.
+const CAPACITY: usize = 256;
+
+/// Charts whose order is kept.
+const ORDERS: usize = 8;
+/// Records of a chart whose order is kept; larger ones are sorted again for each page.
+const ORDER_RECORDS: usize = 100_000;
+
+/// The order of a chart's records, for as long as its keys are these.
+pub(super) struct Order {
+    pub(super) keys: Vec<RecordKey>,
+    pub(super) places: Vec<Place>,
+}
+
+/// Wiped when dropped or cleared, because every [`Chart`] is.
+#[derive(Default)]
+pub(super) struct Charts {
+    kept: HashMap<PatientId, (Arc<Chart>, u64)>,
+    orders: Vec<(PatientId, Order)>,
+    uses: u64,
+}
+
+impl Charts {
+    pub(super) fn get(&mut self, patient: PatientId) -> Option<Arc<Chart>> {
+        self.uses += 1;
+        let (chart, used) = self.kept.get_mut(&patient)?;
+        *used = self.uses;
+        Some(Arc::clone(chart))
+    }
+
+    /// Keeps a chart; the one unused for longest makes room.
+    pub(super) fn keep(&mut self, chart: Arc<Chart>) {
+        if self.kept.len() >= CAPACITY {
+            let oldest = self.kept.iter().min_by_key(|(_, (_, used))| *used).map(|(patient, _)| *patient);
+            oldest.and_then(|patient| self.kept.remove(&patient));
+        }
+        self.uses += 1;
+        self.kept.insert(chart.patient, (chart, self.uses));
+    }
+
+    /// The order of a chart with exactly these keys.
+    pub(super) fn order(&self, patient: PatientId, keys: &[RecordKey]) -> Option<Vec<Place>> {
+        let (_, order) = self.orders.iter().find(|(kept, _)| *kept == patient)?;
+        (order.keys == keys).then(|| order.places.clone())
+    }
+
+    pub(super) fn keep_order(&mut self, patient: PatientId, order: Order) {
+        self.orders.retain(|(kept, _)| *kept != patient);
+        if order.places.len() > ORDER_RECORDS {
+            return;
+        }
+        if self.orders.len() >= ORDERS {
+            self.orders.remove(0);
+        }
+        self.orders.push((patient, order));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.kept.clear();
+        self.orders.clear();
+    }
+}

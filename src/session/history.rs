@@ -1,0 +1,102 @@
+//! Earlier versions of a record.
+
+use super::Session;
+use super::access::{Done, Hold};
+use super::read::{Opened, access, missing};
+use crate::audit::AuditEvent;
+use crate::error::Error;
+use crate::format::keys::{RecordKey, Tree, record_prefix};
+use crate::record::{Entry, Record, RecordId, RecordRef, VerbatimEntry, Version};
+use crate::storage::Scan;
+
+/// Versions that one call of [`Session::history`] may return.
+const MAX_HISTORY: usize = 1_000;
+
+impl Session {
+    /// All versions of a record, newest first; at most the newest 1,000.
+    ///
+    /// # Errors
+    /// As [`Session::get`]; one version that was changed or removed fails the call.
+    pub fn history<T: Record>(&self, id: RecordId<T>) -> Result<Vec<Entry<T>>, Error> {
+        self.versions(id.into(), Opened::typed)
+    }
+
+    /// [`Session::history`] of a record that was put verbatim.
+    ///
+    /// # Errors
+    /// As [`Session::history`].
+    pub fn history_verbatim(&self, record: RecordRef) -> Result<Vec<VerbatimEntry>, Error> {
+        self.versions(record, Opened::verbatim)
+    }
+
+    fn versions<T>(
+        &self,
+        record: RecordRef,
+        view: impl Fn(&Opened) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let op = self.begin(access(AuditEvent::HistoryRead, record.kind(), record.patient()))?;
+        op.run(Hold::Nothing, |op| {
+            let chart = op.chart(record.patient())?;
+            let newest = op.newest(&chart, record)?;
+            let prefix = record_prefix(&chart.tag, &op.kind_tag(&chart, record.kind()), record.number());
+            let scan = Scan { prefix: &prefix, after: None, limit: MAX_HISTORY };
+            let rows = op.unlocked.committer.scan(Tree::Records, scan)?;
+            let mut expected = newest.version.number();
+            let (mut entries, mut touched) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+            for (key, value) in &rows {
+                let opened = op.open(&chart, record.kind(), key, value)?;
+                if opened.version.number() != expected {
+                    return Err(missing(record, "a version", u64::from(expected)).into());
+                }
+                expected = expected.saturating_sub(1);
+                op.may_give(&opened)?;
+                entries.push(view(&opened)?);
+                touched.push(opened.audited(&chart));
+            }
+            if expected != 0 && rows.len() < MAX_HISTORY {
+                return Err(missing(record, "a version", u64::from(expected)).into());
+            }
+            Ok(Done::read(entries, vec![chart.audited(touched)]))
+        })
+    }
+
+    /// A record as it was at one version.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchVersion`] for a version that was not written yet, and as [`Session::get`].
+    pub fn get_version<T: Record>(&self, id: RecordId<T>, version: Version) -> Result<Entry<T>, Error> {
+        self.one_version(id.into(), version, Opened::typed)
+    }
+
+    /// [`Session::get_version`] of a record that was put verbatim.
+    ///
+    /// # Errors
+    /// As [`Session::get_version`].
+    pub fn get_verbatim_version(&self, record: RecordRef, version: Version) -> Result<VerbatimEntry, Error> {
+        self.one_version(record, version, Opened::verbatim)
+    }
+
+    fn one_version<T>(
+        &self,
+        record: RecordRef,
+        version: Version,
+        view: impl Fn(&Opened) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let op = self.begin(access(AuditEvent::RecordRead, record.kind(), record.patient()))?;
+        op.run(Hold::Nothing, |op| {
+            let chart = op.chart(record.patient())?;
+            let kind_tag = op.kind_tag(&chart, record.kind());
+            let (number, patient_tag) = (record.number(), chart.tag);
+            let key = RecordKey { patient_tag, kind_tag, number, version: version.number() }.to_bytes();
+            let opened = match op.unlocked.committer.get(Tree::Records, &key)? {
+                Some(value) => op.open(&chart, record.kind(), &key, &value)?,
+                None if op.newest(&chart, record)?.version < version => {
+                    return Err(Error::NoSuchVersion { record, version }.into());
+                }
+                None => return Err(missing(record, "a version", u64::from(version.number())).into()),
+            };
+            op.may_give(&opened)?;
+            Ok(Done::read(view(&opened)?, vec![chart.audited(vec![opened.audited(&chart)])]))
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! Listing the records of one kind, newest first, page by page.
+
+use std::marker::PhantomData;
+
+use super::Session;
+use super::access::{Access, Done, Hold, Op, Refused};
+use super::read::{Opened, missing};
+use crate::audit::AuditEvent;
+use crate::committer::Stripe;
+use crate::error::Error;
+use crate::format::keys::{RecordKey, Tree, kind_prefix, record_prefix};
+use crate::ids::{KindId, PatientId};
+use crate::record::{Entry, Kind, Record, RecordRef, Status, VerbatimEntry};
+use crate::storage::Scan;
+use crate::terms::Action;
+use crate::token::Reach;
+use crate::unlocked::Chart;
+
+/// The largest page.
+pub(super) const MAX_PAGE: usize = 1_000;
+/// The page size if nothing is said.
+pub(super) const DEFAULT_PAGE: usize = 100;
+
+/// Where a page ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListCursor(u64);
+
+/// Some records of a list, newest first.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Page<E> {
+    /// The newest versions of the records.
+    pub entries: Vec<E>,
+    /// Where to go on with [`ListQuery::after`]; `None` at the end.
+    pub next: Option<ListCursor>,
+    /// Records left out because they are more confidential than the token allows.
+    pub withheld: usize,
+}
+
+/// A list of the records of one kind in one chart; see [`Session::list`].
+#[must_use = "a query does nothing before `page`"]
+#[derive(Debug)]
+pub struct ListQuery<'s, E> {
+    session: &'s Session,
+    patient: PatientId,
+    kind: KindId,
+    view: fn(&Opened) -> Result<E, Error>,
+    limit: usize,
+    after: Option<ListCursor>,
+    voided: bool,
+    entries: PhantomData<fn() -> E>,
+}
+
+impl Session {
+    /// Lists the records of type `T` in a chart, newest first (by number, that is in the order in which they were put),
+    /// without those that were voided.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs"));
+    /// # let clinic = Clinic::new();
+    /// # let session = clinic.session();
+    /// # let patient = session.register_patient([])?;
+    /// for text in ["first", "second", "third"] {
+    ///     session.put(patient, &Note { text: text.into() })?;
+    /// }
+    /// let page = session.list::<Note>(patient).limit(2).page()?;
+    /// assert_eq!(page.entries[0].value.text, "third");
+    /// let rest = session.list::<Note>(patient).after(page.next.unwrap()).page()?;
+    /// assert_eq!(rest.entries[0].value.text, "first");
+    /// assert!(rest.next.is_none());
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub fn list<T: Record>(&self, patient: PatientId) -> ListQuery<'_, Entry<T>> {
+        self.query(patient, &Kind::of::<T>(), Opened::typed)
+    }
+
+    /// [`Session::list`] for records that were put verbatim.
+    pub fn list_verbatim(&self, patient: PatientId, kind: &Kind) -> ListQuery<'_, VerbatimEntry> {
+        self.query(patient, kind, Opened::verbatim)
+    }
+
+    fn query<E>(
+        &self,
+        patient: PatientId,
+        kind: &Kind,
+        view: fn(&Opened) -> Result<E, Error>,
+    ) -> ListQuery<'_, E> {
+        ListQuery {
+            session: self,
+            patient,
+            kind: kind.id(),
+            view,
+            limit: DEFAULT_PAGE,
+            after: None,
+            voided: false,
+            entries: PhantomData,
+        }
+    }
+}
+
+impl<E> ListQuery<'_, E> {
+    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000.
+    pub const fn limit(mut self, limit: usize) -> Self {
+        self.limit = if limit > MAX_PAGE { MAX_PAGE } else { limit };
+        self
+    }
+
+    /// Goes on where an earlier page ended.
+    pub const fn after(mut self, cursor: ListCursor) -> Self {
+        self.after = Some(cursor);
+        self
+    }
+
+    /// Also lists records that were voided.
+    pub const fn include_voided(mut self) -> Self {
+        self.voided = true;
+        self
+    }
+
+    /// Reads the page. One log entry covers it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPatient`], [`Error::Missing`] or [`Error::Tampered`] when a record was removed or changed,
+    /// [`Error::Decode`], and what [`Session`] lists.
+    pub fn page(self) -> Result<Page<E>, Error> {
+        let op = self.session.begin(Access {
+            event: AuditEvent::RecordsListed,
+            action: Action::List,
+            kind: Reach::One(self.kind),
+            patient: Reach::One(self.patient),
+        })?;
+        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(self.patient));
+        op.run(Hold::Read(stripe), |op| {
+            let chart = op.chart(self.patient)?;
+            let (opened, next, withheld) = self.collect(op, &chart)?;
+            let touched = opened.iter().map(|opened| opened.audited(&chart)).collect();
+            let entries = opened.iter().map(self.view).collect::<Result<_, _>>()?;
+            let mut done = Done::read(Page { entries, next, withheld }, vec![chart.audited(touched)]);
+            done.detail = (withheld > 0).then(|| format!("{withheld} withheld"));
+            Ok(done)
+        })
+    }
+
+    #[allow(clippy::type_complexity)] // taken apart at once by its only caller
+    fn collect(&self, op: &Op<'_>, chart: &Chart) -> Result<(Vec<Opened>, Option<ListCursor>, usize), Refused> {
+        let kind_tag = op.kind_tag(chart, self.kind);
+        let prefix = kind_prefix(&chart.tag, &kind_tag);
+        let mut walk = Walk::new(chart, &kind_tag, self.after.map(|cursor| cursor.0));
+        let (mut found, mut withheld) = (Vec::new(), 0);
+        let chunk = self.limit.clamp(16, 256);
+        loop {
+            let scan = Scan { prefix: &prefix, after: walk.after.as_deref(), limit: chunk };
+            let rows = op.unlocked.committer.scan(Tree::Records, scan)?;
+            for (key, value) in &rows {
+                if found.len() >= self.limit {
+                    return Ok((found, walk.cursor(), withheld));
+                }
+                let Some(number) = walk.step(key, RecordRef::new(chart.patient, self.kind, 0))? else { continue };
+                let opened = op.open(chart, self.kind, key, value)?;
+                debug_assert_eq!(opened.record.number(), number);
+                let body = opened.body()?;
+                if body.status == Status::Voided && !self.voided {
+                    continue;
+                }
+                if op.may_see(self.kind, chart.patient, body.confidentiality).is_err() {
+                    withheld += 1;
+                    continue;
+                }
+                found.push(opened);
+            }
+            if rows.len() < chunk {
+                walk.finish(RecordRef::new(chart.patient, self.kind, 0))?;
+                return Ok((found, None, withheld));
+            }
+        }
+    }
+}
+
+/// Walks the rows of one kind newest first, skips older versions, and notices gaps in the numbers.
+struct Walk {
+    after: Option<Vec<u8>>,
+    /// The record whose newest version was seen last.
+    last: Option<u64>,
+}
+
+impl Walk {
+    fn new(chart: &Chart, kind_tag: &[u8; 8], last: Option<u64>) -> Self {
+        // Behind the oldest possible version of that record.
+        let behind = |number| [&record_prefix(&chart.tag, kind_tag, number)[..], &[0xFF; 4]].concat();
+        Self { after: last.map(behind), last }
+    }
+
+    /// The record's number, if this row is a newest version.
+    fn step(&mut self, key: &[u8], of: RecordRef) -> Result<Option<u64>, Error> {
+        self.after = Some(key.to_vec());
+        let number = RecordKey::from_bytes(key).map_err(|_| Error::TamperedRow { what: "record key" })?.number;
+        match self.last {
+            Some(last) if last == number => return Ok(None),
+            Some(last) if last.checked_sub(1) != Some(number) => return Err(missing(of, "a record", last - 1)),
+            _ => {}
+        }
+        self.last = Some(number);
+        Ok(Some(number))
+    }
+
+    /// Numbers count down to 1.
+    fn finish(&self, of: RecordRef) -> Result<(), Error> {
+        match self.last {
+            Some(last) if last > 1 => Err(missing(of, "a record", last - 1)),
+            _ => Ok(()),
+        }
+    }
+
+    fn cursor(&self) -> Option<ListCursor> {
+        self.last.filter(|last| *last > 1).map(ListCursor)
+    }
+}

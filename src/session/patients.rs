@@ -1,0 +1,174 @@
+//! Patients and the identifiers that lead to them.
+
+use std::fmt;
+
+use super::Session;
+use super::access::{Hold, Access, Done, Op, Refused};
+use crate::audit::AuditEvent;
+use crate::committer::{Row, Stripe};
+use crate::crypto::random;
+use crate::error::Error;
+use crate::format::keys::{LookupRowKey, Tree};
+use crate::ids::PatientId;
+use crate::keyring;
+use crate::storage::Scan;
+use crate::terms::Action;
+use crate::token::Reach;
+use crate::unlocked::Chart;
+
+/// Identifiers that one call may register.
+const MAX_IDENTIFIERS: usize = 64;
+
+/// What a patient is known by elsewhere: a system such as `urn:mrn:clinic-a` and a value such as `12345`. Stored only
+/// as a keyed hash; unique within its system. Case and inner spaces count, leading and trailing spaces do not.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Identifier {
+    system: String,
+    value: String,
+}
+
+impl Identifier {
+    /// From a system and a value, each 1 to 1,024 bytes in Unicode NFC.
+    ///
+    /// # Errors
+    /// [`Error::Identifier`] when one of them is blank or too long.
+    pub fn new(system: &str, value: &str) -> Result<Self, Error> {
+        keyring::check_identifier(system)?;
+        keyring::check_identifier(value)?;
+        Ok(Self { system: system.to_owned(), value: value.to_owned() })
+    }
+
+    /// The system.
+    #[must_use]
+    pub fn system(&self) -> &str {
+        &self.system
+    }
+}
+
+/// Shows the system alone: the value tells who the patient is.
+impl fmt::Debug for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identifier({:?}, redacted)", self.system)
+    }
+}
+
+impl Session {
+    /// Registers a patient under any number of identifiers (up to 64), none of which may be taken. Needs the create
+    /// action for all patients.
+    ///
+    /// # Errors
+    /// [`Error::IdentifierTaken`], [`Error::TooMany`], and what [`Session`] lists.
+    pub fn register_patient(&self, identifiers: impl IntoIterator<Item = Identifier>) -> Result<PatientId, Error> {
+        let identifiers = checked(identifiers)?;
+        let op = self.begin(Access {
+            event: AuditEvent::PatientRegistered,
+            action: Action::Create,
+            kind: Reach::Filtered,
+            patient: Reach::Whole,
+        })?;
+        let patient = PatientId::from_bytes(random::array()?);
+        let mut stripes = op.stripes(&identifiers)?;
+        stripes.push(Stripe::chart(&op.unlocked.keyring.patient_tag(patient)));
+        op.run(Hold::Write(&stripes), |op| {
+            let (chart, row) = op.unlocked.new_chart(patient)?;
+            let mut rows = vec![row];
+            for identifier in &identifiers {
+                rows.extend(op.identifier_row(&chart, identifier)?);
+            }
+            Ok(Done::write(patient, rows, vec![chart.audited(Vec::new())]))
+        })
+    }
+
+    /// Adds an identifier to a patient. One that leads to the same patient already is no error.
+    ///
+    /// # Errors
+    /// [`Error::IdentifierTaken`] when it leads to another patient, [`Error::NoSuchPatient`], and what [`Session`] lists.
+    pub fn add_identifier(&self, patient: PatientId, identifier: Identifier) -> Result<(), Error> {
+        let op = self.begin(Access {
+            event: AuditEvent::IdentifierAdded,
+            action: Action::Create,
+            kind: Reach::Filtered,
+            patient: Reach::One(patient),
+        })?;
+        let mut stripes = op.stripes(std::slice::from_ref(&identifier))?;
+        stripes.push(Stripe::chart(&op.unlocked.keyring.patient_tag(patient)));
+        op.run(Hold::Write(&stripes), |op| {
+            let chart = op.chart(patient)?;
+            let rows = op.identifier_row(&chart, &identifier)?.into_iter().collect();
+            Ok(Done::write((), rows, vec![chart.audited(Vec::new())]))
+        })
+    }
+
+    /// The patient whom an identifier leads to. `None` when there is none; a token that is limited to some patients
+    /// gets [`Error::Denied`] for every other, whether they exist or not.
+    ///
+    /// # Errors
+    /// What [`Session`] lists.
+    pub fn find_patient(&self, identifier: &Identifier) -> Result<Option<PatientId>, Error> {
+        let op = self.begin(Access {
+            event: AuditEvent::PatientFound,
+            action: Action::Read,
+            kind: Reach::Filtered,
+            patient: Reach::Filtered,
+        })?;
+        op.run(Hold::Nothing, |op| {
+            let Some(patient) = op.lookup(identifier)? else {
+                op.decide(Reach::Filtered, Reach::Whole, None).map_err(Refused::Denied)?;
+                return Ok(Done::read(None, Vec::new()));
+            };
+            op.decide(Reach::Filtered, Reach::One(patient), None).map_err(Refused::Denied)?;
+            let chart = op.chart(patient)?;
+            Ok(Done::read(Some(patient), vec![chart.audited(Vec::new())]))
+        })
+    }
+}
+
+fn checked(identifiers: impl IntoIterator<Item = Identifier>) -> Result<Vec<Identifier>, Error> {
+    let mut unique: Vec<Identifier> = Vec::new();
+    for identifier in identifiers {
+        if unique.contains(&identifier) {
+            continue;
+        }
+        if unique.len() == MAX_IDENTIFIERS {
+            let (len, limit) = (MAX_IDENTIFIERS + 1, MAX_IDENTIFIERS);
+            return Err(Error::TooMany { what: "identifiers", len, limit });
+        }
+        unique.push(identifier);
+    }
+    Ok(unique)
+}
+
+impl Op<'_> {
+    fn identifier_tag(&self, identifier: &Identifier) -> Result<[u8; 16], Error> {
+        Ok(self.unlocked.keyring.identifier_tag(&identifier.system, &identifier.value)?)
+    }
+
+    fn stripes(&self, identifiers: &[Identifier]) -> Result<Vec<Stripe>, Error> {
+        let tags = identifiers.iter().map(|identifier| self.identifier_tag(identifier));
+        tags.map(|tag| Ok(Stripe::identifier(&tag?))).collect()
+    }
+
+    /// Whom an identifier leads to.
+    fn lookup(&self, identifier: &Identifier) -> Result<Option<PatientId>, Error> {
+        const WHAT: &str = "identifier";
+        let tag = self.identifier_tag(identifier)?;
+        let rows = self.unlocked.committer.scan(Tree::Lookup, Scan { prefix: &tag, after: None, limit: 1 })?;
+        let Some((key, value)) = rows.into_iter().next() else { return Ok(None) };
+        let sealer = self.unlocked.keyring.lookup_sealer();
+        let body = self.unlocked.open_row(sealer, Tree::Lookup, &key, &value, WHAT)?;
+        let patient: [u8; 16] = body.as_slice().try_into().map_err(|_| Error::TamperedRow { what: WHAT })?;
+        Ok(Some(PatientId::from_bytes(patient)))
+    }
+
+    /// The row that makes an identifier lead to a chart; `None` when it does already. Its stripe must be held.
+    fn identifier_row(&self, chart: &Chart, identifier: &Identifier) -> Result<Option<Row>, Error> {
+        match self.lookup(identifier)? {
+            Some(patient) if patient == chart.patient => return Ok(None),
+            Some(_) => return Err(Error::IdentifierTaken { system: identifier.system.clone() }),
+            None => {}
+        }
+        let key = LookupRowKey { identifier_tag: self.identifier_tag(identifier)?, patient_tag: chart.tag };
+        let (sealer, key) = (self.unlocked.keyring.lookup_sealer(), key.to_bytes().to_vec());
+        self.unlocked.sealed_row(sealer, (0, 0), Tree::Lookup, key, chart.patient.as_bytes()).map(Some)
+    }
+}

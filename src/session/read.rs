@@ -1,0 +1,166 @@
+//! Reading single records.
+
+use super::Session;
+use super::access::{Hold, Access, Done, Op, Refused};
+use crate::audit::{AuditEvent, AuditRecord};
+use crate::error::Error;
+use crate::format::keys::{RecordKey, Tree, record_prefix};
+use crate::ids::{KindId, PatientId};
+use crate::record::{Body, Entry, Record, RecordId, RecordRef, VerbatimEntry, Version};
+use crate::secret::SecretBytes;
+use crate::storage::Scan;
+use crate::terms::Action;
+use crate::token::Reach;
+use crate::unlocked::Chart;
+
+/// Records that one call of [`Session::get_many`] may read.
+const MAX_GET: usize = 1_000;
+
+/// One version of a record, opened: authentic bytes of a record body.
+pub(super) struct Opened {
+    pub(super) record: RecordRef,
+    pub(super) version: Version,
+    bytes: SecretBytes,
+}
+
+impl Opened {
+    pub(super) fn body(&self) -> Result<Body<'_>, Error> {
+        let tampered = |_| Error::Tampered { record: self.record, version: self.version };
+        let body = Body::parse(&self.bytes).map_err(tampered)?;
+        if body.kind != self.record.kind() {
+            return Err(Error::Tampered { record: self.record, version: self.version });
+        }
+        Ok(body)
+    }
+
+    /// How it stands in the log.
+    pub(super) fn audited(&self, chart: &Chart) -> AuditRecord {
+        let (kind, number, version) = (self.record.kind(), self.record.number(), self.version.number());
+        let tag = chart.subject.version_tag(chart.patient, kind, number, version, &self.bytes);
+        AuditRecord::new(kind, number, version, tag)
+    }
+
+    pub(super) fn typed<T: Record>(&self) -> Result<Entry<T>, Error> {
+        let id = RecordId::new(self.record.patient(), self.record.number());
+        let entry = Entry::from_typed(self.body()?, id, self.version);
+        entry.map_err(|source| Error::Decode { record: self.record, source })
+    }
+
+    pub(super) fn verbatim(&self) -> Result<VerbatimEntry, Error> {
+        let entry = Entry::from_verbatim(self.body()?, self.record, self.version);
+        entry.map_err(|source| Error::Decode { record: self.record, source })
+    }
+
+    pub(super) fn into_bytes(self) -> SecretBytes {
+        self.bytes
+    }
+}
+
+impl Session {
+    /// The newest version of a record. A voided one is returned, too; its status says so.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPatient`], [`Error::NoSuchRecord`], [`Error::Decode`] when the stored value is not what `T` can
+    /// read, [`Error::Tampered`] or [`Error::Missing`] when its bytes were changed or removed, and what [`Session`]
+    /// lists.
+    pub fn get<T: Record>(&self, id: RecordId<T>) -> Result<Entry<T>, Error> {
+        self.get_one(id.into(), Opened::typed)
+    }
+
+    /// The newest version of a record stored with [`Session::put_verbatim`]: exactly the bytes that were put.
+    ///
+    /// # Errors
+    /// As [`Session::get`].
+    pub fn get_verbatim(&self, record: RecordRef) -> Result<VerbatimEntry, Error> {
+        self.get_one(record, Opened::verbatim)
+    }
+
+    fn get_one<T>(&self, record: RecordRef, view: impl Fn(&Opened) -> Result<T, Error>) -> Result<T, Error> {
+        let op = self.begin(access(AuditEvent::RecordRead, record.kind(), record.patient()))?;
+        op.run(Hold::Nothing, |op| {
+            let chart = op.chart(record.patient())?;
+            let opened = op.newest(&chart, record)?;
+            op.may_give(&opened)?;
+            Ok(Done::read(view(&opened)?, vec![chart.audited(vec![opened.audited(&chart)])]))
+        })
+    }
+
+    /// The newest versions of up to 1,000 records of one kind, in the order asked for. All or none: one that is denied
+    /// or missing fails the call.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`] above 1,000, and as [`Session::get`].
+    pub fn get_many<T: Record>(&self, ids: &[RecordId<T>]) -> Result<Vec<Entry<T>>, Error> {
+        if ids.len() > MAX_GET {
+            return Err(Error::TooMany { what: "records to get", len: ids.len(), limit: MAX_GET });
+        }
+        let kind = crate::record::Kind::of::<T>().id();
+        let op = self.begin(Access {
+            event: AuditEvent::RecordRead,
+            action: Action::Read,
+            kind: Reach::One(kind),
+            patient: Reach::Filtered,
+        })?;
+        op.run(Hold::Nothing, |op| {
+            let mut entries = Vec::with_capacity(ids.len());
+            let mut touched: Vec<(std::sync::Arc<Chart>, Vec<AuditRecord>)> = Vec::new();
+            for id in ids {
+                op.decide(Reach::One(kind), Reach::One(id.patient()), None).map_err(Refused::Denied)?;
+                let chart = op.chart(id.patient())?;
+                let opened = op.newest(&chart, RecordRef::from(*id))?;
+                op.may_give(&opened)?;
+                entries.push(opened.typed()?);
+                let audited = opened.audited(&chart);
+                match touched.iter_mut().find(|(known, _)| known.patient == chart.patient) {
+                    Some((_, records)) => records.push(audited),
+                    None => touched.push((chart, vec![audited])),
+                }
+            }
+            let subjects = touched.into_iter().map(|(chart, records)| chart.audited(records)).collect();
+            Ok(Done::read(entries, subjects))
+        })
+    }
+}
+
+/// Reading records of one kind of one patient.
+pub(super) const fn access(event: AuditEvent, kind: KindId, patient: PatientId) -> Access {
+    Access { event, action: Action::Read, kind: Reach::One(kind), patient: Reach::One(patient) }
+}
+
+impl Op<'_> {
+    /// The newest version of a record that must be there.
+    pub(super) fn newest(&self, chart: &Chart, record: RecordRef) -> Result<Opened, Error> {
+        let kind_tag = self.kind_tag(chart, record.kind());
+        let prefix = record_prefix(&chart.tag, &kind_tag, record.number());
+        let scan = Scan { prefix: &prefix, after: None, limit: 1 };
+        let rows = self.unlocked.committer.scan(Tree::Records, scan)?;
+        match rows.into_iter().next() {
+            Some((key, value)) => self.open(chart, record.kind(), &key, &value),
+            None if record.number() <= self.newest_number(chart, &kind_tag)? => {
+                Err(missing(record, "a record", record.number()))
+            }
+            None => Err(Error::NoSuchRecord(record)),
+        }
+    }
+
+    /// Opens a row where it was found.
+    pub(super) fn open(&self, chart: &Chart, kind: KindId, key: &[u8], value: &[u8]) -> Result<Opened, Error> {
+        const TAMPERED: Error = Error::TamperedRow { what: "record key" };
+        let key = RecordKey::from_bytes(key).map_err(|_| TAMPERED)?;
+        let bytes = self.unlocked.open_record(chart, kind, key, value)?;
+        let record = RecordRef::new(chart.patient, kind, key.number);
+        let version = Version::new(key.version).ok_or(TAMPERED)?;
+        Ok(Opened { record, version, bytes })
+    }
+
+    /// Whether a record that was opened may leave the session.
+    pub(super) fn may_give(&self, opened: &Opened) -> Result<(), Refused> {
+        let confidentiality = opened.body()?.confidentiality;
+        self.may_see(opened.record.kind(), opened.record.patient(), confidentiality).map_err(Refused::Denied)
+    }
+}
+
+/// A gap in what is counted without gaps.
+pub(super) const fn missing(record: RecordRef, what: &'static str, number: u64) -> Error {
+    Error::Missing { patient: record.patient(), kind: Some(record.kind()), number, what }
+}

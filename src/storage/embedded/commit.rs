@@ -1,0 +1,181 @@
+//! Committing and settling.
+
+use std::sync::atomic::Ordering;
+
+use super::super::apply::NewRow;
+use super::*;
+use crate::crypto::hash;
+use crate::format::digest;
+use crate::format::frame::{self, Entry, Op, Write};
+use crate::storage::journal::writer::AppendError;
+use crate::storage::{NewValue, SealedEntry};
+
+/// Longer keys are refused: the trees would keep them outside their pages.
+const MAX_KEY: usize = 256;
+const MAX_ENTRY: usize = 65_535;
+
+impl Inner {
+    pub(super) fn prepare(
+        &self,
+        tree: Tree,
+        key: Vec<u8>,
+        value: Option<Bytes>,
+        replaces: Option<&[u8]>,
+    ) -> PreparedWrite {
+        let leaf = |value: &[u8], hash: &[u8; 32]| {
+            // Fails only for keys and values that are too long to commit.
+            digest::leaf(&self.state_key, tree, &key, value.len(), hash).unwrap_or_default()
+        };
+        let old_leaf = replaces.map(|old| leaf(old, &hash::sha256(&[old])));
+        let new = value.map(|bytes| {
+            let hash = hash::sha256(&[&bytes]);
+            NewValue { leaf: leaf(&bytes, &hash), hash, inline: bytes.len() <= self.options.inline_limit, bytes }
+        });
+        PreparedWrite { tree, key, new, old_leaf }
+    }
+
+    pub(super) fn commit(&self, expected: Head, batch: Batch) -> Result<Pending, CommitError> {
+        let body = body_len(&batch).map_err(CommitError::NotCommitted)?;
+        let mut writer = lock(&self.order);
+        self.alive().map_err(CommitError::NotCommitted)?;
+        let header_generation = {
+            let front = lock(&self.front);
+            if front.head != expected {
+                return Err(CommitError::Conflict { actual: front.head });
+            }
+            front.header_generation.max(batch.header_generation)
+        };
+        let appended = writer.append(&self.library, header_generation, body, batch.writes.len(), |frame| {
+            batch.writes.iter().try_for_each(|write| as_stored(write).encode(frame.writes()))?;
+            let out = frame.entries(batch.entries.len())?;
+            batch.entries.iter().try_for_each(|entry| Entry::encode(&entry.bytes, &entry.subjects, out))
+        });
+        let mut front = lock(&self.front);
+        let place = match appended {
+            Ok(place) => place,
+            Err(AppendError::Refused(error)) => {
+                // A new segment may have been started all the same, which took a frame of its own.
+                front.advance(writer.tip(), header_generation, Batch::default());
+                return Err(CommitError::NotCommitted(error));
+            }
+            Err(AppendError::Stuck(error)) => {
+                self.poison(&error);
+                return Err(CommitError::NotCommitted(error));
+            }
+            Err(AppendError::Unknown(error)) => {
+                self.poison(&error);
+                return Err(CommitError::OutcomeUnknown(error));
+            }
+        };
+        front.advance(place, header_generation, batch);
+        self.journaled.fetch_add(u64::try_from(frame::frame_len(body)).unwrap_or(u64::MAX), Ordering::Relaxed);
+        Ok(Pending { seq: place.seq })
+    }
+
+    pub(super) fn settle(&self, pending: Pending) -> Result<(), StorageError> {
+        let mut applied = lock(&self.applied);
+        self.alive()?;
+        self.apply_through(&mut applied, pending.seq)
+    }
+
+    /// Applies committed frames up to this one, in order, whoever committed them.
+    pub(super) fn apply_through(&self, applied: &mut Applied, seq: u64) -> Result<(), StorageError> {
+        if applied.place.seq >= seq {
+            return Ok(());
+        }
+        let trees = self.trees()?;
+        let done = self.apply_queued(applied, &trees, seq);
+        if let Err(error) = &done {
+            self.poison(error);
+        }
+        done
+    }
+
+    fn apply_queued(&self, applied: &mut Applied, trees: &Trees, seq: u64) -> Result<(), StorageError> {
+        let before = applied.place.seq;
+        while let Some(work) = lock(&self.front).next_through(seq) {
+            let at = work.place.seq;
+            for (index, write) in (0..).zip(&work.writes) {
+                let new = write.new.as_ref().map(|new| NewRow {
+                    bytes: &new.bytes,
+                    hash: &new.hash,
+                    leaf: &new.leaf,
+                    inline: new.inline,
+                });
+                applied.write(trees, (at, index), (write.tree, &write.key), write.old_leaf.as_ref(), new)?;
+            }
+            for (index, entry) in (0..).zip(&work.entries) {
+                applied.entry(trees, at, index, entry)?;
+            }
+            applied.place = work.place;
+            applied.header_generation = work.header_generation;
+        }
+        if applied.place.seq > before {
+            trees.set_settled(applied.place.seq, &applied.place.hash)?;
+        }
+        Ok(())
+    }
+}
+
+impl Front {
+    /// Notes a frame that is durable.
+    fn advance(&mut self, place: Place, header_generation: u64, batch: Batch) {
+        if place.seq <= self.head.seq {
+            return;
+        }
+        self.head.seq = place.seq;
+        self.header_generation = header_generation;
+        let mut entries = Vec::with_capacity(batch.entries.len());
+        for SealedEntry { bytes, subjects } in batch.entries {
+            for subject in subjects {
+                *self.tallies.entry(subject).or_default() += 1;
+            }
+            entries.push(bytes);
+        }
+        self.head.entries = self.head.entries.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        if let Some(last) = entries.last() {
+            self.last_entry = Some(Bytes::from(last.as_slice()));
+        }
+        self.queue.push_back(Work { place, header_generation, writes: batch.writes, entries });
+    }
+
+    fn next_through(&mut self, seq: u64) -> Option<Work> {
+        if self.queue.front()?.place.seq <= seq { self.queue.pop_front() } else { None }
+    }
+}
+
+fn as_stored(write: &PreparedWrite) -> Write<'_> {
+    let op = match &write.new {
+        None => Op::Delete,
+        Some(new) if new.inline => Op::Inline(&new.bytes),
+        Some(new) => Op::Kept(&new.bytes),
+    };
+    Write { tree: write.tree, key: &write.key, op, old_leaf: write.old_leaf }
+}
+
+/// Bytes that writes and entries take in a frame; refuses what no frame may hold.
+fn body_len(batch: &Batch) -> Result<usize, StorageError> {
+    let refused = |why| Err(StorageError::Refused { why });
+    let mut body = 0_usize;
+    for write in &batch.writes {
+        if write.tree == Tree::Audit {
+            return refused("the audit tree takes entries, not writes");
+        }
+        if write.key.len() > MAX_KEY {
+            return refused("a key is longer than 256 bytes");
+        }
+        let value = write.new.as_ref().map_or(0, |new| new.bytes.len());
+        body = body.saturating_add(Write::encoded_len(write.key.len(), value, write.old_leaf.is_some()));
+    }
+    for entry in &batch.entries {
+        if entry.bytes.is_empty() || entry.bytes.len() > MAX_ENTRY || entry.subjects.len() > MAX_ENTRY {
+            return refused("an audit entry is empty, or longer than 65,535 bytes, or names more than 65,535 subjects");
+        }
+        body = body.saturating_add(Entry::encoded_len(entry.bytes.len(), entry.subjects.len()));
+    }
+    if body > frame::MAX_LEN {
+        let len = u64::try_from(body).unwrap_or(u64::MAX);
+        return Err(StorageError::BatchTooLarge { len, limit: u64::try_from(frame::MAX_LEN).unwrap_or(u64::MAX) });
+    }
+    Ok(body)
+}

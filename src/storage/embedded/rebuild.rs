@@ -1,0 +1,173 @@
+//! Replaying the journal into the trees: the last few frames when opening, all of them when the trees are suspect.
+
+use std::sync::atomic::Ordering;
+
+use super::super::apply;
+use super::super::journal::{segment, walk};
+use super::*;
+use crate::format::digest;
+use crate::format::frame::Frame;
+use crate::progress::{Progress, Task};
+
+/// Progress is reported about this often, in bytes.
+const REPORT_EVERY: u64 = 1 << 20;
+
+/// Replays frames into trees, and keeps what is not in the trees.
+pub(super) struct Replay<'a> {
+    pub(super) trees: &'a Trees,
+    pub(super) state_key: &'a HmacKey,
+    pub(super) applied: Applied,
+    pub(super) tallies: HashMap<[u8; 16], u64>,
+    pub(super) last_entry: Vec<u8>,
+    pub(super) frames: u64,
+}
+
+impl Replay<'_> {
+    pub(super) fn frame(&mut self, frame: &Frame<'_>, place: Place, segment: &Path) -> Result<(), StorageError> {
+        let contents = frame.contents().map_err(|error| StorageError::Damaged {
+            segment: segment.to_path_buf(),
+            offset: place.offset,
+            what: error.0,
+        })?;
+        self.applied.frame(self.trees, self.state_key, place, &contents)?;
+        self.applied.header_generation = self.applied.header_generation.max(frame.link.header_generation);
+        for entry in &contents.entries {
+            for subject in &entry.subjects {
+                *self.tallies.entry(*subject).or_default() += 1;
+            }
+        }
+        if let Some(last) = contents.entries.last() {
+            self.last_entry = last.bytes.to_vec();
+        }
+        self.frames += 1;
+        Ok(())
+    }
+}
+
+/// Reports bytes done, now and then.
+pub(super) struct Report<'a, 'b> {
+    pub(super) progress: &'a mut OnProgress<'b>,
+    pub(super) task: Task,
+    pub(super) total: u64,
+    done: u64,
+    reported: u64,
+}
+
+impl<'a, 'b> Report<'a, 'b> {
+    pub(super) fn new(progress: &'a mut OnProgress<'b>, task: Task, total: u64) -> Self {
+        Self { progress, task, total, done: 0, reported: 0 }
+    }
+
+    pub(super) fn add(&mut self, len: usize) {
+        self.done = self.done.saturating_add(u64::try_from(len).unwrap_or(0));
+        if self.done - self.reported >= REPORT_EVERY {
+            self.reported = self.done;
+            (self.progress)(Progress::new(self.task, self.done, Some(self.total.max(self.done))));
+        }
+    }
+}
+
+/// New trees and all that goes with them.
+pub(super) struct Rebuilt {
+    pub(super) trees: Trees,
+    pub(super) applied: Applied,
+    pub(super) tallies: HashMap<[u8; 16], u64>,
+    pub(super) last_entry: Vec<u8>,
+    pub(super) frames: u64,
+}
+
+/// Where the journal is, and the key of the digest.
+pub(super) struct Source<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) journal: &'a JournalId,
+    pub(super) segments: &'a [Segment],
+    pub(super) library: &'a Library,
+    pub(super) state_key: &'a HmacKey,
+    pub(super) cache_bytes: u64,
+}
+
+impl Source<'_> {
+    /// Builds trees number `number` from the whole journal up to `until`, and compares them with their digest.
+    pub(super) fn rebuild(
+        &self,
+        number: u64,
+        until: Place,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<Rebuilt, StorageError> {
+        file::remove_dir(&trees::dir(self.dir, number))?;
+        let trees = Trees::open(self.dir, number, self.cache_bytes)?;
+        let total = self.segments.iter().map(|segment| segment.header.size).sum();
+        let mut report = Report::new(progress, Task::Rebuild, total);
+        let mut replay = self.replay(&trees, State::default());
+        let start = Place::default();
+        walk::between(self.journal, self.segments, self.library, (start, until), &mut |frame, place, len| {
+            report.add(len);
+            replay.frame(frame, place, &self.journal.segment_path(place.segment))
+        })?;
+        let Replay { applied, tallies, last_entry, frames, .. } = replay;
+        for tree in [Tree::Records, Tree::Patients, Tree::Lookup, Tree::Policy] {
+            for bucket in 0..digest::buckets(tree) {
+                if !apply::bucket_holds(&trees, self.state_key, &applied.digest, tree, bucket)? {
+                    return Err(StorageError::StateDamaged { what: "rows that were just written are not there" });
+                }
+            }
+        }
+        trees.set_settled(until.seq, &until.hash)?;
+        Ok(Rebuilt { trees, applied, tallies, last_entry, frames })
+    }
+
+    /// A replay that goes on from a state.
+    pub(super) fn replay<'t>(&'t self, trees: &'t Trees, state: State) -> Replay<'t> {
+        let pack = OpenPack { first: state.pack_first, next: state.entries, bytes: state.pack };
+        Replay {
+            trees,
+            state_key: self.state_key,
+            applied: Applied {
+                place: state.applied,
+                header_generation: state.header_generation,
+                digest: state.digest,
+                pack,
+            },
+            tallies: state.tallies.into_iter().collect(),
+            last_entry: state.last_entry,
+            frames: 0,
+        }
+    }
+}
+
+impl Inner {
+    /// Builds new trees while running, and serves from them. If that fails the storage stops.
+    pub(super) fn rebuild(&self, applied: &mut Applied) -> Result<(), StorageError> {
+        self.alive()?;
+        let done = self.rebuild_now(applied);
+        if let Err(error) = &done {
+            self.poison(error);
+        }
+        done
+    }
+
+    fn rebuild_now(&self, applied: &mut Applied) -> Result<(), StorageError> {
+        let segments = segment::list(&self.journal)?;
+        let source = Source {
+            dir: &self.dir,
+            journal: &self.journal,
+            segments: &segments,
+            library: &self.library,
+            state_key: &self.state_key,
+            cache_bytes: self.options.cache_bytes,
+        };
+        let number = trees::list(&self.dir)?.last().copied().unwrap_or(0).saturating_add(1);
+        let mut silent = |_: Progress| {};
+        let mut silent: OnProgress<'_> = &mut silent;
+        let rebuilt = source.rebuild(number, applied.place, &mut silent)?;
+        if rebuilt.applied.digest != applied.digest {
+            return Err(StorageError::StateDamaged { what: "journal and state file give different digests" });
+        }
+        if rebuilt.applied.pack != applied.pack {
+            return Err(StorageError::StateDamaged { what: "journal and state file give different audit packs" });
+        }
+        self.set_trees(Some(Arc::new(rebuilt.trees)));
+        self.verified.iter().for_each(|flag| flag.store(true, Ordering::Release));
+        Ok(())
+    }
+}

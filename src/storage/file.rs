@@ -1,0 +1,267 @@
+//! Every file operation of the storage, so that each error names its file and each can be made to fail in a test.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::StorageError;
+
+/// Zeros are written in pieces of this size.
+const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+fn error(doing: &'static str, path: &Path, source: io::Error) -> StorageError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StorageError::DiskFull { path: path.to_path_buf() }
+        }
+        _ => StorageError::Io { doing, path: path.to_path_buf(), source },
+    }
+}
+
+/// An open file that knows its name. Reads and writes name their position, so that it can be shared.
+#[derive(Debug)]
+pub(crate) struct StoredFile {
+    file: File,
+    path: PathBuf,
+    #[cfg(not(unix))]
+    cursor: std::sync::Mutex<()>,
+}
+
+impl StoredFile {
+    fn new(file: File, path: &Path) -> Self {
+        Self {
+            file,
+            path: path.to_path_buf(),
+            #[cfg(not(unix))]
+            cursor: std::sync::Mutex::new(()),
+        }
+    }
+
+    /// An existing file, to be read.
+    pub(crate) fn open(path: &Path) -> Result<Self, StorageError> {
+        fault::check(fault::Op::Open)
+            .and_then(|()| File::open(path))
+            .map(|file| Self::new(file, path))
+            .map_err(|source| error("opening", path, source))
+    }
+
+    /// An existing file, to be read and written.
+    pub(crate) fn open_to_write(path: &Path) -> Result<Self, StorageError> {
+        fault::check(fault::Op::Open)
+            .and_then(|()| OpenOptions::new().read(true).write(true).open(path))
+            .map(|file| Self::new(file, path))
+            .map_err(|source| error("opening", path, source))
+    }
+
+    /// A file to be read and written, made if there is none; what it held stays.
+    pub(crate) fn create(path: &Path) -> Result<Self, StorageError> {
+        fault::check(fault::Op::Open)
+            .and_then(|()| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path))
+            .map(|file| Self::new(file, path))
+            .map_err(|source| error("creating", path, source))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn len(&self) -> Result<u64, StorageError> {
+        self.file.metadata().map(|about| about.len()).map_err(|source| error("reading", &self.path, source))
+    }
+
+    pub(crate) fn set_len(&self, len: u64) -> Result<(), StorageError> {
+        fault::check(fault::Op::Write)
+            .and_then(|()| self.file.set_len(len))
+            .map_err(|source| error("resizing", &self.path, source))
+    }
+
+    /// Fills `buffer` from `offset` on.
+    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), StorageError> {
+        fault::check(fault::Op::Read)
+            .and_then(|()| self.read_exact_at(buffer, offset))
+            .map_err(|source| error("reading", &self.path, source))
+    }
+
+    /// Writes all of `bytes` from `offset` on.
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), StorageError> {
+        fault::check(fault::Op::Write)
+            .and_then(|()| self.write_all_at(bytes, offset))
+            .map_err(|source| error("writing", &self.path, source))
+    }
+
+    /// Writes zeros from `offset` up to, not including, `end`.
+    pub(crate) fn write_zeros(&self, mut offset: u64, end: u64) -> Result<(), StorageError> {
+        while offset < end {
+            let len = usize::try_from(end - offset).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.write_at(ZEROS.get(..len).unwrap_or(&ZEROS), offset)?;
+            offset = offset.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        }
+        Ok(())
+    }
+
+    /// Makes contents durable. If it fails, what is on the disk is unknown, and trying again would not tell.
+    pub(crate) fn sync_data(&self) -> Result<(), StorageError> {
+        fault::check(fault::Op::Sync)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|source| error("syncing", &self.path, source))
+    }
+
+    /// Makes contents and length durable.
+    pub(crate) fn sync_all(&self) -> Result<(), StorageError> {
+        fault::check(fault::Op::Sync)
+            .and_then(|()| self.file.sync_all())
+            .map_err(|source| error("syncing", &self.path, source))
+    }
+
+    #[cfg(unix)]
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
+    }
+
+    #[cfg(unix)]
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, offset)
+    }
+
+    #[cfg(not(unix))]
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        use std::io::{Read, Seek};
+        let _cursor = super::lock(&self.cursor);
+        (&self.file).seek(io::SeekFrom::Start(offset))?;
+        (&self.file).read_exact(buffer)
+    }
+
+    #[cfg(not(unix))]
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        use std::io::{Seek, Write};
+        let _cursor = super::lock(&self.cursor);
+        (&self.file).seek(io::SeekFrom::Start(offset))?;
+        (&self.file).write_all(bytes)
+    }
+}
+
+/// Makes the names in a directory durable. Windows has no such call: there a rename is as durable as NTFS makes it.
+pub(crate) fn sync_dir(path: &Path) -> Result<(), StorageError> {
+    let synced = fault::check(fault::Op::Sync);
+    #[cfg(unix)]
+    let synced = synced.and_then(|()| File::open(path)).and_then(|dir| dir.sync_all());
+    synced.map_err(|source| error("syncing", path, source))
+}
+
+pub(crate) fn create_dir(path: &Path) -> Result<(), StorageError> {
+    fault::check(fault::Op::Open)
+        .and_then(|()| fs::create_dir_all(path))
+        .map_err(|source| error("creating", path, source))
+}
+
+/// Renames within a directory, and makes that durable.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
+    fault::check(fault::Op::Rename)
+        .and_then(|()| fs::rename(from, to))
+        .map_err(|source| error("renaming", from, source))?;
+    sync_parent(to)
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<(), StorageError> {
+    match fault::check(fault::Op::Remove).and_then(|()| fs::remove_file(path)) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(error("removing", path, source)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory with all it holds, if it is there.
+pub(crate) fn remove_dir(path: &Path) -> Result<(), StorageError> {
+    match fault::check(fault::Op::Remove).and_then(|()| fs::remove_dir_all(path)) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(error("removing", path, source)),
+        _ => Ok(()),
+    }
+}
+
+/// Syncs the directory that a file is in.
+pub(crate) fn sync_parent(path: &Path) -> Result<(), StorageError> {
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// The names in a directory; empty if there is none. Names that are not UTF-8 are none of ours.
+pub(crate) fn names(dir: &Path) -> Result<Vec<String>, StorageError> {
+    let failed = |source| error("listing", dir, source);
+    let listing = match fault::check(fault::Op::Read).and_then(|()| fs::read_dir(dir)) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listing => listing.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in listing {
+        names.extend(entry.map_err(failed)?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A whole file of at most `max` bytes; nothing if it is absent or larger.
+pub(crate) fn read_small(path: &Path, max: u64) -> Result<Option<Vec<u8>>, StorageError> {
+    let file = match StoredFile::open(path) {
+        Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let len = file.len()?;
+    if len > max {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+    file.read_at(&mut bytes, 0)?;
+    Ok(Some(bytes))
+}
+
+/// Bytes of all files right inside a directory; 0 where that cannot be told.
+pub(crate) fn dir_bytes(dir: &Path) -> u64 {
+    fs::read_dir(dir)
+        .map_or(0, |listing| listing.flatten().filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum())
+}
+
+/// Tests make operations of the present thread fail.
+pub(crate) mod fault {
+    use std::io;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Op {
+        Open,
+        Read,
+        Write,
+        Sync,
+        Rename,
+        Remove,
+    }
+
+    #[cfg(not(test))]
+    #[allow(clippy::unnecessary_wraps)]
+    pub(super) const fn check(_: Op) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    thread_local! {
+        static ARMED: std::cell::Cell<Option<(Op, u32, io::ErrorKind)>> = const { std::cell::Cell::new(None) };
+    }
+
+    /// Lets the next `after` operations of this sort pass, and the one behind them fail, once.
+    #[cfg(test)]
+    pub(crate) fn arm(op: Op, after: u32, kind: io::ErrorKind) {
+        ARMED.set(Some((op, after, kind)));
+    }
+
+    #[cfg(test)]
+    pub(super) fn check(op: Op) -> io::Result<()> {
+        match ARMED.get() {
+            Some((armed, 0, kind)) if armed == op => {
+                ARMED.set(None);
+                Err(kind.into())
+            }
+            Some((armed, after, kind)) if armed == op => {
+                ARMED.set(Some((armed, after - 1, kind)));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Finds a frame by its number, for values that live in the journal only.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use super::JournalId;
+use super::segment::{FIRST_FRAME, Segment};
+use crate::crypto::hash;
+use crate::format::frame::{FrameHead, HEAD_LEN, Op, Peek};
+use crate::format::keys::Tree;
+use crate::format::row::Pointer;
+use crate::format::state::Place;
+use crate::storage::file::StoredFile;
+use crate::storage::{Bytes, StorageError, lock};
+
+/// Bytes of journal between two frames whose places are remembered.
+const STRIDE: u64 = 64 << 10;
+/// Segments kept open for reading.
+const OPEN_FILES: usize = 32;
+
+/// All segments by the number of their first frame, with some places in each.
+pub(crate) struct Library {
+    shelves: Mutex<BTreeMap<u64, Shelf>>,
+    open: Mutex<VecDeque<(u64, Arc<StoredFile>)>>,
+}
+
+struct Shelf {
+    number: u64,
+    path: PathBuf,
+    /// Frame number to offset, about one in each [`STRIDE`].
+    places: BTreeMap<u64, u64>,
+}
+
+impl Library {
+    pub(crate) fn new(segments: &[Segment]) -> Self {
+        let library = Self { shelves: Mutex::default(), open: Mutex::default() };
+        segments.iter().for_each(|segment| library.add(segment));
+        library
+    }
+
+    /// A new segment.
+    pub(crate) fn add(&self, segment: &Segment) {
+        let places = BTreeMap::from([(segment.header.first_seq, FIRST_FRAME)]);
+        let shelf = Shelf { number: segment.header.number, path: segment.path.clone(), places };
+        lock(&self.shelves).insert(segment.header.first_seq, shelf);
+    }
+
+    /// A segment that was removed before it held a frame.
+    pub(crate) fn remove(&self, number: u64) {
+        lock(&self.shelves).retain(|_, shelf| shelf.number != number);
+        lock(&self.open).retain(|(open, _)| *open != number);
+    }
+
+    /// Remembers where a frame is, if it is far enough from the last one remembered.
+    pub(crate) fn note(&self, place: Place) {
+        let mut shelves = lock(&self.shelves);
+        let Some((_, shelf)) = shelves.range_mut(..=place.seq).next_back() else { return };
+        if shelf.number != place.segment {
+            return;
+        }
+        let near = shelf.places.range(..=place.seq).next_back();
+        if near.is_none_or(|(_, offset)| place.offset >= offset.saturating_add(STRIDE)) {
+            shelf.places.insert(place.seq, place.offset);
+        }
+    }
+
+    /// The value or entry that a pointer names. Its hash is checked.
+    pub(crate) fn read(
+        &self,
+        id: &JournalId,
+        tree: Tree,
+        key: &[u8],
+        pointer: &Pointer,
+    ) -> Result<Bytes, StorageError> {
+        let (file, offset, len) = self.find(id, pointer.seq)?;
+        let damaged = |what| StorageError::Damaged { segment: file.path().to_path_buf(), offset, what };
+        let mut frame = vec![0; len];
+        file.read_at(&mut frame, offset)?;
+        let found = if tree == Tree::Audit {
+            Peek::entry(&frame, pointer.index)
+        } else {
+            Peek::write(&frame, pointer.index).map(|write| match write.op {
+                Op::Kept(value) | Op::Inline(value) if write.tree == tree && write.key == key => value,
+                _ => &[],
+            })
+        };
+        let value = found.map_err(|error| damaged(error.0))?;
+        if u32::try_from(value.len()) != Ok(pointer.len) || hash::sha256(&[value]) != pointer.hash {
+            return Err(damaged("a value that does not match the hash in its row"));
+        }
+        Ok(value.into())
+    }
+
+    /// File, offset and length of a frame.
+    fn find(&self, id: &JournalId, seq: u64) -> Result<(Arc<StoredFile>, u64, usize), StorageError> {
+        let (number, path, mut at, mut offset) = {
+            let shelves = lock(&self.shelves);
+            let near = shelves.range((Bound::Unbounded, Bound::Included(seq))).next_back().and_then(|(_, shelf)| {
+                let (at, offset) = shelf.places.range(..=seq).next_back()?;
+                Some((shelf.number, shelf.path.clone(), *at, *offset))
+            });
+            near.ok_or_else(|| StorageError::Damaged {
+                segment: id.dir.clone(),
+                offset: 0,
+                what: "a row points to a frame before the first segment",
+            })?
+        };
+        let file = self.open(number, path)?;
+        let size = file.len()?;
+        loop {
+            let damaged = |what| StorageError::Damaged { segment: file.path().to_path_buf(), offset, what };
+            let mut head = [0; HEAD_LEN];
+            if offset.saturating_add(24) > size {
+                return Err(damaged("a row points to a frame that is not there"));
+            }
+            file.read_at(&mut head, offset)?;
+            let head = FrameHead::parse(&head).map_err(|error| damaged(error.0))?;
+            let end = offset.saturating_add(u64::try_from(head.len).unwrap_or(u64::MAX));
+            if head.seq != at || end > size {
+                return Err(damaged("a frame out of its place"));
+            }
+            self.note(Place { seq: at, hash: [0; 32], segment: number, offset });
+            if at == seq {
+                return Ok((file, offset, head.len));
+            }
+            (at, offset) = (at + 1, end);
+        }
+    }
+
+    fn open(&self, number: u64, path: PathBuf) -> Result<Arc<StoredFile>, StorageError> {
+        let mut open = lock(&self.open);
+        if let Some((_, file)) = open.iter().find(|(of, _)| *of == number) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(StoredFile::open(&path)?);
+        if open.len() >= OPEN_FILES {
+            open.pop_front();
+        }
+        open.push_back((number, Arc::clone(&file)));
+        Ok(file)
+    }
+}

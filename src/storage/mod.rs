@@ -1,0 +1,174 @@
+//! Floor 3: an ordered table of opaque bytes with atomic, durable batches. The journal is the truth; the trees are
+//! state that can be rebuilt from it. Knows the keys of frames, digest and state file, and nothing else of secrets.
+
+mod apply;
+pub(crate) mod embedded;
+pub(crate) mod error;
+pub(crate) mod file;
+mod journal;
+mod pack;
+mod state;
+mod trees;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::crypto::kdf::{JournalKey, StateKey};
+pub(crate) use crate::format::keys::Tree;
+
+pub(crate) use embedded::{Embedded, Opened};
+pub use error::StorageError;
+pub(crate) use error::CommitError;
+
+/// A stored value or audit entry.
+pub(crate) type Bytes = Arc<[u8]>;
+
+/// The keys that storage needs.
+#[derive(Debug)]
+pub(crate) struct StorageKeys {
+    /// Authenticates journal frames.
+    pub(crate) journal: JournalKey,
+    /// Authenticates digest, state file and clean mark.
+    pub(crate) state: StateKey,
+}
+
+/// Sizes, all in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StorageOptions {
+    /// The first segment; each later one is twice as large.
+    pub(crate) segment_first: u64,
+    /// No segment grows above this, except for a single frame that needs more.
+    pub(crate) segment_max: u64,
+    /// Values above this live in the journal only. Above 4,096 it counts as 4,096.
+    pub(crate) inline_limit: usize,
+    /// Cache of the trees.
+    pub(crate) cache_bytes: u64,
+    /// A checkpoint is made whenever this much was journaled since the last.
+    pub(crate) checkpoint_bytes: u64,
+}
+
+impl Default for StorageOptions {
+    fn default() -> Self {
+        Self {
+            segment_first: 1 << 20,
+            segment_max: 64 << 20,
+            inline_limit: 4096,
+            cache_bytes: 256 << 20,
+            checkpoint_bytes: 64 << 20,
+        }
+    }
+}
+
+/// How far the journal has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Frames so far. A commit adds one, and one more when it starts a new segment.
+    pub(crate) seq: u64,
+    /// Audit entries so far: the number of the next one.
+    pub(crate) entries: u64,
+}
+
+/// One row to write, made ready off the serial path by [`Storage::prepare`].
+#[derive(Clone, Debug)]
+pub(crate) struct PreparedWrite {
+    pub(crate) tree: Tree,
+    pub(crate) key: Vec<u8>,
+    pub(crate) new: Option<NewValue>,
+    /// Digest leaf of the value that stands there now.
+    pub(crate) old_leaf: Option<[u8; 32]>,
+}
+
+/// The value of a [`PreparedWrite`] that is no delete.
+#[derive(Clone, Debug)]
+pub(crate) struct NewValue {
+    pub(crate) bytes: Bytes,
+    /// SHA-256 of the value.
+    pub(crate) hash: [u8; 32],
+    /// Its digest leaf.
+    pub(crate) leaf: [u8; 32],
+    /// Whether the trees hold the value itself, rather than where it is in the journal.
+    pub(crate) inline: bool,
+}
+
+/// An audit entry, as opaque bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct SealedEntry {
+    pub(crate) bytes: Vec<u8>,
+    /// For each of these tags a running count of entries is kept ([`Storage::tally`]).
+    pub(crate) subjects: Vec<[u8; 16]>,
+}
+
+/// What becomes durable together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) writes: Vec<PreparedWrite>,
+    pub(crate) entries: Vec<SealedEntry>,
+    /// Generation of the vault header that was in force.
+    pub(crate) header_generation: u64,
+}
+
+/// A durable batch that is not visible yet. Dropping it is harmless: the next settle makes it visible.
+#[derive(Debug)]
+#[must_use = "a commit becomes visible when it is settled"]
+pub(crate) struct Pending {
+    /// The frame that holds it.
+    pub(crate) seq: u64,
+}
+
+/// Which rows to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scan<'a> {
+    pub(crate) prefix: &'a [u8],
+    /// Only keys above this one.
+    pub(crate) after: Option<&'a [u8]>,
+    /// At most this many rows.
+    pub(crate) limit: usize,
+}
+
+/// An ordered table with atomic, durable batches on an expected head. All methods may be called from any thread.
+pub(crate) trait Storage: Send + Sync {
+    /// What has been committed.
+    fn head(&self) -> Head;
+
+    /// Makes a write ready: hashing happens here, off the serial path. No `value` deletes; `replaces` is the value
+    /// that stands under the key now, if any.
+    fn prepare(&self, tree: Tree, key: Vec<u8>, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite;
+
+    /// The settled value of a key.
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
+
+    /// Settled rows, ascending by key.
+    fn scan(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<(Vec<u8>, Bytes)>, StorageError>;
+
+    /// As [`Storage::scan`], without the values.
+    fn scan_keys(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError>;
+
+    /// Makes a batch durable: one frame, one write, one sync. Not visible before [`Storage::settle`].
+    fn commit(&self, expected: Head, batch: Batch) -> Result<Pending, CommitError>;
+
+    /// Makes a commit, and all before it, visible.
+    fn settle(&self, pending: Pending) -> Result<(), StorageError>;
+
+    /// Committed audit entries that name this subject.
+    fn tally(&self, subject: &[u8; 16]) -> u64;
+
+    /// Settled audit entries from number `from`, ascending and without a gap, at most `limit`.
+    fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError>;
+
+    /// The newest committed audit entry.
+    fn last_entry(&self) -> Option<Bytes>;
+
+    /// Settles everything, and makes the trees durable as well, so that opening replays nothing older.
+    fn checkpoint(&self) -> Result<(), StorageError>;
+
+    /// Checkpoint, then a clean mark; later calls answer [`StorageError::Closed`].
+    fn close(&self) -> Result<(), StorageError>;
+}
+
+/// Locks even if a thread panicked while it held the lock: what these locks guard is changed by steps that do not
+/// panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! State files `state.a` and `state.b`, written in turn, and the marks `clean` and `opening`.
+
+use std::path::{Path, PathBuf};
+
+use super::StorageError;
+use super::file::{self, StoredFile};
+use crate::crypto::hash::HmacKey;
+use crate::format::state::{self, CLEAN_LEN, State, StateError};
+use crate::ids::VaultId;
+
+const SLOTS: [&str; 2] = ["state.a", "state.b"];
+const CLEAN: &str = "clean";
+const OPENING: &str = "opening";
+
+/// The two state files and the marks of one vault.
+pub(crate) struct StateFiles {
+    dir: PathBuf,
+    vault: VaultId,
+    key: HmacKey,
+    /// Which of [`SLOTS`] holds the newest state.
+    newest: usize,
+    /// Its generation; 0 if there is none.
+    generation: u64,
+}
+
+impl StateFiles {
+    /// Files that are about to be made.
+    pub(crate) fn new(vault_dir: &Path, vault: VaultId, key: HmacKey) -> Self {
+        Self { dir: vault_dir.to_path_buf(), vault, key, newest: 1, generation: 0 }
+    }
+
+    /// The newest state that is whole and genuine. A file of a newer format is an error, not damage.
+    pub(crate) fn read(vault_dir: &Path, vault: VaultId, key: HmacKey) -> Result<(Self, Option<State>), StorageError> {
+        let mut files = Self::new(vault_dir, vault, key);
+        let mut best: Option<State> = None;
+        for (slot, name) in SLOTS.iter().enumerate() {
+            let path = files.dir.join(name);
+            let Some(bytes) = file::read_small(&path, state::MAX_LEN)? else { continue };
+            match State::parse(&bytes, vault, &files.key) {
+                Ok(state) if best.as_ref().is_none_or(|best| best.generation < state.generation) => {
+                    (files.newest, files.generation) = (slot, state.generation);
+                    best = Some(state);
+                }
+                Err(StateError::UnknownFormat(found)) => {
+                    return Err(StorageError::UnknownFormat { path, found, newest: state::FORMAT });
+                }
+                // A file that was being written when the machine stopped; the other one holds, or the journal does.
+                Ok(_) | Err(StateError::Damaged | StateError::Foreign) => {}
+            }
+        }
+        Ok((files, best))
+    }
+
+    /// Writes a state over the older file, and syncs it.
+    pub(crate) fn write(&mut self, mut state: State) -> Result<(), StorageError> {
+        state.generation = self.generation.saturating_add(1);
+        let slot = 1 - self.newest.min(1);
+        let path = self.dir.join(SLOTS.get(slot).copied().unwrap_or(CLEAN));
+        let bytes = state
+            .encode(self.vault, &self.key)
+            .map_err(|_| StorageError::Refused { why: "more subjects than a state file can hold" })?;
+        write_whole(&path, &bytes)?;
+        (self.newest, self.generation) = (slot, state.generation);
+        Ok(())
+    }
+
+    /// The last frame that the clean mark names.
+    pub(crate) fn clean(&self) -> Result<Option<(u64, [u8; 32])>, StorageError> {
+        let bytes = file::read_small(&self.dir.join(CLEAN), CLEAN_LEN.try_into().unwrap_or(u64::MAX))?;
+        Ok(bytes.and_then(|bytes| state::parse_clean(&bytes, self.vault, &self.key)))
+    }
+
+    pub(crate) fn mark_clean(&self, seq: u64, hash: &[u8; 32]) -> Result<(), StorageError> {
+        write_whole(&self.dir.join(CLEAN), &state::encode_clean(self.vault, seq, hash, &self.key))
+    }
+
+    pub(crate) fn remove_clean(&self) -> Result<(), StorageError> {
+        self.remove(CLEAN)
+    }
+
+    /// Whether an earlier opening of the trees never came back.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.dir.join(OPENING).exists()
+    }
+
+    pub(crate) fn mark_opening(&self) -> Result<(), StorageError> {
+        write_whole(&self.dir.join(OPENING), b"")
+    }
+
+    pub(crate) fn remove_opening(&self) -> Result<(), StorageError> {
+        self.remove(OPENING)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StorageError> {
+        file::remove(&self.dir.join(name))?;
+        file::sync_dir(&self.dir)
+    }
+}
+
+/// In place: the length first, so that the file ends where its contents do.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+    let file = StoredFile::create(path)?;
+    file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
+    file.write_at(bytes, 0)?;
+    file.sync_all()?;
+    file::sync_parent(path)
+}

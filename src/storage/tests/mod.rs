@@ -1,0 +1,81 @@
+//! Tests of the whole storage, by what they do to it.
+
+mod basics;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::embedded::{Embedded, Opened};
+use super::*;
+use crate::ids::VaultId;
+use crate::secret::{Key, Secret};
+
+pub(super) const VAULT: VaultId = VaultId::from_bytes([7; 16]);
+
+pub(super) fn keys() -> StorageKeys {
+    StorageKeys { journal: Key::new(Secret::take(&mut [1; 32])), state: Key::new(Secret::take(&mut [2; 32])) }
+}
+
+pub(super) fn options() -> StorageOptions {
+    StorageOptions {
+        segment_first: 64 << 10,
+        segment_max: 64 << 10,
+        inline_limit: 4096,
+        cache_bytes: 8 << 20,
+        checkpoint_bytes: u64::MAX,
+    }
+}
+
+pub(super) fn create(dir: &Path) -> Embedded {
+    Embedded::create(dir, VAULT, &keys(), options()).unwrap()
+}
+
+pub(super) fn try_open(dir: &Path) -> Result<(Embedded, Opened), StorageError> {
+    Embedded::open(dir, VAULT, &keys(), options(), 1, &mut |_| {})
+}
+
+pub(super) fn open(dir: &Path) -> (Embedded, Opened) {
+    try_open(dir).unwrap()
+}
+
+pub(super) fn entry(bytes: &[u8], subjects: &[u8]) -> SealedEntry {
+    SealedEntry { bytes: bytes.to_vec(), subjects: subjects.iter().map(|subject| [*subject; 16]).collect() }
+}
+
+/// Commits puts (or deletes) in `records` and one entry, and settles.
+pub(super) fn put(storage: &Embedded, rows: &[(&[u8], Option<&[u8]>)], entries: Vec<SealedEntry>) -> Head {
+    let writes = rows
+        .iter()
+        .map(|(key, value)| {
+            let old = storage.get(Tree::Records, key).unwrap();
+            storage.prepare(Tree::Records, key.to_vec(), value.map(Arc::from), old.as_deref())
+        })
+        .collect();
+    let pending = storage.commit(storage.head(), Batch { writes, entries, header_generation: 1 }).unwrap();
+    storage.settle(pending).unwrap();
+    storage.head()
+}
+
+pub(super) fn get(storage: &Embedded, key: &[u8]) -> Option<Vec<u8>> {
+    storage.get(Tree::Records, key).unwrap().map(|value| value.to_vec())
+}
+
+pub(super) fn all(storage: &Embedded) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let scan = Scan { prefix: b"", after: None, limit: usize::MAX };
+    let rows = storage.scan(Tree::Records, scan).unwrap();
+    rows.into_iter().map(|(key, value)| (key, value.to_vec())).collect()
+}
+
+/// Copies a live vault, as a crash would leave it.
+pub(super) fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let target = to.join(file.file_name());
+        if file.file_type().unwrap().is_dir() {
+            copy_dir(&file.path(), &target);
+        } else {
+            std::fs::copy(file.path(), target).unwrap();
+        }
+    }
+}

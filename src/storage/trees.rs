@@ -1,0 +1,214 @@
+//! The trees, in sled: the only file that names it. sled may lose or invent rows, panic, or hang; whoever calls here
+//! checks what it gives back, and can rebuild it.
+//!
+//! What sled stores stays at or under 4 KiB a value, so that it never makes blobs. Its own flusher is off: only a
+//! checkpoint makes it durable, by `flush` and our own sync of its files (`flush` alone survives no power cut).
+
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::StorageError;
+use super::file::{self, StoredFile};
+use crate::bytes::{Put, Reader};
+use crate::format::keys::Tree;
+
+/// A row's bytes, shared with sled's cache.
+pub(crate) type RowBytes = sled::IVec;
+
+/// How long sled may take to open, and a second more for each 16 MiB it holds.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long to wait for a handle of this process that is on its way out.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const SETTLED: &[u8] = b"settled";
+
+/// One open directory of trees.
+pub(crate) struct Trees {
+    db: sled::Db,
+    records: sled::Tree,
+    patients: sled::Tree,
+    lookup: sled::Tree,
+    policy: sled::Tree,
+    audit: sled::Tree,
+    meta: sled::Tree,
+    dir: PathBuf,
+    /// The number of the directory.
+    pub(crate) number: u64,
+}
+
+/// `sled-1`, `sled-2`, …
+pub(crate) fn dir(vault_dir: &Path, number: u64) -> PathBuf {
+    vault_dir.join(format!("sled-{number}"))
+}
+
+/// The numbers of all directories of trees, ascending.
+pub(crate) fn list(vault_dir: &Path) -> Result<Vec<u64>, StorageError> {
+    let names = file::names(vault_dir)?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.strip_prefix("sled-")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+impl Trees {
+    /// Opens, or makes, a directory of trees. Opening happens on a thread of its own: if sled does not come back in
+    /// time that thread is left behind, and the directory must not be used again.
+    pub(crate) fn open(vault_dir: &Path, number: u64, cache_bytes: u64) -> Result<Self, StorageError> {
+        let dir = dir(vault_dir, number);
+        file::create_dir(&dir)?;
+        remove_unfinished_snapshots(&dir)?;
+        let timeout = OPEN_TIMEOUT + Duration::from_secs(file::dir_bytes(&dir) >> 24);
+        let (sender, receiver) = mpsc::channel();
+        let opening = thread::Builder::new().name("chartvault-open".into()).spawn(move || {
+            // Nobody listens any more after the timeout.
+            let _ = sender.send(Self::open_now(dir, number, cache_bytes));
+        });
+        opening.map_err(|error| trees_error("opening", error.to_string()))?;
+        receiver.recv_timeout(timeout).unwrap_or_else(|_| Err(trees_error("opening", "it did not come back".into())))
+    }
+
+    fn open_now(dir: PathBuf, number: u64, cache_bytes: u64) -> Result<Self, StorageError> {
+        let config = sled::Config::new().path(&dir).cache_capacity(cache_bytes).flush_every_ms(None);
+        let started = Instant::now();
+        let db = loop {
+            match guard("opening", || config.open()) {
+                Err(StorageError::Trees { reason, .. })
+                    if reason.contains("could not acquire lock") && started.elapsed() < LOCK_TIMEOUT =>
+                {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                opened => break opened?,
+            }
+        };
+        let tree = |name: &str| guard("opening", || db.open_tree(name));
+        Ok(Self {
+            records: tree("records")?,
+            patients: tree("patients")?,
+            lookup: tree("lookup")?,
+            policy: tree("policy")?,
+            audit: tree("audit")?,
+            meta: tree("meta")?,
+            db,
+            dir,
+            number,
+        })
+    }
+
+    fn tree(&self, tree: Tree) -> &sled::Tree {
+        match tree {
+            Tree::Records => &self.records,
+            Tree::Patients => &self.patients,
+            Tree::Lookup => &self.lookup,
+            Tree::Policy => &self.policy,
+            Tree::Audit => &self.audit,
+        }
+    }
+
+    pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<RowBytes>, StorageError> {
+        guard("reading", || self.tree(tree).get(key))
+    }
+
+    pub(crate) fn insert(&self, tree: Tree, key: &[u8], row: Vec<u8>) -> Result<(), StorageError> {
+        guard("writing", || self.tree(tree).insert(key, row)).map(drop)
+    }
+
+    pub(crate) fn remove(&self, tree: Tree, key: &[u8]) -> Result<(), StorageError> {
+        guard("writing", || self.tree(tree).remove(key)).map(drop)
+    }
+
+    /// Rows with `from` ≤ key < `to`, ascending, until `visit` says false.
+    pub(crate) fn visit(
+        &self,
+        tree: Tree,
+        from: &[u8],
+        to: Option<&[u8]>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StorageError> {
+        let tree = self.tree(tree);
+        guard("reading", || {
+            let rows = match to {
+                Some(to) if from >= to => return Ok(()),
+                Some(to) => tree.range(from..to),
+                None => tree.range(from..),
+            };
+            for row in rows {
+                let (key, value) = row?;
+                if !visit(&key, &value) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The last row at or below a key.
+    pub(crate) fn at_or_below(&self, tree: Tree, key: &[u8]) -> Result<Option<(RowBytes, RowBytes)>, StorageError> {
+        guard("reading", || self.tree(tree).range(..=key).next_back().transpose())
+    }
+
+    /// Notes the last frame that has been applied.
+    pub(crate) fn set_settled(&self, seq: u64, hash: &[u8; 32]) -> Result<(), StorageError> {
+        let mut row = Vec::with_capacity(40);
+        row.put_u64(seq);
+        row.put(hash);
+        guard("writing", || self.meta.insert(SETTLED, row)).map(drop)
+    }
+
+    /// The last frame noted.
+    pub(crate) fn settled(&self) -> Result<Option<(u64, [u8; 32])>, StorageError> {
+        let row = guard("reading", || self.meta.get(SETTLED))?;
+        Ok(row.and_then(|row| {
+            let mut reader = Reader::new(&row);
+            Some((reader.u64().ok()?, reader.array().ok()?))
+        }))
+    }
+
+    /// Makes everything durable that was written before the call.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        guard("flushing", || self.db.flush())?;
+        let blobs = self.dir.join("blobs");
+        for dir in [&self.dir, &blobs] {
+            for name in file::names(dir)? {
+                let path = dir.join(name);
+                if path.is_file() {
+                    sync_if_there(&path)?;
+                }
+            }
+            if dir.is_dir() {
+                file::sync_dir(dir)?;
+            }
+        }
+        file::sync_parent(&self.dir)
+    }
+}
+
+/// sled removes its old snapshots itself, maybe just now.
+fn sync_if_there(path: &Path) -> Result<(), StorageError> {
+    match StoredFile::open(path).and_then(|file| file.sync_all()) {
+        Err(StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        synced => synced,
+    }
+}
+
+/// A snapshot that sled was writing when it was killed makes every later opening fail.
+fn remove_unfinished_snapshots(dir: &Path) -> Result<(), StorageError> {
+    for name in file::names(dir)? {
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            file::remove(&dir.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn trees_error(doing: &'static str, reason: String) -> StorageError {
+    StorageError::Trees { doing, reason }
+}
+
+/// Calls sled, and turns its errors and its panics into ours.
+fn guard<T>(doing: &'static str, call: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, StorageError> {
+    match panic::catch_unwind(AssertUnwindSafe(call)) {
+        Ok(done) => done.map_err(|error| trees_error(doing, error.to_string())),
+        Err(_) => Err(trees_error(doing, "it panicked".into())),
+    }
+}

@@ -1,0 +1,141 @@
+//! Granting: the first block of a token, signed by an issuer.
+
+use super::body::{Body, BodyTooLarge};
+use super::caveat::Caveat;
+use super::chain::Chain;
+use super::holder::Token;
+use super::issuer::IssuerKey;
+use super::item::Item;
+use super::limits::{LimitError, Limits, limit_steps};
+use super::wire::Block;
+use super::{MAX_BLOCKS, MAX_BODY_LEN};
+use crate::clock::{Clock, SystemClock};
+use crate::crypto::sign::SigningSeed;
+use crate::crypto::{RandomFailed, kdf, random};
+use crate::ids::{PrincipalId, VaultId};
+use crate::terms::Confidentiality;
+
+/// Why a grant is not signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GrantError {
+    /// Something that every grant must say is missing. Wide grants are said aloud: `all_patients`, `all_kinds`.
+    #[error("the grant does not say `{caveat}`; every grant must")]
+    Missing {
+        /// What is missing.
+        caveat: Caveat,
+    },
+    /// Something that no block can say.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// The block would be too large.
+    #[error("the grant takes {found} bytes; a block can take {MAX_BODY_LEN}; list fewer patients or kinds")]
+    TooLarge {
+        /// Bytes it takes.
+        found: usize,
+    },
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomFailed),
+}
+
+impl From<BodyTooLarge> for GrantError {
+    fn from(BodyTooLarge { found }: BodyTooLarge) -> Self {
+        Self::TooLarge { found }
+    }
+}
+
+/// Rights, to be signed by an issuer. Nothing is allowed that is not said; patients, kinds, actions, purposes and the
+/// validity must be said. Records up to normal confidentiality are allowed unless
+/// [`sensitivity`](Grant::sensitivity) says otherwise, and the token can be narrowed seven times unless
+/// [`max_depth`](Grant::max_depth) does.
+///
+/// ```
+/// use std::time::Duration;
+/// use chartvault::{Action, Grant, IssuerKey, PatientId, Purpose, VaultId};
+///
+/// let issuer = IssuerKey::generate()?;
+/// let vault = VaultId::from_bytes([7; 16]); // of a real vault: `vault.id()`
+/// let token = Grant::to("dr.osei").all_patients().kind_named("allergy").kind_named("note")
+///     .actions([Action::Read, Action::List, Action::Create]).purpose(Purpose::Treatment)
+///     .valid_for(Duration::from_secs(12 * 3600)).sign(&issuer, vault)?;
+///
+/// let patient = PatientId::from_bytes([9; 16]);
+/// let narrow = token.attenuate().patient(patient).actions([Action::Read]).finish()?;
+/// let text = narrow.expose_text(); // starts with `cvt1_`; hand it on like a password
+/// # assert!(text.starts_with("cvt1_"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is granted until `sign`"]
+pub struct Grant {
+    subject: Option<PrincipalId>,
+    limits: Limits,
+}
+
+impl Grant {
+    /// A grant to the principal of this name. Names are compared byte by byte.
+    pub fn to(name: &str) -> Self {
+        Self::to_subject((!name.is_empty()).then(|| kdf::principal_id(name)))
+    }
+
+    /// A grant to a principal whose id is known.
+    pub fn to_principal(principal: PrincipalId) -> Self {
+        Self::to_subject(Some(principal))
+    }
+
+    fn to_subject(subject: Option<PrincipalId>) -> Self {
+        let limits = Limits {
+            sensitivity: Some(Confidentiality::default()),
+            max_depth: Some(MAX_BLOCKS - 1),
+            ..Limits::default()
+        };
+        Self { subject, limits }
+    }
+
+    /// Allows the charts of all patients, and the facility's chart, which belongs to none.
+    pub const fn all_patients(mut self) -> Self {
+        self.limits.patients.set_all();
+        self
+    }
+
+    /// Allows all kinds of record.
+    pub const fn all_kinds(mut self) -> Self {
+        self.limits.kinds.set_all();
+        self
+    }
+
+    limit_steps!();
+
+    /// Signs the grant for one vault.
+    ///
+    /// # Errors
+    /// [`GrantError`]: something is missing, contradictory or too much, or there were no random bytes. Nothing is
+    /// signed then.
+    pub fn sign(&self, issuer: &IssuerKey, vault: VaultId) -> Result<Token, GrantError> {
+        self.sign_with(issuer, vault, random::array()?, SigningSeed::generate()?)
+    }
+
+    /// [`Grant::sign`] with given random values.
+    pub(super) fn sign_with(
+        &self,
+        issuer: &IssuerKey,
+        vault: VaultId,
+        nonce: [u8; 16],
+        holder: SigningSeed,
+    ) -> Result<Token, GrantError> {
+        let now = self.limits.issued_at.unwrap_or_else(|| SystemClock.now());
+        let mut items = self.limits.clone().into_items(now, (u32::MAX, u32::MAX))?;
+        items.extend(self.subject.map(Item::Subject));
+        for caveat in Caveat::MANDATORY {
+            if items.iter().all(|item| item.caveat() != caveat) {
+                return Err(GrantError::Missing { caveat });
+            }
+        }
+        let body = Body::new(0, nonce, now.as_secs(), items)?;
+        let next_public = holder.public();
+        let kid = issuer.public().id();
+        let signature = issuer.sign(&Chain::start(vault, kid).message(&body, &next_public));
+        Ok(Token::new(vault, kid, vec![Block { body, next_public, signature }], holder))
+    }
+}

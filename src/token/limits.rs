@@ -1,0 +1,269 @@
+//! What a grant and a narrowing block can both say, collected step by step.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::caveat::Caveat;
+use super::item::{Item, Scope};
+use super::{MAX_BLOCKS, MAX_LISTED};
+use crate::clock::Timestamp;
+use crate::ids::{KindId, PatientId};
+use crate::terms::Confidentiality;
+
+/// Something that no block can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitError {
+    /// Nothing is in the list, so that nothing would be allowed.
+    #[error("`{caveat}` is an empty list, with which nothing is allowed")]
+    Empty {
+        /// What is empty.
+        caveat: Caveat,
+    },
+    /// All, and a list at the same time.
+    #[error("`{caveat}` says both all and some; say one of them")]
+    AllAndSome {
+        /// What is said twice.
+        caveat: Caveat,
+    },
+    /// More than a block can list.
+    #[error("`{caveat}` lists {found}; a block can list {most}")]
+    TooMany {
+        /// What is listed.
+        caveat: Caveat,
+        /// How many are listed.
+        found: usize,
+        /// How many can be.
+        most: usize,
+    },
+    /// The facility's chart was listed like a patient.
+    #[error("the facility's chart belongs to no patient; only all patients include it")]
+    Facility,
+    /// It would end before it starts.
+    #[error("the token would never be valid: it would end before it starts, or within the second in which it is made")]
+    NeverValid,
+    /// A session that would end at once.
+    #[error("a session must be allowed to last and lie idle for a second at least")]
+    SessionTooShort,
+    /// More blocks allowed than can ever follow.
+    #[error("{found} blocks cannot follow; a token has {MAX_BLOCKS}, the grant included")]
+    DepthTooGreat {
+        /// Blocks asked for.
+        found: u8,
+    },
+}
+
+/// Nothing yet, all, some, or by mistake both.
+#[derive(Clone, Debug)]
+pub(super) struct Choice<T> {
+    all: bool,
+    some: Option<BTreeSet<T>>,
+}
+
+impl<T> Default for Choice<T> {
+    fn default() -> Self {
+        Self { all: false, some: None }
+    }
+}
+
+impl<T: Ord> Choice<T> {
+    pub(super) const fn set_all(&mut self) {
+        self.all = true;
+    }
+
+    pub(super) fn add(&mut self, more: impl IntoIterator<Item = T>) {
+        self.some.get_or_insert_default().extend(more);
+    }
+
+    fn finish(self, caveat: Caveat) -> Result<Option<Scope<T>>, LimitError> {
+        match (self.all, self.some) {
+            (false, None) => Ok(None),
+            (true, None) => Ok(Some(Scope::All)),
+            (true, Some(_)) => Err(LimitError::AllAndSome { caveat }),
+            (false, Some(some)) if some.is_empty() => Err(LimitError::Empty { caveat }),
+            (false, Some(some)) if some.len() > MAX_LISTED => {
+                Err(LimitError::TooMany { caveat, found: some.len(), most: MAX_LISTED })
+            }
+            (false, Some(some)) => Ok(Some(Scope::Only(some.into_iter().collect()))),
+        }
+    }
+}
+
+/// When the validity ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    After(Duration),
+    At(Timestamp),
+}
+
+/// What was said so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Limits {
+    pub(super) issued_at: Option<Timestamp>,
+    pub(super) not_before: Option<Timestamp>,
+    pub(super) end: Option<End>,
+    pub(super) actions: Option<u32>,
+    pub(super) kinds: Choice<KindId>,
+    pub(super) patients: Choice<PatientId>,
+    pub(super) purposes: Option<u32>,
+    pub(super) sensitivity: Option<Confidentiality>,
+    pub(super) max_depth: Option<u8>,
+    pub(super) idle: Option<Duration>,
+    pub(super) longest: Option<Duration>,
+}
+
+impl Limits {
+    /// The items of a block made at `now`. `session` are the idle and longest seconds where only one was said.
+    pub(super) fn into_items(self, now: Timestamp, session: (u32, u32)) -> Result<Vec<Item>, LimitError> {
+        let mut items = Vec::new();
+        let starts = self.not_before.map(start_second);
+        let ends = self.end.map(|end| end_second(end, now));
+        if ends.is_some_and(|end| end <= starts.unwrap_or(0).max(now.as_secs())) {
+            return Err(LimitError::NeverValid);
+        }
+        items.extend(starts.map(Item::NotBefore));
+        items.extend(ends.map(Item::NotAfter));
+        items.extend(not_empty(self.actions, Caveat::Actions)?.map(Item::Actions));
+        items.extend(self.kinds.finish(Caveat::Kinds)?.map(Item::Kinds));
+        let patients = self.patients.finish(Caveat::Patients)?;
+        if matches!(&patients, Some(Scope::Only(listed)) if listed.contains(&PatientId::FACILITY)) {
+            return Err(LimitError::Facility);
+        }
+        items.extend(patients.map(Item::Patients));
+        items.extend(not_empty(self.purposes, Caveat::Purposes)?.map(Item::Purposes));
+        items.extend(self.sensitivity.map(Item::Sensitivity));
+        if let Some(depth) = self.max_depth {
+            if depth >= MAX_BLOCKS {
+                return Err(LimitError::DepthTooGreat { found: depth });
+            }
+            items.push(Item::MaxDepth(depth));
+        }
+        if self.idle.is_some() || self.longest.is_some() {
+            let idle = self.idle.map_or(Ok(session.0), session_seconds)?;
+            let longest = self.longest.map_or(Ok(session.1), session_seconds)?;
+            items.push(Item::Session { idle, longest });
+        }
+        Ok(items)
+    }
+}
+
+/// Rounded up to the second, so that the token never starts earlier than was said.
+fn start_second(start: Timestamp) -> u64 {
+    start.saturating_add(Duration::from_micros(999_999)).as_secs()
+}
+
+/// Rounded down to the second, so that the token never ends later than was said.
+fn end_second(end: End, now: Timestamp) -> u64 {
+    match end {
+        End::After(valid_for) => now.saturating_add(valid_for),
+        End::At(instant) => instant,
+    }
+    .as_secs()
+}
+
+const fn not_empty(bits: Option<u32>, caveat: Caveat) -> Result<Option<u32>, LimitError> {
+    if let Some(0) = bits { Err(LimitError::Empty { caveat }) } else { Ok(bits) }
+}
+
+fn session_seconds(length: Duration) -> Result<u32, LimitError> {
+    match u32::try_from(length.as_secs()).unwrap_or(u32::MAX) {
+        0 => Err(LimitError::SessionTooShort),
+        seconds => Ok(seconds),
+    }
+}
+
+/// The steps that [`Grant`](super::Grant) and [`Attenuation`](super::Attenuation) share.
+macro_rules! limit_steps {
+    () => {
+        /// Adds one patient's chart to those allowed; at most 32 in all.
+        pub fn patient(self, patient: crate::ids::PatientId) -> Self {
+            self.patients([patient])
+        }
+
+        /// Adds patients' charts to those allowed; at most 32 in all.
+        pub fn patients(mut self, patients: impl IntoIterator<Item = crate::ids::PatientId>) -> Self {
+            self.limits.patients.add(patients);
+            self
+        }
+
+        /// Adds one kind of record, by the name it was declared with, to those allowed; at most 32 in all.
+        pub fn kind_named(self, name: &str) -> Self {
+            self.kinds([crate::crypto::kdf::kind_id(name)])
+        }
+
+        /// Adds kinds of record to those allowed; at most 32 in all.
+        pub fn kinds(mut self, kinds: impl IntoIterator<Item = crate::ids::KindId>) -> Self {
+            self.limits.kinds.add(kinds);
+            self
+        }
+
+        /// Adds actions to those allowed.
+        pub fn actions(mut self, actions: impl IntoIterator<Item = crate::terms::Action>) -> Self {
+            let bits = self.limits.actions.get_or_insert(0);
+            *bits = actions.into_iter().fold(*bits, |bits, action| bits | action.bit());
+            self
+        }
+
+        /// Adds a purpose of use to those allowed.
+        pub fn purpose(self, purpose: crate::terms::Purpose) -> Self {
+            self.purposes([purpose])
+        }
+
+        /// Adds purposes of use to those allowed.
+        pub fn purposes(mut self, purposes: impl IntoIterator<Item = crate::terms::Purpose>) -> Self {
+            let bits = self.limits.purposes.get_or_insert(0);
+            *bits = purposes.into_iter().fold(*bits, |bits, purpose| bits | purpose.bit());
+            self
+        }
+
+        /// The most confidential records that are allowed.
+        pub const fn sensitivity(mut self, ceiling: crate::terms::Confidentiality) -> Self {
+            self.limits.sensitivity = Some(ceiling);
+            self
+        }
+
+        /// How many times the token can be narrowed from here on: 0 to 7.
+        pub const fn max_depth(mut self, blocks: u8) -> Self {
+            self.limits.max_depth = Some(blocks);
+            self
+        }
+
+        /// Ends the validity this long after now (or after `issued_at`), counted in whole seconds.
+        pub const fn valid_for(mut self, length: std::time::Duration) -> Self {
+            self.limits.end = Some(super::limits::End::After(length));
+            self
+        }
+
+        /// Ends the validity at this instant, which is not included; counted in whole seconds.
+        pub const fn valid_until(mut self, end: crate::clock::Timestamp) -> Self {
+            self.limits.end = Some(super::limits::End::At(end));
+            self
+        }
+
+        /// Starts the validity at this instant rather than at once; counted in whole seconds.
+        pub const fn not_before(mut self, start: crate::clock::Timestamp) -> Self {
+            self.limits.not_before = Some(start);
+            self
+        }
+
+        /// Ends sessions that were not used for this long: whole seconds, one at least.
+        pub const fn idle(mut self, length: std::time::Duration) -> Self {
+            self.limits.idle = Some(length);
+            self
+        }
+
+        /// Ends sessions this long after they were opened: whole seconds, one at least.
+        pub const fn longest(mut self, length: std::time::Duration) -> Self {
+            self.limits.longest = Some(length);
+            self
+        }
+
+        /// The time of issue; without it, the system clock's.
+        pub const fn issued_at(mut self, now: crate::clock::Timestamp) -> Self {
+            self.limits.issued_at = Some(now);
+            self
+        }
+    };
+}
+
+pub(super) use limit_steps;

@@ -1,0 +1,49 @@
+//! Floor 3: capability tokens (docs/format/token.md). A token is a signed chain of blocks. The first block grants; each
+//! later one narrows, and whoever holds an open token can add one, offline. An action is allowed if and only if every
+//! block allows it, so no block can ever widen what stands before it. Pure: no storage, and the time is given.
+//!
+//! Read in this order: [`caveat`] (what a block can say), [`item`] and [`body`] (how it says it), [`chain`] (what is
+//! signed), [`wire`] (the whole token), [`grant`] and [`attenuate`] (making), [`verify`] and [`decide`] (judging).
+
+mod attenuate;
+mod body;
+mod caveat;
+mod chain;
+mod decide;
+mod error;
+mod grant;
+mod holder;
+mod issuer;
+mod item;
+mod limits;
+mod verify;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use attenuate::{AttenuateError, Attenuation};
+pub use caveat::Caveat;
+pub use decide::{Denial, DenyReason};
+pub(crate) use decide::{Reach, Request};
+pub use error::TokenError;
+pub use grant::{Grant, GrantError};
+pub use holder::{Token, UnverifiedToken};
+pub use issuer::{InvalidIssuerKey, IssuerKey, IssuerPublicKey};
+pub use limits::LimitError;
+pub(crate) use verify::{DEFAULT_LONGEST_TTL, VerifiedToken};
+
+/// Most bytes of a token.
+pub(crate) const MAX_TOKEN_LEN: usize = 4096;
+/// Most characters of a token's text form: 5 and four for every three bytes.
+pub(crate) const MAX_TEXT_LEN: usize = 5467;
+/// Most blocks of a token, the grant included.
+pub(crate) const MAX_BLOCKS: u8 = 8;
+/// Fewest bytes of a block's body: one without items.
+pub(crate) const MIN_BODY_LEN: u16 = 26;
+/// Most bytes of a block's body.
+pub(crate) const MAX_BODY_LEN: u16 = 1024;
+/// Most items of a block.
+pub(crate) const MAX_ITEMS: u8 = 24;
+/// Most kinds, and most patients, that one block can list.
+pub(crate) const MAX_LISTED: usize = 32;

@@ -1,0 +1,177 @@
+//! From a token as received to one that may be asked for decisions. What costs little is checked first, so that nobody
+//! makes the vault work on signatures for a token that cannot be good anyway.
+
+use std::time::Duration;
+
+use super::body::Body;
+use super::caveat::Caveat;
+use super::chain;
+use super::decide::{self, Denial, Request};
+use super::error::TokenError;
+use super::holder::{UnverifiedToken, earliest_end, instant};
+use super::item::{Item, Scope};
+use super::wire::{Placed, Proof, Wire, placed_items};
+use crate::clock::Timestamp;
+use crate::crypto::kdf;
+use crate::crypto::sign::{self, SigningSeed};
+use crate::ids::{IssuerId, KindId, PrincipalId, RevocationId, VaultId};
+use crate::terms::Purpose;
+
+/// The longest validity of a grant, unless a vault sets another: a year.
+pub(crate) const DEFAULT_LONGEST_TTL: Duration = Duration::from_secs(366 * 86_400);
+
+/// How far an issuer's clock may be ahead of the vault's.
+const CLOCK_TOLERANCE: u64 = 120;
+
+/// A token whose signatures, proof, revocations, validity and depth were found good at one instant. Time goes on and
+/// revocations arrive: [`VerifiedToken::decide`] looks at the time again, the session at the revocations.
+#[derive(Clone, Debug)]
+pub(crate) struct VerifiedToken {
+    issuer: IssuerId,
+    subject: PrincipalId,
+    rids: Vec<RevocationId>,
+    blocks: Vec<Body>,
+}
+
+impl UnverifiedToken {
+    /// Checks everything that needs no operation, in this order (length and structure were checked when reading):
+    /// vault, issuer, signatures, proof, revocation, clock, depth.
+    ///
+    /// `issuer` gives the public key of a trusted issuer, `revoked` says whether a block was revoked.
+    pub(crate) fn verify(
+        &self,
+        vault: VaultId,
+        issuer: impl Fn(IssuerId) -> Option<[u8; 32]>,
+        revoked: impl Fn(RevocationId) -> bool,
+        now: Timestamp,
+        longest_ttl: Duration,
+    ) -> Result<VerifiedToken, TokenError> {
+        let wire = self.wire();
+        if wire.vault != vault {
+            return Err(TokenError::WrongVault { named: wire.vault });
+        }
+        let issuer_key = issuer(wire.issuer)
+            .filter(|key| kdf::issuer_id(key) == wire.issuer)
+            .ok_or(TokenError::UnknownIssuer { issuer: wire.issuer })?;
+        let rids = check_signatures(wire, issuer_key)?;
+        if let Some((block, rid)) = (0..).zip(rids.iter().copied()).find(|(_, rid)| revoked(*rid)) {
+            return Err(TokenError::Revoked { block, rid });
+        }
+        check_lifetime(wire, now, longest_ttl)?;
+        for placed in wire.items() {
+            placed.item.stands(now, placed.below).map_err(|_| refusal(placed))?;
+        }
+        let subject = wire
+            .items()
+            .find_map(|placed| if let Item::Subject(subject) = placed.item { Some(*subject) } else { None })
+            .ok_or(TokenError::MissingItem { caveat: Caveat::Subject })?;
+        let blocks = wire.blocks.iter().map(|block| block.body.clone()).collect();
+        Ok(VerifiedToken { issuer: wire.issuer, subject, rids, blocks })
+    }
+}
+
+/// Checks every block's signature and the proof behind the last; yields the revocation ids.
+fn check_signatures(wire: &Wire, issuer_key: [u8; 32]) -> Result<Vec<RevocationId>, TokenError> {
+    let (messages, _) = wire.messages();
+    let mut key = issuer_key;
+    for ((number, block), message) in (0..).zip(&wire.blocks).zip(&messages) {
+        if !sign::verify(&key, message, &block.signature) {
+            return Err(TokenError::BadSignature { block: number });
+        }
+        key = block.next_public;
+    }
+    match &wire.proof {
+        Proof::Open(seed) if SigningSeed::from_seed(seed).public() == key => {}
+        Proof::Open(_) => return Err(TokenError::BadProof),
+        Proof::Sealed(_) => return Err(TokenError::Unsupported { what: "sealed tokens" }),
+        Proof::Bound => return Err(TokenError::Unsupported { what: "bound tokens" }),
+    }
+    Ok(messages.iter().map(|message| chain::revocation_id(message)).collect())
+}
+
+/// A grant may not be valid for longer than the vault allows, counted from when it was issued; nor may it pretend to be
+/// issued later than now, which would move that limit.
+fn check_lifetime(wire: &Wire, now: Timestamp, longest: Duration) -> Result<(), TokenError> {
+    let Some(grant) = wire.blocks.first() else { return Err(TokenError::BlockCount { found: 0 }) };
+    let issued_at = grant.body.issued_at();
+    if issued_at > now.as_secs().saturating_add(CLOCK_TOLERANCE) {
+        return Err(TokenError::NotYetValid { block: 0, from: instant(issued_at) });
+    }
+    if earliest_end(grant.body.items().iter()) > issued_at.saturating_add(longest.as_secs()) {
+        return Err(TokenError::LifetimeTooLong { longest });
+    }
+    Ok(())
+}
+
+fn refusal(placed: Placed<'_>) -> TokenError {
+    let block = placed.block;
+    match placed.item {
+        Item::NotBefore(from) => TokenError::NotYetValid { block, from: instant(*from) },
+        Item::NotAfter(end) => TokenError::Expired { block, end: instant(*end) },
+        _ => TokenError::TooDeep { block },
+    }
+}
+
+impl VerifiedToken {
+    /// Whom it was granted to.
+    pub(crate) const fn subject(&self) -> PrincipalId {
+        self.subject
+    }
+
+    /// Who granted it.
+    pub(crate) const fn issuer(&self) -> IssuerId {
+        self.issuer
+    }
+
+    /// Each block's revocation id, the grant's first.
+    pub(crate) fn rids(&self) -> &[RevocationId] {
+        &self.rids
+    }
+
+    /// The first instant at which it is not valid any more.
+    pub(crate) fn not_after(&self) -> Timestamp {
+        instant(earliest_end(self.items()))
+    }
+
+    /// How long a session may lie idle; `None` where the token does not say.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        shortest(self.items().filter_map(|item| if let Item::Session { idle, .. } = item { Some(*idle) } else { None }))
+    }
+
+    /// How long a session may last; `None` where the token does not say.
+    pub(crate) fn longest(&self) -> Option<Duration> {
+        shortest(
+            self.items()
+                .filter_map(|item| if let Item::Session { longest, .. } = item { Some(*longest) } else { None }),
+        )
+    }
+
+    /// Decides whether a session may open at all: for this purpose, and with nothing in the token that cannot be checked.
+    /// A token with such an item allows no operation, so it is better said at once.
+    pub(crate) fn decide_opening(&self, purpose: Purpose) -> Result<(), Denial> {
+        decide::decide_opening(&self.blocks, purpose)
+    }
+
+    /// Decides on one operation; see [`Request`] for what must be asked again for each record.
+    pub(crate) fn decide(&self, request: &Request) -> Result<(), Denial> {
+        decide::decide(&self.blocks, request)
+    }
+
+    /// Whether every block allows this kind of record: to filter what an operation with
+    /// [`Reach::Filtered`](super::Reach::Filtered) kinds gives out.
+    pub(crate) fn allows_kind(&self, kind: KindId) -> bool {
+        self.items().all(|item| match item {
+            Item::Kinds(Scope::Only(kinds)) => kinds.binary_search(&kind).is_ok(),
+            _ => true,
+        })
+    }
+
+    fn items(&self) -> impl Iterator<Item = &Item> {
+        placed_items(self.blocks.iter()).map(|placed| placed.item)
+    }
+}
+
+/// The shortest of the blocks' durations. The greatest number of seconds means "no limit from this block".
+fn shortest(seconds: impl Iterator<Item = u32>) -> Option<Duration> {
+    seconds.min().filter(|seconds| *seconds != u32::MAX).map(|seconds| Duration::from_secs(seconds.into()))
+}

@@ -1,0 +1,126 @@
+//! The keys of one chart, ready for use.
+
+use std::sync::Arc;
+
+use super::Unlocked;
+use crate::audit::{AuditRecord, DraftSubject, SubjectKey};
+use crate::committer::Row;
+use crate::crypto::kdf::PatientSecret;
+use crate::crypto::seal::Sealer;
+use crate::error::Error;
+use crate::format::envelope::{self, Place};
+use crate::format::keys::{PatientKey, RecordKey, Tree};
+use crate::ids::{KindId, PatientId};
+use crate::keyring;
+use crate::record::{RecordRef, Version};
+use crate::secret::SecretBytes;
+use crate::storage::Scan;
+
+/// The first generation of a patient's secret.
+const FIRST_GENERATION: u32 = 1;
+
+const TAMPERED: Error = Error::TamperedRow { what: "patient's key" };
+
+/// A patient's chart with its key schedules done. Wiped on drop.
+pub(crate) struct Chart {
+    pub(crate) patient: PatientId,
+    pub(crate) tag: [u8; 16],
+    pub(crate) generation: u32,
+    /// Seals what the log says about this patient.
+    pub(crate) subject: Arc<SubjectKey>,
+    /// The data epoch that `records` belongs to.
+    epoch: u32,
+    records: Sealer,
+    /// For records of other data epochs.
+    secret: PatientSecret,
+}
+
+impl Chart {
+    /// This patient in an audit entry, with the records that were touched.
+    pub(crate) fn audited(&self, records: Vec<AuditRecord>) -> DraftSubject {
+        DraftSubject {
+            patient: self.patient,
+            patient_tag: self.tag,
+            generation: self.generation,
+            key: Arc::clone(&self.subject),
+            records,
+        }
+    }
+}
+
+impl Unlocked {
+    /// A new chart and the row that makes it.
+    pub(crate) fn new_chart(&self, patient: PatientId) -> Result<(Chart, Row), Error> {
+        let secret = keyring::new_patient_secret()?;
+        let key = PatientKey { patient_tag: self.keyring.patient_tag(patient), generation: FIRST_GENERATION };
+        let value = self.keyring.seal_patient_secret(self.vault, self.suite, key, patient, &secret)?;
+        let row = Row::new(Tree::Patients, key.to_bytes().to_vec(), value);
+        Ok((self.chart_of(patient, key, secret)?, row))
+    }
+
+    /// The chart of a patient, if there is one.
+    pub(crate) fn find_chart(&self, patient: PatientId) -> Result<Option<Chart>, Error> {
+        let Some((key, found, secret)) = self.patient_row(&self.keyring.patient_tag(patient))? else {
+            return Ok(None);
+        };
+        if found != patient {
+            return Err(TAMPERED);
+        }
+        self.chart_of(patient, key, secret).map(Some)
+    }
+
+    /// Opens a subject's key for reading the log. `None` where the patient is unknown or erased.
+    pub(crate) fn subject_of(&self, tag: &[u8; 16], generation: u32) -> Option<SubjectKey> {
+        let (key, _, secret) = self.patient_row(tag).ok()??;
+        (key.generation == generation).then(|| self.audit.subject(&secret))
+    }
+
+    fn patient_row(&self, tag: &[u8; 16]) -> Result<Option<(PatientKey, PatientId, PatientSecret)>, Error> {
+        let rows = self.committer.scan(Tree::Patients, Scan { prefix: tag, after: None, limit: 1 })?;
+        let Some((key, value)) = rows.into_iter().next() else { return Ok(None) };
+        let key = PatientKey::from_bytes(&key).map_err(|_| TAMPERED)?;
+        let opened = self.keyring.open_patient_secret(self.vault, key, &value);
+        let (patient, secret) = opened.map_err(|_| TAMPERED)?;
+        Ok(Some((key, patient, secret)))
+    }
+
+    fn chart_of(&self, patient: PatientId, key: PatientKey, secret: PatientSecret) -> Result<Chart, Error> {
+        let epoch = self.keyring.data_epoch();
+        let records = self.keyring.record_sealer(epoch, &secret).ok_or(Error::TamperedRow { what: "keyring" })?;
+        let subject = Arc::new(self.audit.subject(&secret));
+        let PatientKey { patient_tag: tag, generation } = key;
+        Ok(Chart { patient, tag, generation, subject, epoch, records, secret })
+    }
+
+    /// A record's row, sealed.
+    pub(crate) fn record_row(&self, chart: &Chart, key: RecordKey, body: &[u8]) -> Result<Row, Error> {
+        let epochs = (chart.epoch, chart.generation);
+        self.sealed_row(&chart.records, epochs, Tree::Records, key.to_bytes().to_vec(), body)
+    }
+
+    /// Opens one version of a record where it was found.
+    pub(crate) fn open_record(
+        &self,
+        chart: &Chart,
+        kind: KindId,
+        key: RecordKey,
+        value: &[u8],
+    ) -> Result<SecretBytes, Error> {
+        let record = RecordRef::new(chart.patient, kind, key.number);
+        let version = Version::new(key.version).unwrap_or(Version::FIRST);
+        let tampered = || Error::Tampered { record, version };
+        let bytes = key.to_bytes();
+        let place = Place { vault: self.vault, tree: Tree::Records, key: &bytes };
+        let (head, sealed) = envelope::parse(value).map_err(|_| tampered())?;
+        if head.generation != chart.generation {
+            return Err(tampered());
+        }
+        let opened = if head.epoch == chart.epoch {
+            envelope::open_sealed(&chart.records, head, place, sealed)
+        } else {
+            let sealer = self.keyring.record_sealer(head.epoch, &chart.secret).ok_or_else(tampered)?;
+            envelope::open_sealed(&sealer, head, place, sealed)
+        };
+        opened.map_err(|_| tampered())
+    }
+}

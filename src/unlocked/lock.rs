@@ -1,0 +1,26 @@
+//! One process, one opening at a time.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use crate::error::Error;
+
+/// Holds the vault's directory until dropped.
+#[derive(Debug)]
+pub(crate) struct DirLock(#[allow(dead_code)] File); // kept for its lock, which ends with the handle
+
+const NAME: &str = "lock";
+
+impl DirLock {
+    /// Takes the lock of the vault in `dir`.
+    pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(NAME);
+        let io = |source| Error::Io { doing: "taking the lock file", path: path.clone(), source };
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse { path: dir.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+}

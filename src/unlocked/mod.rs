@@ -1,0 +1,168 @@
+//! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
+
+mod chart;
+mod gate;
+mod lock;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(crate) use chart::Chart;
+pub(crate) use gate::Gate;
+pub(crate) use lock::DirLock;
+
+use crate::audit::{AuditKeys, Draft};
+use crate::clock::{Clock, Timestamp};
+use crate::committer::{CommitFailed, Committer, JOB_BYTES, Row, Stripes};
+use crate::crypto::aead::Suite;
+use crate::crypto::seal::{SealError, Sealer};
+use crate::error::Error;
+use crate::format::envelope::{self, EnvelopeHead, Place};
+use crate::format::keys::Tree;
+use crate::ids::{KindId, VaultId};
+use crate::keyring::Keyring;
+use crate::policy::{Policy, PolicyRow};
+use crate::record::{Kind, Record};
+use crate::secret::SecretBytes;
+use crate::storage::Scan;
+
+/// How far the clock may be behind the newest log entry before every access is refused.
+const CLOCK_TOLERANCE: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// Keys, policy, and the order of commits. Dropping it wipes the keys and frees the directory.
+pub(crate) struct Unlocked {
+    pub(crate) vault: VaultId,
+    pub(crate) suite: Suite,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keyring: Keyring,
+    pub(crate) audit: AuditKeys,
+    pub(crate) committer: Committer,
+    pub(crate) stripes: Stripes,
+    pub(crate) policy: Policy,
+    /// Record types whose values were shown to come back whole.
+    pub(crate) proven: Mutex<HashSet<KindId>>,
+    /// Held as long as the vault is open.
+    pub(crate) lock: DirLock,
+}
+
+impl Unlocked {
+    /// The present: the clock, but never behind the newest log entry.
+    ///
+    /// # Errors
+    /// [`Error::ClockRollback`] when the clock is more than two minutes behind it.
+    pub(crate) fn now(&self) -> Result<Timestamp, Error> {
+        let now = self.clock.now();
+        let newest = self.committer.newest_time().unwrap_or(Timestamp::MIN);
+        if newest.saturating_since(now) > CLOCK_TOLERANCE {
+            return Err(Error::ClockRollback { now, newest });
+        }
+        Ok(now.max(newest))
+    }
+
+    /// Makes rows and their entries durable.
+    pub(crate) fn commit(&self, rows: Vec<Row>, drafts: Vec<Draft>) -> Result<(), Error> {
+        self.committer.commit(rows, drafts).map_err(Error::from)
+    }
+
+    /// A row sealed for its place.
+    pub(crate) fn sealed_row(
+        &self,
+        sealer: &Sealer,
+        (epoch, generation): (u32, u32),
+        tree: Tree,
+        key: Vec<u8>,
+        body: &[u8],
+    ) -> Result<Row, Error> {
+        let head = EnvelopeHead { suite: self.suite, epoch, generation };
+        let place = Place { vault: self.vault, tree, key: &key };
+        let value = envelope::seal_value(sealer, head, place, body)?;
+        Ok(Row::new(tree, key, value))
+    }
+
+    /// Opens a row that is sealed under one key for its whole tree.
+    pub(crate) fn open_row(
+        &self,
+        sealer: &Sealer,
+        tree: Tree,
+        key: &[u8],
+        value: &[u8],
+        what: &'static str,
+    ) -> Result<SecretBytes, Error> {
+        let place = Place { vault: self.vault, tree, key };
+        let (_, body) = envelope::open_value(sealer, place, value).map_err(|_| Error::TamperedRow { what })?;
+        Ok(body)
+    }
+
+    /// A policy row ready to commit. Hold [`Stripe::Policy`] from here until it is queued.
+    pub(crate) fn policy_row(&self, row: &PolicyRow) -> Result<Row, Error> {
+        let (table, id) = row.place();
+        let key = self.keyring.policy_tag(table, &id).to_vec();
+        let replaces = self.committer.get(Tree::Policy, &key)?;
+        let row = self.sealed_row(self.keyring.policy_sealer(), (0, 0), Tree::Policy, key, &row.to_bytes())?;
+        Ok(Row { replaces, ..row })
+    }
+
+    /// Reads the whole policy; part of unlocking.
+    pub(crate) fn load_policy(&self) -> Result<(), Error> {
+        const PAGE: usize = 1_000;
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let scan = Scan { prefix: &[], after: after.as_deref(), limit: PAGE };
+            let rows = self.committer.scan(Tree::Policy, scan)?;
+            for (key, value) in &rows {
+                let body = self.open_row(self.keyring.policy_sealer(), Tree::Policy, key, value, "policy row")?;
+                let row = PolicyRow::parse(&body).map_err(|_| Error::TamperedRow { what: "policy row" })?;
+                self.policy.apply(row);
+            }
+            if rows.len() < PAGE {
+                return Ok(());
+            }
+            after = rows.into_iter().next_back().map(|(key, _)| key);
+        }
+    }
+
+    /// The policy row that remembers `kind`'s name, if the vault has never seen it. Hold [`Stripe::Policy`] when
+    /// [`Unlocked::knows`] said no.
+    pub(crate) fn kind_row(&self, kind: &Kind) -> Result<Option<Row>, Error> {
+        if self.knows(kind) {
+            return Ok(None);
+        }
+        let row = self.policy_row(&PolicyRow::Kind { kind: kind.clone() })?;
+        Ok(if row.replaces.is_some() { None } else { Some(row) })
+    }
+
+    /// Whether the vault has seen this kind.
+    pub(crate) fn knows(&self, kind: &Kind) -> bool {
+        self.policy.kind(kind.id()).is_some()
+    }
+
+    /// Whether a value of this type was shown to come back whole since the vault was opened.
+    pub(crate) fn is_proven<T: Record>(&self) -> bool {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner).contains(&Kind::of::<T>().id())
+    }
+
+    pub(crate) fn set_proven<T: Record>(&self) {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(Kind::of::<T>().id());
+    }
+}
+
+impl From<SealError> for Error {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::TooLarge => Self::CommitTooLarge { len: usize::MAX, limit: JOB_BYTES },
+            SealError::Random => Self::Random(crate::crypto::RandomFailed),
+        }
+    }
+}
+
+impl From<CommitFailed> for Error {
+    fn from(failed: CommitFailed) -> Self {
+        match failed {
+            CommitFailed::NotCommitted(error) => Self::NotCommitted(error),
+            CommitFailed::OutcomeUnknown(error) => Self::OutcomeUnknown(error),
+            CommitFailed::Stopped(cause) => Self::AuditUnavailable { cause },
+            CommitFailed::Draft(error) => Self::AuditUnavailable { cause: error.to_string().into() },
+            CommitFailed::TooLarge { len } => Self::CommitTooLarge { len, limit: JOB_BYTES },
+        }
+    }
+}

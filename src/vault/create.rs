@@ -1,0 +1,161 @@
+//! Creating a vault. The header is written last: until then there is no vault.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::open::{Parts, assemble, storage_keys};
+use super::{Opening, Options, Vault};
+use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
+use crate::crypto::aead::Suite;
+use crate::crypto::passphrase::{Passphrase, PassphraseCost};
+use crate::crypto::random;
+use crate::error::Error;
+use crate::ids::{PatientId, VaultId};
+use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey, copies};
+use crate::storage::Embedded;
+use crate::unlocked::DirLock;
+
+/// A vault about to be created; see [`Vault::create`].
+#[must_use = "nothing is created before `finish`"]
+#[derive(Debug)]
+pub struct NewVault<'a> {
+    path: PathBuf,
+    passphrase: Option<&'a Passphrase>,
+    raw_key: Option<&'a RawKey>,
+    suite: Suite,
+    cost: PassphraseCost,
+    options: Options,
+}
+
+impl Vault {
+    /// Starts creating a vault in a directory that does not exist yet or is empty.
+    ///
+    /// ```
+    /// use chartvault::{Passphrase, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("clinic.vault");
+    /// # let cost = chartvault::PassphraseCost::MINIMUM;
+    /// let pass = Passphrase::new("correct horse battery staple");
+    /// let (vault, recovery) = Vault::create(&path).passphrase(&pass).passphrase_cost(cost).finish()?;
+    /// println!("Write this down and lock it away: {}", *recovery.expose_text());
+    /// vault.close()?;
+    /// let vault = Vault::open(&path)?.unlock(&pass)?;
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub fn create<'a>(path: impl AsRef<Path>) -> NewVault<'a> {
+        NewVault {
+            path: path.as_ref().to_owned(),
+            passphrase: None,
+            raw_key: None,
+            suite: Suite::ChaCha20Poly1305,
+            cost: PassphraseCost::default(),
+            options: Options::new(),
+        }
+    }
+}
+
+impl<'a> NewVault<'a> {
+    /// The passphrase that unlocks it.
+    pub const fn passphrase(mut self, passphrase: &'a Passphrase) -> Self {
+        self.passphrase = Some(passphrase);
+        self
+    }
+
+    /// A 256-bit key that unlocks it, instead of a passphrase or besides one.
+    pub const fn raw_key(mut self, key: &'a RawKey) -> Self {
+        self.raw_key = Some(key);
+        self
+    }
+
+    /// The AEAD that seals values; ChaCha20-Poly1305 if not called.
+    pub const fn suite(mut self, suite: Suite) -> Self {
+        self.suite = suite;
+        self
+    }
+
+    /// What guessing the passphrase costs; 64 MiB and 3 passes if not called.
+    pub const fn passphrase_cost(mut self, cost: PassphraseCost) -> Self {
+        self.cost = cost;
+        self
+    }
+
+    /// Settings of this process.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Creates the vault and leaves it unlocked. The recovery key opens it when every other credential is lost; it is
+    /// returned here and never again.
+    ///
+    /// # Errors
+    /// [`Error::NoCredential`] without a passphrase or raw key, [`Error::Slot`] for an empty passphrase or when its memory
+    /// cannot be had, [`Error::NotEmpty`] when something is in the directory, [`Error::InUse`], [`Error::Io`],
+    /// [`Error::Storage`], [`Error::Random`].
+    pub fn finish(self) -> Result<(Vault, RecoveryKey), Error> {
+        if self.passphrase.is_none() && self.raw_key.is_none() {
+            return Err(Error::NoCredential);
+        }
+        let dir = &self.path;
+        empty_dir(dir)?;
+        let lock = DirLock::take(dir)?;
+        let id = VaultId::from_bytes(random::array()?);
+        let recovery = RecoveryKey::generate()?;
+        let keyring = Keyring::generate()?;
+        let header = self.header(id, &keyring, &recovery)?;
+        let storage = Embedded::create(dir, id, &storage_keys(&keyring), self.options.storage)?;
+        let parts = Parts {
+            vault: id,
+            suite: self.suite,
+            clock: Arc::clone(&self.options.clock),
+            keyring,
+            header_generation: FIRST_GENERATION,
+            lock,
+            chain: Chain::new(id, None),
+        };
+        let unlocked = assemble(parts, Arc::new(storage))?;
+        let (chart, row) = unlocked.new_chart(PatientId::FACILITY)?;
+        let mut genesis = Draft::new(AuditEvent::VaultCreated, Outcome::Allowed);
+        genesis.kind = EntryKind::Genesis;
+        genesis.subjects = vec![chart.audited(Vec::new())];
+        unlocked.commit(vec![row], vec![genesis])?;
+        copies::create(dir, &header)?;
+        Ok((Vault::new(dir.clone(), unlocked, Opening::created()), recovery))
+    }
+
+    fn header(&self, id: VaultId, keyring: &Keyring, recovery: &RecoveryKey) -> Result<Vec<u8>, Error> {
+        let root = keyring::new_root()?;
+        let passphrase = self.passphrase.map(|passphrase| ("passphrase", Credential::from(passphrase)));
+        let raw_key = self.raw_key.map(|key| ("raw key", Credential::from(key)));
+        let recovery = Some(("recovery key", Credential::from(recovery)));
+        let credentials = [passphrase, raw_key, recovery].into_iter().flatten();
+        let created = self.options.clock.now();
+        let mut slots = Vec::new();
+        for (number, (label, credential)) in (0..).zip(credentials) {
+            let new = NewSlot { number, created, label, cost: self.cost };
+            slots.push(keyring::create_slot(id, self.suite, new, credential, &root)?);
+        }
+        Ok(keyring.new_header(id, FIRST_GENERATION, &[self.suite], slots, &root)?)
+    }
+}
+
+const FIRST_GENERATION: u64 = 1;
+
+/// Makes the directory, or finds it empty but for a lock file.
+fn empty_dir(dir: &Path) -> Result<(), Error> {
+    let io = |doing| move |source| Error::Io { doing, path: dir.to_owned(), source };
+    match fs::read_dir(dir) {
+        Ok(entries) => {
+            for entry in entries {
+                if entry.map_err(io("reading"))?.file_name() != "lock" {
+                    return Err(Error::NotEmpty { path: dir.to_owned() });
+                }
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => fs::create_dir_all(dir).map_err(io("creating")),
+        Err(source) => Err(io("reading")(source)),
+    }
+}

@@ -1,0 +1,217 @@
+//! Opening and unlocking a vault.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::attempts::Attempts;
+use super::{Opening, Options, Vault};
+use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
+use crate::audit::{AuditFault, FaultKind};
+use crate::clock::Clock;
+use crate::committer::{Committer, Stripes};
+use crate::crypto::aead::Suite;
+use crate::error::Error;
+use crate::format::header::UnverifiedHeader;
+use crate::ids::VaultId;
+use crate::keyring::copies::{self, OtherCopy};
+use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
+use crate::policy::Policy;
+use crate::progress::OnProgress;
+use crate::storage::{Embedded, Opened, Storage, StorageKeys};
+use crate::unlocked::{DirLock, Unlocked};
+
+/// A vault whose directory is held and whose header was read, but not one key is known.
+pub struct LockedVault {
+    dir: PathBuf,
+    options: Options,
+    /// `None` while a vault unlocked from here holds it.
+    lock: Mutex<Option<DirLock>>,
+}
+
+impl Vault {
+    /// Finds a vault and takes its lock. Unlock it next.
+    ///
+    /// # Errors
+    /// [`Error::Header`] when there is no vault or its header cannot be used, [`Error::InUse`], [`Error::Io`].
+    pub fn open(path: impl AsRef<Path>) -> Result<LockedVault, Error> {
+        Vault::open_with(path, Options::new())
+    }
+
+    /// [`Vault::open`] with settings.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<LockedVault, Error> {
+        let dir = path.as_ref().to_owned();
+        copies::read(&dir)?;
+        let lock = Mutex::new(Some(DirLock::take(&dir)?));
+        Ok(LockedVault { dir, options, lock })
+    }
+}
+
+impl LockedVault {
+    /// The vault's id, as its header claims; verified by unlocking.
+    ///
+    /// # Errors
+    /// [`Error::Header`] when the header cannot be read any more.
+    pub fn id(&self) -> Result<VaultId, Error> {
+        Ok(copies::read(&self.dir)?.chosen.vault())
+    }
+
+    /// Unlocks with a passphrase, recovery key or raw key. A wrong credential can be tried again; each failure is
+    /// counted, and the count stands in the log after the next success. After a crash this takes longer: what the
+    /// journal holds and the trees do not is brought over, and the trees are rebuilt if need be.
+    ///
+    /// # Errors
+    /// [`Error::Unlock`] (wrong credential, damaged header and tampered header told apart), [`Error::InUse`] when a
+    /// vault unlocked from here is still open, [`Error::Storage`] when the journal is damaged, cut or older than its
+    /// trees, [`Error::Audit`] when the log's newest entry is not sound, [`Error::Header`], [`Error::Io`],
+    /// [`Error::TamperedRow`].
+    pub fn unlock<'c>(&self, credential: impl Into<Credential<'c>>) -> Result<Vault, Error> {
+        self.unlock_with(credential, &mut |_| ())
+    }
+
+    /// [`LockedVault::unlock`], reporting progress.
+    ///
+    /// # Errors
+    /// As [`LockedVault::unlock`].
+    pub fn unlock_with<'c>(
+        &self,
+        credential: impl Into<Credential<'c>>,
+        progress: OnProgress<'_>,
+    ) -> Result<Vault, Error> {
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = match held.take() {
+            Some(lock) => lock,
+            // A vault unlocked from here took the lock along; it is free again once that vault is closed.
+            None => DirLock::take(&self.dir)?,
+        };
+        match self.unlock_keyring(credential.into()) {
+            Ok(keyring) => self.assemble(keyring, lock, progress),
+            Err(error) => {
+                *held = Some(lock);
+                Err(error)
+            }
+        }
+    }
+
+    fn unlock_keyring(&self, credential: Credential<'_>) -> Result<UnlockedKeyring, Error> {
+        match open_header(&self.dir, credential) {
+            Err(Error::Unlock(UnlockError::WrongCredential)) => {
+                let now = self.options.clock.now();
+                let io = |source| Error::Io { doing: "counting a failed unlock in", path: self.dir.clone(), source };
+                Attempts::count_one(&self.dir, now).map_err(io)?;
+                Err(UnlockError::WrongCredential.into())
+            }
+            other => other,
+        }
+    }
+
+    fn assemble(&self, opened: UnlockedKeyring, lock: DirLock, progress: OnProgress<'_>) -> Result<Vault, Error> {
+        let UnlockedKeyring { keyring, slot, header, root } = opened;
+        let suite = header.suites.first().copied().unwrap_or(Suite::ChaCha20Poly1305);
+        let (vault, mut header_generation) = (header.vault, header.generation);
+        let keys = storage_keys(&keyring);
+        let (storage, found) =
+            Embedded::open(&self.dir, vault, &keys, self.options.storage, header_generation, progress)?;
+        if copies::read(&self.dir)?.other != OtherCopy::Same {
+            header_generation += 1;
+            let repaired = keyring.new_header(vault, header_generation, &header.suites, header.slots, &root)?;
+            copies::write(&self.dir, &repaired)?;
+        }
+        drop(root);
+        let head = newest(&storage, vault)?;
+        let clock = Arc::clone(&self.options.clock);
+        let chain = Chain::new(vault, Some(head));
+        let parts = Parts { vault, suite, clock, keyring, header_generation, lock, chain };
+        let unlocked = assemble(parts, Arc::new(storage))?;
+        unlocked.load_policy()?;
+        let attempts = Attempts::load(&self.dir);
+        let opening = Opening::of(&found);
+        unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
+        let io = |source| Error::Io { doing: "clearing the count of failed unlocks in", path: self.dir.clone(), source };
+        Attempts::clear(&self.dir).map_err(io)?;
+        Ok(Vault::new(self.dir.clone(), unlocked, opening))
+    }
+}
+
+impl fmt::Debug for LockedVault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockedVault").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+/// Opens the header's better copy, or the other one where only that is genuine.
+pub(super) fn open_header(dir: &Path, credential: Credential<'_>) -> Result<UnlockedKeyring, Error> {
+    let copies = copies::read(dir)?;
+    let open = |header: &UnverifiedHeader| Keyring::open(header, credential);
+    match (open(&copies.chosen), copies.other) {
+        (Err(UnlockError::HeaderTampered), OtherCopy::Differs(other) | OtherCopy::Older(other)) => Ok(open(&other)?),
+        (opened, _) => Ok(opened?),
+    }
+}
+
+/// The newest entry of a log that was opened: every vault has its genesis entry at least.
+fn newest(storage: &Embedded, vault: VaultId) -> Result<Head, Error> {
+    let seq = storage.head().entries.saturating_sub(1);
+    let fault = |what| AuditFault { seq, what };
+    let last = storage.last_entry().ok_or_else(|| fault(FaultKind::TruncatedTail { last: seq }))?;
+    let entry = EntryRef::parse(&last).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
+    if entry.front.vault != vault {
+        return Err(fault(FaultKind::WrongVault { found: entry.front.vault }).into());
+    }
+    if entry.front.seq != seq {
+        return Err(fault(FaultKind::Reordered { found: entry.front.seq }).into());
+    }
+    Ok(Head::of(&entry))
+}
+
+fn opening_drafts(attempts: Option<Attempts>, found: &Opened, opening: &Opening, slot: u8) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    if let Some(attempts) = attempts {
+        let mut draft = Draft::new(AuditEvent::UnlockFailed, Outcome::Denied);
+        draft.fields.count = Some(u32::try_from(attempts.count).unwrap_or(u32::MAX));
+        draft.fields.detail = Some(format!("first {}, last {}", attempts.first, attempts.last));
+        drafts.push(draft);
+    }
+    if !found.clean {
+        let mut draft = Draft::new(AuditEvent::Recovered, Outcome::Allowed);
+        draft.kind = EntryKind::Recovery;
+        draft.fields.detail = Some(opening.to_string());
+        drafts.push(draft);
+    }
+    let mut draft = Draft::new(AuditEvent::VaultOpened, Outcome::Allowed);
+    draft.fields.detail = Some(format!("slot {slot}"));
+    drafts.push(draft);
+    drafts
+}
+
+/// What an unlocked vault is put together from.
+pub(super) struct Parts {
+    pub(super) vault: VaultId,
+    pub(super) suite: Suite,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) keyring: Keyring,
+    pub(super) header_generation: u64,
+    pub(super) lock: DirLock,
+    pub(super) chain: Chain,
+}
+
+pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlocked, Error> {
+    let Parts { vault, suite, clock, keyring, header_generation, lock, chain } = parts;
+    let (epoch, key) = keyring.newest_audit_key();
+    let keys = || AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate());
+    let committer = Committer::new(storage, suite, Arc::clone(&clock), header_generation, chain, keys());
+    let audit = keys();
+    let (stripes, policy, proven) = (Stripes::new(), Policy::default(), Mutex::new(HashSet::new()));
+    Ok(Unlocked { vault, suite, clock, keyring, audit, committer, stripes, policy, proven, lock })
+}
+
+/// Number of the signing key; there is one until checkpoints are signed.
+const FIRST_AUDIT_KEY: u32 = 1;
+
+pub(super) fn storage_keys(keyring: &Keyring) -> StorageKeys {
+    StorageKeys { journal: keyring.journal_key().duplicate(), state: keyring.state_key().duplicate() }
+}

@@ -1,0 +1,61 @@
+//! Settings of a vault in this process. None of them changes what is stored or how safe it is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::storage::StorageOptions;
+
+/// Settings of a vault in this process: memory, file sizes, the clock.
+///
+/// ```
+/// use chartvault::Options;
+/// let options = Options::new().cache_bytes(512 << 20);
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Options {
+    pub(super) storage: StorageOptions,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Options {
+    /// The defaults: 256 MiB of cache, journal segments of 1 to 64 MiB, the system clock.
+    pub fn new() -> Self {
+        Self { storage: StorageOptions::default(), clock: Arc::new(SystemClock) }
+    }
+
+    /// Memory for the trees' cache, in bytes. Fastest when all records of the day fit.
+    pub const fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.storage.cache_bytes = bytes;
+        self
+    }
+
+    /// Sizes of journal segments, in bytes: the first one, and the largest (each is twice the one before, up to that).
+    /// From 64 KiB to 1 GiB; other values count as the nearest.
+    pub fn segment_bytes(mut self, first: u64, largest: u64) -> Self {
+        const LEAST: u64 = 64 << 10;
+        const MOST: u64 = 1 << 30;
+        self.storage.segment_first = first.clamp(LEAST, MOST);
+        self.storage.segment_max = largest.clamp(self.storage.segment_first, MOST);
+        self
+    }
+
+    /// Where the time comes from.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("storage", &self.storage).finish_non_exhaustive()
+    }
+}

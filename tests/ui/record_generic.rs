@@ -1,0 +1,9 @@
+use serde::{Deserialize, Serialize};
+
+#[derive(chartvault::Record, Serialize, Deserialize)]
+#[record(kind = "note", version = 1)]
+struct Note<T> {
+    text: T,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use serde::{Deserialize, Serialize};
+
+#[derive(chartvault::Record, Serialize, Deserialize)]
+struct Note {
+    text: String,
+}
+
+fn main() {}
