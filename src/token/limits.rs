@@ -186,6 +186,11 @@ macro_rules! limit_steps {
             self
         }
 
+        /// Adds one kind of record to those allowed; at most 32 in all.
+        pub fn kind<T: crate::record::Record>(self) -> Self {
+            self.kind_named(T::KIND)
+        }
+
         /// Adds one kind of record, by the name it was declared with, to those allowed; at most 32 in all.
         pub fn kind_named(self, name: &str) -> Self {
             self.kinds([crate::crypto::kdf::kind_id(name)])
