@@ -9,6 +9,8 @@ pub(crate) mod slot;
 
 mod error;
 mod fields;
+#[cfg(test)]
+pub(crate) mod worked;
 
 pub use error::ParseError;
 pub(crate) use fields::Fields;
