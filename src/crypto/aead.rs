@@ -55,7 +55,7 @@ pub(crate) fn decrypt(suite: Suite, key: &[u8; 32], buffer: &mut Vec<u8>) -> Res
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AeadFailed;
 
-fn encrypt_detached(
+pub(super) fn encrypt_detached(
     suite: Suite,
     key: &[u8; 32],
     aad: &[u8],
@@ -70,7 +70,7 @@ fn encrypt_detached(
     tag.map(Into::into).map_err(|_| AeadFailed)
 }
 
-fn decrypt_detached(
+pub(super) fn decrypt_detached(
     suite: Suite,
     key: &[u8; 32],
     aad: &[u8],

@@ -10,6 +10,11 @@ pub(crate) mod random;
 pub(crate) mod seal;
 pub(crate) mod sign;
 
+#[cfg(test)]
+mod two_keys;
+#[cfg(test)]
+mod vectors;
+
 /// The operating system gave no random bytes. Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the operating system's random generator failed; nothing was written")]

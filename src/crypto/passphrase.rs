@@ -119,7 +119,7 @@ impl fmt::Debug for Passphrase {
     }
 }
 
-fn argon2id(password: &[u8], salt: &[u8], cost: PassphraseCost, out: &mut [u8]) -> Option<()> {
+pub(super) fn argon2id(password: &[u8], salt: &[u8], cost: PassphraseCost, out: &mut [u8]) -> Option<()> {
     let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(out.len())).ok()?;
     let mut blocks: Vec<argon2::Block> = Vec::new();
     blocks.try_reserve_exact(params.block_count()).ok()?;

@@ -102,7 +102,12 @@ impl Sealer {
     }
 
     /// `k ‖ c = Expand(PRK, L(label) ‖ H(u64 len(AAD) ‖ AAD ‖ salt), 64)`.
-    fn derive(&self, aad_len: &[u8; 8], aad: &[u8], salt: &[u8; 32]) -> (crate::secret::Secret<32>, [u8; 32]) {
+    pub(super) fn derive(
+        &self,
+        aad_len: &[u8; 8],
+        aad: &[u8],
+        salt: &[u8; 32],
+    ) -> (crate::secret::Secret<32>, [u8; 32]) {
         let context = hash::sha256(&[aad_len, aad, salt]);
         self.prk.expand64(&[self.label.seal.bytes(), &context])
     }

@@ -14,6 +14,8 @@ pub(crate) mod state;
 
 mod error;
 mod fields;
+#[cfg(test)]
+pub(crate) mod worked;
 
 pub use error::ParseError;
 pub(crate) use fields::Fields;

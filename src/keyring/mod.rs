@@ -221,3 +221,5 @@ fn open_with_suite(sealer: &Sealer, sealed: &[u8], aad: impl FnOnce(Suite) -> Op
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod worked;

@@ -128,3 +128,65 @@ fn a_storage_key_too_long_for_its_length_field_is_refused() {
     assert_eq!(seal_value(&sealer(1), HEAD, place, b"body"), Err(SealError::TooLarge));
     assert_eq!(open_value(&sealer(1), place, &sealed()).unwrap_err(), EnvelopeError::DoesNotOpen);
 }
+
+/// docs/format/envelope.md, "Worked example": each line is what the code makes, and the envelope opens.
+#[test]
+fn the_worked_example_is_true() {
+    use crate::crypto::hash::{HmacKey, hmac, sha256};
+    use crate::crypto::kdf;
+    use crate::format::keys::RecordKey;
+    use crate::format::worked;
+    use crate::ids::PatientId;
+    use crate::secret::{Key, Secret};
+
+    let page = include_str!("../../../docs/format/envelope.md");
+    let key = |name| worked::array::<32>(page, name);
+    let index = HmacKey::new(&key("K_index"));
+    let patient_tag = kdf::patient_tag(&index, PatientId::from_bytes(worked::array(page, "patient_id")));
+    assert_eq!(patient_tag, worked::array(page, "patient_tag"));
+    assert_eq!(*kdf::kind_id("allergy").as_bytes(), worked::array(page, "kind_id"));
+    let kind_tag = kdf::kind_tag(&index, &patient_tag, kdf::kind_id("allergy"));
+    assert_eq!(kind_tag, worked::array(page, "kind_tag"));
+    let storage_key = RecordKey { patient_tag, kind_tag, number: 1, version: 1 }.to_bytes();
+    assert_eq!(storage_key, worked::array(page, "storage_key"));
+
+    let head = EnvelopeHead { suite: Suite::ChaCha20Poly1305, epoch: 1, generation: 1 };
+    let vault = VaultId::from_bytes(worked::array(page, "vault_id"));
+    let place = Place { vault, tree: Tree::Records, key: &storage_key };
+    let aad = aad(head, place).unwrap();
+    assert_eq!(aad, worked::bytes(page, "aad"));
+
+    // The derivation once more, step by step as the page says it.
+    let master = Prk::from_key(&key("DK_1")).expand32(&[b"\x1bchartvault/v1/record-master"]);
+    assert_eq!(*master.expose(), key("record_master"));
+    let prk = hmac(master.expose(), &[&key("PS")]);
+    assert_eq!(prk, key("record_prk"));
+    let prk = Prk::from_key(&prk);
+    assert_eq!(*prk.expand32(&[b"\x1achartvault/v1/record-hedge"]).expose(), key("hedge"));
+    let aad_len = u64::try_from(aad.len()).unwrap().to_be_bytes();
+    let context = sha256(&[&aad_len, &aad, &key("salt")]);
+    let (aead_key, commitment) = prk.expand64(&[b"\x14chartvault/v1/record", &context]);
+    assert_eq!((*aead_key.expose(), commitment), (key("aead_key"), key("commitment")));
+
+    let data = Key::new(Secret::take(&mut key("DK_1")));
+    let patient = Key::new(Secret::take(&mut key("PS")));
+    let sealer = Sealer::new(kdf::record_prk(&data, &patient), SEAL_RECORD, FLOOR_VALUE);
+    let body = worked::bytes(page, "body");
+    let sealed = sealer.seal_with(head.suite, &aad, &body, &key("random")).unwrap();
+    let envelope = enveloped(head, &sealed);
+    assert_eq!(envelope, worked::bytes(page, "envelope"));
+    let (found, opened) = open_value(&sealer, place, &worked::bytes(page, "envelope")).unwrap();
+    assert_eq!((found, &opened[..]), (head, &body[..]));
+}
+
+/// A label that `kdf.rs` has and the page lacks would leave a reader in another language without it.
+#[test]
+fn every_label_stands_on_the_page() {
+    let (code, page) = (include_str!("../../crypto/kdf.rs"), include_str!("../../../docs/format/envelope.md"));
+    let labels: Vec<&str> = code.split("label!(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(labels.len() > 30, "{}", labels.len());
+    for label in labels.iter().filter(|label| !label.ends_with("-hedge") || **label == "audit-hedge") {
+        let named = page.contains(&format!("L(\"{label}\")")) || page.contains(&format!("`{label}`"));
+        assert!(named, "docs/format/envelope.md does not name the label {label}");
+    }
+}
