@@ -1,7 +1,7 @@
 //! Forged, changed, cut and stolen tokens with every signature that an attacker can make.
 
 use super::*;
-use crate::token::issuer::unsound_keys;
+use crate::token::issuer::tests::unsound_keys;
 use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 
 fn resigned(wire: Wire) -> Result<VerifiedToken, TokenError> {

@@ -324,7 +324,8 @@ fn values_that_do_not_exist_are_refused() {
     let scopes_bad = || {
         vec![vec![], vec![2], vec![0, 0], vec![1, 0], vec![1], list(33), unsorted.clone(), twice.clone(), vec![1, 1]]
     };
-    let all: Vec<(Caveat, Vec<Vec<u8>>, Vec<Vec<u8>>)> = vec![
+    type Values = Vec<Vec<u8>>;
+    let all: Vec<(Caveat, Values, Values)> = vec![
         (Caveat::NotBefore, vec![vec![0; 8], vec![255; 8]], vec![]),
         (Caveat::NotAfter, vec![vec![0; 8], vec![255; 8]], vec![]),
         (Caveat::Actions, vec![number(1), number(0x7FF)], vec![number(0), number(0x800), number(0x8000_0001)]),

@@ -6,7 +6,8 @@ const PAGE: &str = include_str!("../../../docs/format/token.md");
 
 /// The bytes after `name =` in the page's example; they may go on over indented lines.
 fn written(name: &str) -> Vec<u8> {
-    let mut lines = PAGE.lines().skip_while(|line| line.split('=').next().map(str::trim) != Some(name));
+    let example = PAGE.split_once("## Example").expect("an example").1;
+    let mut lines = example.lines().skip_while(|line| line.split('=').next().map(str::trim) != Some(name));
     let first = lines.next().and_then(|line| line.split_once('=')).unwrap_or_else(|| panic!("no `{name}`")).1;
     let hex: String = std::iter::once(first).chain(lines.take_while(|line| line.starts_with("  "))).collect();
     let hex: String = hex.split_whitespace().collect();
@@ -56,8 +57,7 @@ fn the_pages_example_is_what_the_code_makes() {
     compare("kid", issuer.public().id().as_bytes());
     compare("subject", kdf::principal_id("dr.osei").as_bytes());
     compare("kind id", kdf::kind_id("note").as_bytes());
-    let (messages, chain) = token.wire().messages();
-    let start = Chain::start(vault, issuer.public().id());
+    let (messages, _) = token.wire().messages();
     for (number, block) in token.wire().blocks.iter().enumerate() {
         compare(&format!("body {number}"), &block.body.framed()[2..]);
         compare(&format!("next_pub {number}"), &block.next_public);
@@ -67,13 +67,6 @@ fn the_pages_example_is_what_the_code_makes() {
     }
     compare("prev_0", &hash::sha256(&[cap::ROOT.bytes(), issuer.public().id().as_bytes()]));
     compare("prev_1", &hash::sha256(&[cap::LINK.bytes(), &messages[0], &token.wire().blocks[0].signature]));
-    assert_eq!(
-        start
-            .after(&messages[0], &token.wire().blocks[0].signature)
-            .message(&token.wire().blocks[1].body, &token.wire().blocks[1].next_public),
-        messages[1]
-    );
-    let _ = chain;
     compare("token", &token.expose_bytes());
     let text = PAGE.lines().find(|line| line.starts_with("cvt1_")).unwrap();
     assert_eq!(text, &*token.expose_text());
