@@ -189,9 +189,13 @@ fn revoking_any_block_kills_what_was_narrowed_from_it() {
 #[test]
 fn a_sibling_lives_on_when_a_block_is_revoked() {
     let parent = signed(&narrow());
-    let (one, other) = (deepen(signed(&narrow()), 0), deepen(parent, 1));
+    let narrowed = || parent.attenuate().issued_at(NOW).finish().unwrap();
+    let (one, other) = (narrowed(), narrowed());
     let rid = one.id();
-    assert!(other.as_ref().verify(VAULT, trusted, |asked| asked == rid, NOW, DEFAULT_LONGEST_TTL).is_ok());
+    for (token, lives) in [(&parent, true), (&other, true), (&one, false)] {
+        let verified = token.as_ref().verify(VAULT, trusted, |asked| asked == rid, NOW, DEFAULT_LONGEST_TTL);
+        assert_eq!(verified.is_ok(), lives);
+    }
 }
 
 #[test]

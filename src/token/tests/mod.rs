@@ -1,5 +1,5 @@
-//! Tests over whole tokens. [`Raw`] writes tokens by the format's description, with code of its own, so that it can also
-//! write what the library would never write.
+//! Tests over whole tokens. [`Raw`] writes tokens by the format's description, with code of its own, so that it can
+//! also write what the library would never write.
 
 mod build;
 mod forge;
@@ -149,6 +149,16 @@ impl Raw {
         self
     }
 
+    /// A token of five blocks and this many bytes.
+    fn of_len(len: usize) -> Self {
+        let choices = (0..32_u32).flat_map(|small| (1..=32).map(move |patients| (small, patients)));
+        let token = |(small, patients)| {
+            let filled = Self::new().then(&lists(32, 28)).then(&lists(32, 28)).then(&lists(32, 28));
+            filled.then(&last_block(small, patients))
+        };
+        choices.map(token).find(|token| token.bytes().len() == len).expect("a token of this length")
+    }
+
     /// The token's bytes, every signature right.
     fn bytes(&self) -> Vec<u8> {
         let kid = issuer().public().id();
@@ -197,4 +207,34 @@ fn raw_grant() -> Vec<RawItem> {
         (0x16, vec![5]),
         (0x18, vec![7]),
     ]
+}
+
+fn list(count: u8) -> Vec<u8> {
+    let ids = (1..=count).flat_map(|id| [id; 16]);
+    [1, count].into_iter().chain(ids).collect()
+}
+
+fn lists(kinds: u8, patients: u8) -> Vec<RawItem> {
+    vec![(0x13, list(kinds)), (0x14, list(patients))]
+}
+
+/// Small items of sizes that together reach every size of a token.
+fn last_block(small: u32, patients: u8) -> Vec<RawItem> {
+    let choice = [
+        (0x10, vec![0; 8]),
+        (0x14, list(patients)),
+        (0x16, vec![5]),
+        (0x17, vec![1; 4]),
+        (0x18, vec![3]),
+        (0x1A, vec![0; 32]),
+    ];
+    let wanted = |tag: u8| match tag {
+        0x14 => true,
+        0x10 => small & 1 != 0,
+        0x16 => small & 2 != 0,
+        0x17 => small & 4 != 0,
+        0x18 => small & 8 != 0,
+        _ => small & 16 != 0,
+    };
+    choice.into_iter().filter(|(tag, _)| wanted(*tag)).collect()
 }

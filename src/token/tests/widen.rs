@@ -295,7 +295,8 @@ fn block() -> impl Strategy<Value = Vec<Item>> {
 }
 
 fn wish() -> impl Strategy<Value = Request> {
-    let reach = || prop_oneof![8 => (0..4_u8).prop_map(|id| Reach::One([id; 16])), 1 => Just(Reach::Whole), 1 => Just(Reach::Filtered)];
+    let one = || (0..4_u8).prop_map(|id| Reach::One([id; 16]));
+    let reach = || prop_oneof![8 => one(), 1 => Just(Reach::Whole), 1 => Just(Reach::Filtered)];
     let level = proptest::option::of(proptest::sample::select(Confidentiality::ALL));
     (0..3_usize, reach(), reach(), 0..3_usize, level, NOW_SECONDS - 2..NOW_SECONDS + 3).prop_map(
         |(action, kind, patient, purpose, confidentiality, now)| Request {
@@ -322,7 +323,10 @@ proptest! {
 
     /// Whatever is appended, the child allows nothing that its parent does not.
     #[test]
-    fn effective_rights_are_a_subset_of_the_parents(blocks in proptest::collection::vec(block(), 1..8), wishes in proptest::collection::vec(wish(), 24)) {
+    fn effective_rights_are_a_subset_of_the_parents(
+        blocks in proptest::collection::vec(block(), 1..8),
+        wishes in proptest::collection::vec(wish(), 24),
+    ) {
         let grant = Body::new(0, [0; 16], NOW_SECONDS, Vec::new()).unwrap();
         let mut bodies = vec![grant];
         let mut allowed = vec![true; wishes.len()];
@@ -339,9 +343,15 @@ proptest! {
     /// What the library lets a holder build is no wider by itself, either: the new block alone allows nothing that
     /// the blocks before it refuse.
     #[test]
-    fn a_built_block_is_within_its_parent(first in block(), second_block in block(), wishes in proptest::collection::vec(wish(), 48)) {
+    fn a_built_block_is_within_its_parent(
+        first in block(),
+        second_block in block(),
+        wishes in proptest::collection::vec(wish(), 48),
+    ) {
         let parent = append(&signed(&wide().not_before(second(NOW_SECONDS - 10)).valid_for(HOUR)), first.clone());
-        prop_assume!(crate::token::attenuate::refuse_widening(&parent, &second_block).is_ok());
+        if crate::token::attenuate::refuse_widening(&parent, &second_block).is_err() {
+            return Ok(());
+        }
         let said: Vec<Caveat> = second_block.iter().map(Item::caveat).collect();
         for wish in wishes {
             if second_block.iter().all(|item| item.allows(&wish, 0).is_ok()) {
