@@ -108,7 +108,7 @@ fn shortest_session(token: &Token) -> (u32, u32) {
 }
 
 /// Holds every new item against every item of its kind. A depth of 7 at most in the grant also keeps a ninth block out.
-fn refuse_widening(token: &Token, items: &[Item]) -> Result<(), AttenuateError> {
+pub(super) fn refuse_widening(token: &Token, items: &[Item]) -> Result<(), AttenuateError> {
     for placed in token.wire().items() {
         let behind = placed.below.saturating_add(1);
         if matches!(placed.item, Item::MaxDepth(most) if behind > *most) {

@@ -160,7 +160,10 @@ pub enum TokenError {
         end: Timestamp,
     },
     /// Valid for longer than the vault allows.
-    #[error("the token is valid for longer than this vault allows ({} days); ask for a shorter one", .longest.as_secs() / 86_400)]
+    #[error(
+        "the token is valid for longer than this vault allows ({} days); ask for a shorter one",
+        .longest.as_secs() / 86_400
+    )]
     LifetimeTooLong {
         /// The longest validity the vault allows.
         longest: Duration,

@@ -100,8 +100,9 @@ impl fmt::Debug for UnverifiedToken {
     }
 }
 
-/// An open token: whoever holds it can use it, and can narrow it, offline. Made by [`Grant::sign`](crate::Grant::sign) or read back from
-/// its text. Keep it like a password: wiped when dropped, never printed, no `Clone`.
+/// An open token: whoever holds it can use it, and can narrow it, offline. Made by
+/// [`Grant::sign`](crate::Grant::sign) or read back from its text. Keep it like a password: wiped when dropped, never
+/// printed, no `Clone`.
 pub struct Token {
     unverified: UnverifiedToken,
     /// The secret behind the last block's key.

@@ -131,7 +131,7 @@ impl FromStr for IssuerPublicKey {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -199,6 +199,3 @@ mod tests {
         .to_vec()
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::unsound_keys;
