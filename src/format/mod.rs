@@ -6,3 +6,6 @@ pub(crate) mod keys;
 pub(crate) mod row;
 pub(crate) mod segment;
 pub(crate) mod state;
+
+#[cfg(test)]
+mod examples;
