@@ -144,8 +144,8 @@ pub use keyring::{
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use record::{
-    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record,
-    RecordId, RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
+    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record, RecordId,
+    RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Identifier,

@@ -63,8 +63,7 @@ fn floor_of(module: &str) -> Option<u8> {
 /// The top-level modules that a source names as `crate::module`, with `use crate::{a, b}` taken apart.
 fn imports(source: &str) -> BTreeSet<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let code: String =
-        source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let before = code[..at].chars().next_back();
@@ -138,10 +137,8 @@ fn sled_has_one_door() {
 
 #[test]
 fn rooms_are_small() {
-    let mut sizes: Vec<_> = sources()
-        .into_iter()
-        .map(|path| (std::fs::read_to_string(&path).unwrap().lines().count(), path))
-        .collect();
+    let mut sizes: Vec<_> =
+        sources().into_iter().map(|path| (std::fs::read_to_string(&path).unwrap().lines().count(), path)).collect();
     sizes.sort();
     let (largest, path) = sizes.last().unwrap();
     assert!(*largest <= LARGEST, "{} has {largest} lines", path.display());

@@ -139,9 +139,8 @@ fn verify(unlocked: &Unlocked, scope: Scope, progress: Option<OnProgress<'_>>) -
         return Ok(VerifiedLog { entries: 0, head: [0; 32] });
     };
     let mut keys = SubjectKeys::new(unlocked);
-    let mut open = |entry: &EntryRef<'_>| {
-        open_entry(entry, &unlocked.audit, |tag, generation| keys.get(tag, generation))
-    };
+    let mut open =
+        |entry: &EntryRef<'_>| open_entry(entry, &unlocked.audit, |tag, generation| keys.get(tag, generation));
     let mut verifier = Verifier::new(unlocked.vault);
     if scope == Scope::All {
         verifier = verifier.opening(&mut open);

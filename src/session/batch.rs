@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::access::{Hold, Access, Done, Refused};
+use super::access::{Access, Done, Hold, Refused};
 use super::write::{NewRecord, Reserved};
 use super::{PutOptions, Session};
 use crate::audit::AuditEvent;

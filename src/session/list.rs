@@ -79,12 +79,7 @@ impl Session {
         self.query(patient, kind, Opened::verbatim)
     }
 
-    fn query<E>(
-        &self,
-        patient: PatientId,
-        kind: &Kind,
-        view: fn(&Opened) -> Result<E, Error>,
-    ) -> ListQuery<'_, E> {
+    fn query<E>(&self, patient: PatientId, kind: &Kind, view: fn(&Opened) -> Result<E, Error>) -> ListQuery<'_, E> {
         ListQuery {
             session: self,
             patient,

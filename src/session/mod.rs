@@ -79,8 +79,7 @@ impl Session {
         };
         let id = SessionId::from_bytes(random::array()?);
         let life = Mutex::new(Life { last_used: now, ended: None });
-        let session =
-            Self(Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts: Mutex::default() }));
+        let session = Self(Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts: Mutex::default() }));
         let mut draft = session.draft(AuditEvent::SessionOpened, Outcome::Allowed);
         if let Err(denial) = session.0.token.decide_opening(purpose) {
             draft.fields.outcome = Outcome::Denied;

@@ -1,7 +1,7 @@
 //! Reading single records.
 
 use super::Session;
-use super::access::{Hold, Access, Done, Op, Refused};
+use super::access::{Access, Done, Hold, Op, Refused};
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, record_prefix};

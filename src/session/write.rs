@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::access::{Hold, Access, Done, Op, Refused};
+use super::access::{Access, Done, Hold, Op, Refused};
 use super::{PutOptions, Session};
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::clock::Timestamp;

@@ -73,9 +73,10 @@ impl Trees {
         let started = Instant::now();
         let db = loop {
             match guard("opening", || config.open()) {
-                Err(StorageError::Trees { reason, .. })
-                    if reason.contains("could not acquire lock") && started.elapsed() < LOCK_TIMEOUT =>
-                {
+                Err(StorageError::Trees { reason, .. }) if reason.contains("could not acquire lock") => {
+                    if started.elapsed() >= LOCK_TIMEOUT {
+                        return Err(StorageError::InUse { path: dir });
+                    }
                     thread::sleep(Duration::from_millis(20));
                 }
                 opened => break opened?,

@@ -131,7 +131,8 @@ impl LockedVault {
         let attempts = Attempts::load(&self.dir);
         let opening = Opening::of(&found);
         unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
-        let io = |source| Error::Io { doing: "clearing the count of failed unlocks in", path: self.dir.clone(), source };
+        let io =
+            |source| Error::Io { doing: "clearing the count of failed unlocks in", path: self.dir.clone(), source };
         Attempts::clear(&self.dir).map_err(io)?;
         Ok(Vault::new(self.dir.clone(), unlocked, opening))
     }

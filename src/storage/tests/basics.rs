@@ -236,3 +236,15 @@ fn an_older_header_is_refused() {
         storage.close().unwrap();
     }
 }
+
+#[test]
+fn a_vault_in_use_is_neither_opened_nor_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    put(&storage, &[(b"a", Some(b"1"))], vec![]);
+    assert!(matches!(try_open(dir.path()).map(drop), Err(StorageError::InUse { .. })));
+    assert!(!dir.path().join("sled-2").exists());
+    put(&storage, &[(b"b", Some(b"2"))], vec![]);
+    storage.close().unwrap();
+    assert_eq!(all(&open(dir.path()).0).len(), 2);
+}

@@ -1,6 +1,13 @@
 //! Tests of the whole storage, by what they do to it.
 
 mod basics;
+mod concurrency;
+mod faults;
+mod model;
+mod rolls;
+mod suspect_trees;
+#[cfg(unix)]
+mod tails;
 
 use std::path::Path;
 use std::sync::Arc;
