@@ -50,10 +50,6 @@ impl Opened {
         let entry = Entry::from_verbatim(self.body()?, self.record, self.version);
         entry.map_err(|source| Error::Decode { record: self.record, source })
     }
-
-    pub(super) fn into_bytes(self) -> SecretBytes {
-        self.bytes
-    }
 }
 
 impl Session {

@@ -42,6 +42,7 @@ pub(crate) struct Unlocked {
     /// Record types whose values were shown to come back whole.
     pub(crate) proven: Mutex<HashSet<KindId>>,
     /// Held as long as the vault is open.
+    #[allow(dead_code)]
     pub(crate) lock: DirLock,
 }
 

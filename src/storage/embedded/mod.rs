@@ -215,6 +215,7 @@ impl Embedded {
     }
 
     /// Sets the trees aside and builds new ones from the journal.
+    #[cfg(test)]
     pub(crate) fn rebuild(&self) -> Result<(), StorageError> {
         self.inner.alive()?;
         self.inner.rebuild(&mut lock(&self.inner.applied))
