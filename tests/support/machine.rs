@@ -74,8 +74,7 @@ impl Known {
 /// The two side by side.
 pub struct Machine {
     house: House,
-    vault: Vault,
-    session: Session,
+    open: Option<(Vault, Session)>,
     patients: Vec<PatientId>,
     /// Identifier values and whom they lead to.
     identifiers: BTreeMap<u8, usize>,
@@ -91,9 +90,17 @@ impl Machine {
         let (house, vault) = House::create();
         let session = house.session(&vault);
         let mut machine =
-            Self { house, vault, session, patients: Vec::new(), identifiers: BTreeMap::new(), records: Vec::new() };
+            Self { house, open: Some((vault, session)), patients: Vec::new(), identifiers: BTreeMap::new(), records: Vec::new() };
         machine.register(0);
         machine
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.open.as_ref().unwrap().0
+    }
+
+    fn session(&self) -> &Session {
+        &self.open.as_ref().unwrap().1
     }
 
     fn tick(&self) -> Timestamp {
@@ -102,7 +109,7 @@ impl Machine {
     }
 
     pub fn register(&mut self, identifier: u8) {
-        let registered = self.session.register_patient([mrn(identifier)]);
+        let registered = self.session().register_patient([mrn(identifier)]);
         if self.identifiers.contains_key(&identifier) {
             assert!(matches!(registered, Err(Error::IdentifierTaken { .. })), "{registered:?}");
             return;
@@ -113,7 +120,7 @@ impl Machine {
 
     pub fn add_identifier(&mut self, patient: usize, identifier: u8) {
         let patient = patient % self.patients.len();
-        let added = self.session.add_identifier(self.patients[patient], mrn(identifier));
+        let added = self.session().add_identifier(self.patients[patient], mrn(identifier));
         match self.identifiers.get(&identifier) {
             Some(other) if *other != patient => assert!(matches!(added, Err(Error::IdentifierTaken { .. }))),
             _ => added.unwrap(),
@@ -123,7 +130,7 @@ impl Machine {
 
     pub fn find(&self, identifier: u8) {
         let expected = self.identifiers.get(&identifier).map(|at| self.patients[*at]);
-        assert_eq!(self.session.find_patient(&mrn(identifier)).unwrap(), expected);
+        assert_eq!(self.session().find_patient(&mrn(identifier)).unwrap(), expected);
     }
 
     pub fn put(&mut self, patient: usize, kind: usize, value: Value, back: Option<u32>) {
@@ -136,8 +143,8 @@ impl Machine {
         }
         let chart = self.patients[patient];
         let record = match kind {
-            0 => self.session.put_with(chart, &Note { text: text.clone() }, options).map(RecordRef::from),
-            _ => self.session.put_verbatim(chart, &Kind::new(KINDS[kind]).unwrap(), text.as_bytes(), options),
+            0 => self.session().put_with(chart, &Note { text: text.clone() }, options).map(RecordRef::from),
+            _ => self.session().put_verbatim(chart, &Kind::new(KINDS[kind]).unwrap(), text.as_bytes(), options),
         };
         let confidentiality = Confidentiality::Restricted;
         let bytes = text.into_bytes();
@@ -148,7 +155,7 @@ impl Machine {
 
     pub fn batch(&mut self, members: &[(usize, usize, Value)]) {
         let now = self.tick();
-        let mut batch = self.session.batch();
+        let mut batch = self.session().batch();
         for (patient, kind, value) in members {
             let chart = self.patients[patient % self.patients.len()];
             let text = value.text();
@@ -190,18 +197,18 @@ impl Machine {
         }
         let now = self.tick();
         let at = which % self.records.len();
-        let known = &mut self.records[at];
+        let known = &self.records[at];
         let newest = known.versions.len();
         let based_on = newest.saturating_sub(behind).max(1);
         let last = known.versions[newest - 1].clone();
-        let expected = versions_of(&self.session, known)[newest - based_on].0;
+        let expected = versions_of(self.session(), known)[newest - based_on].0;
         let (record, text) = (known.record, value.map(Value::text));
         let changed = match &text {
-            None => self.session.void(record, expected, "entered in error"),
+            None => self.session().void(record, expected, "entered in error"),
             Some(text) if known.kind == 0 => {
-                self.session.amend::<Note>(record.try_into().unwrap(), expected, &Note { text: text.clone() })
+                self.session().amend::<Note>(record.try_into().unwrap(), expected, &Note { text: text.clone() })
             }
-            Some(text) => self.session.amend_verbatim(record, expected, text.as_bytes()),
+            Some(text) => self.session().amend_verbatim(record, expected, text.as_bytes()),
         };
         if based_on != newest {
             assert!(matches!(changed, Err(Error::Conflict { .. })), "{changed:?}");
@@ -218,7 +225,7 @@ impl Machine {
                     ..last
                 },
             };
-            known.versions.push(next);
+            self.records[at].versions.push(next);
         }
     }
 
@@ -229,7 +236,7 @@ impl Machine {
     }
 
     fn check_record(&self, known: &Known) {
-        let session = &self.session;
+        let session = self.session();
         let history = versions_of(session, known);
         let expected: Vec<&Told> = known.versions.iter().rev().collect();
         assert!(history.iter().map(|(_, told)| told).eq(expected.iter().copied()), "history of {}", known.record);
@@ -256,12 +263,12 @@ impl Machine {
         expected.sort_by_key(|known| std::cmp::Reverse(known.record.number()));
         let found = match kind {
             0 => pages(
-                || self.session.list::<Note>(chart).limit(limit),
+                || self.session().list::<Note>(chart).limit(limit),
                 voided,
                 |entry| (RecordRef::from(entry.id), told(entry, entry.value.text.clone().into_bytes())),
             ),
             _ => pages(
-                || self.session.list_verbatim(chart, &Kind::new(KINDS[kind]).unwrap()).limit(limit),
+                || self.session().list_verbatim(chart, &Kind::new(KINDS[kind]).unwrap()).limit(limit),
                 voided,
                 |entry| (entry.id, told(entry, entry.value.clone())),
             ),
@@ -276,7 +283,7 @@ impl Machine {
         let mut found: Vec<(RecordRef, Timestamp, Told)> = Vec::new();
         let mut after = None;
         loop {
-            let mut query = self.session.chart(self.patients[patient]).limit(limit);
+            let mut query = self.session().chart(self.patients[patient]).limit(limit);
             query = if voided { query.include_voided() } else { query };
             query = if let Some(cursor) = after { query.after(cursor) } else { query };
             let page = query.page().unwrap();
@@ -311,7 +318,7 @@ impl Machine {
         for known in self.records.iter().filter(|known| known.patient == patient) {
             *expected.entry(KINDS[known.kind]).or_default() += 1;
         }
-        let found = self.session.kinds(self.patients[patient]).unwrap();
+        let found = self.session().kinds(self.patients[patient]).unwrap();
         let found: BTreeMap<_, _> = found.iter().map(|count| (count.kind.as_str(), count.records)).collect();
         assert_eq!(found, expected);
     }
@@ -322,15 +329,15 @@ impl Machine {
         let wanted: Vec<&Known> =
             self.records.iter().filter(|known| (known.kind, known.patient) == (0, patient)).rev().collect();
         let ids: Vec<RecordId<Note>> = wanted.iter().map(|known| known.record.try_into().unwrap()).collect();
-        let found = self.session.get_many(&ids).unwrap();
+        let found = self.session().get_many(&ids).unwrap();
         let found = found.iter().map(|entry| told(entry, entry.value.text.clone().into_bytes()));
         assert!(found.eq(wanted.iter().map(|known| known.newest().clone())));
     }
 
     /// Closes the vault and opens it again.
     pub fn close_and_open(&mut self) {
-        self.vault.close().unwrap();
-        assert!(matches!(self.session.kinds(self.patients[0]), Err(Error::Sealed)));
+        self.vault().close().unwrap();
+        assert!(matches!(self.session().kinds(self.patients[0]), Err(Error::Sealed)));
         self.reopen(true);
     }
 
@@ -340,13 +347,12 @@ impl Machine {
     }
 
     fn reopen(&mut self, closed: bool) {
-        let (house, vault) = House::create();
-        // Whatever of the old vault is still in memory goes before the directory is opened again.
-        let session = std::mem::replace(&mut self.session, house.session(&vault));
-        drop((session, std::mem::replace(&mut self.vault, vault)));
-        self.vault = self.house.open();
-        assert_eq!(self.vault.opening().clean, closed, "{}", self.vault.opening());
-        self.session = self.house.session(&self.vault);
+        // What holds the directory goes before it is opened again.
+        self.open = None;
+        let vault = self.house.open();
+        assert_eq!(vault.opening().clean, closed, "{}", vault.opening());
+        let session = self.house.session(&vault);
+        self.open = Some((vault, session));
         self.check_everything();
     }
 
@@ -358,10 +364,10 @@ impl Machine {
         let vault = self.house.open_at(&path).unwrap();
         assert!(!vault.opening().clean);
         let session = self.house.session(&vault);
-        let own = (std::mem::replace(&mut self.vault, vault), std::mem::replace(&mut self.session, session));
+        let own = self.open.replace((vault, session));
         self.check_everything();
-        self.vault.close().unwrap();
-        (self.vault, self.session) = own;
+        self.vault().close().unwrap();
+        self.open = own;
     }
 
     /// Reads everything in every way, and verifies the log.
@@ -378,7 +384,7 @@ impl Machine {
             self.kinds(patient);
             self.get_many(patient);
         }
-        let verified = verify(&self.session);
+        let verified = verify(self.session());
         assert!(verified.entries as usize > self.records.len());
     }
 }
