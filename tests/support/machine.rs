@@ -89,8 +89,13 @@ impl Machine {
     pub fn new() -> Self {
         let (house, vault) = House::create();
         let session = house.session(&vault);
-        let mut machine =
-            Self { house, open: Some((vault, session)), patients: Vec::new(), identifiers: BTreeMap::new(), records: Vec::new() };
+        let mut machine = Self {
+            house,
+            open: Some((vault, session)),
+            patients: Vec::new(),
+            identifiers: BTreeMap::new(),
+            records: Vec::new(),
+        };
         machine.register(0);
         machine
     }
@@ -218,12 +223,9 @@ impl Machine {
             assert_eq!(changed.unwrap().number() as usize, newest + 1);
             let next = match text {
                 Some(text) => Told { bytes: text.into_bytes(), reason: None, recorded_at: now, ..last },
-                None => Told {
-                    status: Status::Voided,
-                    reason: Some("entered in error".into()),
-                    recorded_at: now,
-                    ..last
-                },
+                None => {
+                    Told { status: Status::Voided, reason: Some("entered in error".into()), recorded_at: now, ..last }
+                }
             };
             self.records[at].versions.push(next);
         }

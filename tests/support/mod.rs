@@ -71,8 +71,7 @@ impl House {
             issuer: IssuerKey::generate().unwrap(),
             clock: HandClock::new(),
         };
-        let (vault, _) =
-            Vault::create(house.path()).raw_key(&house.key).options(house.options()).finish().unwrap();
+        let (vault, _) = Vault::create(house.path()).raw_key(&house.key).options(house.options()).finish().unwrap();
         vault.trust_issuer(house.issuer.public(), &house.key).unwrap();
         (house, vault)
     }
