@@ -5,15 +5,15 @@ use chartvault::{AuditEntry, AuditFilter, DenyReason, Outcome as Ended};
 use crate::Outcome;
 use crate::day::Day;
 use crate::import::Imported;
-use crate::show::{item, note, short};
+use crate::show::{item, note, say, short};
 use crate::staff::Clinic;
 
 pub fn run(clinic: &Clinic, imported: &Imported, day: &Day) -> Outcome<()> {
     let auditor = clinic.auditor(&clinic.vault)?;
     let page = auditor.audit()?.query(AuditFilter::new().actor(day.actor)).page()?;
-    println!("   {:>6}  {:<8}  {:<8}  {:<15}  {:<8}  about", "entry", "time", "who", "what", "outcome");
+    say(&format!("{:>6}  {:<8}  {:<8}  {:<15}  {:<8}  about", "entry", "time", "who", "what", "outcome"));
     for entry in page.entries.iter().rev() {
-        println!("   {}", line(entry, imported, day));
+        say(&line(entry, imported, day));
     }
 
     let denied = auditor.audit()?.query(AuditFilter::new().outcome(Ended::Denied)).page()?.entries;
@@ -26,7 +26,8 @@ pub fn run(clinic: &Clinic, imported: &Imported, day: &Day) -> Outcome<()> {
     item("entry", denial.seq);
     item("who", who(denial, day));
     item("asked for", about(denial, imported));
-    item("denied because", format!("{reason} ({})", denial.detail.as_deref().unwrap_or("-")));
+    item("denied because", reason);
+    item("by", format!("{} of the token, which dr.osei added", denial.detail.as_deref().unwrap_or("no block")));
     auditor.close()?;
     Ok(())
 }

@@ -4,10 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use chartvault::{Error, Purpose, Session, StorageError, Vault};
+use chartvault::{Entry, Error, Purpose, StorageError, Vault};
 
-use crate::day::Day;
-use crate::show::{count, item, note};
+use crate::day::{Day, Letter};
+use crate::show::{count, item, note, say, short};
 use crate::staff::Clinic;
 use crate::{Outcome, files};
 
@@ -51,36 +51,38 @@ fn flip(path: &Path, offset: u64) -> Outcome<()> {
 pub fn run(clinic: &Clinic, copy: &Path, day: &Day) -> Outcome<()> {
     files::copy(&clinic.path, copy)?;
     flip(&copy.join(&day.place.file), day.place.offset)?;
-    note("The vault is closed and its folder copied. In the copy, one bit changes:\n");
+    say("The vault is closed and its folder copied. In the copy, one bit changes:\n");
     item("file", day.place.file.display());
     item("byte", count(day.place.offset));
-    let error = match open_and_read(clinic, copy, day) {
-        Ok(()) => return Err("the copy gave out a value whose bytes were changed".into()),
-        Err(error) => error,
-    };
-    match error.downcast_ref() {
-        Some(Error::Storage(StorageError::Damaged { what, offset, .. })) => {
-            item("the copy says", format!("damaged: {what}"));
-            item("", format!("(in the journal frame at byte {})", count(*offset)));
-            note("The letter's bytes lie in the journal, and no longer match the hash that the\ntrees keep of them.");
+    match open_and_read(clinic, copy, day)? {
+        Err(Error::Storage(StorageError::Damaged { segment, offset, what })) => {
+            if !segment.ends_with(&day.place.file) {
+                return Err(format!("the damage is said to be in {}", segment.display()).into());
+            }
+            item("the copy says", format!("damaged: {what},\nin the journal frame at byte {}", count(offset)));
+            note("A large value lies in the journal alone; what is read there must match the hash kept of it.");
         }
-        Some(Error::Tampered { record, version }) => {
-            item("the copy says", format!("tampered: version {version} of"));
-            item("", record);
+        Err(Error::Tampered { record, version }) => {
+            item("the copy says", format!("tampered: version {version} of\n{record}"));
         }
-        _ => return Err(error),
+        Err(error) => return Err(error.into()),
+        Ok(_) => return Err("the copy gave out a value whose bytes were changed".into()),
     }
     fs::remove_dir_all(copy)?;
     Ok(())
 }
 
-/// Only the letter must fail: the rest of the chart is as it was.
-fn open_and_read(clinic: &Clinic, copy: &Path, day: &Day) -> Outcome<()> {
-    let vault = Vault::open(copy)?.unlock(&clinic.passphrase)?;
-    let session: Session = vault.session(clinic.physician()?, Purpose::Treatment)?;
+/// What the copy answers when the letter is asked for; it may also refuse to open at all. If it opens, only the letter
+/// must fail: the rest of the chart is as it was.
+fn open_and_read(clinic: &Clinic, copy: &Path, day: &Day) -> Outcome<Result<Entry<Letter>, Error>> {
+    let vault = match Vault::open(copy)?.unlock(&clinic.passphrase) {
+        Ok(vault) => vault,
+        Err(error) => return Ok(Err(error)),
+    };
+    let session = vault.session(clinic.physician()?, Purpose::Treatment)?;
     let note = session.get(day.note)?;
-    item("the note beside it", format!("opens (\"{}…\")", note.value.text.chars().take(24).collect::<String>()));
+    item("the note beside it", format!("opens (\"{}\")", short(&note.value.text, 40)));
     let read = session.get(day.letter);
     vault.close()?;
-    Ok(read.map(drop)?)
+    Ok(read)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chartvault::{
     AnyEntry, Error, PatientId, PrincipalId, Purpose, PutOptions, Record, RecordId, RevocationId, Session, Shape,
-    Ticket, UnverifiedToken,
+    Ticket, Timestamp, UnverifiedToken,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,7 @@ pub fn run(clinic: &Clinic, imported: &Imported) -> Outcome<Day> {
     let [patient, other, ..] = imported.by_size()[..] else { return Err("two patients are needed".into()) };
     let token = clinic.physician()?;
     let physician = clinic.vault.session(&token, Purpose::Treatment)?;
-    read_chart(&physician, patient, &imported.name(patient))?;
+    read_chart(&physician, patient, imported)?;
 
     let allergy = Allergy { substance: "penicillin".into(), severity: Severity::Mild };
     let id = physician.put(patient, &allergy)?;
@@ -77,7 +77,7 @@ pub fn run(clinic: &Clinic, imported: &Imported) -> Outcome<Day> {
     let narrow = token.attenuate().patient(patient).actions([chartvault::Action::Read, chartvault::Action::List]);
     let narrow = narrow.valid_for(Duration::from_secs(30 * 60)).finish()?;
     let handed_over = narrow.expose_text();
-    note("For the nurse the token is narrowed, offline: this patient, read and list,\nhalf an hour.");
+    note("For the nurse the token is narrowed, offline: this patient, read and list, half an hour.");
     println!();
     item("the nurse gets", format!("{} ({} characters)", short(&handed_over, 24), handed_over.len()));
 
@@ -101,13 +101,14 @@ pub fn run(clinic: &Clinic, imported: &Imported) -> Outcome<Day> {
     Ok(Day { actor, physician: physician_rid, nurse: narrow.id(), ticket, note: note_id, letter, place })
 }
 
-fn read_chart(session: &Session, patient: PatientId, name: &str) -> Outcome<()> {
+fn read_chart(session: &Session, patient: PatientId, imported: &Imported) -> Outcome<()> {
     let kinds = session.kinds(patient)?;
     let records: u64 = kinds.iter().map(|kind| kind.records).sum();
-    item("patient", name);
+    item("patient", imported.name(patient));
     item("chart", format!("{} records of {} kinds; the newest:", count(records), kinds.len()));
     println!();
-    for entry in session.chart(patient).limit(6).page()?.entries {
+    // What has no clinical time counts as of now; this shows what happened before it came here.
+    for entry in session.chart(patient).between(Timestamp::MIN, imported.started).limit(6).page()?.entries {
         println!("   {}", line(&entry)?);
     }
     Ok(())

@@ -133,3 +133,46 @@ fn instant(date: &str) -> Option<Timestamp> {
     };
     format!("{date}{rest}").parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patient_in(json: &str) -> Option<String> {
+        Resource::parse(json.as_bytes()).unwrap().patient().map(str::to_owned)
+    }
+
+    #[test]
+    fn a_resource_belongs_to_the_patient_it_names() {
+        let own = r#"{"resourceType":"Patient","id":"a","managingOrganization":{"reference":"Organization/b"}}"#;
+        assert_eq!(patient_in(own).as_deref(), Some("a"));
+        for (reference, patient) in [
+            ("Patient/a", Some("a")),
+            ("Patient/a/_history/3", Some("a")),
+            ("urn:uuid:a", Some("a")),
+            ("Group/a", None),
+            ("#a", None),
+            ("https://elsewhere.example/fhir/Patient/a", None),
+        ] {
+            let found = patient_in(&format!(r#"{{"subject":{{"reference":"{reference}"}}}}"#));
+            assert_eq!(found.as_deref(), patient, "{reference}");
+        }
+        let list = r#"{"subject":[{"reference":"Device/d"},{"reference":"Patient/a"}]}"#;
+        assert_eq!(patient_in(list).as_deref(), Some("a"));
+        assert_eq!(patient_in(r#"{"subject":{"display":"somebody"}}"#), None);
+    }
+
+    #[test]
+    fn dates_without_day_or_time_count_from_their_first_instant() {
+        for (date, start) in [
+            ("2012", Some("2012-01-01T00:00:00Z")),
+            ("2012-05", Some("2012-05-01T00:00:00Z")),
+            ("2012-05-06", Some("2012-05-06T00:00:00Z")),
+            ("2012-05-06T07:08:09+02:00", Some("2012-05-06T05:08:09Z")),
+            ("2012-13", None),
+            ("in May", None),
+        ] {
+            assert_eq!(instant(date).map(|time| time.to_string()).as_deref(), start, "{date}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chartvault::{Kind, PatientId, PutOptions, RecordRef, Session};
+use chartvault::{Clock, Kind, PatientId, PutOptions, RecordRef, Session, SystemClock, Timestamp};
 
 use crate::fhir::Resource;
 use crate::lines::{Chunk, Lines};
@@ -20,6 +20,7 @@ pub struct Imported {
     pub records: Vec<RecordRef>,
     pub people: Vec<Person>,
     pub bytes: u64,
+    pub started: Timestamp,
     pub took: Duration,
 }
 
@@ -57,13 +58,13 @@ impl Imported {
 }
 
 pub fn run(clinic: &Clinic, file: &Path) -> Outcome<Imported> {
-    let started = Instant::now();
+    let (now, started) = (SystemClock.now(), Instant::now());
     let bar = bar(0);
     let session = clinic.importer()?;
     let people = People::new(&session);
     let lines = Mutex::new(Lines::open(file, &bar)?);
     // While one thread waits for the disk, others parse and seal.
-    let threads = 2 * thread::available_parallelism().map_or(1, usize::from);
+    let threads = 4 * thread::available_parallelism().map_or(1, usize::from);
     let work = || one_thread(&session, &people, &lines);
     let done: Vec<Outcome<Part>> = thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
@@ -79,14 +80,17 @@ pub fn run(clinic: &Clinic, file: &Path) -> Outcome<Imported> {
     placed.sort_by_key(|(first, _)| *first);
     let records: Vec<RecordRef> = placed.into_iter().flat_map(|(_, records)| records).collect();
     session.close()?;
-    let imported = Imported { records, people: people.into_list(), bytes, took: started.elapsed() };
+    let imported = Imported { records, people: people.list(), bytes, started: now, took: started.elapsed() };
     let kinds: HashSet<_> = imported.records.iter().map(|record| record.kind()).collect();
     item("file", show::short(&file.file_name().unwrap_or_default().to_string_lossy(), 50));
     item("resources", format!("{} of {} kinds, {}", count(imported.records.len()), kinds.len(), size(bytes)));
-    let unknown = imported.people.iter().filter(|person| person.name.is_none()).count();
+    let by_reference = imported.people.iter().filter(|person| !person.has_resource).count();
     item("patients", count(imported.patients()));
-    if unknown > 0 {
-        item("", format!("{unknown} of them known by reference only, or nameless"));
+    if by_reference > 0 {
+        item("", format!("{by_reference} of them named by other resources only"));
+    }
+    if people.disputed() > 0 {
+        item("", format!("{} times an identifier was taken already", people.disputed()));
     }
     item("in the facility chart", format!("{} that belong to no patient", count(imported.in_facility())));
     item("speed", rate(imported.records.len(), imported.took));

@@ -73,6 +73,7 @@ fn run() -> Outcome<()> {
     item("log entries", show::count(morning.entries));
     item("log verified in", format!("{:.2} s", morning.verified_in.as_secs_f64()));
     item("size on disk", show::size(files::size(&clinic.path)?));
+    item("of it the journal", show::size(files::size(&clinic.path.join("journal"))?));
     note("Refused, as it has to be: 1 denial, 1 changed byte, 1 wrong passphrase.");
     Ok(())
 }

@@ -38,7 +38,8 @@ pub fn run(clinic: &Clinic, file: &Path, imported: &Imported) -> Outcome<Read> {
         }
         Ok(equal)
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+    // Each page waits for its log entry to be on the disk; others go on meanwhile.
+    let threads = 4 * thread::available_parallelism().map_or(1, usize::from);
     let equal: Vec<Outcome<usize>> = thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a reader panicked".into()))).collect()

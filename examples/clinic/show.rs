@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
 
+const WIDTH: usize = 80;
+
 /// Starts a numbered section.
 pub fn heading(title: &str) {
     static NUMBER: AtomicUsize = AtomicUsize::new(1);
@@ -15,12 +17,41 @@ pub fn heading(title: &str) {
 
 /// A name and what it stands for.
 pub fn item(name: &str, value: impl Display) {
-    println!("   {name:<22} {value}");
+    let mut name = name;
+    for line in wrap(&value.to_string(), WIDTH - 26) {
+        println!("   {name:<22} {line}");
+        name = "";
+    }
 }
 
 /// A remark, under an empty line.
 pub fn note(text: &str) {
-    println!("\n   {}", text.replace('\n', "\n   "));
+    println!();
+    wrap(text, WIDTH - 3).iter().for_each(|line| say(line));
+}
+
+/// One line.
+pub fn say(line: &str) {
+    println!("{}", format!("   {line}").trim_end());
+}
+
+/// Lines of at most so many characters, broken between words.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for paragraph in text.split('\n') {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines
 }
 
 /// Cut to so many characters.
