@@ -83,7 +83,6 @@
 //! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
-#![allow(dead_code)] // until the upper floors stand
 #![cfg_attr(
     not(test),
     warn(
@@ -144,8 +143,8 @@ pub use keyring::{
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use record::{
-    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record,
-    RecordId, RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
+    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record, RecordId,
+    RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Identifier,

@@ -63,8 +63,7 @@ fn floor_of(module: &str) -> Option<u8> {
 /// The top-level modules that a source names as `crate::module`, with `use crate::{a, b}` taken apart.
 fn imports(source: &str) -> BTreeSet<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let code: String =
-        source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let before = code[..at].chars().next_back();
@@ -138,10 +137,8 @@ fn sled_has_one_door() {
 
 #[test]
 fn rooms_are_small() {
-    let mut sizes: Vec<_> = sources()
-        .into_iter()
-        .map(|path| (std::fs::read_to_string(&path).unwrap().lines().count(), path))
-        .collect();
+    let mut sizes: Vec<_> =
+        sources().into_iter().map(|path| (std::fs::read_to_string(&path).unwrap().lines().count(), path)).collect();
     sizes.sort();
     let (largest, path) = sizes.last().unwrap();
     assert!(*largest <= LARGEST, "{} has {largest} lines", path.display());
@@ -154,6 +151,8 @@ fn labels_stand_on_one_page() {
         let source = std::fs::read_to_string(&path).unwrap();
         let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
         let labelled = code.clone().any(|line| line.contains("chartvault/v1/"));
-        assert!(!labelled || path.ends_with("crypto/kdf.rs"), "{} holds a label", path.display());
+        // Tests of the documented labels spell one out, so that they do not test the code against itself.
+        let test = path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests");
+        assert!(!labelled || test || path.ends_with("crypto/kdf.rs"), "{} holds a label", path.display());
     }
 }

@@ -271,13 +271,14 @@ impl Committer {
         &self,
         order: &mut Order,
         group: Vec<Job>,
-    ) -> Result<(crate::storage::Pending, Vec<Arc<Ticket>>, Vec<(u64, Vec<(Tree, Vec<u8>)>)>), (CommitFailed, Vec<Arc<Ticket>>)>
-    {
+    ) -> Result<
+        (crate::storage::Pending, Vec<Arc<Ticket>>, Vec<(u64, Vec<(Tree, Vec<u8>)>)>),
+        (CommitFailed, Vec<Arc<Ticket>>),
+    > {
         let mut chain = order.chain;
         let now = self.clock.now();
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
-        let mut batch =
-            Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
+        let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
         let mut tickets = Vec::with_capacity(group.len());
         let mut settled = Vec::with_capacity(group.len());
         let mut failure = None;

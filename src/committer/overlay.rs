@@ -131,7 +131,9 @@ mod tests {
     #[test]
     fn a_range_stays_inside_its_tree_and_prefix() {
         let overlay = Overlay::default();
-        for (tree, key) in [(Tree::Records, "ab1"), (Tree::Records, "ab2"), (Tree::Records, "ac"), (Tree::Policy, "ab3")] {
+        for (tree, key) in
+            [(Tree::Records, "ab1"), (Tree::Records, "ab2"), (Tree::Records, "ac"), (Tree::Policy, "ab3")]
+        {
             overlay.show(1, [(tree, key.as_bytes().to_vec(), None)].into_iter());
         }
         let keys = |after: Option<&[u8]>| {

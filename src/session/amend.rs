@@ -1,6 +1,6 @@
 //! New versions of a record: amendments and voids. Earlier versions stay as they are.
 
-use super::access::{Hold, Access, Done, Refused};
+use super::access::{Access, Done, Hold, Refused};
 use super::read::Opened;
 use super::{PutOptions, Session};
 use crate::audit::AuditEvent;

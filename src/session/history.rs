@@ -29,11 +29,7 @@ impl Session {
         self.versions(record, Opened::verbatim)
     }
 
-    fn versions<T>(
-        &self,
-        record: RecordRef,
-        view: impl Fn(&Opened) -> Result<T, Error>,
-    ) -> Result<Vec<T>, Error> {
+    fn versions<T>(&self, record: RecordRef, view: impl Fn(&Opened) -> Result<T, Error>) -> Result<Vec<T>, Error> {
         let op = self.begin(access(AuditEvent::HistoryRead, record.kind(), record.patient()))?;
         op.run(Hold::Nothing, |op| {
             let chart = op.chart(record.patient())?;

@@ -56,7 +56,8 @@ impl Session {
     /// without those that were voided.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs"));
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
     /// # let clinic = Clinic::new();
     /// # let session = clinic.session();
     /// # let patient = session.register_patient([])?;
@@ -79,12 +80,7 @@ impl Session {
         self.query(patient, kind, Opened::verbatim)
     }
 
-    fn query<E>(
-        &self,
-        patient: PatientId,
-        kind: &Kind,
-        view: fn(&Opened) -> Result<E, Error>,
-    ) -> ListQuery<'_, E> {
+    fn query<E>(&self, patient: PatientId, kind: &Kind, view: fn(&Opened) -> Result<E, Error>) -> ListQuery<'_, E> {
         ListQuery {
             session: self,
             patient,

@@ -79,8 +79,7 @@ impl Session {
         };
         let id = SessionId::from_bytes(random::array()?);
         let life = Mutex::new(Life { last_used: now, ended: None });
-        let session =
-            Self(Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts: Mutex::default() }));
+        let session = Self(Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts: Mutex::default() }));
         let mut draft = session.draft(AuditEvent::SessionOpened, Outcome::Allowed);
         if let Err(denial) = session.0.token.decide_opening(purpose) {
             draft.fields.outcome = Outcome::Denied;
@@ -108,6 +107,12 @@ impl Session {
     #[must_use]
     pub fn purpose(&self) -> Purpose {
         self.0.purpose
+    }
+
+    /// When the token stops to be valid. The session can end earlier, by idle or total time.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.0.token.not_after()
     }
 
     /// Ends the session for all its clones and logs it. Sessions also end by the token's idle and total time, and when

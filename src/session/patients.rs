@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Session;
-use super::access::{Hold, Access, Done, Op, Refused};
+use super::access::{Access, Done, Hold, Op, Refused};
 use crate::audit::AuditEvent;
 use crate::committer::{Row, Stripe};
 use crate::crypto::random;

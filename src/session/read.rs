@@ -1,7 +1,7 @@
 //! Reading single records.
 
 use super::Session;
-use super::access::{Hold, Access, Done, Op, Refused};
+use super::access::{Access, Done, Hold, Op, Refused};
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, record_prefix};
@@ -49,10 +49,6 @@ impl Opened {
     pub(super) fn verbatim(&self) -> Result<VerbatimEntry, Error> {
         let entry = Entry::from_verbatim(self.body()?, self.record, self.version);
         entry.map_err(|source| Error::Decode { record: self.record, source })
-    }
-
-    pub(super) fn into_bytes(self) -> SecretBytes {
-        self.bytes
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::access::{Hold, Access, Done, Op, Refused};
+use super::access::{Access, Done, Hold, Op, Refused};
 use super::{PutOptions, Session};
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::clock::Timestamp;
@@ -36,7 +36,8 @@ impl Session {
     /// [`Session`] lists.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs"));
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
     /// # let clinic = Clinic::new();
     /// let session = clinic.session();
     /// let patient = session.register_patient([Identifier::new("urn:mrn:clinic-a", "12345")?])?;

@@ -95,6 +95,12 @@ pub enum StorageError {
         /// The engine's own words.
         reason: String,
     },
+    /// Another process, or another handle of this one, has the vault open.
+    #[error("{path:?} is in use; close the vault where it is open, then try again")]
+    InUse {
+        /// What is in use.
+        path: PathBuf,
+    },
     /// An earlier failure made it unsafe to go on.
     #[error("the vault stopped after a failure ({cause}); close it and open it again")]
     Poisoned {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::StorageError;
 
 /// Zeros are written in pieces of this size.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 fn error(doing: &'static str, path: &Path, source: io::Error) -> StorageError {
     match source.kind() {
@@ -180,7 +180,11 @@ pub(crate) fn remove_dir(path: &Path) -> Result<(), StorageError> {
 
 /// Syncs the directory that a file is in.
 pub(crate) fn sync_parent(path: &Path) -> Result<(), StorageError> {
-    path.parent().map_or(Ok(()), sync_dir)
+    match path.parent() {
+        None => Ok(()),
+        Some(here) if here.as_os_str().is_empty() => sync_dir(Path::new(".")),
+        Some(parent) => sync_dir(parent),
+    }
 }
 
 /// The names in a directory; empty if there is none. Names that are not UTF-8 are none of ours.
@@ -248,6 +252,12 @@ pub(crate) mod fault {
     #[cfg(test)]
     pub(crate) fn arm(op: Op, after: u32, kind: io::ErrorKind) {
         ARMED.set(Some((op, after, kind)));
+    }
+
+    /// Whether the armed failure has happened; it will not any more.
+    #[cfg(test)]
+    pub(crate) fn disarm() -> bool {
+        ARMED.take().is_none()
     }
 
     #[cfg(test)]

@@ -16,8 +16,8 @@ use crate::crypto::kdf::{JournalKey, StateKey};
 pub(crate) use crate::format::keys::Tree;
 
 pub(crate) use embedded::{Embedded, Opened};
-pub use error::StorageError;
 pub(crate) use error::CommitError;
+pub use error::StorageError;
 
 /// A stored value or audit entry.
 pub(crate) type Bytes = Arc<[u8]>;

@@ -21,7 +21,7 @@ pub(crate) type RowBytes = sled::IVec;
 /// How long sled may take to open, and a second more for each 16 MiB it holds.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait for a handle of this process that is on its way out.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 5 });
 const SETTLED: &[u8] = b"settled";
 
 /// One open directory of trees.
@@ -73,9 +73,10 @@ impl Trees {
         let started = Instant::now();
         let db = loop {
             match guard("opening", || config.open()) {
-                Err(StorageError::Trees { reason, .. })
-                    if reason.contains("could not acquire lock") && started.elapsed() < LOCK_TIMEOUT =>
-                {
+                Err(StorageError::Trees { reason, .. }) if reason.contains("could not acquire lock") => {
+                    if started.elapsed() >= LOCK_TIMEOUT {
+                        return Err(StorageError::InUse { path: dir });
+                    }
                     thread::sleep(Duration::from_millis(20));
                 }
                 opened => break opened?,

@@ -115,7 +115,7 @@ impl LockedVault {
         let (vault, mut header_generation) = (header.vault, header.generation);
         let keys = storage_keys(&keyring);
         let (storage, found) =
-            Embedded::open(&self.dir, vault, &keys, self.options.storage, header_generation, progress)?;
+            Embedded::open(&self.dir, vault, keys, self.options.storage, header_generation, progress)?;
         if copies::read(&self.dir)?.other != OtherCopy::Same {
             header_generation += 1;
             let repaired = keyring.new_header(vault, header_generation, &header.suites, header.slots, &root)?;
@@ -131,7 +131,8 @@ impl LockedVault {
         let attempts = Attempts::load(&self.dir);
         let opening = Opening::of(&found);
         unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
-        let io = |source| Error::Io { doing: "clearing the count of failed unlocks in", path: self.dir.clone(), source };
+        let io =
+            |source| Error::Io { doing: "clearing the count of failed unlocks in", path: self.dir.clone(), source };
         Attempts::clear(&self.dir).map_err(io)?;
         Ok(Vault::new(self.dir.clone(), unlocked, opening))
     }

@@ -167,6 +167,8 @@ impl Inner {
             return Err(StorageError::StateDamaged { what: "journal and state file give different audit packs" });
         }
         self.set_trees(Some(Arc::new(rebuilt.trees)));
+        // The state file should name them soon.
+        self.journaled.store(self.options.checkpoint_bytes, Ordering::Relaxed);
         self.verified.iter().for_each(|flag| flag.store(true, Ordering::Release));
         Ok(())
     }

@@ -214,10 +214,10 @@ fn what_no_frame_may_hold_is_refused_before_writing() {
 fn a_place_that_holds_something_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     drop(create(dir.path()));
-    assert!(matches!(Embedded::create(dir.path(), VAULT, &keys(), options()), Err(StorageError::AlreadyExists { .. })));
+    assert!(matches!(Embedded::create(dir.path(), VAULT, keys(), options()), Err(StorageError::AlreadyExists { .. })));
     let empty = tempfile::tempdir().unwrap();
     assert!(matches!(try_open(empty.path()), Err(StorageError::NotAVault { .. })));
-    let other = Embedded::open(dir.path(), VaultId::from_bytes([8; 16]), &keys(), options(), 1, &mut |_| {});
+    let other = Embedded::open(dir.path(), VaultId::from_bytes([8; 16]), keys(), options(), 1, &mut |_| {});
     assert!(matches!(other, Err(StorageError::OtherVault { .. })));
 }
 
@@ -229,10 +229,22 @@ fn an_older_header_is_refused() {
     storage.settle(pending).unwrap();
     drop(storage);
     for closed in [false, true] {
-        let opened = |generation| Embedded::open(dir.path(), VAULT, &keys(), options(), generation, &mut |_| {});
+        let opened = |generation| Embedded::open(dir.path(), VAULT, keys(), options(), generation, &mut |_| {});
         assert!(matches!(opened(4), Err(StorageError::HeaderRolledBack { header: 4, journal: 5 })));
         let (storage, opened) = opened(5).unwrap();
         assert_eq!((opened.clean, opened.header_generation), (closed, 5));
         storage.close().unwrap();
     }
+}
+
+#[test]
+fn a_vault_in_use_is_neither_opened_nor_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    put(&storage, &[(b"a", Some(b"1"))], vec![]);
+    assert!(matches!(try_open(dir.path()).map(drop), Err(StorageError::InUse { .. })));
+    assert!(!dir.path().join("sled-2").exists());
+    put(&storage, &[(b"b", Some(b"2"))], vec![]);
+    storage.close().unwrap();
+    assert_eq!(all(&open(dir.path()).0).len(), 2);
 }

@@ -1,6 +1,13 @@
 //! Tests of the whole storage, by what they do to it.
 
 mod basics;
+mod concurrency;
+mod faults;
+mod model;
+mod rolls;
+mod suspect_trees;
+#[cfg(unix)]
+mod tails;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,11 +34,11 @@ pub(super) fn options() -> StorageOptions {
 }
 
 pub(super) fn create(dir: &Path) -> Embedded {
-    Embedded::create(dir, VAULT, &keys(), options()).unwrap()
+    Embedded::create(dir, VAULT, keys(), options()).unwrap()
 }
 
 pub(super) fn try_open(dir: &Path) -> Result<(Embedded, Opened), StorageError> {
-    Embedded::open(dir, VAULT, &keys(), options(), 1, &mut |_| {})
+    Embedded::open(dir, VAULT, keys(), options(), 1, &mut |_| {})
 }
 
 pub(super) fn open(dir: &Path) -> (Embedded, Opened) {

@@ -1,0 +1,83 @@
+//! The worked example of docs/format/journal.md, made again from its inputs.
+
+use super::digest;
+use super::frame::{Entry, FrameKind, FrameWriter, Link, Op, Write, seal_frame};
+use super::keys::Tree;
+use super::row::{Pointer, Row, put_packed};
+use super::segment::SegmentHeader;
+use super::state::{Place, State, encode_clean};
+use crate::crypto::hash::{self, HmacKey};
+use crate::crypto::kdf;
+use crate::ids::VaultId;
+use crate::secret::{Key, Secret};
+
+const PAGE: &str = include_str!("../../docs/format/journal.md");
+
+fn examples() -> Vec<(&'static str, Vec<u8>)> {
+    let vault = VaultId::from_bytes([7; 16]);
+    let journal = HmacKey::new(&[1; 32]);
+    let state_key = HmacKey::new(&[2; 32]);
+    let file_key = kdf::state_file_mac(&Key::new(Secret::take(&mut [2; 32])));
+
+    let write = Write { tree: Tree::Records, key: b"key", op: Op::Inline(b"value"), old_leaf: None };
+    let subjects = [[9; 16]];
+    let body = Write::encoded_len(3, 5, false) + Entry::encoded_len(5, 1);
+    let link = Link { seq: 1, previous: [0; 32], header_generation: 1, kind: FrameKind::Commit };
+    let mut frame = Vec::new();
+    let mut writer = FrameWriter::new(&mut frame, &link, body, 1).unwrap();
+    write.encode(writer.writes()).unwrap();
+    Entry::encode(b"entry", &subjects, writer.entries(1).unwrap()).unwrap();
+    let hash = writer.finish(&journal).unwrap();
+    let (seal, seal_hash) = seal_frame(2, hash, 1, &journal);
+    let segment = SegmentHeader { vault, number: 2, first_seq: 3, previous: seal_hash, size: 65_536 };
+
+    let value_hash = hash::sha256(&[b"value"]);
+    let leaf = digest::leaf(&state_key, Tree::Records, b"key", 5, &value_hash).unwrap();
+    let mut state = State {
+        generation: 1,
+        applied: Place { seq: 1, hash, segment: 1, offset: 512 },
+        header_generation: 1,
+        trees: 1,
+        entries: 1,
+        pack_first: 0,
+        last_entry: b"entry".to_vec(),
+        tallies: vec![(subjects[0], 1)],
+        ..State::default()
+    };
+    put_packed(&mut state.pack, b"entry").unwrap();
+    state.digest.replace(Tree::Records, b"key", None, Some(&leaf));
+    let state_file = state.encode(vault, &file_key).unwrap();
+    vec![
+        ("frame", frame),
+        ("seal", seal),
+        ("segment header", segment.encode()),
+        ("leaf", leaf.to_vec()),
+        ("inline row", Row::Inline(b"value").encode()),
+        ("kept row", Row::Kept(Pointer { seq: 1, offset: 81, len: 5, hash: value_hash }).encode()),
+        ("pack", state.pack.clone()),
+        ("state file, first bytes", state_file[..200].to_vec()),
+        ("state file, SHA-256 of all bytes", hash::sha256(&[&state_file]).to_vec()),
+        ("clean mark", encode_clean(vault, 1, &hash, &file_key)),
+    ]
+}
+
+/// The hexadecimal digits in the block under a heading.
+fn on_the_page(name: &str) -> Option<String> {
+    let (_, rest) = PAGE.split_once(&format!("Example: {name}\n\n```text\n"))?;
+    let (block, _) = rest.split_once("```")?;
+    Some(block.split_whitespace().collect())
+}
+
+#[test]
+fn the_page_shows_what_the_code_writes() {
+    let mut wrong = String::new();
+    for (name, bytes) in examples() {
+        let hex = data_encoding::HEXLOWER.encode(&bytes);
+        if on_the_page(name).as_ref() != Some(&hex) {
+            wrong.push_str(&format!("Example: {name}\n\n```text\n"));
+            hex.as_bytes().chunks(64).for_each(|line| wrong.push_str(&format!("{}\n", str::from_utf8(line).unwrap())));
+            wrong.push_str("```\n\n");
+        }
+    }
+    assert!(wrong.is_empty(), "docs/format/journal.md should say:\n{wrong}");
+}

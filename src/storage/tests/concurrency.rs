@@ -1,0 +1,115 @@
+//! Many threads at once.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+/// Eight committers, of which some never settle, and readers who must never see half a batch's entry gone missing.
+#[test]
+fn committers_and_readers_do_not_disturb_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StorageOptions { checkpoint_bytes: 20_000, ..options() };
+    let storage = Embedded::create(dir.path(), VAULT, keys(), options).unwrap();
+    let order = Mutex::new(());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let committers: Vec<_> = (0..8u8)
+            .map(|thread| {
+                let (storage, order) = (&storage, &order);
+                scope.spawn(move || {
+                    for number in 0..25u8 {
+                        let value: Bytes = Arc::from(&[number; 600][..]);
+                        let write = storage.prepare(Tree::Records, vec![thread, number], Some(value), None);
+                        let entries = vec![entry(&[thread, number], &[thread])];
+                        let batch = Batch { writes: vec![write], entries, header_generation: 1 };
+                        let pending = {
+                            let _order = order.lock().unwrap();
+                            storage.commit(storage.head(), batch).unwrap()
+                        };
+                        if number % 5 != 3 {
+                            storage.settle(pending).unwrap();
+                            assert_eq!(get(storage, &[thread, number]).unwrap(), [number; 600]);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut seen = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let entries = storage.entries(0, usize::MAX).unwrap();
+                    assert!(entries.len() >= seen);
+                    seen = entries.len();
+                    all(&storage);
+                }
+            });
+        }
+        committers.into_iter().for_each(|committer| committer.join().unwrap());
+        done.store(true, Ordering::Relaxed);
+    });
+    storage.close().unwrap();
+    let (storage, opened) = open(dir.path());
+    assert!(opened.clean && opened.rebuilt.is_none());
+    assert_eq!((all(&storage).len(), storage.entries(0, 999).unwrap().len()), (200, 200));
+    assert!((0..8u8).all(|thread| storage.tally(&[thread; 16]) == 25));
+}
+
+/// Without an order lock above, the loser of a race is told so and nothing is lost or doubled.
+#[test]
+fn racing_commits_are_conflicts_never_mixtures() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            let storage = &storage;
+            scope.spawn(move || {
+                for number in 0..10u8 {
+                    loop {
+                        let write =
+                            storage.prepare(Tree::Policy, vec![thread, number], Some(Arc::from(&b"v"[..])), None);
+                        let batch = Batch { writes: vec![write], entries: vec![], header_generation: 1 };
+                        match storage.commit(storage.head(), batch) {
+                            Ok(pending) => break storage.settle(pending).unwrap(),
+                            Err(CommitError::Conflict { .. }) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let scan = Scan { prefix: b"", after: None, limit: 99 };
+    assert_eq!((storage.scan_keys(Tree::Policy, scan).unwrap().len(), storage.head().seq), (40, 40));
+}
+
+#[test]
+fn closing_while_others_commit_loses_nothing_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    let acknowledged: Vec<u8> = std::thread::scope(|scope| {
+        let committer = scope.spawn(|| {
+            let mut acknowledged = Vec::new();
+            for number in 0..=255u8 {
+                let write = storage.prepare(Tree::Lookup, vec![number], Some(Arc::from(&b"v"[..])), None);
+                match storage
+                    .commit(storage.head(), Batch { writes: vec![write], entries: vec![], header_generation: 1 })
+                {
+                    Ok(_) => acknowledged.push(number),
+                    Err(CommitError::NotCommitted(StorageError::Closed)) => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            acknowledged
+        });
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        storage.close().unwrap();
+        committer.join().unwrap()
+    });
+    let (storage, opened) = open(dir.path());
+    let scan = Scan { prefix: b"", after: None, limit: 999 };
+    let found = storage.scan_keys(Tree::Lookup, scan).unwrap();
+    assert_eq!(found, acknowledged.iter().map(|number| vec![*number]).collect::<Vec<_>>());
+    assert!(opened.clean);
+}
