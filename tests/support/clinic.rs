@@ -13,6 +13,7 @@ pub struct Clinic {
     pub vault: Vault,
     pub token: Token,
     pub dir: tempfile::TempDir,
+    pub key: RawKey,
 }
 
 #[allow(dead_code, clippy::new_without_default)]
@@ -31,7 +32,7 @@ impl Clinic {
             .valid_for(std::time::Duration::from_secs(3_600))
             .sign(&issuer, vault.id())
             .unwrap();
-        Self { vault, token, dir }
+        Self { vault, token, dir, key }
     }
 
     pub fn session(&self) -> Session {
