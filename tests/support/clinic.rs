@@ -15,7 +15,7 @@ pub struct Clinic {
     pub dir: tempfile::TempDir,
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, clippy::new_without_default)]
 impl Clinic {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
