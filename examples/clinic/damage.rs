@@ -51,7 +51,8 @@ fn flip(path: &Path, offset: u64) -> Outcome<()> {
 pub fn run(clinic: &Clinic, copy: &Path, day: &Day) -> Outcome<()> {
     files::copy(&clinic.path, copy)?;
     flip(&copy.join(&day.place.file), day.place.offset)?;
-    say("The vault is closed and its folder copied. In the copy, one bit changes:\n");
+    say("The vault is closed and its folder copied. In the copy, one bit changes:");
+    println!();
     item("file", day.place.file.display());
     item("byte", count(day.place.offset));
     match open_and_read(clinic, copy, day)? {
@@ -59,7 +60,7 @@ pub fn run(clinic: &Clinic, copy: &Path, day: &Day) -> Outcome<()> {
             if !segment.ends_with(&day.place.file) {
                 return Err(format!("the damage is said to be in {}", segment.display()).into());
             }
-            item("the copy says", format!("damaged: {what},\nin the journal frame at byte {}", count(offset)));
+            item("the copy says", format!("damaged, in the frame at byte {}:\n{what}", count(offset)));
             note("A large value lies in the journal alone; what is read there must match the hash kept of it.");
         }
         Err(Error::Tampered { record, version }) => {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chartvault::{
-    AnyEntry, Error, PatientId, PrincipalId, Purpose, PutOptions, Record, RecordId, RevocationId, Session, Shape,
-    Ticket, Timestamp, UnverifiedToken,
+    Action, AnyEntry, Error, PatientId, PrincipalId, Purpose, PutOptions, Record, RecordId, RevocationId, Session,
+    Shape, Ticket, Timestamp, UnverifiedToken,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,47 +58,33 @@ pub struct Day {
 pub fn run(clinic: &Clinic, imported: &Imported) -> Outcome<Day> {
     let [patient, other, ..] = imported.by_size()[..] else { return Err("two patients are needed".into()) };
     let token = clinic.physician()?;
-    let physician = clinic.vault.session(&token, Purpose::Treatment)?;
-    read_chart(&physician, patient, imported)?;
-
-    let allergy = Allergy { substance: "penicillin".into(), severity: Severity::Mild };
-    let id = physician.put(patient, &allergy)?;
-    let entry = physician.get(id)?;
-    physician.amend(id, entry.version, &Allergy { severity: Severity::Severe, ..entry.value })?;
-    let text = "Rash within the hour after amoxicillin. Observe until the evening.".into();
-    let options = PutOptions::new().clinical_time("2026-01-05T09:30:00Z".parse()?);
-    let note_id = physician.put_with(patient, &Note { text }, options)?;
-    let scan = (0..200_000_u32).map(|at| (at % 251) as u8).collect();
-    let (letter, place) = damage::watch(&clinic.path, || {
-        Ok(physician.put(patient, &Letter { from: "St. Agnes, dermatology".into(), scan })?)
-    })?;
+    let session = clinic.vault.session(&token, Purpose::Treatment)?;
+    read_chart(&session, patient, imported)?;
+    let note_id = write_chart(&session, patient)?;
+    let letter = Letter { from: "St. Agnes, dermatology".into(), scan: vec![0x42; 200_000] };
+    let (letter, place) = damage::watch(&clinic.path, || Ok(session.put(patient, &letter)?))?;
     note("Dr. Osei adds an allergy, makes it severe, and files a note and a scanned letter.");
 
-    let narrow = token.attenuate().patient(patient).actions([chartvault::Action::Read, chartvault::Action::List]);
+    let narrow = token.attenuate().patient(patient).actions([Action::Read, Action::List]);
     let narrow = narrow.valid_for(Duration::from_secs(30 * 60)).finish()?;
     let handed_over = narrow.expose_text();
     note("For the nurse the token is narrowed, offline: this patient, read and list, half an hour.");
     println!();
     item("the nurse gets", format!("{} ({} characters)", short(&handed_over, 24), handed_over.len()));
-
     let nurse = clinic.vault.session(UnverifiedToken::from_text(&handed_over)?, Purpose::Treatment)?;
-    let allergies = nurse.list::<Allergy>(patient).page()?.entries;
-    let [allergy] = &allergies[..] else { return Err("the allergy is not in the nurse's list".into()) };
-    let Severity::Severe = allergy.value.severity else { return Err("the nurse reads an old version".into()) };
-    item("the nurse reads", format!("{}, severe (version {})", allergy.value.substance, allergy.version));
-    item("", format!("\"{}\"", short(&nurse.get(note_id)?.value.text, 51)));
+    read_as_nurse(&nurse, patient, note_id)?;
     item("the nurse tries", format!("the chart of {}", imported.name(other)));
     let ticket = match nurse.chart(other).page() {
         Err(Error::Denied { ticket }) => ticket,
         Err(error) => return Err(error.into()),
         Ok(_) => return Err("the nurse read a chart that the token does not name".into()),
     };
-    item("and is told", "access denied; an auditor can look up");
-    item("", ticket);
-    let (actor, physician_rid) = (physician.principal(), token.id());
+    item("and is told", format!("access denied; an auditor can look up\n{ticket}"));
+
+    let (actor, physician) = (session.principal(), token.id());
     nurse.close()?;
-    physician.close()?;
-    Ok(Day { actor, physician: physician_rid, nurse: narrow.id(), ticket, note: note_id, letter, place })
+    session.close()?;
+    Ok(Day { actor, physician, nurse: narrow.id(), ticket, note: note_id, letter, place })
 }
 
 fn read_chart(session: &Session, patient: PatientId, imported: &Imported) -> Outcome<()> {
@@ -111,6 +97,25 @@ fn read_chart(session: &Session, patient: PatientId, imported: &Imported) -> Out
     for entry in session.chart(patient).between(Timestamp::MIN, imported.started).limit(6).page()?.entries {
         println!("   {}", line(&entry)?);
     }
+    Ok(())
+}
+
+/// An allergy that turns out worse than it was thought to be, and a note.
+fn write_chart(session: &Session, patient: PatientId) -> Outcome<RecordId<Note>> {
+    let id = session.put(patient, &Allergy { substance: "penicillin".into(), severity: Severity::Mild })?;
+    let entry = session.get(id)?;
+    session.amend(id, entry.version, &Allergy { severity: Severity::Severe, ..entry.value })?;
+    let text = "Rash within the hour after amoxicillin. Observe until the evening.".into();
+    let options = PutOptions::new().clinical_time("2026-01-05T09:30:00Z".parse()?);
+    Ok(session.put_with(patient, &Note { text }, options)?)
+}
+
+fn read_as_nurse(session: &Session, patient: PatientId, note: RecordId<Note>) -> Outcome<()> {
+    let allergies = session.list::<Allergy>(patient).page()?.entries;
+    let [allergy] = &allergies[..] else { return Err("the allergy is not in the nurse's list".into()) };
+    let Severity::Severe = allergy.value.severity else { return Err("the nurse reads an old version".into()) };
+    item("the nurse reads", format!("{}, severe (version {})", allergy.value.substance, allergy.version));
+    item("", format!("\"{}\"", short(&session.get(note)?.value.text, 51)));
     Ok(())
 }
 

@@ -62,7 +62,8 @@ pub fn run(clinic: &Clinic, file: &Path) -> Outcome<Imported> {
     let bar = bar(0);
     let session = clinic.importer()?;
     let people = People::new(&session);
-    let lines = Mutex::new(Lines::open(file, &bar)?);
+    let lines = Lines::open(file, &bar).map_err(|error| format!("{}: {error}", file.display()))?;
+    let lines = Mutex::new(lines);
     // While one thread waits for the disk, others parse and seal.
     let threads = 4 * thread::available_parallelism().map_or(1, usize::from);
     let work = || one_thread(&session, &people, &lines);
