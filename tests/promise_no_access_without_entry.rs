@@ -245,7 +245,7 @@ fn a_refused_token_a_refused_purpose_and_a_closed_session_are_logged() {
 fn an_idle_or_overlong_session_ends_at_the_exact_second_and_the_log_says_so() {
     let (house, vault) = House::create();
     let limits = house.grant().idle(Duration::from_secs(60)).longest(Duration::from_secs(150));
-    for (steps, why) in [(vec![59, 60], "idle"), (vec![59, 59, 31], "open")] {
+    for (steps, why) in [(vec![59, 60], "idle"), (vec![59, 59, 32], "open")] {
         let watch = Watch(house.session(&vault));
         let session = house.session_of(&vault, &limits);
         let clone = session.clone();

@@ -57,6 +57,8 @@ impl<T> Done<T> {
 pub(super) enum Refused {
     /// The token does not allow what it turned out to be about.
     Denied(Denial),
+    /// It does not allow this patient's part of it.
+    DeniedFor(PatientId, Denial),
     Failed(Error),
 }
 
@@ -121,7 +123,8 @@ impl Session {
         if let Reach::One(kind) = access.kind {
             draft.fields.kind = Some(kind);
         }
-        if let Reach::One(patient) = access.patient {
+        let patient = if let Reach::One(patient) = access.patient { Some(patient) } else { error.patient() };
+        if let Some(patient) = patient {
             match self.chart_in(unlocked, patient) {
                 Ok(Some(chart)) => draft.subjects = vec![chart.audited(Vec::new())],
                 _ => draft.fields.requested = Some(patient),
@@ -207,6 +210,10 @@ impl Op<'_> {
                 Ok(value)
             }
             Err(Refused::Denied(denial)) => Err(self.log_denial(denial)),
+            Err(Refused::DeniedFor(patient, denial)) => {
+                let access = Access { patient: Reach::One(patient), ..self.access };
+                Err(Self { access, ..self }.log_denial(denial))
+            }
             Err(Refused::Failed(error)) => {
                 Err(self.session.log_failure(&self.unlocked, self.access, Outcome::Failed, error))
             }

@@ -133,7 +133,8 @@ impl Batch<'_> {
                 let mut touched = Vec::with_capacity(places.len());
                 for (at, new) in places.iter().filter_map(|at| Some((*at, &self.records.get(*at)?.1))) {
                     let level = new.options.confidentiality;
-                    op.may_see(new.kind.id(), *patient, level).map_err(Refused::Denied)?;
+                    let denied = |denial| Refused::DeniedFor(*patient, denial);
+                    op.may_see(new.kind.id(), *patient, level).map_err(denied)?;
                     let (record, row, audited) = op.new_row(&chart, new, &mut reserved)?;
                     placed.insert(at, record);
                     rows.push(row);

@@ -67,7 +67,16 @@ impl Session {
     /// Verifies a token and opens a session with it; the log has an entry either way.
     pub(crate) fn open(gate: Gate, token: &UnverifiedToken, purpose: Purpose) -> Result<Self, Error> {
         let unlocked = gate.enter()?;
-        let now = unlocked.now()?;
+        let now = match unlocked.now() {
+            Ok(now) => now,
+            Err(error) => {
+                let mut draft = Draft::new(AuditEvent::SessionOpened, Outcome::Denied);
+                draft.fields.purpose = Some(purpose);
+                draft.fields.detail = Some(error.word().to_owned());
+                unlocked.commit(Vec::new(), vec![draft])?;
+                return Err(error);
+            }
+        };
         let issuer = |issuer| unlocked.policy.issuer(issuer);
         let verified = token.verify(unlocked.vault, issuer, |_| false, now, DEFAULT_LONGEST_TTL);
         let token = match verified {

@@ -116,7 +116,8 @@ impl Session {
                 op.decide(Reach::Filtered, Reach::Whole, None).map_err(Refused::Denied)?;
                 return Ok(Done::read(None, Vec::new()));
             };
-            op.decide(Reach::Filtered, Reach::One(patient), None).map_err(Refused::Denied)?;
+            let denied = |denial| Refused::DeniedFor(patient, denial);
+            op.decide(Reach::Filtered, Reach::One(patient), None).map_err(denied)?;
             let chart = op.chart(patient)?;
             Ok(Done::read(Some(patient), vec![chart.audited(Vec::new())]))
         })

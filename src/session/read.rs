@@ -101,7 +101,8 @@ impl Session {
             let mut entries = Vec::with_capacity(ids.len());
             let mut touched: Vec<(std::sync::Arc<Chart>, Vec<AuditRecord>)> = Vec::new();
             for id in ids {
-                op.decide(Reach::One(kind), Reach::One(id.patient()), None).map_err(Refused::Denied)?;
+                let denied = |denial| Refused::DeniedFor(id.patient(), denial);
+                op.decide(Reach::One(kind), Reach::One(id.patient()), None).map_err(denied)?;
                 let chart = op.chart(id.patient())?;
                 let opened = op.newest(&chart, RecordRef::from(*id))?;
                 op.may_give(&opened)?;
@@ -152,7 +153,8 @@ impl Op<'_> {
     /// Whether a record that was opened may leave the session.
     pub(super) fn may_give(&self, opened: &Opened) -> Result<(), Refused> {
         let confidentiality = opened.body()?.confidentiality;
-        self.may_see(opened.record.kind(), opened.record.patient(), confidentiality).map_err(Refused::Denied)
+        let (kind, patient) = (opened.record.kind(), opened.record.patient());
+        self.may_see(kind, patient, confidentiality).map_err(|denial| Refused::DeniedFor(patient, denial))
     }
 }
 
