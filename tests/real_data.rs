@@ -44,12 +44,13 @@ fn round_trip(name: &str, expected: usize) {
 
     let vault = Vault::open(dir.path().join("clinic.vault")).unwrap().unlock(&key).unwrap();
     let session = vault.session(&token, Purpose::Treatment).unwrap();
-    let mut read = 0;
-    for (line, record) in lines(name).unwrap().zip(&records) {
-        assert_eq!(session.get_verbatim(*record).unwrap().value, line, "{record}");
-        read += 1;
+    let mut source = lines(name).unwrap();
+    for records in records.chunks(500) {
+        for (entry, line) in session.get_many_verbatim(records).unwrap().into_iter().zip(source.by_ref()) {
+            assert_eq!(entry.value, line, "{:?}", entry.id);
+        }
     }
-    assert_eq!(read, expected);
+    assert!(source.next().is_none());
     session.audit().unwrap().verify(Scope::All).run().unwrap();
 }
 
