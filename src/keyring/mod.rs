@@ -14,7 +14,7 @@ pub use copies::{CopyFault, HeaderFileError};
 pub use credential::{Credential, RawKey};
 pub use error::{NewSlotError, UnlockError};
 pub use identifier::IdentifierNotAllowed;
-pub(crate) use identifier::check as check_identifier;
+pub(crate) use identifier::normal_form as normal_identifier;
 pub(crate) use patient::new_secret as new_patient_secret;
 pub use recovery::{InvalidRecoveryKey, RecoveryKey};
 pub(crate) use slots::{NewSlot, create_slot};

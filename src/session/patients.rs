@@ -28,14 +28,13 @@ pub struct Identifier {
 }
 
 impl Identifier {
-    /// From a system and a value, each 1 to 1,024 bytes in Unicode NFC.
+    /// From a system and a value, each 1 to 1,024 bytes once they are in Unicode NFC without white space around them.
+    /// Kept in that form, so that two spellings of one identifier are equal.
     ///
     /// # Errors
     /// [`Error::Identifier`] when one of them is blank or too long.
     pub fn new(system: &str, value: &str) -> Result<Self, Error> {
-        keyring::check_identifier(system)?;
-        keyring::check_identifier(value)?;
-        Ok(Self { system: system.to_owned(), value: value.to_owned() })
+        Ok(Self { system: keyring::normal_identifier(system)?, value: keyring::normal_identifier(value)? })
     }
 
     /// The system.
