@@ -25,3 +25,21 @@ fn an_identifier_given_twice_in_two_spellings_is_registered_once() {
     }
     verify(&session);
 }
+
+/// Whether an identifier is known in this clinic is not for a token that is limited to some patients: neither to look
+/// up nor to find out by claiming it.
+#[test]
+fn a_token_for_one_patient_does_not_find_out_whom_the_clinic_knows() {
+    let (house, vault) = House::create();
+    let all = house.session(&vault);
+    let [own, other] = ["own", "other"].map(|value| all.register_patient([mrn(value)]).unwrap());
+    let grant = base_grant().patient(own).all_kinds().actions([Action::Create, Action::Read]);
+    let limited = house.session_of(&vault, &grant.issued_at(house.clock.now()));
+    assert_eq!(limited.find_patient(&mrn("own")).unwrap(), Some(own));
+    for value in ["other", "nobody"] {
+        assert!(matches!(limited.find_patient(&mrn(value)), Err(Error::Denied { .. })), "{value}");
+        assert!(matches!(limited.add_identifier(own, mrn(value)), Err(Error::Denied { .. })), "{value}");
+    }
+    assert_eq!(all.find_patient(&mrn("nobody")).unwrap(), None);
+    assert_eq!(all.find_patient(&mrn("other")).unwrap(), Some(other));
+}

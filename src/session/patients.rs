@@ -78,7 +78,8 @@ impl Session {
         })
     }
 
-    /// Adds an identifier to a patient. One that leads to the same patient already is no error.
+    /// Adds an identifier to a patient. One that leads to the same patient already is no error. Needs the create action
+    /// for all patients: the answer tells whether anybody has the identifier.
     ///
     /// # Errors
     /// [`Error::IdentifierTaken`] when it leads to another patient, [`Error::NoSuchPatient`], and what [`Session`] lists.
@@ -92,6 +93,7 @@ impl Session {
         let mut stripes = op.stripes(std::slice::from_ref(&identifier))?;
         stripes.push(Stripe::chart(&op.unlocked.keyring.patient_tag(patient)));
         op.run(Hold::Write(&stripes), |op| {
+            op.decide(Reach::Filtered, Reach::Whole, None).map_err(Refused::Denied)?;
             let chart = op.chart(patient)?;
             let rows = op.identifier_row(&chart, &identifier)?.into_iter().collect();
             Ok(Done::write((), rows, vec![chart.audited(Vec::new())]))
