@@ -129,14 +129,16 @@ impl Op<'_> {
         let kind_tag = self.kind_tag(chart, record.kind());
         let prefix = record_prefix(&chart.tag, &kind_tag, record.number());
         let scan = Scan { prefix: &prefix, after: None, limit: 1 };
-        let rows = self.unlocked.committer.scan(Tree::Records, scan)?;
-        match rows.into_iter().next() {
-            Some((key, value)) => self.open(chart, record.kind(), &key, &value),
-            None if record.number() <= self.newest_number(chart, &kind_tag)? => {
-                Err(missing(record, "a record", record.number()))
+        let mut rows = self.unlocked.committer.scan(Tree::Records, scan)?;
+        if rows.is_empty() {
+            if record.number() > self.newest_number(chart, &kind_tag)? {
+                return Err(Error::NoSuchRecord(record));
             }
-            None => Err(Error::NoSuchRecord(record)),
+            // It may have been put since the first look.
+            rows = self.unlocked.committer.scan(Tree::Records, scan)?;
         }
+        let (key, value) = rows.into_iter().next().ok_or_else(|| missing(record, "a record", record.number()))?;
+        self.open(chart, record.kind(), &key, &value)
     }
 
     /// Opens a row where it was found.
