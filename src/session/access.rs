@@ -9,6 +9,7 @@ use crate::committer::{Row, Stripe};
 use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{KindId, PatientId, Ticket};
+use crate::record::Kind;
 use crate::terms::{Action, Confidentiality};
 use crate::token::{Denial, Reach, Request};
 use crate::unlocked::{Chart, Unlocked};
@@ -34,6 +35,8 @@ pub(super) struct Op<'s> {
 pub(super) struct Done<T> {
     pub(super) value: T,
     pub(super) rows: Vec<Row>,
+    /// Kinds among the rows that the vault did not know before.
+    pub(super) kinds: Vec<Kind>,
     pub(super) subjects: Vec<DraftSubject>,
     /// Records withheld because they are more confidential than the token allows, and similar remarks.
     pub(super) detail: Option<String>,
@@ -44,7 +47,7 @@ pub(super) struct Done<T> {
 impl<T> Done<T> {
     /// Something was read.
     pub(super) fn read(value: T, subjects: Vec<DraftSubject>) -> Self {
-        Self { value, rows: Vec::new(), subjects, detail: None, count: None }
+        Self { value, rows: Vec::new(), kinds: Vec::new(), subjects, detail: None, count: None }
     }
 
     /// Something is to be written.
@@ -198,13 +201,21 @@ impl Op<'_> {
                 draft.fields.detail = done.detail;
                 draft.fields.count = done.count;
                 draft.subjects = done.subjects;
-                (done.value, committer.queue(done.rows, vec![draft]))
+                let queued = committer.queue(done.rows, vec![draft]);
+                if queued.is_ok() {
+                    // Before the chart is let go: whoever sees its rows from now on can name their kinds.
+                    self.unlocked.learn(done.kinds);
+                }
+                (done.value, queued)
             })
         };
         match queued {
-            Ok((value, queued)) => {
-                committer.wait(queued?)?;
+            Ok((value, Ok(queued))) => {
+                committer.wait(queued)?;
                 Ok(value)
+            }
+            Ok((_, Err(failed))) => {
+                Err(self.session.log_failure(&self.unlocked, self.access, Outcome::Failed, failed.into()))
             }
             Err(Refused::Denied(denial)) => Err(self.log_denial(denial)),
             Err(Refused::Failed(error)) => {
