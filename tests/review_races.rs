@@ -93,7 +93,9 @@ fn a_chart_shows_kinds_that_are_used_for_the_first_time() {
     let (house, vault) = House::create();
     let session = house.session(&vault);
     let patient = session.register_patient([]).unwrap();
-    let put = |number| drop(session.put_verbatim(patient, &kind(number), b"{}", PutOptions::new()).unwrap());
+    let put = |number| {
+        session.put_verbatim(patient, &kind(number), b"{}", PutOptions::new()).unwrap();
+    };
     beside(put, || {
         for _ in 0..ROUNDS / 3 {
             session.chart(patient).limit(5).page().unwrap();

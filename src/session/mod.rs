@@ -30,7 +30,7 @@ use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
 use crate::terms::Purpose;
-use crate::token::{DEFAULT_LONGEST_TTL, TokenError, UnverifiedToken, VerifiedToken};
+use crate::token::{DEFAULT_LONGEST_TTL, UnverifiedToken, VerifiedToken};
 use crate::unlocked::{Gate, Unlocked};
 use cache::Charts;
 
@@ -67,7 +67,13 @@ impl Session {
     /// Verifies a token and opens a session with it; the log has an entry either way.
     pub(crate) fn open(gate: Gate, token: &UnverifiedToken, purpose: Purpose) -> Result<Self, Error> {
         let unlocked = gate.enter()?;
-        let now = unlocked.now()?;
+        let now = match unlocked.now() {
+            Ok(now) => now,
+            Err(error) => {
+                refused(&unlocked, purpose, &error)?;
+                return Err(error);
+            }
+        };
         let issuer = |issuer| unlocked.policy.issuer(issuer);
         let verified = token.verify(unlocked.vault, issuer, |_| false, now, DEFAULT_LONGEST_TTL);
         let token = match verified {
@@ -169,7 +175,7 @@ impl fmt::Debug for Session {
 }
 
 /// Logs a token that opened no session. What it claims is not repeated: nobody vouches for it.
-fn refused(unlocked: &Unlocked, purpose: Purpose, error: &TokenError) -> Result<(), Error> {
+fn refused(unlocked: &Unlocked, purpose: Purpose, error: &dyn fmt::Display) -> Result<(), Error> {
     let mut draft = Draft::new(AuditEvent::TokenRefused, Outcome::Denied);
     draft.fields.purpose = Some(purpose);
     draft.fields.detail = Some(error.to_string());
