@@ -220,20 +220,6 @@ impl From<StorageError> for Error {
 }
 
 impl Error {
-    /// Whom it is about, where it says so.
-    pub(crate) const fn patient(&self) -> Option<PatientId> {
-        match self {
-            Self::NoSuchPatient(patient) | Self::Missing { patient, .. } => Some(*patient),
-            Self::NoSuchRecord(record)
-            | Self::NoSuchVersion { record, .. }
-            | Self::Conflict { record, .. }
-            | Self::Voided(record)
-            | Self::Decode { record, .. }
-            | Self::Tampered { record, .. } => Some(record.patient()),
-            _ => None,
-        }
-    }
-
     /// One word for the log: what went wrong, without saying about whom.
     pub(crate) const fn word(&self) -> &'static str {
         match self {

@@ -5,11 +5,12 @@
 //! journal frame, syncs it, passes leadership to the first caller queued meanwhile, settles its group in the trees and
 //! wakes the group. A lone caller therefore never waits for another thread.
 
+mod group;
 mod overlay;
 mod stripes;
 mod ticket;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +21,10 @@ use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head, Prepared};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::Suite;
 use crate::ids::PatientId;
-use crate::storage::{Batch, Bytes, CommitError, PreparedWrite, Scan, SealedEntry, Storage, StorageError, Tree};
+use crate::storage::{
+    Batch, Bytes, CommitError, Pending, PreparedWrite, Scan, SealedEntry, Storage, StorageError, Tree,
+};
+use group::Group;
 use overlay::{Overlay, merge};
 use ticket::{Outcome, Ticket, Woken};
 
@@ -105,8 +109,10 @@ pub(crate) struct Committer {
     queue: Mutex<Queue>,
     room: Condvar,
     order: Mutex<Order>,
-    /// The newest durable entry, readable while a leader holds `order`.
+    /// The newest durable entry, known while a leader holds `order`.
     newest: Mutex<Option<Head>>,
+    /// The newest entry that storage gives to readers.
+    readable: Mutex<Option<Head>>,
 }
 
 impl Committer {
@@ -127,6 +133,7 @@ impl Committer {
             queue: Mutex::default(),
             room: Condvar::new(),
             newest: Mutex::new(chain.head()),
+            readable: Mutex::new(chain.head()),
             order: Mutex::new(Order { chain, keys }),
         }
     }
@@ -135,14 +142,15 @@ impl Committer {
         &*self.storage
     }
 
-    /// The newest entry that is durable.
+    /// The newest entry that can be read: whatever was acknowledged is not behind it. Newer ones may be durable already,
+    /// but not settled.
     pub(crate) fn newest_entry(&self) -> Option<Head> {
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.readable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time of the newest entry: the vault's clock never goes behind it.
+    /// The time of the newest durable entry: the vault's clock never goes behind it.
     pub(crate) fn newest_time(&self) -> Option<Timestamp> {
-        self.newest_entry().map(|head| head.time)
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).map(|head| head.time)
     }
 
     /// The value of a key, waiting or settled.
@@ -169,6 +177,12 @@ impl Committer {
 
     /// Queues rows and the entries that stand for them. Its order among all commits is fixed when this returns.
     pub(crate) fn queue(&self, rows: Vec<Row>, drafts: Vec<Draft>) -> Result<Queued, CommitFailed> {
+        // The digest would count such a row twice, and the trees hold it once.
+        let distinct: BTreeSet<_> = rows.iter().map(|row| (row.tree.code(), row.key.as_slice())).collect();
+        if distinct.len() != rows.len() {
+            let why = "one commit writes a row twice";
+            return Err(CommitFailed::NotCommitted(Arc::new(StorageError::Refused { why })));
+        }
         let drafts: Vec<Draft> = drafts.into_iter().flat_map(Draft::split).collect();
         let mut size: usize = drafts.iter().map(Draft::encoded_len).sum();
         let entries = drafts.into_iter().map(PreparedEntry::of).collect::<Result<_, _>>()?;
@@ -232,57 +246,41 @@ impl Committer {
     /// Writes one group and settles it.
     fn lead(&self) {
         let mut order = self.order();
-        let group = self.take_group();
-        if group.is_empty() {
+        let mut jobs = self.take_group();
+        if jobs.is_empty() {
             self.pass_on();
             return;
         }
-        let written = self.write(&mut order, group);
-        match written {
-            Ok((pending, tickets, keys)) => {
+        let mut group = Group::of(self, &mut jobs);
+        match self.write(&mut order, jobs) {
+            Ok(pending) => {
+                // Durable, and so acknowledged whatever happens to the trees: the journal brings it back.
+                group.outcome = Ok(());
+                let newest = order.chain.head();
                 self.pass_on();
                 drop(order);
-                if let Err(error) = self.storage.settle(pending) {
-                    // The group is durable all the same: the journal has it, and reopening brings it back.
-                    self.stop(&error.to_string());
+                match self.storage.settle(pending) {
+                    Ok(()) => self.set_readable(newest),
+                    Err(error) => self.stop(&error.to_string()),
                 }
-                for (number, keys) in keys {
-                    self.overlay.settled(number, keys.into_iter());
-                }
-                for ticket in tickets {
-                    ticket.finish(Ok(()));
-                }
+                group.settled();
             }
-            Err((failed, tickets)) => {
+            Err(failed) => {
                 let mut queue = self.lock_queue();
-                let cause = failed.to_string();
-                self.stop_locked(&mut queue, &cause);
+                self.stop_locked(&mut queue, &failed.to_string());
                 queue.leading = false;
                 drop(queue);
-                for ticket in tickets {
-                    ticket.finish(Err(failed.clone()));
-                }
+                group.outcome = Err(failed);
             }
         }
     }
 
-    #[allow(clippy::type_complexity)] // taken apart at once by its only caller
-    fn write(
-        &self,
-        order: &mut Order,
-        group: Vec<Job>,
-    ) -> Result<
-        (crate::storage::Pending, Vec<Arc<Ticket>>, Vec<(u64, Vec<(Tree, Vec<u8>)>)>),
-        (CommitFailed, Vec<Arc<Ticket>>),
-    > {
+    fn write(&self, order: &mut Order, jobs: Vec<Job>) -> Result<Pending, CommitFailed> {
         let mut chain = order.chain;
         let now = self.clock.now();
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
         let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
-        let mut tickets = Vec::with_capacity(group.len());
-        let mut settled = Vec::with_capacity(group.len());
-        let mut failure = None;
-        for job in group {
+        for job in jobs {
             for PreparedEntry { prepared, subjects } in job.entries {
                 let count = |patient: PatientId| {
                     let tag = subjects.iter().find(|(named, _)| *named == patient).map_or([0; 16], |(_, tag)| *tag);
@@ -290,30 +288,24 @@ impl Committer {
                     *tally += 1;
                     *tally
                 };
-                match chain.append(&order.keys, self.suite, now, prepared, count) {
-                    Ok(bytes) => {
-                        let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
-                        batch.entries.push(SealedEntry { bytes, subjects });
-                    }
-                    Err(error) => failure = Some(Arc::from(error.to_string())),
-                }
+                let appended = chain.append(&order.keys, self.suite, now, prepared, count);
+                let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
+                let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
+                batch.entries.push(SealedEntry { bytes, subjects });
             }
             batch.writes.extend(job.writes);
-            tickets.push(job.ticket);
-            if !job.keys.is_empty() {
-                settled.push((job.number, job.keys));
-            }
         }
-        if let Some(cause) = failure {
-            return Err((CommitFailed::Stopped(cause), tickets));
-        }
-        match self.storage.commit(self.storage.head(), batch) {
-            Ok(pending) => {
-                order.chain = chain;
-                *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
-                Ok((pending, tickets, settled))
-            }
-            Err(error) => Err((error.into(), tickets)),
+        let pending = self.storage.commit(self.storage.head(), batch)?;
+        order.chain = chain;
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
+        Ok(pending)
+    }
+
+    /// Groups settle in order, but their leaders come here in any.
+    fn set_readable(&self, newest: Option<Head>) {
+        let mut readable = self.readable.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.map(|head| head.seq) > readable.map(|head| head.seq) {
+            *readable = newest;
         }
     }
 
@@ -382,3 +374,6 @@ impl From<CommitError> for CommitFailed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

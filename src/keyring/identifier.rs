@@ -30,9 +30,9 @@ pub(super) fn normalised(text: &str) -> Result<(Zeroizing<String>, u16), Identif
     if normal.len() > MAX_IDENTIFIER { Err(refused) } else { Ok((normal, len)) }
 }
 
-/// Refuses an identifier's system or value before anything is done with it.
-pub(crate) fn check(text: &str) -> Result<(), IdentifierNotAllowed> {
-    normalised(text).map(|_| ())
+/// The one form of an identifier's system or value, before anything is done with it.
+pub(crate) fn normal_form(text: &str) -> Result<String, IdentifierNotAllowed> {
+    normalised(text).map(|(normal, _)| String::from(normal.as_str()))
 }
 
 #[cfg(test)]

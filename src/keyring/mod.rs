@@ -14,7 +14,7 @@ pub use copies::{CopyFault, HeaderFileError};
 pub use credential::{Credential, RawKey};
 pub use error::{NewSlotError, UnlockError};
 pub use identifier::IdentifierNotAllowed;
-pub(crate) use identifier::check as check_identifier;
+pub(crate) use identifier::normal_form as normal_identifier;
 pub(crate) use patient::new_secret as new_patient_secret;
 pub use recovery::{InvalidRecoveryKey, RecoveryKey};
 pub(crate) use slots::{NewSlot, create_slot};
@@ -23,7 +23,7 @@ use std::fmt;
 
 use crate::bytes::Put;
 use crate::crypto::aead::Suite;
-use crate::crypto::hash::HmacKey;
+use crate::crypto::hash::{self, HmacKey};
 use crate::crypto::kdf::{self, AuditKey, JournalKey, PatientSecret, RootKey, StateKey, WrapKey};
 use crate::crypto::seal::{FLOOR_KEY, FLOOR_VALUE, SealError, Sealer};
 use crate::crypto::{RandomFailed, random};
@@ -174,6 +174,11 @@ impl Keyring {
     pub(crate) const fn newest_audit_key(&self) -> (u32, &AuditKey) {
         let newest = self.keys.audit.newest();
         (newest.epoch, &newest.key)
+    }
+
+    /// Whether both hold the same keys.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        hash::equal(&self.keys.to_bytes(), &other.keys.to_bytes())
     }
 
     pub(crate) const fn journal_key(&self) -> &JournalKey {

@@ -1,14 +1,16 @@
 //! How every operation goes: decide, work, log, answer. Nothing leaves this file without an entry.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Session;
-use crate::audit::{AuditEvent, DraftSubject, Outcome};
+use crate::audit::{AuditEvent, Draft, DraftSubject, Outcome};
 use crate::clock::Timestamp;
 use crate::committer::{Row, Stripe};
 use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{KindId, PatientId, Ticket};
+use crate::record::Kind;
 use crate::terms::{Action, Confidentiality};
 use crate::token::{Denial, Reach, Request};
 use crate::unlocked::{Chart, Unlocked};
@@ -28,12 +30,16 @@ pub(super) struct Op<'s> {
     pub(super) unlocked: Arc<Unlocked>,
     pub(super) now: Timestamp,
     access: Access,
+    /// What it was about when it last asked: what a refusal is about.
+    asked: Cell<Access>,
 }
 
 /// What an operation did, to be made durable together with its entry.
 pub(super) struct Done<T> {
     pub(super) value: T,
     pub(super) rows: Vec<Row>,
+    /// Kinds among the rows that the vault did not know before.
+    pub(super) kinds: Vec<Kind>,
     pub(super) subjects: Vec<DraftSubject>,
     /// Records withheld because they are more confidential than the token allows, and similar remarks.
     pub(super) detail: Option<String>,
@@ -44,7 +50,7 @@ pub(super) struct Done<T> {
 impl<T> Done<T> {
     /// Something was read.
     pub(super) fn read(value: T, subjects: Vec<DraftSubject>) -> Self {
-        Self { value, rows: Vec::new(), subjects, detail: None, count: None }
+        Self { value, rows: Vec::new(), kinds: Vec::new(), subjects, detail: None, count: None }
     }
 
     /// Something is to be written.
@@ -57,8 +63,6 @@ impl<T> Done<T> {
 pub(super) enum Refused {
     /// The token does not allow what it turned out to be about.
     Denied(Denial),
-    /// It does not allow this patient's part of it.
-    DeniedFor(PatientId, Denial),
     Failed(Error),
 }
 
@@ -85,8 +89,10 @@ impl Session {
             Ok(now) => now,
             Err(error) => return Err(self.log_failure(&unlocked, access, Outcome::Denied, error)),
         };
-        self.stay_alive(&unlocked, now)?;
-        let op = Op { session: self, unlocked, now, access };
+        if let Err(error) = self.stay_alive(&unlocked, now) {
+            return Err(self.log_failure(&unlocked, access, Outcome::Denied, error));
+        }
+        let op = Op { session: self, unlocked, now, access, asked: Cell::new(access) };
         match op.decide(access.kind, access.patient, None) {
             Ok(()) => Ok(op),
             Err(denial) => Err(op.log_denial(denial)),
@@ -115,21 +121,26 @@ impl Session {
         Err(Error::SessionEnded { why })
     }
 
-    /// Logs an operation that did not happen, and gives back the error to answer with: the original one, or that not
-    /// even the log could be written.
-    fn log_failure(&self, unlocked: &Unlocked, access: Access, outcome: Outcome, error: Error) -> Error {
+    /// An entry about an operation that did not happen.
+    fn refusal(&self, unlocked: &Unlocked, access: Access, outcome: Outcome) -> Draft {
         let mut draft = self.draft(access.event, outcome);
         draft.fields.action = Some(access.action);
         if let Reach::One(kind) = access.kind {
             draft.fields.kind = Some(kind);
         }
-        let patient = if let Reach::One(patient) = access.patient { Some(patient) } else { error.patient() };
-        if let Some(patient) = patient {
+        if let Reach::One(patient) = access.patient {
             match self.chart_in(unlocked, patient) {
                 Ok(Some(chart)) => draft.subjects = vec![chart.audited(Vec::new())],
                 _ => draft.fields.requested = Some(patient),
             }
         }
+        draft
+    }
+
+    /// Logs an operation that did not happen, and gives back the error to answer with: the original one, or that not
+    /// even the log could be written.
+    fn log_failure(&self, unlocked: &Unlocked, access: Access, outcome: Outcome, error: Error) -> Error {
+        let mut draft = self.refusal(unlocked, access, outcome);
         draft.fields.detail = Some(error.word().to_owned());
         match unlocked.commit(Vec::new(), vec![draft]) {
             Ok(()) => error,
@@ -158,8 +169,21 @@ impl Op<'_> {
         confidentiality: Option<Confidentiality>,
     ) -> Result<(), Denial> {
         let Access { action, .. } = self.access;
+        self.ask(kind, patient);
         let purpose = self.session.0.purpose;
         self.session.0.token.decide(&Request { action, kind, patient, purpose, confidentiality, now: self.now })
+    }
+
+    /// Notes what the operation turns to.
+    fn ask(&self, kind: Reach<KindId>, patient: Reach<PatientId>) {
+        let mut asked = self.asked.get();
+        if matches!(kind, Reach::One(_)) {
+            asked.kind = kind;
+        }
+        if matches!(patient, Reach::One(_)) {
+            asked.patient = patient;
+        }
+        self.asked.set(asked);
     }
 
     /// Asks the token about a record that has been opened but not given out.
@@ -201,21 +225,25 @@ impl Op<'_> {
                 draft.fields.detail = done.detail;
                 draft.fields.count = done.count;
                 draft.subjects = done.subjects;
-                (done.value, committer.queue(done.rows, vec![draft]))
+                let queued = committer.queue(done.rows, vec![draft]);
+                if queued.is_ok() {
+                    // Before the chart is let go: whoever sees its rows from now on can name their kinds.
+                    self.unlocked.learn(done.kinds);
+                }
+                (done.value, queued)
             })
         };
         match queued {
-            Ok((value, queued)) => {
-                committer.wait(queued?)?;
+            Ok((value, Ok(queued))) => {
+                committer.wait(queued)?;
                 Ok(value)
             }
-            Err(Refused::Denied(denial)) => Err(self.log_denial(denial)),
-            Err(Refused::DeniedFor(patient, denial)) => {
-                let access = Access { patient: Reach::One(patient), ..self.access };
-                Err(Self { access, ..self }.log_denial(denial))
+            Ok((_, Err(failed))) => {
+                Err(self.session.log_failure(&self.unlocked, self.access, Outcome::Failed, failed.into()))
             }
+            Err(Refused::Denied(denial)) => Err(self.log_denial(denial)),
             Err(Refused::Failed(error)) => {
-                Err(self.session.log_failure(&self.unlocked, self.access, Outcome::Failed, error))
+                Err(self.session.log_failure(&self.unlocked, self.asked.get(), Outcome::Failed, error))
             }
         }
     }
@@ -225,20 +253,10 @@ impl Op<'_> {
             Ok(bytes) => Ticket::from_bytes(bytes),
             Err(error) => return error.into(),
         };
-        let mut draft = self.session.draft(self.access.event, Outcome::Denied);
-        draft.fields.action = Some(self.access.action);
+        let mut draft = self.session.refusal(&self.unlocked, self.asked.get(), Outcome::Denied);
         draft.fields.reason = Some(denial.reason.code());
         draft.fields.ticket = Some(ticket);
         draft.fields.detail = Some(format!("block {}", denial.block));
-        if let Reach::One(kind) = self.access.kind {
-            draft.fields.kind = Some(kind);
-        }
-        if let Reach::One(patient) = self.access.patient {
-            match self.session.chart_in(&self.unlocked, patient) {
-                Ok(Some(chart)) => draft.subjects = vec![chart.audited(Vec::new())],
-                _ => draft.fields.requested = Some(patient),
-            }
-        }
         match self.unlocked.commit(Vec::new(), vec![draft]) {
             Ok(()) => Error::Denied { ticket },
             Err(unlogged) => unlogged,

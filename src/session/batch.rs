@@ -120,7 +120,7 @@ impl Batch<'_> {
         if !new_kinds.is_empty() {
             stripes.push(Stripe::Policy);
         }
-        let records = op.run(Hold::Write(&stripes), |op| {
+        op.run(Hold::Write(&stripes), |op| {
             let mut rows = Vec::with_capacity(self.records.len() + new_kinds.len());
             for kind in &new_kinds {
                 rows.extend(op.unlocked.kind_row(kind)?);
@@ -128,13 +128,14 @@ impl Batch<'_> {
             let mut reserved = Reserved::new();
             let mut placed: BTreeMap<usize, RecordRef> = BTreeMap::new();
             let mut subjects = Vec::with_capacity(patients.len());
+            // All decisions first: nobody learns from a denied batch whether its patients exist.
+            for (patient, new) in &self.records {
+                op.may_see(new.kind.id(), *patient, new.options.confidentiality).map_err(Refused::Denied)?;
+            }
             for (patient, places) in &patients {
                 let chart = op.chart(*patient)?;
                 let mut touched = Vec::with_capacity(places.len());
                 for (at, new) in places.iter().filter_map(|at| Some((*at, &self.records.get(*at)?.1))) {
-                    let level = new.options.confidentiality;
-                    let denied = |denial| Refused::DeniedFor(*patient, denial);
-                    op.may_see(new.kind.id(), *patient, level).map_err(denied)?;
                     let (record, row, audited) = op.new_row(&chart, new, &mut reserved)?;
                     placed.insert(at, record);
                     rows.push(row);
@@ -142,11 +143,8 @@ impl Batch<'_> {
                 }
                 subjects.push(chart.audited(touched));
             }
-            Ok(Done::write(placed.into_values().collect(), rows, subjects))
-        })?;
-        for kind in kinds.values() {
-            session.learn(kind)?;
-        }
-        Ok(records)
+            let kinds = new_kinds.into_iter().cloned().collect();
+            Ok(Done { kinds, ..Done::write(placed.into_values().collect(), rows, subjects) })
+        })
     }
 }

@@ -28,14 +28,13 @@ pub struct Identifier {
 }
 
 impl Identifier {
-    /// From a system and a value, each 1 to 1,024 bytes in Unicode NFC.
+    /// From a system and a value, each 1 to 1,024 bytes once they are in Unicode NFC without white space around them.
+    /// Kept in that form, so that two spellings of one identifier are equal.
     ///
     /// # Errors
     /// [`Error::Identifier`] when one of them is blank or too long.
     pub fn new(system: &str, value: &str) -> Result<Self, Error> {
-        keyring::check_identifier(system)?;
-        keyring::check_identifier(value)?;
-        Ok(Self { system: system.to_owned(), value: value.to_owned() })
+        Ok(Self { system: keyring::normal_identifier(system)?, value: keyring::normal_identifier(value)? })
     }
 
     /// The system.
@@ -79,7 +78,8 @@ impl Session {
         })
     }
 
-    /// Adds an identifier to a patient. One that leads to the same patient already is no error.
+    /// Adds an identifier to a patient. One that leads to the same patient already is no error. Needs the create action
+    /// for all patients: the answer tells whether anybody has the identifier.
     ///
     /// # Errors
     /// [`Error::IdentifierTaken`] when it leads to another patient, [`Error::NoSuchPatient`], and what [`Session`] lists.
@@ -93,6 +93,7 @@ impl Session {
         let mut stripes = op.stripes(std::slice::from_ref(&identifier))?;
         stripes.push(Stripe::chart(&op.unlocked.keyring.patient_tag(patient)));
         op.run(Hold::Write(&stripes), |op| {
+            op.decide(Reach::Filtered, Reach::Whole, None).map_err(Refused::Denied)?;
             let chart = op.chart(patient)?;
             let rows = op.identifier_row(&chart, &identifier)?.into_iter().collect();
             Ok(Done::write((), rows, vec![chart.audited(Vec::new())]))
@@ -116,8 +117,7 @@ impl Session {
                 op.decide(Reach::Filtered, Reach::Whole, None).map_err(Refused::Denied)?;
                 return Ok(Done::read(None, Vec::new()));
             };
-            let denied = |denial| Refused::DeniedFor(patient, denial);
-            op.decide(Reach::Filtered, Reach::One(patient), None).map_err(denied)?;
+            op.decide(Reach::Filtered, Reach::One(patient), None).map_err(Refused::Denied)?;
             let chart = op.chart(patient)?;
             Ok(Done::read(Some(patient), vec![chart.audited(Vec::new())]))
         })

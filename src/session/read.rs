@@ -118,8 +118,7 @@ impl Session {
             let mut touched: BTreeMap<PatientId, (Arc<Chart>, Vec<AuditRecord>)> = BTreeMap::new();
             for record in records {
                 let patient = record.patient();
-                let denied = |denial| Refused::DeniedFor(patient, denial);
-                op.decide(Reach::One(record.kind()), Reach::One(patient), None).map_err(denied)?;
+                op.decide(Reach::One(record.kind()), Reach::One(patient), None).map_err(Refused::Denied)?;
                 let chart = op.chart(patient)?;
                 let opened = op.newest(&chart, *record)?;
                 op.may_give(&opened)?;
@@ -144,14 +143,16 @@ impl Op<'_> {
         let kind_tag = self.kind_tag(chart, record.kind());
         let prefix = record_prefix(&chart.tag, &kind_tag, record.number());
         let scan = Scan { prefix: &prefix, after: None, limit: 1 };
-        let rows = self.unlocked.committer.scan(Tree::Records, scan)?;
-        match rows.into_iter().next() {
-            Some((key, value)) => self.open(chart, record.kind(), &key, &value),
-            None if record.number() <= self.newest_number(chart, &kind_tag)? => {
-                Err(missing(record, "a record", record.number()))
+        let mut rows = self.unlocked.committer.scan(Tree::Records, scan)?;
+        if rows.is_empty() {
+            if record.number() > self.newest_number(chart, &kind_tag)? {
+                return Err(Error::NoSuchRecord(record));
             }
-            None => Err(Error::NoSuchRecord(record)),
+            // It may have been put since the first look.
+            rows = self.unlocked.committer.scan(Tree::Records, scan)?;
         }
+        let (key, value) = rows.into_iter().next().ok_or_else(|| missing(record, "a record", record.number()))?;
+        self.open(chart, record.kind(), &key, &value)
     }
 
     /// Opens a row where it was found.
@@ -168,7 +169,7 @@ impl Op<'_> {
     pub(super) fn may_give(&self, opened: &Opened) -> Result<(), Refused> {
         let confidentiality = opened.body()?.confidentiality;
         let (kind, patient) = (opened.record.kind(), opened.record.patient());
-        self.may_see(kind, patient, confidentiality).map_err(|denial| Refused::DeniedFor(patient, denial))
+        self.may_see(kind, patient, confidentiality).map_err(Refused::Denied)
     }
 }
 

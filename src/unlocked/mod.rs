@@ -132,6 +132,13 @@ impl Unlocked {
         Ok(if row.replaces.is_some() { None } else { Some(row) })
     }
 
+    /// Keeps kinds in memory whose rows were queued. Whoever relies on it is queued behind them.
+    pub(crate) fn learn(&self, kinds: Vec<Kind>) {
+        for kind in kinds {
+            self.policy.apply(PolicyRow::Kind { kind });
+        }
+    }
+
     /// Whether the vault has seen this kind.
     pub(crate) fn knows(&self, kind: &Kind) -> bool {
         self.policy.kind(kind.id()).is_some()

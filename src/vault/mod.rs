@@ -95,18 +95,28 @@ impl Vault {
         let unlocked = self.0.gate.enter()?;
         let mut draft = Draft::new(AuditEvent::IssuerTrusted, Outcome::Allowed);
         draft.fields.issuer = Some(issuer.id());
-        match open::open_header(&self.0.dir, credential.into()) {
-            Ok(opened) if opened.header.vault == self.0.id => {}
-            Ok(_) => return Err(Error::Unlock(UnlockError::WrongCredential)),
+        match self.confirm(&unlocked, credential.into()).and_then(|()| unlocked.now()) {
+            Ok(trusted_at) => {
+                let row = PolicyRow::Issuer { public: *issuer.as_bytes(), trusted_at };
+                self.keep(&unlocked, row, draft)
+            }
             Err(error) => {
                 draft.fields.outcome = Outcome::Denied;
                 draft.fields.detail = Some(error.word().to_owned());
                 unlocked.commit(Vec::new(), vec![draft])?;
-                return Err(error);
+                Err(error)
             }
         }
-        let row = PolicyRow::Issuer { public: *issuer.as_bytes(), trusted_at: unlocked.now()? };
-        self.keep(&unlocked, row, draft)
+    }
+
+    /// Whether a credential opens this very vault. The header is read again from disk, where somebody may have put one
+    /// with a credential of their own, so what it opens has to be the keys in use.
+    fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
+        let opened = open::open_header(&self.0.dir, credential)?;
+        if opened.header.vault == self.0.id && opened.keyring.is_same(&unlocked.keyring) {
+            return Ok(());
+        }
+        Err(Error::Unlock(UnlockError::HeaderTampered))
     }
 
     /// Makes a record type known and proves with a sample that its values come back whole, so that a type which cannot
@@ -167,3 +177,6 @@ impl fmt::Debug for Vault {
         f.debug_struct("Vault").field("id", &self.0.id).field("dir", &self.0.dir).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

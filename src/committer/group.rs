@@ -1,0 +1,46 @@
+//! The callers whose work goes into one frame. However that ends, each of them gets an answer.
+
+use std::sync::Arc;
+use std::{mem, thread};
+
+use super::ticket::{Outcome, Ticket};
+use super::{CommitFailed, Committer, Job};
+use crate::storage::{StorageError, Tree};
+
+pub(super) struct Group<'c> {
+    committer: &'c Committer,
+    tickets: Vec<Arc<Ticket>>,
+    rows: Vec<(u64, Vec<(Tree, Vec<u8>)>)>,
+    /// What the callers are told when this is dropped.
+    pub(super) outcome: Outcome,
+}
+
+impl<'c> Group<'c> {
+    pub(super) fn of(committer: &'c Committer, jobs: &mut [Job]) -> Self {
+        let tickets = jobs.iter().map(|job| Arc::clone(&job.ticket)).collect();
+        let jobs = jobs.iter_mut().filter(|job| !job.keys.is_empty());
+        let rows = jobs.map(|job| (job.number, mem::take(&mut job.keys))).collect();
+        // What holds if the leader panics: a caller's clock did, or the trees.
+        let cause = "the thread that committed panicked".to_owned();
+        let outcome = Err(CommitFailed::OutcomeUnknown(Arc::new(StorageError::Poisoned { cause })));
+        Self { committer, tickets, rows, outcome }
+    }
+
+    /// Takes the group's rows from the overlay: the trees have them.
+    pub(super) fn settled(&mut self) {
+        for (number, keys) in mem::take(&mut self.rows) {
+            self.committer.overlay.settled(number, keys.into_iter());
+        }
+    }
+}
+
+impl Drop for Group<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.committer.stop("the thread that committed panicked");
+        }
+        for ticket in mem::take(&mut self.tickets) {
+            ticket.finish(self.outcome.clone());
+        }
+    }
+}

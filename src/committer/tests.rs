@@ -1,0 +1,166 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+use crate::audit::{AuditEvent, EntryKind, Outcome as Answer};
+use crate::clock::SystemClock;
+use crate::ids::VaultId;
+use crate::secret::{Key, Secret};
+use crate::storage;
+
+/// Storage of nothing but counts, which does as it is told when work arrives.
+struct Puppet {
+    frames: AtomicU64,
+    at_commit: Box<dyn Fn(u64) + Send + Sync>,
+    at_settle: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+impl Storage for Puppet {
+    fn head(&self) -> storage::Head {
+        let seq = self.frames.load(Ordering::SeqCst);
+        storage::Head { seq, entries: seq }
+    }
+    fn prepare(&self, tree: Tree, key: Vec<u8>, _: Option<Bytes>, _: Option<&[u8]>) -> PreparedWrite {
+        PreparedWrite { tree, key, new: None, old_leaf: None }
+    }
+    fn get(&self, _: Tree, _: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        Ok(None)
+    }
+    fn scan(&self, _: Tree, _: Scan<'_>) -> Result<Vec<(Vec<u8>, Bytes)>, StorageError> {
+        Ok(Vec::new())
+    }
+    fn scan_keys(&self, _: Tree, _: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError> {
+        Ok(Vec::new())
+    }
+    fn commit(&self, _: storage::Head, _: Batch) -> Result<Pending, CommitError> {
+        let seq = self.frames.fetch_add(1, Ordering::SeqCst) + 1;
+        (self.at_commit)(seq);
+        Ok(Pending { seq })
+    }
+    fn settle(&self, pending: Pending) -> Result<(), StorageError> {
+        (self.at_settle)(pending.seq);
+        Ok(())
+    }
+    fn tally(&self, _: &[u8; 16]) -> u64 {
+        0
+    }
+    fn entries(&self, _: u64, _: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
+        Ok(Vec::new())
+    }
+    fn last_entry(&self) -> Option<Bytes> {
+        None
+    }
+    fn checkpoint(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+    fn close(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+type Hook = Box<dyn Fn(u64) + Send + Sync>;
+
+/// A committer after its first entry, which is frame 1.
+fn committer(at_commit: Hook, at_settle: Hook) -> Arc<Committer> {
+    let puppet = Arc::new(Puppet { frames: AtomicU64::new(0), at_commit, at_settle });
+    let keys = AuditKeys::new(1, 1, Key::new(Secret::take(&mut [7; 32])));
+    let chain = Chain::new(VaultId::from_bytes([1; 16]), None);
+    let committer = Committer::new(puppet, Suite::ChaCha20Poly1305, Arc::new(SystemClock), 1, chain, keys);
+    let mut genesis = Draft::new(AuditEvent::VaultCreated, Answer::Allowed);
+    genesis.kind = EntryKind::Genesis;
+    committer.commit(Vec::new(), vec![genesis]).unwrap();
+    Arc::new(committer)
+}
+
+fn draft() -> Vec<Draft> {
+    vec![Draft::new(AuditEvent::VaultOpened, Answer::Allowed)]
+}
+
+/// A hook that says that frame `at` has come, and goes on when told.
+fn stop_at(at: u64, then: impl Fn() + Send + Sync + 'static) -> (Hook, Receiver<()>, SyncSender<()>) {
+    let ((came, has_come), (go, may_go)) = (sync_channel(1), sync_channel(1));
+    let may_go = Mutex::new(may_go);
+    let hook = move |seq| {
+        if seq == at {
+            came.send(()).unwrap();
+            may_go.lock().unwrap().recv().unwrap();
+            then();
+        }
+    };
+    (Box::new(hook), has_come, go)
+}
+
+#[test]
+fn an_entry_that_is_durable_but_not_settled_is_not_yet_the_newest_to_read() {
+    let (hook, has_come, go) = stop_at(2, || ());
+    let committer = committer(Box::new(|_| ()), hook);
+    let first = committer.newest_entry().unwrap();
+    let second = thread::spawn({
+        let committer = Arc::clone(&committer);
+        move || committer.commit(Vec::new(), draft())
+    });
+    has_come.recv().unwrap();
+    assert_eq!(committer.newest_entry(), Some(first));
+    go.send(()).unwrap();
+    second.join().unwrap().unwrap();
+    assert_eq!(committer.newest_entry().unwrap().seq, 1);
+}
+
+#[test]
+fn a_leader_that_panics_leaves_nobody_waiting() {
+    let (hook, has_come, go) = stop_at(2, || panic!("on purpose"));
+    let committer = committer(hook, Box::new(|_| ()));
+    let leader = thread::spawn({
+        let committer = Arc::clone(&committer);
+        move || committer.commit(Vec::new(), draft())
+    });
+    has_come.recv().unwrap();
+    let (answers, answered) = sync_channel(3);
+    for _ in 0..3 {
+        let queued = committer.queue(Vec::new(), draft()).unwrap();
+        let (committer, answers) = (Arc::clone(&committer), answers.clone());
+        thread::spawn(move || answers.send(committer.wait(queued)).unwrap());
+    }
+    go.send(()).unwrap();
+    for _ in 0..3 {
+        let answer = answered.recv_timeout(Duration::from_secs(20)).expect("it still waits");
+        assert!(matches!(answer, Err(CommitFailed::Stopped(_))), "{answer:?}");
+    }
+    assert!(leader.join().is_err());
+    assert!(matches!(committer.commit(Vec::new(), draft()), Err(CommitFailed::Stopped(_))));
+}
+
+#[test]
+fn what_is_durable_is_acknowledged_even_if_settling_panics() {
+    let (settling, has_come, go) = stop_at(2, || panic!("on purpose"));
+    // The group of the second and third job waits behind the frame that the first one makes.
+    let (first_frame, first_came, first_go) = stop_at(2, || ());
+    let committer = committer(first_frame, settling);
+    let spawn = |queued| {
+        let committer = Arc::clone(&committer);
+        thread::spawn(move || committer.wait(queued))
+    };
+    let queue = || committer.queue(Vec::new(), draft()).unwrap();
+    // Both are in one frame: queued before anybody leads.
+    let (one, two) = (queue(), queue());
+    let leader = spawn(one);
+    first_came.recv().unwrap();
+    let other = spawn(two);
+    first_go.send(()).unwrap();
+    has_come.recv().unwrap();
+    go.send(()).unwrap();
+    assert!(leader.join().is_err());
+    assert!(matches!(other.join().unwrap(), Ok(())));
+    assert!(matches!(committer.commit(Vec::new(), draft()), Err(CommitFailed::Stopped(_))));
+}
+
+#[test]
+fn a_commit_that_writes_a_row_twice_is_refused() {
+    let committer = committer(Box::new(|_| ()), Box::new(|_| ()));
+    let row = || Row::new(Tree::Lookup, b"key".to_vec(), b"value".to_vec());
+    let other = Row::new(Tree::Policy, b"key".to_vec(), b"value".to_vec());
+    assert!(matches!(committer.commit(vec![row(), row()], draft()), Err(CommitFailed::NotCommitted(_))));
+    committer.commit(vec![row(), other], draft()).unwrap();
+}

@@ -1,0 +1,25 @@
+use super::*;
+use crate::keyring::{self, Keyring, NewSlot, RawKey, copies};
+use crate::token::IssuerKey;
+use crate::{PassphraseCost, Timestamp};
+
+/// A header with this vault's id, a newer generation, and a slot for a key of one's own: all that somebody needs who may
+/// write the directory, but knows no key of the vault.
+fn forged_header(vault: &Vault, key: &RawKey) -> Vec<u8> {
+    let (keyring, root) = (Keyring::generate().unwrap(), keyring::new_root().unwrap());
+    let new =
+        NewSlot { number: 0, created: Timestamp::from_micros(0), label: "raw key", cost: PassphraseCost::MINIMUM };
+    let slot = keyring::create_slot(vault.id(), vault.suite(), new, key.into(), &root).unwrap();
+    keyring.new_header(vault.id(), 2, &[vault.suite()], vec![slot], &root).unwrap()
+}
+
+#[test]
+fn a_header_put_there_by_somebody_else_does_not_make_an_issuer_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, own) = (RawKey::generate().unwrap(), RawKey::generate().unwrap());
+    let (vault, _) = Vault::create(dir.path()).raw_key(&key).finish().unwrap();
+    copies::write(dir.path(), &forged_header(&vault, &own)).unwrap();
+    let issuer = IssuerKey::generate().unwrap();
+    let trusted = vault.trust_issuer(issuer.public(), &own);
+    assert!(matches!(trusted, Err(Error::Unlock(UnlockError::HeaderTampered))), "{trusted:?}");
+}
