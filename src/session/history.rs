@@ -4,6 +4,7 @@ use super::Session;
 use super::access::{Done, Hold};
 use super::read::{Opened, access, missing};
 use crate::audit::AuditEvent;
+use crate::committer::Stripe;
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, record_prefix};
 use crate::record::{Entry, Record, RecordId, RecordRef, VerbatimEntry, Version};
@@ -31,7 +32,8 @@ impl Session {
 
     fn versions<T>(&self, record: RecordRef, view: impl Fn(&Opened) -> Result<T, Error>) -> Result<Vec<T>, Error> {
         let op = self.begin(access(AuditEvent::HistoryRead, record.kind(), record.patient()))?;
-        op.run(Hold::Nothing, |op| {
+        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(record.patient()));
+        op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(record.patient())?;
             let newest = op.newest(&chart, record)?;
             let prefix = record_prefix(&chart.tag, &op.kind_tag(&chart, record.kind()), record.number());
@@ -79,7 +81,8 @@ impl Session {
         view: impl Fn(&Opened) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let op = self.begin(access(AuditEvent::RecordRead, record.kind(), record.patient()))?;
-        op.run(Hold::Nothing, |op| {
+        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(record.patient()));
+        op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(record.patient())?;
             let kind_tag = op.kind_tag(&chart, record.kind());
             let (number, patient_tag) = (record.number(), chart.tag);

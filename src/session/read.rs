@@ -134,14 +134,17 @@ impl Op<'_> {
         let kind_tag = self.kind_tag(chart, record.kind());
         let prefix = record_prefix(&chart.tag, &kind_tag, record.number());
         let scan = Scan { prefix: &prefix, after: None, limit: 1 };
-        let rows = self.unlocked.committer.scan(Tree::Records, scan)?;
-        match rows.into_iter().next() {
-            Some((key, value)) => self.open(chart, record.kind(), &key, &value),
-            None if record.number() <= self.newest_number(chart, &kind_tag)? => {
-                Err(missing(record, "a record", record.number()))
+        let find = || Ok::<_, Error>(self.unlocked.committer.scan(Tree::Records, scan)?.into_iter().next());
+        let mut found = find()?;
+        if found.is_none() {
+            if record.number() > self.newest_number(chart, &kind_tag)? {
+                return Err(Error::NoSuchRecord(record));
             }
-            None => Err(Error::NoSuchRecord(record)),
+            // It may have been put between the two looks.
+            found = find()?;
         }
+        let (key, value) = found.ok_or_else(|| missing(record, "a record", record.number()))?;
+        self.open(chart, record.kind(), &key, &value)
     }
 
     /// Opens a row where it was found.
