@@ -9,6 +9,7 @@ use crate::committer::{Row, Stripe};
 use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{KindId, PatientId, Ticket};
+use crate::record::Kind;
 use crate::terms::{Action, Confidentiality};
 use crate::token::{Denial, Reach, Request};
 use crate::unlocked::{Chart, Unlocked};
@@ -39,12 +40,14 @@ pub(super) struct Done<T> {
     pub(super) detail: Option<String>,
     /// How many things were touched that have no subject of their own.
     pub(super) count: Option<u32>,
+    /// Kinds of the records written. Their names are known from the moment when the records can be seen.
+    pub(super) kinds: Vec<Kind>,
 }
 
 impl<T> Done<T> {
     /// Something was read.
     pub(super) fn read(value: T, subjects: Vec<DraftSubject>) -> Self {
-        Self { value, rows: Vec::new(), subjects, detail: None, count: None }
+        Self { value, rows: Vec::new(), subjects, detail: None, count: None, kinds: Vec::new() }
     }
 
     /// Something is to be written.
@@ -201,7 +204,12 @@ impl Op<'_> {
                 draft.fields.detail = done.detail;
                 draft.fields.count = done.count;
                 draft.subjects = done.subjects;
-                (done.value, committer.queue(done.rows, vec![draft]))
+                let queued = committer.queue(done.rows, vec![draft]);
+                if queued.is_ok() {
+                    // Should the commit fail, the vault has stopped, and nobody acts on the name.
+                    self.unlocked.learn(done.kinds);
+                }
+                (done.value, queued)
             })
         };
         match queued {

@@ -119,7 +119,7 @@ impl Batch<'_> {
         if !new_kinds.is_empty() {
             stripes.push(Stripe::Policy);
         }
-        let records = op.run(Hold::Write(&stripes), |op| {
+        op.run(Hold::Write(&stripes), |op| {
             let mut rows = Vec::with_capacity(self.records.len() + new_kinds.len());
             for kind in &new_kinds {
                 rows.extend(op.unlocked.kind_row(kind)?);
@@ -141,11 +141,8 @@ impl Batch<'_> {
                 }
                 subjects.push(chart.audited(touched));
             }
-            Ok(Done::write(placed.into_values().collect(), rows, subjects))
-        })?;
-        for kind in kinds.values() {
-            session.learn(kind)?;
-        }
-        Ok(records)
+            let done = Done::write(placed.into_values().collect(), rows, subjects);
+            Ok(Done { kinds: kinds.values().cloned().collect(), ..done })
+        })
     }
 }

@@ -148,7 +148,8 @@ impl Session {
     /// [`Error::NoSuchPatient`], and what [`Session`] lists.
     pub fn kinds(&self, patient: PatientId) -> Result<Vec<KindCount>, Error> {
         let op = self.begin(access(AuditEvent::KindsListed, patient))?;
-        op.run(Hold::Nothing, |op| {
+        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(patient));
+        op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(patient)?;
             let names = op.kind_names(&chart);
             let mut found = Vec::new();

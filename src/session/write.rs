@@ -88,17 +88,16 @@ impl Session {
         if !op.unlocked.knows(&new.kind) {
             stripes.push(Stripe::Policy);
         }
-        let record = op.run(Hold::Write(&stripes), |op| {
+        op.run(Hold::Write(&stripes), |op| {
             op.may_see(new.kind.id(), patient, new.options.confidentiality).map_err(Refused::Denied)?;
             let chart = op.chart(patient)?;
             let mut rows = Vec::with_capacity(2);
             rows.extend(op.unlocked.kind_row(&new.kind)?);
             let (record, row, audited) = op.new_row(&chart, new, &mut Reserved::new())?;
             rows.push(row);
-            Ok(Done::write(record, rows, vec![chart.audited(vec![audited])]))
-        })?;
-        self.learn(&new.kind)?;
-        Ok(record)
+            let done = Done::write(record, rows, vec![chart.audited(vec![audited])]);
+            Ok(Done { kinds: vec![new.kind.clone()], ..done })
+        })
     }
 
     /// Encodes a value; the first of its type in this vault must also come back whole.
@@ -110,15 +109,6 @@ impl Session {
         let encoded = record::prove_round_trip(value)?;
         unlocked.set_proven::<T>();
         Ok(encoded)
-    }
-
-    /// Keeps a kind's name in memory once its row is durable.
-    pub(super) fn learn(&self, kind: &Kind) -> Result<(), Error> {
-        let unlocked = self.0.gate.enter()?;
-        if !unlocked.knows(kind) {
-            unlocked.policy.apply(crate::policy::PolicyRow::Kind { kind: kind.clone() });
-        }
-        Ok(())
     }
 }
 
