@@ -1,5 +1,6 @@
 //! Patients and the identifiers that lead to them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::Session;
@@ -72,8 +73,12 @@ impl Session {
         op.run(Hold::Write(&stripes), |op| {
             let (chart, row) = op.unlocked.new_chart(patient)?;
             let mut rows = vec![row];
+            // Spellings that mean the same are one row; written twice in one commit, it would be counted twice.
+            let mut tags = BTreeSet::new();
             for identifier in &identifiers {
-                rows.extend(op.identifier_row(&chart, identifier)?);
+                if tags.insert(op.identifier_tag(identifier)?) {
+                    rows.extend(op.identifier_row(&chart, identifier)?);
+                }
             }
             Ok(Done::write(patient, rows, vec![chart.audited(Vec::new())]))
         })
