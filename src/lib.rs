@@ -83,7 +83,6 @@
 //! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
-#![allow(dead_code)] // until the upper floors stand
 #![cfg_attr(
     not(test),
     warn(

@@ -151,6 +151,8 @@ fn labels_stand_on_one_page() {
         let source = std::fs::read_to_string(&path).unwrap();
         let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
         let labelled = code.clone().any(|line| line.contains("chartvault/v1/"));
-        assert!(!labelled || path.ends_with("crypto/kdf.rs"), "{} holds a label", path.display());
+        // Tests of the documented labels spell one out, so that they do not test the code against itself.
+        let test = path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests");
+        assert!(!labelled || test || path.ends_with("crypto/kdf.rs"), "{} holds a label", path.display());
     }
 }

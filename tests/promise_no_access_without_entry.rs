@@ -115,6 +115,9 @@ fn every_allowed_operation_leaves_exactly_its_entry() {
 }
 
 /// Every operation on one patient, with the event it must leave.
+/// An operation that fails, and how.
+type Failing<'a> = Box<dyn Fn() -> Option<Error> + 'a>;
+
 #[allow(clippy::type_complexity)] // a table
 fn operations(
     s: &Session,
@@ -198,7 +201,7 @@ fn every_failed_operation_leaves_exactly_its_entry_with_the_patient_asked_for() 
     let missing: RecordId<Note> = format!("{}7", id).parse().unwrap();
     let later = session.amend(id, Version::FIRST, &note("two")).unwrap();
     let other = session.register_patient([mrn("2")]).unwrap();
-    let failing: Vec<(E, Box<dyn Fn() -> Option<Error>>)> = vec![
+    let failing: Vec<(E, Failing)> = vec![
         (E::RecordRead, Box::new(|| session.get(missing).err())),
         (E::RecordRead, Box::new(|| session.get_many(&[id, missing]).err())),
         (E::RecordRead, Box::new(|| session.get_version(id, "9".parse().unwrap()).err())),

@@ -99,6 +99,8 @@ fn nothing_was_written(clinic: &Clinic) {
     }
 }
 
+type Narrowing<'a> = dyn Fn(&Token) -> Result<Token, AttenuateError> + 'a;
+
 #[test]
 fn other_kinds_are_denied_and_left_out_of_charts() {
     let clinic = Clinic::new();
@@ -254,7 +256,7 @@ fn a_token_narrowed_seven_times_allows_what_every_block_allows() {
     let now = clinic.house.clock.now();
     let grant = everyone_may(clinic.grant().all_patients().all_kinds());
     let mut token = grant.sign(&clinic.house.issuer, clinic.vault.id()).unwrap();
-    let depths: [&dyn Fn(&Token) -> Result<Token, AttenuateError>; 7] = [
+    let depths: [&Narrowing<'_>; 7] = [
         &|token| token.attenuate().issued_at(now).patient(own.patient).finish(),
         &|token| token.attenuate().issued_at(now).actions([Action::Read, Action::List]).finish(),
         &|token| token.attenuate().issued_at(now).kind::<Note>().kind::<Allergy>().finish(),

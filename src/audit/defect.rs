@@ -30,9 +30,6 @@ pub enum EntryDefect {
     /// The length of its ciphertext is none that padding gives.
     #[error("its ciphertext has a length that padding never gives")]
     Size,
-    /// A pack holds no entry, or is larger than 4 KiB without need.
-    #[error("its pack is empty or larger than it may be")]
-    Pack,
     /// A payload field does not ascend from the one before.
     #[error("payload field {0:#06x} is out of order")]
     FieldOrder(u16),

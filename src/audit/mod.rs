@@ -1,4 +1,4 @@
-//! Floor 3: the audit log as bytes and rules. Entries, the chain that links them, packs, and verification; knows no
+//! Floor 3: the audit log as bytes and rules. Entries, the chain that links them, and verification; knows no
 //! storage and no session, and does no I/O.
 
 pub(crate) mod chain;
@@ -8,7 +8,6 @@ pub(crate) mod entry;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod keys;
-pub(crate) mod pack;
 pub(crate) mod payload;
 pub(crate) mod subject;
 pub(crate) mod verify;

@@ -6,7 +6,6 @@ use std::fmt;
 use super::chain::Head;
 use super::defect::EntryDefect;
 use super::entry::EntryRef;
-use super::pack;
 use super::view::{AuditEntry, OpenEntryError};
 use crate::clock::Timestamp;
 use crate::ids::{PatientId, VaultId};
@@ -124,7 +123,7 @@ pub(crate) type Opener<'a> = &'a mut dyn FnMut(&EntryRef<'_>) -> Result<AuditEnt
 /// Entries between two reports of progress.
 const REPORT_EVERY: u64 = 1_024;
 
-/// Verifies a log that is pushed pack by pack. After a fault, what is pushed further has no meaning.
+/// Verifies a log that is pushed entry by entry. After a fault, what is pushed further has no meaning.
 pub(crate) struct Verifier<'a> {
     vault: VaultId,
     head: Option<Head>,
@@ -173,29 +172,17 @@ impl<'a> Verifier<'a> {
         Self { progress: Some((progress, total)), ..self }
     }
 
-    /// Verifies the next pack, which was stored as beginning with entry `first_seq`.
-    pub(crate) fn push(&mut self, first_seq: u64, pack: &[u8]) -> Result<(), AuditFault> {
-        if first_seq != self.next {
-            return Err(self.fault(misplaced(self.next, first_seq, pack)));
-        }
-        for entry in pack::entries(pack) {
-            let entry = entry.and_then(EntryRef::parse).map_err(|defect| self.fault(FaultKind::Malformed(defect)))?;
-            self.push_entry(&entry, pack)?;
-        }
-        Ok(())
-    }
-
     /// Verifies the next entry, which was stored under `seq`.
-    pub(crate) fn push_one(&mut self, seq: u64, entry: &[u8]) -> Result<(), AuditFault> {
+    pub(crate) fn push(&mut self, seq: u64, entry: &[u8]) -> Result<(), AuditFault> {
         if seq != self.next {
-            return Err(self.fault(misplaced(self.next, seq, &[])));
+            return Err(self.fault(misplaced(self.next, seq)));
         }
         let entry = EntryRef::parse(entry).map_err(|defect| self.fault(FaultKind::Malformed(defect)))?;
-        self.push_entry(&entry, &[])
+        self.push_entry(&entry)
     }
 
-    fn push_entry(&mut self, entry: &EntryRef<'_>, pack: &[u8]) -> Result<(), AuditFault> {
-        self.check_link(entry, pack).map_err(|what| self.fault(what))?;
+    fn push_entry(&mut self, entry: &EntryRef<'_>) -> Result<(), AuditFault> {
+        self.check_link(entry).map_err(|what| self.fault(what))?;
         let open = self.opener.as_mut().map(|open| open(entry));
         if let Some(opened) = open {
             opened
@@ -212,14 +199,14 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    fn check_link(&self, entry: &EntryRef<'_>, pack: &[u8]) -> Result<(), FaultKind> {
+    fn check_link(&self, entry: &EntryRef<'_>) -> Result<(), FaultKind> {
         let front = &entry.front;
         if front.vault != self.vault {
             return Err(FaultKind::WrongVault { found: front.vault });
         }
         if front.seq != self.next {
             let again = self.head.is_some_and(|head| head.seq == front.seq && head.leaf == entry.leaf());
-            return Err(if again { FaultKind::Duplicated } else { misplaced(self.next, front.seq, pack) });
+            return Err(if again { FaultKind::Duplicated } else { misplaced(self.next, front.seq) });
         }
         let Some(head) = self.head else { return Ok(()) };
         if front.prev != head.leaf {
@@ -280,11 +267,9 @@ impl<'a> Verifier<'a> {
     }
 }
 
-/// Tells a gap from a changed order: an entry that is skipped but stands later in the same pack is not missing.
-fn misplaced(expected: u64, found: u64, pack: &[u8]) -> FaultKind {
-    let mut rest = pack::entries(pack).flatten().flat_map(EntryRef::parse);
-    let elsewhere = rest.any(|entry| entry.front.seq == expected);
-    if found > expected && !elsewhere { FaultKind::Missing { found } } else { FaultKind::Reordered { found } }
+/// A later entry leaves a gap; an earlier one stands where it does not belong.
+const fn misplaced(expected: u64, found: u64) -> FaultKind {
+    if found > expected { FaultKind::Missing { found } } else { FaultKind::Reordered { found } }
 }
 
 impl From<OpenEntryError> for FaultKind {

@@ -236,9 +236,6 @@ pub(crate) mod cap {
     pub(crate) const BLOCK: Label = label!("cap/block");
     pub(crate) const LINK: Label = label!("cap/link");
     pub(crate) const RID: Label = label!("cap/rid");
-    pub(crate) const SEAL: Label = label!("cap/seal");
-    pub(crate) const POP: Label = label!("cap/pop");
-    pub(crate) const ATTEST: Label = label!("cap/attest");
 }
 
 fn expand_mac(key: &[u8; 32], label: Label) -> HmacKey {

@@ -31,6 +31,7 @@ pub(crate) struct EnvelopeHead {
 }
 
 impl EnvelopeHead {
+    #[cfg(test)]
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         self.with_room_for(0)
     }

@@ -53,7 +53,7 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
         ("segment header", segment.encode()),
         ("leaf", leaf.to_vec()),
         ("inline row", Row::Inline(b"value").encode()),
-        ("kept row", Row::Kept(Pointer { seq: 1, index: 0, len: 5, hash: value_hash }).encode()),
+        ("kept row", Row::Kept(Pointer { seq: 1, offset: 81, len: 5, hash: value_hash }).encode()),
         ("pack", state.pack.clone()),
         ("state file, first bytes", state_file[..200].to_vec()),
         ("state file, SHA-256 of all bytes", hash::sha256(&[&state_file]).to_vec()),

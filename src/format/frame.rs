@@ -273,6 +273,7 @@ impl<'a> Frame<'a> {
         if hash != hash::sha256(&[body]) {
             return Err(FrameError("a frame that does not match its hash"));
         }
+        // From here on it cannot be torn.
         if !hash::equal(&mac, &key.tag(&[body.get(..HEAD_LEN).unwrap_or_default(), &hash])) {
             return Err(FrameError("a frame that does not match its authentication code"));
         }
@@ -292,6 +293,14 @@ impl<'a> Frame<'a> {
         Ok(Self { link, hash, body })
     }
 
+    /// Whether these bytes are a frame that was written wholly, whoever wrote it.
+    pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+        FrameHead::parse(bytes).is_ok_and(|head| {
+            let frame = bytes.get(..head.len).and_then(|frame| frame.split_at_checked(head.len - TAIL_LEN));
+            frame.is_some_and(|(body, tail)| tail.starts_with(&hash::sha256(&[body])))
+        })
+    }
+
     /// All that it holds.
     pub(crate) fn contents(&self) -> Result<Contents<'a>, FrameError> {
         let mut reader = self.body;
@@ -309,44 +318,32 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Reads one item of a frame without verifying the frame, for callers who know the item's hash.
-pub(crate) struct Peek;
+/// Where values and entries are in their frame, found by going through all of them in order.
+pub(crate) struct Offsets(usize);
 
-impl Peek {
-    pub(crate) fn write(frame: &[u8], index: u32) -> Result<Write<'_>, FrameError> {
-        let mut reader = Self::start(frame)?;
-        let count = reader.u32()?;
-        Self::nth(&mut reader, count, index, Write::decode)
+impl Offsets {
+    /// At the first write.
+    pub(crate) const fn start() -> Self {
+        Self(FIXED_LEN - 4)
     }
 
-    pub(crate) fn entry(frame: &[u8], index: u32) -> Result<&[u8], FrameError> {
-        let mut reader = Self::start(frame)?;
-        for _ in 0..reader.u32()? {
-            Write::decode(&mut reader)?;
-        }
-        let count = reader.u32()?;
-        Self::nth(&mut reader, count, index, Entry::decode).map(|entry| entry.bytes)
+    /// Passes a write; gives where its value is.
+    pub(crate) fn write(&mut self, key: usize, value: usize, has_old: bool) -> u32 {
+        let start = self.0 + Write::encoded_len(key, 0, has_old);
+        self.0 = start.saturating_add(value);
+        u32::try_from(start).unwrap_or(u32::MAX)
     }
 
-    fn start(frame: &[u8]) -> Result<Reader<'_>, FrameError> {
-        let mut reader = Reader::new(frame);
-        reader.take(FIXED_LEN - 8)?;
-        Ok(reader)
+    /// Passes from the writes to the entries.
+    pub(crate) fn entries(&mut self) {
+        self.0 += 4;
     }
 
-    fn nth<'a, T>(
-        reader: &mut Reader<'a>,
-        count: u32,
-        index: u32,
-        decode: impl Fn(&mut Reader<'a>) -> Result<T, FrameError>,
-    ) -> Result<T, FrameError> {
-        if index >= count {
-            return Err(FrameError("a frame without the item that a row points to"));
-        }
-        for _ in 0..index {
-            decode(reader)?;
-        }
-        decode(reader)
+    /// Passes an entry; gives where it is.
+    pub(crate) fn entry(&mut self, entry: usize, subjects: usize) -> u32 {
+        let start = self.0 + 2;
+        self.0 = self.0.saturating_add(Entry::encoded_len(entry, subjects));
+        u32::try_from(start).unwrap_or(u32::MAX)
     }
 }
 
@@ -367,130 +364,4 @@ fn collect<'a, T>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn key() -> HmacKey {
-        HmacKey::new(&[7; 32])
-    }
-
-    fn encode(link: &Link, contents: &Contents<'_>) -> (Vec<u8>, [u8; 32]) {
-        let body = contents
-            .writes
-            .iter()
-            .map(|write| {
-                let value = match write.op {
-                    Op::Delete => 0,
-                    Op::Inline(value) | Op::Kept(value) => value.len(),
-                };
-                Write::encoded_len(write.key.len(), value, write.old_leaf.is_some())
-            })
-            .chain(contents.entries.iter().map(|entry| Entry::encoded_len(entry.bytes.len(), entry.subjects.len())))
-            .sum();
-        let mut out = Vec::new();
-        let mut writer = FrameWriter::new(&mut out, link, body, contents.writes.len()).unwrap();
-        contents.writes.iter().for_each(|write| write.encode(writer.writes()).unwrap());
-        let entries = writer.entries(contents.entries.len()).unwrap();
-        contents.entries.iter().for_each(|entry| Entry::encode(entry.bytes, &entry.subjects, entries).unwrap());
-        let hash = writer.finish(&key()).unwrap();
-        (out, hash)
-    }
-
-    fn sample() -> (Link, Contents<'static>) {
-        let link = Link { seq: 3, previous: [1; 32], header_generation: 9, kind: FrameKind::Commit };
-        let writes = vec![
-            Write { tree: Tree::Records, key: b"key", op: Op::Inline(b"value"), old_leaf: None },
-            Write { tree: Tree::Policy, key: b"gone", op: Op::Delete, old_leaf: Some([4; 32]) },
-            Write { tree: Tree::Patients, key: b"", op: Op::Kept(&[5; 100]), old_leaf: None },
-        ];
-        let entries = vec![Entry { bytes: b"entry", subjects: vec![[6; 16], [7; 16]] }];
-        (link, Contents { writes, entries })
-    }
-
-    #[test]
-    fn every_flipped_bit_and_every_cut_is_refused() {
-        let (link, contents) = sample();
-        let (bytes, hash) = encode(&link, &contents);
-        let frame = Frame::parse(&bytes, &key()).unwrap();
-        assert_eq!((frame.link, frame.hash, frame.contents().unwrap()), (link, hash, contents));
-        for bit in 0..bytes.len() * 8 {
-            let mut bad = bytes.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(Frame::parse(&bad, &key()).is_err(), "bit {bit}");
-        }
-        for len in 0..bytes.len() {
-            assert!(Frame::parse(&bytes[..len], &key()).is_err(), "length {len}");
-        }
-        assert!(Frame::parse(&[&bytes[..], &[0; 8]].concat(), &key()).is_err());
-        assert!(Frame::parse(&bytes, &HmacKey::new(&[8; 32])).is_err());
-    }
-
-    #[test]
-    fn a_seal_is_as_long_as_was_reserved_for_it() {
-        let (bytes, hash) = seal_frame(5, [2; 32], 1, &key());
-        assert_eq!(bytes.len(), SEAL_LEN);
-        let frame = Frame::parse(&bytes, &key()).unwrap();
-        assert_eq!((frame.link.kind, frame.link.seq, frame.hash), (FrameKind::Seal, 5, hash));
-        assert!(frame.contents().unwrap().writes.is_empty());
-    }
-
-    #[test]
-    fn a_huge_count_takes_no_memory() {
-        let (link, _) = sample();
-        let mut out = Vec::new();
-        let mut writer = FrameWriter::new(&mut out, &link, 0, 0xFFFF_FFFF).unwrap();
-        writer.entries(0).unwrap();
-        writer.finish(&key()).unwrap();
-        assert!(Frame::parse(&out, &key()).unwrap().contents().is_err());
-    }
-
-    #[test]
-    fn a_wrong_announcement_is_refused() {
-        let (link, _) = sample();
-        let mut out = Vec::new();
-        let mut writer = FrameWriter::new(&mut out, &link, 8, 0).unwrap();
-        writer.entries(0).unwrap();
-        assert_eq!(writer.finish(&key()), Err(TooLong));
-        assert!(FrameWriter::new(&mut out, &link, MAX_LEN, 0).is_err());
-    }
-
-    fn op_of(op: u8, value: &[u8]) -> Op<'_> {
-        match op {
-            0 => Op::Delete,
-            1 => Op::Inline(value),
-            _ => Op::Kept(value),
-        }
-    }
-
-    type RawWrite = (u8, u8, Vec<u8>, Vec<u8>, Option<[u8; 32]>);
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn what_was_written_is_read_back(
-            seq: u64, previous: [u8; 32], header_generation: u64,
-            writes: Vec<RawWrite>,
-            entries in proptest::collection::vec(
-                (proptest::collection::vec(any::<u8>(), 0..99), proptest::collection::vec(any::<[u8; 16]>(), 0..4)), 0..4),
-        ) {
-            let link = Link { seq, previous, header_generation, kind: FrameKind::Commit };
-            let writes = writes.iter().map(|(tree, op, key, value, old_leaf)| Write {
-                tree: Tree::from_code(1 + tree % 5).unwrap(), key, op: op_of(op % 3, value), old_leaf: *old_leaf,
-            }).collect();
-            let entries = entries.iter()
-                .map(|(bytes, subjects)| Entry { bytes, subjects: subjects.clone() }).collect();
-            let contents = Contents { writes, entries };
-            let (bytes, hash) = encode(&link, &contents);
-            let frame = Frame::parse(&bytes, &key()).unwrap();
-            prop_assert_eq!(bytes.len() % 8, 0);
-            prop_assert_eq!((frame.link, frame.hash), (link, hash));
-            prop_assert_eq!(frame.contents().unwrap(), contents);
-        }
-
-        #[test]
-        fn arbitrary_bytes_are_refused_without_panic(bytes: Vec<u8>) {
-            prop_assert!(Frame::parse(&bytes, &key()).is_err());
-        }
-    }
-}
+mod tests;

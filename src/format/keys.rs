@@ -112,6 +112,7 @@ impl LookupRowKey {
         joined(&[&self.identifier_tag, &self.patient_tag])
     }
 
+    #[cfg(test)]
     pub(crate) fn from_bytes(key: &[u8]) -> Result<Self, ParseError> {
         let mut fields = Fields::new(key);
         let identifier_tag = fields.read("identifier tag", Reader::array)?;

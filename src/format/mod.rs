@@ -19,3 +19,6 @@ pub(crate) mod worked;
 
 pub use error::ParseError;
 pub(crate) use fields::Fields;
+
+#[cfg(test)]
+mod examples;

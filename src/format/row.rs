@@ -10,7 +10,7 @@ pub(crate) const PACK_MAX: usize = 4096;
 pub(crate) enum Row<'a> {
     /// `0x01 ‖ value`
     Inline(&'a [u8]),
-    /// `0x02 ‖ frame seq u64 ‖ index u32 ‖ len u32 ‖ SHA-256 [32]`
+    /// `0x02 ‖ frame seq u64 ‖ offset u32 ‖ len u32 ‖ SHA-256 [32]`
     Kept(Pointer),
 }
 
@@ -18,8 +18,8 @@ pub(crate) enum Row<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pointer {
     pub(crate) seq: u64,
-    /// Which write, or in the audit tree which entry, of that frame.
-    pub(crate) index: u32,
+    /// Where in that frame it starts, in bytes.
+    pub(crate) offset: u32,
     pub(crate) len: u32,
     /// SHA-256 of the value.
     pub(crate) hash: [u8; 32],
@@ -38,7 +38,7 @@ impl<'a> Row<'a> {
                 let mut out = Vec::with_capacity(49);
                 out.put_u8(2);
                 out.put_u64(pointer.seq);
-                out.put_u32(pointer.index);
+                out.put_u32(pointer.offset);
                 out.put_u32(pointer.len);
                 out.put(&pointer.hash);
                 out
@@ -52,7 +52,7 @@ impl<'a> Row<'a> {
             1 => Ok(Self::Inline(reader.rest())),
             2 => {
                 let pointer =
-                    Pointer { seq: reader.u64()?, index: reader.u32()?, len: reader.u32()?, hash: reader.array()? };
+                    Pointer { seq: reader.u64()?, offset: reader.u32()?, len: reader.u32()?, hash: reader.array()? };
                 reader.finish()?;
                 Ok(Self::Kept(pointer))
             }
@@ -88,9 +88,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_round_trip(value: Vec<u8>, seq: u64, index: u32, len: u32, hash: [u8; 32]) {
+        fn rows_round_trip(value: Vec<u8>, seq: u64, offset: u32, len: u32, hash: [u8; 32]) {
             let inline = Row::Inline(&value);
-            let kept = Row::Kept(Pointer { seq, index, len, hash });
+            let kept = Row::Kept(Pointer { seq, offset, len, hash });
             for row in [inline, kept] {
                 let bytes = row.encode();
                 prop_assert_eq!(Row::parse(&bytes), Ok(row));
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn cut_rows_and_packs_are_refused() {
-        let kept = Row::Kept(Pointer { seq: 1, index: 2, len: 3, hash: [4; 32] }).encode();
+        let kept = Row::Kept(Pointer { seq: 1, offset: 2, len: 3, hash: [4; 32] }).encode();
         (0..kept.len()).for_each(|len| assert!(Row::parse(&kept[..len]).is_err(), "length {len}"));
         assert!(Row::parse(&[&kept[..], &[0]].concat()).is_err());
         assert!(Row::parse(&[3]).is_err());

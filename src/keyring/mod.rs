@@ -149,11 +149,6 @@ impl Keyring {
         self.keys.data.newest().epoch
     }
 
-    /// All data epochs whose keys are held, oldest first.
-    pub(crate) fn data_epochs(&self) -> impl Iterator<Item = u32> {
-        self.keys.data.iter().map(|held| held.epoch)
-    }
-
     /// The wrap epoch that seals new patients' secrets, and its sealer.
     pub(crate) const fn newest_wrap_sealer(&self) -> (u32, &Sealer) {
         (self.keys.wrap.newest().epoch, &self.wrap_sealer)
@@ -173,11 +168,6 @@ impl Keyring {
 
     pub(crate) const fn policy_sealer(&self) -> &Sealer {
         &self.policy_sealer
-    }
-
-    /// The key of one epoch of the audit log. `None` when there is no such epoch.
-    pub(crate) fn audit_key(&self, epoch: u32) -> Option<&AuditKey> {
-        self.keys.audit.get(epoch)
     }
 
     /// The newest epoch of the audit log, and its key.

@@ -8,7 +8,7 @@ use crate::crypto::kdf::{self, RootKey, SlotKey, SlotSecret};
 use crate::crypto::passphrase::PassphraseCost;
 use crate::crypto::random;
 use crate::crypto::seal::{FLOOR_KEY, Sealer};
-use crate::format::header::{HeaderContent, MAX_SLOTS, UnverifiedHeader};
+use crate::format::header::{HeaderContent, UnverifiedHeader};
 use crate::format::slot::{MAX_LABEL, Slot, SlotParams, is_sound_label};
 use crate::ids::VaultId;
 use crate::secret::{Key, Secret};
@@ -22,12 +22,6 @@ pub(crate) struct NewSlot<'a> {
     pub(crate) label: &'a str,
     /// Used by passphrases alone.
     pub(crate) cost: PassphraseCost,
-}
-
-/// The lowest slot number that is free.
-pub(crate) fn free_number(slots: &[Slot]) -> Option<u8> {
-    let taken = |number: &u8| slots.iter().any(|slot| slot.number == *number);
-    if slots.len() < MAX_SLOTS { (0..=u8::MAX).find(|number| !taken(number)) } else { None }
 }
 
 /// A slot that opens with `credential` and holds `root`.

@@ -72,6 +72,19 @@ impl PolicyRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::worked;
+
+    const PAGE: &str = include_str!("../../docs/format/policy.md");
+
+    #[test]
+    fn the_worked_example_holds() {
+        let public = worked::array(PAGE, "issuer_public");
+        let issuer = PolicyRow::Issuer { public, trusted_at: "2026-01-05T12:00:00Z".parse().unwrap() };
+        assert_eq!(worked::bytes(PAGE, "issuer_row"), issuer.to_bytes());
+        let name = String::from_utf8(worked::bytes(PAGE, "kind_name")).unwrap();
+        let kind = PolicyRow::Kind { kind: Kind::new(&name).unwrap() };
+        assert_eq!(worked::bytes(PAGE, "kind_row"), kind.to_bytes());
+    }
 
     #[test]
     fn rows_come_back_and_cut_ones_do_not() {

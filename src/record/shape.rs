@@ -21,6 +21,7 @@ impl Shape {
     }
 
     /// The fewest bytes that a value of the type takes when written.
+    #[cfg(test)]
     pub(crate) const fn least(self) -> usize {
         self.least
     }

@@ -31,13 +31,16 @@ pub enum Scope {
     All,
     /// The chain alone, which anyone can check without a key: quicker, and blind to who could have forged an entry.
     Chain,
+    /// As [`Scope::All`], but only what came after an earlier verification, whose result was kept where nobody could
+    /// change it. Finds at once when the log was rewritten since.
+    Since(VerifiedLog),
 }
 
 /// What a verification found sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifiedLog {
-    /// Entries verified, from the first one of the vault on.
+    /// Entries of the log, from the first one of the vault on.
     pub entries: u64,
     /// Leaf hash of the newest of them. Kept elsewhere, it shows later whether the log was rewritten or cut.
     pub head: [u8; 32],
@@ -60,7 +63,8 @@ impl Session {
     /// What [`Session`] lists.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs"));
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
     /// # let clinic = Clinic::new();
     /// # let session = clinic.session();
     /// let verified = session.audit()?.verify(Scope::All).run()?;
@@ -140,24 +144,42 @@ fn verify(unlocked: &Unlocked, scope: Scope, progress: Option<OnProgress<'_>>) -
     let mut keys = SubjectKeys::new(unlocked);
     let mut open =
         |entry: &EntryRef<'_>| open_entry(entry, &unlocked.audit, |tag, generation| keys.get(tag, generation));
-    let mut verifier = Verifier::new(unlocked.vault);
-    if scope == Scope::All {
-        verifier = verifier.opening(&mut open);
-    }
+    let (mut verifier, mut next) = match scope {
+        Scope::All => (Verifier::new(unlocked.vault).opening(&mut open), 0),
+        Scope::Chain => (Verifier::new(unlocked.vault), 0),
+        Scope::Since(earlier) => {
+            let head = trusted_head(storage, &earlier)?;
+            (Verifier::after(unlocked.vault, head).opening(&mut open), earlier.entries)
+        }
+    };
     if let Some(progress) = progress {
-        verifier = verifier.reporting(progress, Some(expected.seq.saturating_add(1)));
+        verifier = verifier.reporting(progress, Some(expected.seq.saturating_add(1).saturating_sub(next)));
     }
-    let mut next = 0;
+    let before = next;
     while next <= expected.seq {
         let entries = read(storage, next, CHUNK.min(expected.seq - next + 1))?;
         for (seq, bytes) in &entries {
-            verifier.push_one(*seq, bytes)?;
+            verifier.push(*seq, bytes)?;
         }
         let Some((last, _)) = entries.last() else { break };
         next = last.saturating_add(1);
     }
     let verified = verifier.finish(Some(&expected))?;
-    Ok(VerifiedLog { entries: verified.entries, head: verified.head.map_or([0; 32], |head: Head| head.leaf) })
+    let entries = before.saturating_add(verified.entries);
+    Ok(VerifiedLog { entries, head: verified.head.map_or([0; 32], |head| head.leaf) })
+}
+
+/// The entry that was the newest at an earlier verification, if it still is what it was.
+fn trusted_head(storage: &dyn Storage, earlier: &VerifiedLog) -> Result<Head, Error> {
+    let seq = earlier.entries.saturating_sub(1);
+    let fault = |what| AuditFault { seq, what };
+    let found = read(storage, seq, 1)?;
+    let (_, bytes) = found.first().ok_or_else(|| fault(FaultKind::TruncatedTail { last: seq }))?;
+    let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
+    if entry.leaf() != earlier.head {
+        return Err(fault(FaultKind::OtherHead).into());
+    }
+    Ok(Head::of(&entry))
 }
 
 fn read(storage: &dyn Storage, from: u64, limit: u64) -> Result<Vec<(u64, Bytes)>, Error> {

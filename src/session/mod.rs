@@ -118,6 +118,12 @@ impl Session {
         self.0.purpose
     }
 
+    /// When the token stops to be valid. The session can end earlier, by idle or total time.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.0.token.not_after()
+    }
+
     /// Ends the session for all its clones and logs it. Sessions also end by the token's idle and total time, and when
     /// the vault is closed.
     ///

@@ -5,7 +5,7 @@ use super::pack::OpenPack;
 use super::trees::Trees;
 use crate::crypto::hash::{self, HmacKey};
 use crate::format::digest::{self, Digest};
-use crate::format::frame::{Contents, Op};
+use crate::format::frame::{Contents, Offsets, Op};
 use crate::format::keys::Tree;
 use crate::format::row::{Pointer, Row};
 use crate::format::state::Place;
@@ -30,11 +30,11 @@ pub(crate) struct NewRow<'a> {
 }
 
 impl Applied {
-    /// Write number `index` of frame `seq`.
+    /// A write whose value starts at `offset` in frame `seq`.
     pub(crate) fn write(
         &mut self,
         trees: &Trees,
-        (seq, index): (u64, u32),
+        (seq, offset): (u64, u32),
         (tree, key): (Tree, &[u8]),
         old_leaf: Option<&[u8; 32]>,
         new: Option<NewRow<'_>>,
@@ -46,14 +46,14 @@ impl Applied {
         } else {
             let len =
                 u32::try_from(new.bytes.len()).map_err(|_| StorageError::Refused { why: "a value is too long" })?;
-            Row::Kept(Pointer { seq, index, len, hash: *new.hash })
+            Row::Kept(Pointer { seq, offset, len, hash: *new.hash })
         };
         trees.insert(tree, key, row.encode())
     }
 
-    /// Entry number `index` of frame `seq`.
-    pub(crate) fn entry(&mut self, trees: &Trees, seq: u64, index: u32, entry: &[u8]) -> Result<(), StorageError> {
-        self.pack.push(entry, seq, index, |first, row| trees.insert(Tree::Audit, &first.to_be_bytes(), row.encode()))
+    /// An entry that starts at `offset` in frame `seq`.
+    pub(crate) fn entry(&mut self, trees: &Trees, seq: u64, offset: u32, entry: &[u8]) -> Result<(), StorageError> {
+        self.pack.push(entry, seq, offset, |first, row| trees.insert(Tree::Audit, &first.to_be_bytes(), row.encode()))
     }
 
     /// A whole frame out of the journal.
@@ -64,25 +64,28 @@ impl Applied {
         place: Place,
         contents: &Contents<'_>,
     ) -> Result<(), StorageError> {
-        for (index, write) in (0..).zip(&contents.writes) {
-            let value = match write.op {
-                Op::Delete => None,
-                Op::Inline(value) => Some((value, true)),
-                Op::Kept(value) => Some((value, false)),
+        let mut offsets = Offsets::start();
+        for write in &contents.writes {
+            let (key, old_leaf) = ((write.tree, write.key), write.old_leaf.as_ref());
+            let (bytes, inline) = match write.op {
+                Op::Delete => (None, false),
+                Op::Inline(value) => (Some(value), true),
+                Op::Kept(value) => (Some(value), false),
             };
-            let at = ((place.seq, index), (write.tree, write.key));
-            let Some((bytes, inline)) = value else {
-                self.write(trees, at.0, at.1, write.old_leaf.as_ref(), None)?;
+            let at = (place.seq, offsets.write(write.key.len(), bytes.map_or(0, <[u8]>::len), old_leaf.is_some()));
+            let Some(bytes) = bytes else {
+                self.write(trees, at, key, old_leaf, None)?;
                 continue;
             };
             let hash = hash::sha256(&[bytes]);
             let leaf = digest::leaf(state_key, write.tree, write.key, bytes.len(), &hash)
                 .map_err(|_| StorageError::Refused { why: "a value is too long" })?;
-            let new = NewRow { bytes, hash: &hash, leaf: &leaf, inline };
-            self.write(trees, at.0, at.1, write.old_leaf.as_ref(), Some(new))?;
+            self.write(trees, at, key, old_leaf, Some(NewRow { bytes, hash: &hash, leaf: &leaf, inline }))?;
         }
-        for (index, entry) in (0..).zip(&contents.entries) {
-            self.entry(trees, place.seq, index, entry.bytes)?;
+        offsets.entries();
+        for entry in &contents.entries {
+            let offset = offsets.entry(entry.bytes.len(), entry.subjects.len());
+            self.entry(trees, place.seq, offset, entry.bytes)?;
         }
         self.place = place;
         Ok(())

@@ -17,13 +17,13 @@ pub(crate) struct OpenPack {
 }
 
 impl OpenPack {
-    /// Takes the next entry, which is number `index` of frame `seq`. Calls `write` with the number of the first entry
+    /// Takes the next entry, which starts at `offset` in frame `seq`. Calls `write` with the number of the first entry
     /// and the row, for each row that is full.
     pub(crate) fn push(
         &mut self,
         entry: &[u8],
         seq: u64,
-        index: u32,
+        offset: u32,
         mut write: impl FnMut(u64, Row<'_>) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         let packable = row::fits_a_pack(entry.len());
@@ -37,7 +37,7 @@ impl OpenPack {
             self.next = self.next.saturating_add(1);
         } else {
             let len = u32::try_from(entry.len()).map_err(|_| too_long(TooLong))?;
-            write(self.next, Row::Kept(Pointer { seq, index, len, hash: hash::sha256(&[entry]) }))?;
+            write(self.next, Row::Kept(Pointer { seq, offset, len, hash: hash::sha256(&[entry]) }))?;
             self.next = self.next.saturating_add(1);
             self.first = self.next;
         }
@@ -75,7 +75,7 @@ mod tests {
                             assert!(bytes.len() <= PACK_MAX);
                             held.extend((first..).zip(row::unpack(bytes).unwrap().into_iter().map(<[u8]>::to_vec)));
                         }
-                        Row::Kept(pointer) => held.push((first, entries[pointer.index as usize].clone())),
+                        Row::Kept(pointer) => held.push((first, entries[pointer.offset as usize].clone())),
                     }
                     Ok(())
                 }).unwrap();

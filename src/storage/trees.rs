@@ -21,7 +21,7 @@ pub(crate) type RowBytes = sled::IVec;
 /// How long sled may take to open, and a second more for each 16 MiB it holds.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait for a handle of this process that is on its way out.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 5 });
 const SETTLED: &[u8] = b"settled";
 
 /// One open directory of trees.

@@ -9,12 +9,12 @@ use super::chain;
 use super::decide::{self, Denial, Request};
 use super::error::TokenError;
 use super::holder::{UnverifiedToken, earliest_end, instant};
-use super::item::{Item, Scope};
+use super::item::Item;
 use super::wire::{Placed, Proof, Wire, placed_items};
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::crypto::sign::{self, SigningSeed};
-use crate::ids::{IssuerId, KindId, PrincipalId, RevocationId, VaultId};
+use crate::ids::{IssuerId, PrincipalId, RevocationId, VaultId};
 use crate::terms::Purpose;
 
 /// The longest validity of a grant, unless a vault sets another: a year.
@@ -155,15 +155,6 @@ impl VerifiedToken {
     /// Decides on one operation; see [`Request`] for what must be asked again for each record.
     pub(crate) fn decide(&self, request: &Request) -> Result<(), Denial> {
         decide::decide(&self.blocks, request)
-    }
-
-    /// Whether every block allows this kind of record: to filter what an operation with
-    /// [`Reach::Filtered`](super::Reach::Filtered) kinds gives out.
-    pub(crate) fn allows_kind(&self, kind: KindId) -> bool {
-        self.items().all(|item| match item {
-            Item::Kinds(Scope::Only(kinds)) => kinds.binary_search(&kind).is_ok(),
-            _ => true,
-        })
     }
 
     fn items(&self) -> impl Iterator<Item = &Item> {

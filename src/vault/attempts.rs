@@ -86,6 +86,16 @@ fn parse(bytes: &[u8]) -> Result<Attempts, Truncated> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::worked;
+
+    #[test]
+    fn the_worked_example_holds() {
+        const PAGE: &str = include_str!("../../docs/format/policy.md");
+        let time = |name| worked::text(PAGE, name).parse().unwrap();
+        let count = worked::text(PAGE, "attempts_count").parse().unwrap();
+        let attempts = Attempts { count, first: time("attempts_first"), last: time("attempts_last") };
+        assert_eq!(data_encoding::HEXLOWER.encode(&attempts.to_bytes()), worked::text(PAGE, "attempts_file"));
+    }
 
     #[test]
     fn attempts_add_up_and_keep_the_first_time() {

@@ -105,7 +105,7 @@ impl<'a> NewVault<'a> {
         let recovery = RecoveryKey::generate()?;
         let keyring = Keyring::generate()?;
         let header = self.header(id, &keyring, &recovery)?;
-        let storage = Embedded::create(dir, id, &storage_keys(&keyring), self.options.storage)?;
+        let storage = Embedded::create(dir, id, storage_keys(&keyring), self.options.storage)?;
         let parts = Parts {
             vault: id,
             suite: self.suite,

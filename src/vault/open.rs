@@ -115,7 +115,7 @@ impl LockedVault {
         let (vault, mut header_generation) = (header.vault, header.generation);
         let keys = storage_keys(&keyring);
         let (storage, found) =
-            Embedded::open(&self.dir, vault, &keys, self.options.storage, header_generation, progress)?;
+            Embedded::open(&self.dir, vault, keys, self.options.storage, header_generation, progress)?;
         if copies::read(&self.dir)?.other != OtherCopy::Same {
             header_generation += 1;
             let repaired = keyring.new_header(vault, header_generation, &header.suites, header.slots, &root)?;

@@ -7,7 +7,6 @@ use crate::audit::draft::Draft;
 use crate::audit::entry::{EntryKind, EntryRef};
 use crate::audit::event::{AuditEvent, Outcome};
 use crate::audit::keys::{AuditKeys, SubjectKey};
-use crate::audit::pack::Pack;
 use crate::audit::subject::{AuditRecord, DraftSubject};
 use crate::audit::view::{AuditEntry, OpenEntryError, open_entry};
 use crate::clock::Timestamp;
@@ -113,19 +112,6 @@ pub(crate) fn log_of(vault: VaultId, keys: &AuditKeys, drafts: Vec<Draft>) -> Ve
         chain.append(keys, SUITE, now, draft.prepare_with(|| Ok([0x5E; 32])).unwrap(), counter).unwrap()
     };
     (0..).zip(drafts).map(append).collect()
-}
-
-/// Packs as storage keeps them, each with the number of its first entry.
-pub(crate) fn packs(entries: &[Vec<u8>]) -> Vec<(u64, Vec<u8>)> {
-    let mut packs: Vec<(u64, Pack)> = Vec::new();
-    for (seq, entry) in (0..).zip(entries) {
-        if !packs.last_mut().is_some_and(|(_, pack)| pack.push(entry)) {
-            let mut pack = Pack::default();
-            assert!(pack.push(entry));
-            packs.push((seq, pack));
-        }
-    }
-    packs.into_iter().map(|(seq, pack)| (seq, pack.into_bytes())).collect()
 }
 
 /// Opens under the keys that [`log`] used.

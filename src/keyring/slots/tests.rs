@@ -188,15 +188,3 @@ fn every_changed_byte_under_a_right_checksum_is_refused() {
     let damaged = UnverifiedHeader::parse(&[body, &[0; 32]].concat()).map_err(UnlockError::from);
     assert_eq!(damaged, Err(UnlockError::Header(HeaderError::Corrupt)));
 }
-
-#[test]
-fn free_numbers_fill_gaps_and_end_at_the_limit() {
-    let slot = Written::new().slot(0, &raw(1));
-    let with = |numbers: &[u8]| {
-        let slots: Vec<Slot> = numbers.iter().map(|number| Slot { number: *number, ..slot.clone() }).collect();
-        free_number(&slots)
-    };
-    assert_eq!((with(&[]), with(&[0, 2]), with(&[1])), (Some(0), Some(1), Some(0)));
-    let full: Vec<u8> = (0..32).collect();
-    assert_eq!((with(&full[..31]), with(&full)), (Some(31), None));
-}

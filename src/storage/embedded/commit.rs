@@ -6,7 +6,7 @@ use super::super::apply::NewRow;
 use super::*;
 use crate::crypto::hash;
 use crate::format::digest;
-use crate::format::frame::{self, Entry, Op, Write};
+use crate::format::frame::{self, Entry, Offsets, Op, Write};
 use crate::storage::journal::writer::AppendError;
 use crate::storage::{NewValue, SealedEntry};
 
@@ -95,17 +95,23 @@ impl Inner {
         let before = applied.place.seq;
         while let Some(work) = lock(&self.front).next_through(seq) {
             let at = work.place.seq;
-            for (index, write) in (0..).zip(&work.writes) {
+            let mut offsets = Offsets::start();
+            for write in &work.writes {
+                let old_leaf = write.old_leaf.as_ref();
                 let new = write.new.as_ref().map(|new| NewRow {
                     bytes: &new.bytes,
                     hash: &new.hash,
                     leaf: &new.leaf,
                     inline: new.inline,
                 });
-                applied.write(trees, (at, index), (write.tree, &write.key), write.old_leaf.as_ref(), new)?;
+                let len = new.as_ref().map_or(0, |new| new.bytes.len());
+                let offset = offsets.write(write.key.len(), len, old_leaf.is_some());
+                applied.write(trees, (at, offset), (write.tree, &write.key), old_leaf, new)?;
             }
-            for (index, entry) in (0..).zip(&work.entries) {
-                applied.entry(trees, at, index, entry)?;
+            offsets.entries();
+            for (entry, subjects) in &work.entries {
+                let offset = offsets.entry(entry.len(), *subjects);
+                applied.entry(trees, at, offset, entry)?;
             }
             applied.place = work.place;
             applied.header_generation = work.header_generation;
@@ -127,13 +133,13 @@ impl Front {
         self.header_generation = header_generation;
         let mut entries = Vec::with_capacity(batch.entries.len());
         for SealedEntry { bytes, subjects } in batch.entries {
-            for subject in subjects {
-                *self.tallies.entry(subject).or_default() += 1;
+            for subject in &subjects {
+                *self.tallies.entry(*subject).or_default() += 1;
             }
-            entries.push(bytes);
+            entries.push((bytes, subjects.len()));
         }
         self.head.entries = self.head.entries.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
-        if let Some(last) = entries.last() {
+        if let Some((last, _)) = entries.last() {
             self.last_entry = Some(Bytes::from(last.as_slice()));
         }
         self.queue.push_back(Work { place, header_generation, writes: batch.writes, entries });

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod commit;
+mod door;
 mod open;
 mod read;
 mod rebuild;
@@ -109,7 +110,8 @@ struct Work {
     place: Place,
     header_generation: u64,
     writes: Vec<PreparedWrite>,
-    entries: Vec<Vec<u8>>,
+    /// With the number of subjects that each names.
+    entries: Vec<(Vec<u8>, usize)>,
 }
 
 /// All that an open storage starts from.
@@ -132,7 +134,7 @@ impl Embedded {
     pub(crate) fn create(
         dir: &Path,
         vault: VaultId,
-        keys: &StorageKeys,
+        keys: StorageKeys,
         options: StorageOptions,
     ) -> Result<Self, StorageError> {
         let ours = |name: &String| name == "journal" || name.starts_with("sled-") || name.starts_with("state.");
@@ -169,12 +171,12 @@ impl Embedded {
     pub(crate) fn open(
         dir: &Path,
         vault: VaultId,
-        keys: &StorageKeys,
+        keys: StorageKeys,
         options: StorageOptions,
         header_generation: u64,
         progress: OnProgress<'_>,
     ) -> Result<(Self, Opened), StorageError> {
-        open::open(dir, vault, keys, within_limits(options), header_generation, progress)
+        open::open(dir, vault, &keys, within_limits(options), header_generation, progress)
     }
 
     fn start(dir: &Path, options: StorageOptions, start: Start) -> Self {
@@ -215,6 +217,7 @@ impl Embedded {
     }
 
     /// Sets the trees aside and builds new ones from the journal.
+    #[cfg(test)]
     pub(crate) fn rebuild(&self) -> Result<(), StorageError> {
         self.inner.alive()?;
         self.inner.rebuild(&mut lock(&self.inner.applied))
@@ -268,62 +271,5 @@ impl Inner {
 
     fn set_trees(&self, trees: Option<Arc<Trees>>) {
         *self.trees.write().unwrap_or_else(PoisonError::into_inner) = trees;
-    }
-}
-
-impl Storage for Embedded {
-    fn head(&self) -> Head {
-        lock(&self.inner.front).head
-    }
-
-    fn prepare(&self, tree: Tree, key: Vec<u8>, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite {
-        self.inner.prepare(tree, key, value, replaces)
-    }
-
-    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
-        self.inner.get(tree, key)
-    }
-
-    fn scan(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<(Vec<u8>, Bytes)>, StorageError> {
-        self.inner.scan(tree, scan)
-    }
-
-    fn scan_keys(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError> {
-        self.inner.scan_keys(tree, scan)
-    }
-
-    fn commit(&self, expected: Head, batch: Batch) -> Result<Pending, CommitError> {
-        let pending = self.inner.commit(expected, batch)?;
-        if self.inner.journaled.load(Ordering::Relaxed) >= self.inner.options.checkpoint_bytes
-            && let Some(requests) = &self.requests
-        {
-            // One request waiting is enough.
-            let _ = requests.try_send(());
-        }
-        Ok(pending)
-    }
-
-    fn settle(&self, pending: Pending) -> Result<(), StorageError> {
-        self.inner.settle(pending)
-    }
-
-    fn tally(&self, subject: &[u8; 16]) -> u64 {
-        lock(&self.inner.front).tallies.get(subject).copied().unwrap_or(0)
-    }
-
-    fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
-        self.inner.entries(from, limit)
-    }
-
-    fn last_entry(&self) -> Option<Bytes> {
-        lock(&self.inner.front).last_entry.clone()
-    }
-
-    fn checkpoint(&self) -> Result<(), StorageError> {
-        self.inner.checkpoint()
-    }
-
-    fn close(&self) -> Result<(), StorageError> {
-        self.inner.close()
     }
 }

@@ -29,7 +29,7 @@ impl Inner {
         self.alive()?;
         self.ensure(tree, digest::bucket_of(tree, key))?;
         let row = self.trees()?.get(tree, key)?;
-        row.map(|row| self.resolve(tree, key, Found::of(&row))).transpose()
+        row.map(|row| self.resolve(Found::of(&row))).transpose()
     }
 
     pub(super) fn scan(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<(Vec<u8>, Bytes)>, StorageError> {
@@ -38,7 +38,7 @@ impl Inner {
         found
             .into_iter()
             .map(|(key, row)| {
-                let value = self.resolve(tree, &key, row)?;
+                let value = self.resolve(row)?;
                 Ok((key, value))
             })
             .collect()
@@ -50,10 +50,10 @@ impl Inner {
         Ok(keys)
     }
 
-    fn resolve(&self, tree: Tree, key: &[u8], row: Found) -> Result<Bytes, StorageError> {
+    fn resolve(&self, row: Found) -> Result<Bytes, StorageError> {
         match row {
             Found::Value(value) => Ok(value),
-            Found::Kept(pointer) => self.library.read(&self.journal, tree, key, &pointer),
+            Found::Kept(pointer) => self.library.read(&self.journal, &pointer),
             Found::Broken => {
                 Err(StorageError::Trees { doing: "reading", reason: "a row that it never was given".into() })
             }
@@ -173,9 +173,7 @@ impl Inner {
             Ok(Row::Inline(pack)) => {
                 row::unpack(pack).ok().map(|entries| (first..).zip(entries.into_iter().map(Bytes::from)).collect())
             }
-            Ok(Row::Kept(pointer)) => {
-                Some(vec![(first, self.library.read(&self.journal, Tree::Audit, &key, &pointer)?)])
-            }
+            Ok(Row::Kept(pointer)) => Some(vec![(first, self.library.read(&self.journal, &pointer)?)]),
             Err(_) => None,
         })
     }

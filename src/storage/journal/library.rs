@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::JournalId;
 use super::segment::{FIRST_FRAME, Segment};
 use crate::crypto::hash;
-use crate::format::frame::{FrameHead, HEAD_LEN, Op, Peek};
-use crate::format::keys::Tree;
+use crate::format::frame::{FrameHead, HEAD_LEN};
 use crate::format::row::Pointer;
 use crate::format::state::Place;
 use crate::storage::file::StoredFile;
@@ -67,34 +66,23 @@ impl Library {
     }
 
     /// The value or entry that a pointer names. Its hash is checked.
-    pub(crate) fn read(
-        &self,
-        id: &JournalId,
-        tree: Tree,
-        key: &[u8],
-        pointer: &Pointer,
-    ) -> Result<Bytes, StorageError> {
-        let (file, offset, len) = self.find(id, pointer.seq)?;
-        let damaged = |what| StorageError::Damaged { segment: file.path().to_path_buf(), offset, what };
-        let mut frame = vec![0; len];
-        file.read_at(&mut frame, offset)?;
-        let found = if tree == Tree::Audit {
-            Peek::entry(&frame, pointer.index)
-        } else {
-            Peek::write(&frame, pointer.index).map(|write| match write.op {
-                Op::Kept(value) | Op::Inline(value) if write.tree == tree && write.key == key => value,
-                _ => &[],
-            })
+    pub(crate) fn read(&self, id: &JournalId, pointer: &Pointer) -> Result<Bytes, StorageError> {
+        let (file, frame, len) = self.find(id, pointer.seq)?;
+        let damaged = |what| StorageError::Damaged { segment: file.path().to_path_buf(), offset: frame, what };
+        let end = u64::from(pointer.offset).saturating_add(pointer.len.into());
+        let Some(value_len) = usize::try_from(pointer.len).ok().filter(|_| end <= len) else {
+            return Err(damaged("a row points beyond its frame"));
         };
-        let value = found.map_err(|error| damaged(error.0))?;
-        if u32::try_from(value.len()) != Ok(pointer.len) || hash::sha256(&[value]) != pointer.hash {
+        let mut value = vec![0; value_len];
+        file.read_at(&mut value, frame.saturating_add(pointer.offset.into()))?;
+        if hash::sha256(&[&value]) != pointer.hash {
             return Err(damaged("a value that does not match the hash in its row"));
         }
         Ok(value.into())
     }
 
     /// File, offset and length of a frame.
-    fn find(&self, id: &JournalId, seq: u64) -> Result<(Arc<StoredFile>, u64, usize), StorageError> {
+    fn find(&self, id: &JournalId, seq: u64) -> Result<(Arc<StoredFile>, u64, u64), StorageError> {
         let (number, path, mut at, mut offset) = {
             let shelves = lock(&self.shelves);
             let near = shelves.range((Bound::Unbounded, Bound::Included(seq))).next_back().and_then(|(_, shelf)| {
@@ -123,7 +111,7 @@ impl Library {
             }
             self.note(Place { seq: at, hash: [0; 32], segment: number, offset });
             if at == seq {
-                return Ok((file, offset, head.len));
+                return Ok((file, offset, end - offset));
             }
             (at, offset) = (at + 1, end);
         }

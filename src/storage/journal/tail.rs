@@ -55,7 +55,8 @@ pub(crate) fn judge(
             return Err(segment.damaged(offset, broken));
         }
     }
-    if !has_zero_sector(bytes, offset, frame_end) {
+    // What is whole was written wholly, though maybe not by us, or not with this key.
+    if Frame::is_whole(bytes) || !has_zero_sector(bytes, offset, frame_end) {
         return Err(segment.damaged(offset, broken));
     }
     if holds_a_frame(bytes, key) {

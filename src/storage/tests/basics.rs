@@ -214,10 +214,10 @@ fn what_no_frame_may_hold_is_refused_before_writing() {
 fn a_place_that_holds_something_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     drop(create(dir.path()));
-    assert!(matches!(Embedded::create(dir.path(), VAULT, &keys(), options()), Err(StorageError::AlreadyExists { .. })));
+    assert!(matches!(Embedded::create(dir.path(), VAULT, keys(), options()), Err(StorageError::AlreadyExists { .. })));
     let empty = tempfile::tempdir().unwrap();
     assert!(matches!(try_open(empty.path()), Err(StorageError::NotAVault { .. })));
-    let other = Embedded::open(dir.path(), VaultId::from_bytes([8; 16]), &keys(), options(), 1, &mut |_| {});
+    let other = Embedded::open(dir.path(), VaultId::from_bytes([8; 16]), keys(), options(), 1, &mut |_| {});
     assert!(matches!(other, Err(StorageError::OtherVault { .. })));
 }
 
@@ -229,7 +229,7 @@ fn an_older_header_is_refused() {
     storage.settle(pending).unwrap();
     drop(storage);
     for closed in [false, true] {
-        let opened = |generation| Embedded::open(dir.path(), VAULT, &keys(), options(), generation, &mut |_| {});
+        let opened = |generation| Embedded::open(dir.path(), VAULT, keys(), options(), generation, &mut |_| {});
         assert!(matches!(opened(4), Err(StorageError::HeaderRolledBack { header: 4, journal: 5 })));
         let (storage, opened) = opened(5).unwrap();
         assert_eq!((opened.clean, opened.header_generation), (closed, 5));

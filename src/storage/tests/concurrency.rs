@@ -10,7 +10,7 @@ use super::*;
 fn committers_and_readers_do_not_disturb_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let options = StorageOptions { checkpoint_bytes: 20_000, ..options() };
-    let storage = Embedded::create(dir.path(), VAULT, &keys(), options).unwrap();
+    let storage = Embedded::create(dir.path(), VAULT, keys(), options).unwrap();
     let order = Mutex::new(());
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

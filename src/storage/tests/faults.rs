@@ -53,9 +53,10 @@ fn a_full_disk_refuses_the_batch_and_nothing_more() {
 fn script(dir: &Path) -> Vec<u8> {
     let mut acknowledged = Vec::new();
     let mut run = || -> Result<(), StorageError> {
-        let storage = Embedded::create(dir, VAULT, &keys(), options())?;
+        let small = StorageOptions { segment_first: 8 << 10, segment_max: 8 << 10, ..options() };
+        let storage = Embedded::create(dir, VAULT, keys(), small)?;
         for number in 0..4u8 {
-            let value = vec![number; if number == 2 { 70_000 } else { 20 }];
+            let value = vec![number; if number == 2 { 9_000 } else { 20 }];
             let done = storage.commit(storage.head(), batch(&storage, &[number], &value));
             let Ok(pending) = done else { return Err(StorageError::Closed) };
             acknowledged.push(number);

@@ -34,11 +34,11 @@ pub(super) fn options() -> StorageOptions {
 }
 
 pub(super) fn create(dir: &Path) -> Embedded {
-    Embedded::create(dir, VAULT, &keys(), options()).unwrap()
+    Embedded::create(dir, VAULT, keys(), options()).unwrap()
 }
 
 pub(super) fn try_open(dir: &Path) -> Result<(Embedded, Opened), StorageError> {
-    Embedded::open(dir, VAULT, &keys(), options(), 1, &mut |_| {})
+    Embedded::open(dir, VAULT, keys(), options(), 1, &mut |_| {})
 }
 
 pub(super) fn open(dir: &Path) -> (Embedded, Opened) {

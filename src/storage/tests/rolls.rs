@@ -113,7 +113,7 @@ fn an_interrupted_roll_is_undone() {
 fn segments_double_up_to_their_limit() {
     let dir = tempfile::tempdir().unwrap();
     let options = StorageOptions { segment_first: 16 << 10, segment_max: 64 << 10, ..options() };
-    let storage = Embedded::create(dir.path(), VAULT, &keys(), options).unwrap();
+    let storage = Embedded::create(dir.path(), VAULT, keys(), options).unwrap();
     for number in 0..120u8 {
         put(&storage, &[(&[number], Some(&[number; 2000]))], vec![]);
     }

@@ -235,7 +235,7 @@ fn a_cut_or_grown_segment_is_damage() {
 fn forged_heads_behind_a_broken_frame_cost_bounded_time() {
     let dir = tempfile::tempdir().unwrap();
     let big = StorageOptions { segment_first: 17 << 20, segment_max: 17 << 20, ..options() };
-    drop(Embedded::create(dir.path(), VAULT, &keys(), big).unwrap());
+    drop(Embedded::create(dir.path(), VAULT, keys(), big).unwrap());
     let mut head = b"CVF1".to_vec();
     head.extend(0x00FF_0000u32.to_be_bytes());
     head.extend(5u64.to_be_bytes());
@@ -251,4 +251,24 @@ fn forged_heads_behind_a_broken_frame_cost_bounded_time() {
     let started = std::time::Instant::now();
     assert!(matches!(walk(dir.path()), Err(StorageError::Damaged { .. })));
     assert!(started.elapsed().as_secs() < 60);
+}
+
+/// Without the right key nothing verifies, and nothing is cut, whatever the frames look like.
+#[test]
+fn a_wrong_key_cuts_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    put(&storage, &[(b"zeros", Some(&[0; 3000]))], vec![]);
+    storage.close().unwrap();
+    let before = Segment::of(dir.path()).bytes;
+    let mut wrong = keys();
+    wrong.journal = Key::new(Secret::take(&mut [3; 32]));
+    for _ in 0..2 {
+        let wrong = StorageKeys { journal: wrong.journal.duplicate(), state: keys().state };
+        let refused = Embedded::open(dir.path(), VAULT, wrong, options(), 1, &mut |_| {}).map(drop);
+        assert!(matches!(refused, Err(StorageError::Damaged { .. })));
+        ["state.a", "state.b", "clean"].iter().for_each(|name| drop(std::fs::remove_file(dir.path().join(name))));
+    }
+    assert!(Segment::of(dir.path()).bytes == before);
+    assert_eq!(all(&open(dir.path()).0).len(), 1);
 }

@@ -1,0 +1,60 @@
+//! The trait, as the embedded storage keeps it.
+
+use super::*;
+
+impl Storage for Embedded {
+    fn head(&self) -> Head {
+        lock(&self.inner.front).head
+    }
+
+    fn prepare(&self, tree: Tree, key: Vec<u8>, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite {
+        self.inner.prepare(tree, key, value, replaces)
+    }
+
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        self.inner.get(tree, key)
+    }
+
+    fn scan(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<(Vec<u8>, Bytes)>, StorageError> {
+        self.inner.scan(tree, scan)
+    }
+
+    fn scan_keys(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError> {
+        self.inner.scan_keys(tree, scan)
+    }
+
+    fn commit(&self, expected: Head, batch: Batch) -> Result<Pending, CommitError> {
+        let pending = self.inner.commit(expected, batch)?;
+        if self.inner.journaled.load(Ordering::Relaxed) >= self.inner.options.checkpoint_bytes
+            && let Some(requests) = &self.requests
+        {
+            // One request waiting is enough.
+            let _ = requests.try_send(());
+        }
+        Ok(pending)
+    }
+
+    fn settle(&self, pending: Pending) -> Result<(), StorageError> {
+        self.inner.settle(pending)
+    }
+
+    fn tally(&self, subject: &[u8; 16]) -> u64 {
+        lock(&self.inner.front).tallies.get(subject).copied().unwrap_or(0)
+    }
+
+    fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
+        self.inner.entries(from, limit)
+    }
+
+    fn last_entry(&self) -> Option<Bytes> {
+        lock(&self.inner.front).last_entry.clone()
+    }
+
+    fn checkpoint(&self) -> Result<(), StorageError> {
+        self.inner.checkpoint()
+    }
+
+    fn close(&self) -> Result<(), StorageError> {
+        self.inner.close()
+    }
+}
