@@ -183,6 +183,55 @@ fn a_new_kind_put_by_many_at_once_is_learned_once() {
 }
 
 #[test]
+fn reading_what_is_just_being_written_is_never_an_alarm() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let chart = session.register_patient([]).unwrap();
+    let (first, done) = (session.put(chart, &note("0")).unwrap(), AtomicBool::new(false));
+    let next = |id: RecordId<Note>| -> RecordId<Note> {
+        let text = id.to_string();
+        let (patient, number) = text.rsplit_once('-').unwrap();
+        format!("{patient}-{}", number.parse::<u64>().unwrap() + 1).parse().unwrap()
+    };
+    thread::scope(|scope| {
+        let (session, done) = (&session, &done);
+        scope.spawn(move || {
+            let mut version = Version::FIRST;
+            for step in 0..150 {
+                version = session.amend(first, version, &note("x")).unwrap();
+                session.put(chart, &note(&step.to_string())).unwrap();
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        scope.spawn(move || {
+            while !done.load(Ordering::SeqCst) {
+                let history = session.history(first).unwrap();
+                assert!(history.iter().rev().map(|entry| entry.version.number()).eq(1..=history.len() as u32));
+            }
+        });
+        scope.spawn(move || {
+            let mut wanted = Version::FIRST;
+            while !done.load(Ordering::SeqCst) {
+                match session.get_version(first, wanted) {
+                    Ok(_) => wanted = (wanted.number() + 1).to_string().parse().unwrap(),
+                    Err(error) => assert!(matches!(error, Error::NoSuchVersion { .. }), "{error}"),
+                }
+            }
+        });
+        scope.spawn(move || {
+            let mut wanted = first;
+            while !done.load(Ordering::SeqCst) {
+                match session.get(wanted) {
+                    Ok(_) => wanted = next(wanted),
+                    Err(error) => assert!(matches!(error, Error::NoSuchRecord(_)), "{error}"),
+                }
+                session.kinds(chart).unwrap();
+            }
+        });
+    });
+}
+
+#[test]
 fn closing_while_others_write_keeps_what_was_acknowledged_and_seals_the_rest() {
     let (house, vault) = House::create();
     let session = house.session(&vault);

@@ -81,7 +81,8 @@ impl Session {
         view: impl Fn(&Opened) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let op = self.begin(access(AuditEvent::RecordRead, record.kind(), record.patient()))?;
-        op.run(Hold::Nothing, |op| {
+        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(record.patient()));
+        op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(record.patient())?;
             let kind_tag = op.kind_tag(&chart, record.kind());
             let (number, patient_tag) = (record.number(), chart.tag);

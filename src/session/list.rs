@@ -17,9 +17,18 @@ use crate::token::Reach;
 use crate::unlocked::Chart;
 
 /// The largest page.
-pub(super) const MAX_PAGE: usize = 1_000;
+const MAX_PAGE: usize = 1_000;
 /// The page size if nothing is said.
 pub(super) const DEFAULT_PAGE: usize = 100;
+
+/// The nearest limit that a page can have.
+pub(super) const fn page_limit(limit: usize) -> usize {
+    match limit {
+        0 => 1,
+        1..=MAX_PAGE => limit,
+        _ => MAX_PAGE,
+    }
+}
 
 /// Where a page ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +104,9 @@ impl Session {
 }
 
 impl<E> ListQuery<'_, E> {
-    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000.
+    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000, and 0 as 1.
     pub const fn limit(mut self, limit: usize) -> Self {
-        self.limit = if limit > MAX_PAGE { MAX_PAGE } else { limit };
+        self.limit = page_limit(limit);
         self
     }
 
