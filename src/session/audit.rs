@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Session;
 use super::access::{Access, Done, Hold, Op};
+use super::list::page_size;
 use crate::audit::{AuditEntry, AuditEvent, AuditFault, AuditFilter, EntryRef, FaultKind, Head, SubjectKey, Verifier};
 use crate::audit::{EntryDefect, open_entry};
 use crate::error::Error;
@@ -19,8 +20,6 @@ use crate::unlocked::Unlocked;
 const CHUNK: u64 = 1_000;
 /// Entries that one page looks through at most; a page can end early because of it.
 const SCAN_LIMIT: u64 = 100_000;
-/// The largest page of a query.
-const MAX_PAGE: usize = 1_000;
 /// Subject keys kept while a page or a verification goes on.
 const SUBJECT_KEYS: usize = 4_096;
 
@@ -207,9 +206,9 @@ pub struct AuditQuery<'s> {
 }
 
 impl AuditQuery<'_> {
-    /// At most so many entries a page, 1 to 1,000; 100 if not called. More counts as 1,000.
+    /// At most so many entries a page, 1 to 1,000; 100 if not called. More counts as 1,000, none as 1.
     pub const fn limit(mut self, limit: usize) -> Self {
-        self.limit = if limit > MAX_PAGE { MAX_PAGE } else { limit };
+        self.limit = page_size(limit);
         self
     }
 

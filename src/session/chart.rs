@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::access::{Access, Done, Hold, Op};
-use super::list::{DEFAULT_PAGE, MAX_PAGE};
+use super::list::{DEFAULT_PAGE, page_size};
 use super::read::{Opened, missing};
 use super::{Session, cache};
 use crate::audit::AuditEvent;
@@ -176,9 +176,9 @@ const fn access(event: AuditEvent, patient: PatientId) -> Access {
 }
 
 impl ChartQuery<'_> {
-    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000.
+    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000, none as 1.
     pub const fn limit(mut self, limit: usize) -> Self {
-        self.limit = if limit > MAX_PAGE { MAX_PAGE } else { limit };
+        self.limit = page_size(limit);
         self
     }
 

@@ -17,9 +17,18 @@ use crate::token::Reach;
 use crate::unlocked::Chart;
 
 /// The largest page.
-pub(super) const MAX_PAGE: usize = 1_000;
+const MAX_PAGE: usize = 1_000;
 /// The page size if nothing is said.
 pub(super) const DEFAULT_PAGE: usize = 100;
+
+/// A page has something on it: an empty one with nothing after it means the end.
+pub(super) const fn page_size(asked: usize) -> usize {
+    match asked {
+        0 => 1,
+        asked if asked > MAX_PAGE => MAX_PAGE,
+        asked => asked,
+    }
+}
 
 /// Where a page ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,9 +103,9 @@ impl Session {
 }
 
 impl<E> ListQuery<'_, E> {
-    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000.
+    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000, none as 1.
     pub const fn limit(mut self, limit: usize) -> Self {
-        self.limit = if limit > MAX_PAGE { MAX_PAGE } else { limit };
+        self.limit = page_size(limit);
         self
     }
 
