@@ -1,7 +1,5 @@
 //! A day in the clinic, through the public API alone.
 
-use chartvault::Error;
-
 include!("support/clinic.rs");
 
 #[test]

@@ -25,7 +25,7 @@ const CLOSE_AFTER: &str = "CHARTVAULT_KILL_CLOSE_AFTER";
 /// Several hundred bytes to several frames' worth of a small segment, known from its name alone.
 fn value(name: &str) -> Vec<u8> {
     let seed: usize = name.bytes().fold(7, |seed, byte| seed.wrapping_mul(31).wrapping_add(usize::from(byte)));
-    let len = if seed % 11 == 0 { 20_000 } else { 200 + seed % 3_000 };
+    let len = if seed.is_multiple_of(11) { 20_000 } else { 200 + seed % 3_000 };
     let filler = name.bytes().cycle().take(len);
     name.bytes().chain([b'|']).chain(filler).collect()
 }

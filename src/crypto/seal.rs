@@ -17,7 +17,7 @@ pub(crate) const FLOOR_KEY: usize = 64;
 /// Bytes of salt and commitment before the ciphertext.
 pub(crate) const SEALED_HEAD: usize = 64;
 
-/// What [`seal`] yields: `salt[32] ‖ commitment[32] ‖ ciphertext ‖ tag[16]`.
+/// What [`Sealer::seal`] yields: `salt[32] ‖ commitment[32] ‖ ciphertext ‖ tag[16]`.
 pub(crate) type SealedBytes = Vec<u8>;
 
 /// Nothing opened: wrong key, wrong place, changed, moved or cut. Says no more on purpose.
@@ -38,7 +38,7 @@ impl From<RandomFailed> for SealError {
     }
 }
 
-/// A key for [`seal`] and [`open`] with the derivations that do not depend on the value done once.
+/// A key to seal and open with, having done once the derivations that do not depend on the value.
 #[derive(Clone)]
 pub(crate) struct Sealer {
     prk: Prk,

@@ -2,7 +2,7 @@
 //!
 //! Eleven groups of six characters in Crockford's base 32. Five characters of a group carry 25 bits, the sixth checks them
 //! and the group's place, so that one mistyped character, two exchanged ones or two exchanged groups are found and the
-//! group is named. The 275 bits are: key[256] ‖ check[16] over the whole key ‖ 3 zero bits.
+//! group is named. The 275 bits are: 256 bits of key ‖ 16 bits of check over the whole key ‖ 3 zero bits.
 
 use std::fmt;
 use std::str::FromStr;

@@ -63,7 +63,8 @@ impl Session {
     /// What [`Session`] lists.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs"));
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
     /// # let clinic = Clinic::new();
     /// # let session = clinic.session();
     /// let verified = session.audit()?.verify(Scope::All).run()?;

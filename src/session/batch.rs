@@ -26,7 +26,8 @@ impl Session {
     /// Starts a batch.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs"));
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
     /// # let clinic = Clinic::new();
     /// # let session = clinic.session();
     /// # let patient = session.register_patient([])?;
@@ -128,12 +129,14 @@ impl Batch<'_> {
             let mut reserved = Reserved::new();
             let mut placed: BTreeMap<usize, RecordRef> = BTreeMap::new();
             let mut subjects = Vec::with_capacity(patients.len());
+            // All decisions first: nobody learns from a denied batch whether its patients exist.
+            for (patient, new) in &self.records {
+                op.may_see(new.kind.id(), *patient, new.options.confidentiality).map_err(Refused::Denied)?;
+            }
             for (patient, places) in &patients {
                 let chart = op.chart(*patient)?;
                 let mut touched = Vec::with_capacity(places.len());
                 for (at, new) in places.iter().filter_map(|at| Some((*at, &self.records.get(*at)?.1))) {
-                    let level = new.options.confidentiality;
-                    op.may_see(new.kind.id(), *patient, level).map_err(Refused::Denied)?;
                     let (record, row, audited) = op.new_row(&chart, new, &mut reserved)?;
                     placed.insert(at, record);
                     rows.push(row);

@@ -1,4 +1,7 @@
-//! Reading single records.
+//! Reading records by their names, one or many.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Session;
 use super::access::{Access, Done, Hold, Op, Refused};
@@ -6,7 +9,7 @@ use crate::audit::{AuditEvent, AuditRecord};
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, record_prefix};
 use crate::ids::{KindId, PatientId};
-use crate::record::{Body, Entry, Record, RecordId, RecordRef, VerbatimEntry, Version};
+use crate::record::{Body, Entry, Kind, Record, RecordId, RecordRef, VerbatimEntry, Version};
 use crate::secret::SecretBytes;
 use crate::storage::Scan;
 use crate::terms::Action;
@@ -87,32 +90,43 @@ impl Session {
     /// # Errors
     /// [`Error::TooMany`] above 1,000, and as [`Session::get`].
     pub fn get_many<T: Record>(&self, ids: &[RecordId<T>]) -> Result<Vec<Entry<T>>, Error> {
-        if ids.len() > MAX_GET {
-            return Err(Error::TooMany { what: "records to get", len: ids.len(), limit: MAX_GET });
+        let records: Vec<RecordRef> = ids.iter().map(|id| RecordRef::from(*id)).collect();
+        self.get_all(Reach::One(Kind::of::<T>().id()), &records, Opened::typed)
+    }
+
+    /// [`Session::get_many`] for records that were put verbatim, across kinds.
+    ///
+    /// # Errors
+    /// As [`Session::get_many`].
+    pub fn get_many_verbatim(&self, records: &[RecordRef]) -> Result<Vec<VerbatimEntry>, Error> {
+        self.get_all(Reach::Filtered, records, Opened::verbatim)
+    }
+
+    fn get_all<T>(
+        &self,
+        kind: Reach<KindId>,
+        records: &[RecordRef],
+        view: fn(&Opened) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        if records.len() > MAX_GET {
+            return Err(Error::TooMany { what: "records to get", len: records.len(), limit: MAX_GET });
         }
-        let kind = crate::record::Kind::of::<T>().id();
-        let op = self.begin(Access {
-            event: AuditEvent::RecordRead,
-            action: Action::Read,
-            kind: Reach::One(kind),
-            patient: Reach::Filtered,
-        })?;
+        let (action, patient) = (Action::Read, Reach::Filtered);
+        let op = self.begin(Access { event: AuditEvent::RecordRead, action, kind, patient })?;
         op.run(Hold::Nothing, |op| {
-            let mut entries = Vec::with_capacity(ids.len());
-            let mut touched: Vec<(std::sync::Arc<Chart>, Vec<AuditRecord>)> = Vec::new();
-            for id in ids {
-                op.decide(Reach::One(kind), Reach::One(id.patient()), None).map_err(Refused::Denied)?;
-                let chart = op.chart(id.patient())?;
-                let opened = op.newest(&chart, RecordRef::from(*id))?;
+            let mut entries = Vec::with_capacity(records.len());
+            let mut touched: BTreeMap<PatientId, (Arc<Chart>, Vec<AuditRecord>)> = BTreeMap::new();
+            for record in records {
+                let patient = record.patient();
+                op.decide(Reach::One(record.kind()), Reach::One(patient), None).map_err(Refused::Denied)?;
+                let chart = op.chart(patient)?;
+                let opened = op.newest(&chart, *record)?;
                 op.may_give(&opened)?;
-                entries.push(opened.typed()?);
+                entries.push(view(&opened)?);
                 let audited = opened.audited(&chart);
-                match touched.iter_mut().find(|(known, _)| known.patient == chart.patient) {
-                    Some((_, records)) => records.push(audited),
-                    None => touched.push((chart, vec![audited])),
-                }
+                touched.entry(patient).or_insert_with(|| (chart, Vec::new())).1.push(audited);
             }
-            let subjects = touched.into_iter().map(|(chart, records)| chart.audited(records)).collect();
+            let subjects = touched.into_values().map(|(chart, records)| chart.audited(records)).collect();
             Ok(Done::read(entries, subjects))
         })
     }
@@ -154,7 +168,8 @@ impl Op<'_> {
     /// Whether a record that was opened may leave the session.
     pub(super) fn may_give(&self, opened: &Opened) -> Result<(), Refused> {
         let confidentiality = opened.body()?.confidentiality;
-        self.may_see(opened.record.kind(), opened.record.patient(), confidentiality).map_err(Refused::Denied)
+        let (kind, patient) = (opened.record.kind(), opened.record.patient());
+        self.may_see(kind, patient, confidentiality).map_err(Refused::Denied)
     }
 }
 

@@ -36,7 +36,8 @@ impl Session {
     /// [`Session`] lists.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs"));
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
     /// # let clinic = Clinic::new();
     /// let session = clinic.session();
     /// let patient = session.register_patient([Identifier::new("urn:mrn:clinic-a", "12345")?])?;

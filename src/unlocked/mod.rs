@@ -115,7 +115,7 @@ impl Unlocked {
         Ok(body)
     }
 
-    /// A policy row ready to commit. Hold [`Stripe::Policy`] from here until it is queued.
+    /// A policy row ready to commit. Hold the policy stripe from here until it is queued.
     pub(crate) fn policy_row(&self, row: &PolicyRow) -> Result<Row, Error> {
         let (table, id) = row.place();
         let key = self.keyring.policy_tag(table, &id).to_vec();
@@ -143,7 +143,7 @@ impl Unlocked {
         }
     }
 
-    /// The policy row that remembers `kind`'s name, if the vault has never seen it. Hold [`Stripe::Policy`] when
+    /// The policy row that remembers `kind`'s name, if the vault has never seen it. Hold the policy stripe when
     /// [`Unlocked::knows`] said no.
     pub(crate) fn kind_row(&self, kind: &Kind) -> Result<Option<Row>, Error> {
         if self.knows(kind) {

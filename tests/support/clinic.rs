@@ -1,23 +1,24 @@
 // A small clinic for the examples in the documentation: included there, so that each of them runs.
 #[allow(unused_imports)]
-use chartvault::*;
+pub use chartvault::*;
 
 #[derive(Record, serde::Serialize, serde::Deserialize)]
 #[record(kind = "note", version = 1)]
-struct Note {
-    text: String,
+pub struct Note {
+    pub text: String,
 }
 
 #[allow(dead_code)]
-struct Clinic {
-    vault: Vault,
-    token: Token,
-    dir: tempfile::TempDir,
+pub struct Clinic {
+    pub vault: Vault,
+    pub token: Token,
+    pub dir: tempfile::TempDir,
+    pub key: RawKey,
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, clippy::new_without_default)]
 impl Clinic {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = RawKey::generate().unwrap();
         let (vault, _) = Vault::create(dir.path().join("clinic.vault")).raw_key(&key).finish().unwrap();
@@ -31,10 +32,10 @@ impl Clinic {
             .valid_for(std::time::Duration::from_secs(3_600))
             .sign(&issuer, vault.id())
             .unwrap();
-        Self { vault, token, dir }
+        Self { vault, token, dir, key }
     }
 
-    fn session(&self) -> Session {
+    pub fn session(&self) -> Session {
         self.vault.session(&self.token, Purpose::Treatment).unwrap()
     }
 }

@@ -1,6 +1,7 @@
 //! What the behaviour tests share: a vault in a directory of its own, opened with a raw key, under a clock set by hand.
 #![allow(dead_code)] // no test uses all of it
 
+pub mod exhibit;
 pub mod machine;
 
 use std::fs;

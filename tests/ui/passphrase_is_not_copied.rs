@@ -1,0 +1,7 @@
+use chartvault::Passphrase;
+
+fn twice(pass: &Passphrase) -> Passphrase {
+    Passphrase::clone(pass)
+}
+
+fn main() {}

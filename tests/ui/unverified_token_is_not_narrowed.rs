@@ -1,0 +1,7 @@
+use chartvault::UnverifiedToken;
+
+fn narrow(received: UnverifiedToken) {
+    let _ = received.attenuate();
+}
+
+fn main() {}
