@@ -40,21 +40,6 @@ fn a_denied_search_read_or_batch_names_the_patient_it_was_about() {
 }
 
 #[test]
-fn a_batch_that_is_too_large_with_its_labels_fails_in_the_log_as_well() {
-    let (house, vault) = House::create();
-    let session = house.session(&vault);
-    let patient = session.register_patient([]).unwrap();
-    let labels = Labels::new((0..16).map(|at| format!("{at:0>255}"))).unwrap();
-    let mut batch = session.batch();
-    for _ in 0..3_500 {
-        let options = PutOptions::new().labels(labels.clone());
-        batch.put(patient, &note("small"), options).unwrap();
-    }
-    assert!(matches!(batch.commit(), Err(Error::CommitTooLarge { .. })));
-    assert_eq!(newest(&session, AuditEvent::RecordPut).outcome, Outcome::Failed);
-}
-
-#[test]
 fn a_call_on_a_session_that_has_ended_is_logged() {
     let (house, vault) = House::create();
     let (all, closed) = (house.session(&vault), house.session(&vault));

@@ -7,10 +7,13 @@ use super::ticket::{Outcome, Ticket};
 use super::{CommitFailed, Committer, Job};
 use crate::storage::{StorageError, Tree};
 
+/// The places of rows that one job shows in the overlay.
+type Places = Vec<(Tree, Vec<u8>)>;
+
 pub(super) struct Group<'c> {
     committer: &'c Committer,
     tickets: Vec<Arc<Ticket>>,
-    rows: Vec<(u64, Vec<(Tree, Vec<u8>)>)>,
+    rows: Vec<(u64, Places)>,
     /// What the callers are told when this is dropped.
     pub(super) outcome: Outcome,
 }

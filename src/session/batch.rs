@@ -88,7 +88,8 @@ impl Batch<'_> {
 
     fn push(&mut self, patient: PatientId, new: NewRecord) -> Result<(), Error> {
         // Padding adds at most an eighth, the envelope, its key and its place in the log well under 512 bytes.
-        let len = self.bytes + new.value.len() + new.value.len() / 8 + 512;
+        let content = new.value.len() + new.options.labels.iter().map(|label| label.len() + 2).sum::<usize>();
+        let len = self.bytes + content + content / 8 + 512;
         if len > JOB_BYTES {
             return Err(Error::CommitTooLarge { len, limit: JOB_BYTES });
         }

@@ -22,12 +22,14 @@ pub(super) struct Order {
     pub(super) places: Vec<Place>,
 }
 
-/// Wiped when dropped or cleared, because every [`Chart`] is.
+/// Wiped when dropped or closed, because every [`Chart`] is.
 #[derive(Default)]
 pub(super) struct Charts {
     kept: HashMap<PatientId, (Arc<Chart>, u64)>,
     orders: Vec<(PatientId, Order)>,
     uses: u64,
+    /// Nothing is kept any more.
+    closed: bool,
 }
 
 impl Charts {
@@ -40,6 +42,9 @@ impl Charts {
 
     /// Keeps a chart; the one unused for longest makes room.
     pub(super) fn keep(&mut self, chart: Arc<Chart>) {
+        if self.closed {
+            return;
+        }
         if self.kept.len() >= CAPACITY {
             let oldest = self.kept.iter().min_by_key(|(_, (_, used))| *used).map(|(patient, _)| *patient);
             oldest.and_then(|patient| self.kept.remove(&patient));
@@ -56,7 +61,7 @@ impl Charts {
 
     pub(super) fn keep_order(&mut self, patient: PatientId, order: Order) {
         self.orders.retain(|(kept, _)| *kept != patient);
-        if order.places.len() > ORDER_RECORDS {
+        if self.closed || order.places.len() > ORDER_RECORDS {
             return;
         }
         if self.orders.len() >= ORDERS {
@@ -65,8 +70,13 @@ impl Charts {
         self.orders.push((patient, order));
     }
 
-    pub(super) fn clear(&mut self) {
-        self.kept.clear();
-        self.orders.clear();
+    /// Forgets everything, and keeps nothing that a call under way still brings.
+    pub(super) fn close(&mut self) {
+        *self = Self { closed: true, ..Self::default() };
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.orders.is_empty()
     }
 }

@@ -58,7 +58,7 @@ impl Session {
         })
     }
 
-    /// A record as it was at one version.
+    /// A record as it was at one version. The token must allow the confidentiality of that version and of the newest.
     ///
     /// # Errors
     /// [`Error::NoSuchVersion`] for a version that was not written yet, and as [`Session::get`].
@@ -84,16 +84,18 @@ impl Session {
         let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(record.patient()));
         op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(record.patient())?;
+            // A record that was found to be more confidential is so in all its versions.
+            let newest = op.newest(&chart, record)?;
+            op.may_give(&newest)?;
+            if newest.version < version {
+                return Err(Error::NoSuchVersion { record, version }.into());
+            }
             let kind_tag = op.kind_tag(&chart, record.kind());
             let (number, patient_tag) = (record.number(), chart.tag);
             let key = RecordKey { patient_tag, kind_tag, number, version: version.number() }.to_bytes();
-            let opened = match op.unlocked.committer.get(Tree::Records, &key)? {
-                Some(value) => op.open(&chart, record.kind(), &key, &value)?,
-                None if op.newest(&chart, record)?.version < version => {
-                    return Err(Error::NoSuchVersion { record, version }.into());
-                }
-                None => return Err(missing(record, "a version", u64::from(version.number())).into()),
-            };
+            let value = op.unlocked.committer.get(Tree::Records, &key)?;
+            let value = value.ok_or_else(|| missing(record, "a version", u64::from(version.number())))?;
+            let opened = op.open(&chart, record.kind(), &key, &value)?;
             op.may_give(&opened)?;
             Ok(Done::read(view(&opened)?, vec![chart.audited(vec![opened.audited(&chart)])]))
         })

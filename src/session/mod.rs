@@ -15,7 +15,7 @@ mod read;
 mod write;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
 pub use batch::Batch;
@@ -31,7 +31,7 @@ use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
 use crate::terms::Purpose;
 use crate::token::{DEFAULT_LONGEST_TTL, UnverifiedToken, VerifiedToken};
-use crate::unlocked::{Gate, Unlocked};
+use crate::unlocked::{Gate, HoldsKeys, Unlocked};
 use cache::Charts;
 
 /// Work with the vault under one token, for one purpose of use. Cheap to clone, `Send` and `Sync`; clones are the same
@@ -94,6 +94,8 @@ impl Session {
             return Err(Error::SessionRefused(denial));
         }
         unlocked.commit(Vec::new(), vec![draft])?;
+        let holder: Weak<Inner> = Arc::downgrade(&session.0);
+        unlocked.add_holder(holder);
         Ok(session)
     }
 
@@ -139,7 +141,7 @@ impl Session {
             Some(why) => Err(Error::SessionEnded { why }),
             None => {
                 life.ended = Some(why);
-                self.charts().clear();
+                self.0.let_go();
                 Ok(())
             }
         }
@@ -161,6 +163,17 @@ impl Session {
 
     fn charts(&self) -> MutexGuard<'_, Charts> {
         self.0.charts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn holds_keys(&self) -> bool {
+        !self.charts().is_empty()
+    }
+}
+
+impl HoldsKeys for Inner {
+    fn let_go(&self) {
+        self.charts.lock().unwrap_or_else(PoisonError::into_inner).close();
     }
 }
 

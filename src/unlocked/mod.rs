@@ -5,7 +5,7 @@ mod gate;
 mod lock;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub(crate) use chart::Chart;
 pub(crate) use gate::Gate;
@@ -29,6 +29,12 @@ use crate::storage::Scan;
 /// How far the clock may be behind the newest log entry before every access is refused.
 const CLOCK_TOLERANCE: std::time::Duration = std::time::Duration::from_secs(120);
 
+/// Something outside that keeps keys, such as the charts a session used lately.
+pub(crate) trait HoldsKeys: Send + Sync {
+    /// Wipes them.
+    fn let_go(&self);
+}
+
 /// Keys, policy, and the order of commits. Dropping it wipes the keys and frees the directory.
 pub(crate) struct Unlocked {
     pub(crate) vault: VaultId,
@@ -41,6 +47,8 @@ pub(crate) struct Unlocked {
     pub(crate) policy: Policy,
     /// Record types whose values were shown to come back whole.
     pub(crate) proven: Mutex<HashSet<KindId>>,
+    /// Who else has to let go of keys when the vault is sealed.
+    pub(crate) holders: Mutex<Vec<Weak<dyn HoldsKeys>>>,
     /// Held as long as the vault is open.
     #[allow(dead_code)]
     pub(crate) lock: DirLock,
@@ -58,6 +66,19 @@ impl Unlocked {
             return Err(Error::ClockRollback { now, newest });
         }
         Ok(now.max(newest))
+    }
+
+    /// Notes who else has to let go of keys.
+    pub(crate) fn add_holder(&self, holder: Weak<dyn HoldsKeys>) {
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.retain(|holder| holder.strong_count() > 0);
+        holders.push(holder);
+    }
+
+    /// Makes all holders let go. Nobody may be inside any more.
+    pub(crate) fn let_go(&self) {
+        let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.iter().filter_map(Weak::upgrade).for_each(|holder| holder.let_go());
     }
 
     /// Makes rows and their entries durable.

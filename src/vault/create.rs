@@ -99,8 +99,10 @@ impl<'a> NewVault<'a> {
             return Err(Error::NoCredential);
         }
         let dir = &self.path;
+        // Looked at again under the lock: somebody else may have created a vault here meanwhile, and closed it.
         empty_dir(dir)?;
         let lock = DirLock::take(dir)?;
+        empty_dir(dir)?;
         let id = VaultId::from_bytes(random::array()?);
         let recovery = RecoveryKey::generate()?;
         let keyring = Keyring::generate()?;

@@ -165,6 +165,7 @@ impl Vault {
     /// writes fail. It is closed all the same, and what was acknowledged is safe.
     pub fn close(&self) -> Result<(), Error> {
         let unlocked = self.0.gate.seal()?;
+        unlocked.let_go();
         let logged = unlocked.commit(Vec::new(), vec![Draft::new(AuditEvent::VaultClosed, Outcome::Allowed)]);
         let closed = unlocked.committer.storage().close();
         logged?;

@@ -207,7 +207,8 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header_generation, chain, keys());
     let audit = keys();
     let (stripes, policy, proven) = (Stripes::new(), Policy::default(), Mutex::new(HashSet::new()));
-    Ok(Unlocked { vault, suite, clock, keyring, audit, committer, stripes, policy, proven, lock })
+    let holders = Mutex::default();
+    Ok(Unlocked { vault, suite, clock, keyring, audit, committer, stripes, policy, proven, holders, lock })
 }
 
 /// Number of the signing key; there is one until checkpoints are signed.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::keyring::{self, Keyring, NewSlot, RawKey, copies};
 use crate::token::IssuerKey;
-use crate::{PassphraseCost, Timestamp};
+use crate::{Action, Grant, PassphraseCost, Timestamp};
 
 /// A header with this vault's id, a newer generation, and a slot for a key of one's own: all that somebody needs who may
 /// write the directory, but knows no key of the vault.
@@ -22,4 +22,27 @@ fn a_header_put_there_by_somebody_else_does_not_make_an_issuer_trusted() {
     let issuer = IssuerKey::generate().unwrap();
     let trusted = vault.trust_issuer(issuer.public(), &own);
     assert!(matches!(trusted, Err(Error::Unlock(UnlockError::HeaderTampered))), "{trusted:?}");
+}
+
+#[test]
+fn no_session_keeps_keys_after_it_has_ended_or_the_vault_was_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = RawKey::generate().unwrap();
+    let (vault, _) = Vault::create(dir.path()).raw_key(&key).finish().unwrap();
+    let issuer = IssuerKey::generate().unwrap();
+    vault.trust_issuer(issuer.public(), &key).unwrap();
+    let grant = Grant::to("dr.osei").all_patients().all_kinds().actions(Action::ALL.iter().copied());
+    let grant = grant.purpose(Purpose::Treatment).valid_for(std::time::Duration::from_secs(60));
+    let token = grant.sign(&issuer, vault.id()).unwrap();
+    let sessions = [(); 2].map(|()| vault.session(&token, Purpose::Treatment).unwrap());
+    let patient = sessions[0].register_patient([]).unwrap();
+    for session in &sessions {
+        session.kinds(patient).unwrap();
+        assert!(session.holds_keys());
+    }
+    sessions[0].close().unwrap();
+    assert!(sessions[0].kinds(patient).is_err());
+    assert!(!sessions[0].holds_keys());
+    vault.close().unwrap();
+    assert!(!sessions[1].holds_keys());
 }
