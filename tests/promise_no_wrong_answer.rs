@@ -115,7 +115,7 @@ fn a_bit_flipped_in_a_state_file_or_the_clean_mark_is_mended() {
 
 #[test]
 fn a_bit_flipped_in_the_trees_is_mended_from_the_journal() {
-    flip(Part::Trees, 40);
+    flip(Part::Trees, 24);
 }
 
 #[test]
