@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use chartvault::*;
-use support::{everything, small, verify};
+use support::{everything, small, verify, whole_log};
 
 /// What the killed process is told.
 const DIR: &str = "CHARTVAULT_KILL_DIR";
@@ -200,6 +200,23 @@ impl Ward {
         Victim::start(&self.path(), &self.key, &told)
     }
 
+    /// No version without its log entry, and no entry without its version.
+    fn compare_log_with_records(&self) {
+        let vault = Vault::open_with(self.path(), small()).unwrap().unlock(&self.key).unwrap();
+        let session = vault.session(&self.token, Purpose::Treatment).unwrap();
+        let mut logged = BTreeSet::new();
+        for entry in whole_log(&session) {
+            if matches!(entry.event, AuditEvent::RecordPut | AuditEvent::RecordAmended) {
+                let records = entry.subjects.iter().flat_map(|subject| &subject.records);
+                logged.extend(records.map(|record| (record.number, record.version)));
+            }
+        }
+        let versions = |(record, (_, newest)): (&RecordRef, &(String, u32))| {
+            (1..=*newest).map(|version| (record.number(), version)).collect::<Vec<_>>()
+        };
+        assert_eq!(logged, self.acknowledged.iter().flat_map(versions).collect());
+    }
+
     /// Opens what the victim left behind and judges it by what the victim had said.
     fn judge(&mut self, heard: &[String]) {
         for line in heard {
@@ -272,6 +289,7 @@ fn a_killed_import_keeps_every_acknowledged_record() {
     }
     assert_eq!(ward.unclean, 36, "each was killed in the middle of its work");
     assert!(ward.segments() > 10, "the journal rolled on the way");
+    ward.compare_log_with_records();
 }
 
 #[test]
@@ -289,6 +307,7 @@ fn a_process_killed_while_a_segment_rolls_keeps_every_acknowledged_record() {
         ward.judge(&heard);
     }
     assert_eq!(ward.unclean, 16, "each was killed in the middle of its work");
+    ward.compare_log_with_records();
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use chartvault::*;
+use sha2::{Digest, Sha256};
 use support::exhibit::{Exhibit, Outcome};
 use support::{copy_dir, files_in};
 
@@ -114,7 +115,7 @@ fn a_bit_flipped_in_a_state_file_or_the_clean_mark_is_mended() {
 
 #[test]
 fn a_bit_flipped_in_the_trees_is_mended_from_the_journal() {
-    flip(Part::Trees, 40);
+    flip(Part::Trees, 24);
 }
 
 #[test]
@@ -219,5 +220,47 @@ fn both_copies_of_the_header_damaged_are_named_as_such() {
             matches!(outcome, Outcome::Refused(Error::Header(HeaderFileError::BothUnusable { .. }))),
             "byte {at}: {outcome:?}"
         );
+    }
+}
+
+/// Writes another generation into a copy of the header, and the checksum that goes with it, as somebody would who has
+/// read the format but has no key.
+fn forge(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let len = usize::try_from(u32::from_be_bytes(bytes[10..14].try_into().unwrap())).unwrap();
+    bytes[37] ^= 2;
+    let checksum = Sha256::digest(&bytes[..len - 32]);
+    bytes[len - 32..len].copy_from_slice(&checksum);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_forged_header_is_told_from_a_damaged_one_and_from_a_wrong_credential() {
+    let exhibit = Exhibit::new();
+    for name in ["header.a", "header.b"] {
+        let outcome = exhibit.trial(|copy| forge(&copy.join(name)));
+        assert!(matches!(outcome, Outcome::Same), "the other copy is genuine: {outcome:?}");
+    }
+    let forge_both = |copy: &Path| ["header.a", "header.b"].iter().for_each(|name| forge(&copy.join(name)));
+    let outcome = exhibit.trial(forge_both);
+    assert!(matches!(outcome, Outcome::Refused(Error::Unlock(UnlockError::HeaderTampered))), "{outcome:?}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("copy");
+    copy_dir(&exhibit.house.path(), &path);
+    let unlock = |key: &RawKey| Vault::open_with(&path, exhibit.house.options()).unwrap().unlock(key).map(drop);
+    let wrong = RawKey::generate().unwrap();
+    assert!(matches!(unlock(&wrong), Err(Error::Unlock(UnlockError::WrongCredential))));
+    forge_both(&path);
+    assert!(matches!(unlock(&wrong), Err(Error::Unlock(UnlockError::WrongCredential))));
+    assert!(matches!(unlock(&exhibit.house.key), Err(Error::Unlock(UnlockError::HeaderTampered))));
+}
+
+#[test]
+fn a_lost_count_of_failed_unlocks_or_bytes_that_are_none_do_not_stop_the_next() {
+    let exhibit = Exhibit::new();
+    for bytes in [&b""[..], b"CVF?", &[0xFF; 36], &[0; 4_000]] {
+        let outcome = exhibit.trial(|copy| fs::write(copy.join("attempts"), bytes).unwrap());
+        assert!(matches!(outcome, Outcome::Same), "{outcome:?}");
     }
 }
