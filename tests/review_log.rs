@@ -60,6 +60,6 @@ fn a_session_or_trust_refused_because_the_clock_went_back_is_logged() {
     let stranger = IssuerKey::generate().unwrap();
     assert!(matches!(vault.trust_issuer(stranger.public(), &house.key), Err(Error::ClockRollback { .. })));
     house.clock.step(3_600);
-    assert_eq!(newest(&session, AuditEvent::TokenRefused).outcome, Outcome::Denied);
+    assert_eq!(newest(&session, AuditEvent::SessionOpened).outcome, Outcome::Denied);
     assert_eq!(newest(&session, AuditEvent::IssuerTrusted).outcome, Outcome::Denied);
 }

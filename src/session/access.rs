@@ -89,9 +89,7 @@ impl Session {
             Ok(now) => now,
             Err(error) => return Err(self.log_failure(&unlocked, access, Outcome::Denied, error)),
         };
-        if let Err(error) = self.stay_alive(&unlocked, now) {
-            return Err(self.log_failure(&unlocked, access, Outcome::Denied, error));
-        }
+        self.stay_alive(&unlocked, access, now)?;
         let op = Op { session: self, unlocked, now, access, asked: Cell::new(access) };
         match op.decide(access.kind, access.patient, None) {
             Ok(()) => Ok(op),
@@ -100,11 +98,12 @@ impl Session {
     }
 
     /// Automatic log-off, and the proof of life that postpones it.
-    fn stay_alive(&self, unlocked: &Unlocked, now: Timestamp) -> Result<(), Error> {
+    fn stay_alive(&self, unlocked: &Unlocked, access: Access, now: Timestamp) -> Result<(), Error> {
         let token = &self.0.token;
         let mut life = self.life();
         if let Some(why) = life.ended {
-            return Err(Error::SessionEnded { why });
+            drop(life);
+            return Err(self.log_failure(unlocked, access, Outcome::Denied, Error::SessionEnded { why }));
         }
         let idle = token.idle().is_some_and(|idle| now.saturating_since(life.last_used) >= idle);
         let long = token.longest().is_some_and(|longest| now.saturating_since(self.0.opened) >= longest);
@@ -114,7 +113,9 @@ impl Session {
         }
         let why = if idle { "it was idle for too long" } else { "it was open for too long" };
         drop(life);
-        self.end(why)?;
+        if let Err(ended) = self.end(why) {
+            return Err(self.log_failure(unlocked, access, Outcome::Denied, ended));
+        }
         let mut draft = self.draft(AuditEvent::SessionExpired, Outcome::Denied);
         draft.fields.detail = Some(why.to_owned());
         unlocked.commit(Vec::new(), vec![draft])?;

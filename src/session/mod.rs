@@ -70,7 +70,7 @@ impl Session {
         let now = match unlocked.now() {
             Ok(now) => now,
             Err(error) => {
-                refused(&unlocked, purpose, &error)?;
+                refused(&unlocked, AuditEvent::SessionOpened, purpose, error.word().to_owned())?;
                 return Err(error);
             }
         };
@@ -79,7 +79,7 @@ impl Session {
         let token = match verified {
             Ok(token) => token,
             Err(error) => {
-                refused(&unlocked, purpose, &error)?;
+                refused(&unlocked, AuditEvent::TokenRefused, purpose, error.to_string())?;
                 return Err(Error::Token(error));
             }
         };
@@ -187,10 +187,10 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Logs a token that opened no session. What it claims is not repeated: nobody vouches for it.
-fn refused(unlocked: &Unlocked, purpose: Purpose, error: &dyn fmt::Display) -> Result<(), Error> {
-    let mut draft = Draft::new(AuditEvent::TokenRefused, Outcome::Denied);
+/// Logs that a token opened no session. What it claims is not repeated: nobody vouches for it.
+fn refused(unlocked: &Unlocked, event: AuditEvent, purpose: Purpose, detail: String) -> Result<(), Error> {
+    let mut draft = Draft::new(event, Outcome::Denied);
     draft.fields.purpose = Some(purpose);
-    draft.fields.detail = Some(error.to_string());
+    draft.fields.detail = Some(detail);
     unlocked.commit(Vec::new(), vec![draft])
 }
