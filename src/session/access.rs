@@ -89,7 +89,9 @@ impl Session {
             Ok(now) => now,
             Err(error) => return Err(self.log_failure(&unlocked, access, Outcome::Denied, error)),
         };
-        self.stay_alive(&unlocked, access, now)?;
+        if let Err(error) = self.stay_alive(&unlocked, now) {
+            return Err(self.log_failure(&unlocked, access, Outcome::Denied, error));
+        }
         let op = Op { session: self, unlocked, now, access, asked: Cell::new(access) };
         match op.decide(access.kind, access.patient, None) {
             Ok(()) => Ok(op),
@@ -98,12 +100,11 @@ impl Session {
     }
 
     /// Automatic log-off, and the proof of life that postpones it.
-    fn stay_alive(&self, unlocked: &Unlocked, access: Access, now: Timestamp) -> Result<(), Error> {
+    fn stay_alive(&self, unlocked: &Unlocked, now: Timestamp) -> Result<(), Error> {
         let token = &self.0.token;
         let mut life = self.life();
         if let Some(why) = life.ended {
-            drop(life);
-            return Err(self.log_failure(unlocked, access, Outcome::Denied, Error::SessionEnded { why }));
+            return Err(Error::SessionEnded { why });
         }
         let idle = token.idle().is_some_and(|idle| now.saturating_since(life.last_used) >= idle);
         let long = token.longest().is_some_and(|longest| now.saturating_since(self.0.opened) >= longest);
@@ -113,9 +114,7 @@ impl Session {
         }
         let why = if idle { "it was idle for too long" } else { "it was open for too long" };
         drop(life);
-        if let Err(ended) = self.end(why) {
-            return Err(self.log_failure(unlocked, access, Outcome::Denied, ended));
-        }
+        self.end(why)?;
         let mut draft = self.draft(AuditEvent::SessionExpired, Outcome::Denied);
         draft.fields.detail = Some(why.to_owned());
         unlocked.commit(Vec::new(), vec![draft])?;

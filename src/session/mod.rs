@@ -30,7 +30,7 @@ use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
 use crate::terms::Purpose;
-use crate::token::{DEFAULT_LONGEST_TTL, UnverifiedToken, VerifiedToken};
+use crate::token::{DEFAULT_LONGEST_TTL, TokenError, UnverifiedToken, VerifiedToken};
 use crate::unlocked::{Gate, HoldsKeys, Unlocked};
 use cache::Charts;
 
@@ -70,7 +70,10 @@ impl Session {
         let now = match unlocked.now() {
             Ok(now) => now,
             Err(error) => {
-                refused(&unlocked, AuditEvent::SessionOpened, purpose, error.word().to_owned())?;
+                let mut draft = Draft::new(AuditEvent::SessionOpened, Outcome::Denied);
+                draft.fields.purpose = Some(purpose);
+                draft.fields.detail = Some(error.word().to_owned());
+                unlocked.commit(Vec::new(), vec![draft])?;
                 return Err(error);
             }
         };
@@ -79,7 +82,7 @@ impl Session {
         let token = match verified {
             Ok(token) => token,
             Err(error) => {
-                refused(&unlocked, AuditEvent::TokenRefused, purpose, error.to_string())?;
+                refused(&unlocked, purpose, &error)?;
                 return Err(Error::Token(error));
             }
         };
@@ -187,10 +190,10 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Logs that a token opened no session. What it claims is not repeated: nobody vouches for it.
-fn refused(unlocked: &Unlocked, event: AuditEvent, purpose: Purpose, detail: String) -> Result<(), Error> {
-    let mut draft = Draft::new(event, Outcome::Denied);
+/// Logs a token that opened no session. What it claims is not repeated: nobody vouches for it.
+fn refused(unlocked: &Unlocked, purpose: Purpose, error: &TokenError) -> Result<(), Error> {
+    let mut draft = Draft::new(AuditEvent::TokenRefused, Outcome::Denied);
     draft.fields.purpose = Some(purpose);
-    draft.fields.detail = Some(detail);
+    draft.fields.detail = Some(error.to_string());
     unlocked.commit(Vec::new(), vec![draft])
 }
