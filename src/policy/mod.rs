@@ -7,6 +7,7 @@ use std::sync::{PoisonError, RwLock};
 
 pub(crate) use row::PolicyRow;
 
+use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::ids::{IssuerId, KindId};
 use crate::record::Kind;
@@ -15,6 +16,7 @@ use crate::record::Kind;
 struct Known {
     issuers: HashMap<IssuerId, [u8; 32]>,
     kinds: BTreeMap<KindId, Kind>,
+    clock_reset: Option<(Timestamp, Timestamp)>,
 }
 
 /// The policy in force.
@@ -32,7 +34,13 @@ impl Policy {
             PolicyRow::Kind { kind } => {
                 known.kinds.insert(kind.id(), kind);
             }
+            PolicyRow::ClockReset { jumped_to, reset_to } => known.clock_reset = Some((jumped_to, reset_to)),
         }
+    }
+
+    /// From what time the clock was last set back, and to which.
+    pub(crate) fn clock_reset(&self) -> Option<(Timestamp, Timestamp)> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clock_reset
     }
 
     /// The public key of a trusted issuer.

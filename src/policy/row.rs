@@ -6,6 +6,7 @@ use crate::record::Kind;
 
 const TABLE_ISSUER: u8 = 1;
 const TABLE_KIND: u8 = 2;
+const TABLE_CLOCK: u8 = 3;
 
 /// One thing that the vault remembers about whom and what it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(crate) enum PolicyRow {
     Issuer { public: [u8; 32], trusted_at: Timestamp },
     /// A kind that has been used, so that its name can be shown.
     Kind { kind: Kind },
+    /// The clock had jumped ahead, and was set back.
+    ClockReset { jumped_to: Timestamp, reset_to: Timestamp },
 }
 
 /// A policy row that this version cannot read.
@@ -32,6 +35,7 @@ impl PolicyRow {
         match self {
             Self::Issuer { public, .. } => (TABLE_ISSUER, *crate::crypto::kdf::issuer_id(public).as_bytes()),
             Self::Kind { kind } => (TABLE_KIND, *kind.id().as_bytes()),
+            Self::ClockReset { .. } => (TABLE_CLOCK, [0; 16]),
         }
     }
 
@@ -46,6 +50,11 @@ impl PolicyRow {
             Self::Kind { kind } => {
                 bytes.put_u8(TABLE_KIND);
                 bytes.put(kind.as_str().as_bytes());
+            }
+            Self::ClockReset { jumped_to, reset_to } => {
+                bytes.put_u8(TABLE_CLOCK);
+                bytes.put_i64(jumped_to.as_micros());
+                bytes.put_i64(reset_to.as_micros());
             }
         }
         bytes
@@ -63,6 +72,12 @@ impl PolicyRow {
             TABLE_KIND => {
                 let name = std::str::from_utf8(reader.rest()).map_err(|_| BadRow)?;
                 Ok(Self::Kind { kind: Kind::new(name).map_err(|_| BadRow)? })
+            }
+            TABLE_CLOCK => {
+                let jumped_to = Timestamp::from_micros(reader.i64()?);
+                let reset_to = Timestamp::from_micros(reader.i64()?);
+                reader.finish()?;
+                Ok(Self::ClockReset { jumped_to, reset_to })
             }
             _ => Err(BadRow),
         }
@@ -84,6 +99,8 @@ mod tests {
         let name = String::from_utf8(worked::bytes(PAGE, "kind_name")).unwrap();
         let kind = PolicyRow::Kind { kind: Kind::new(&name).unwrap() };
         assert_eq!(worked::bytes(PAGE, "kind_row"), kind.to_bytes());
+        let [jumped_to, reset_to] = ["jumped_to", "reset_to"].map(|name| worked::text(PAGE, name).parse().unwrap());
+        assert_eq!(worked::bytes(PAGE, "clock_row"), PolicyRow::ClockReset { jumped_to, reset_to }.to_bytes());
     }
 
     #[test]
@@ -91,6 +108,7 @@ mod tests {
         let rows = [
             PolicyRow::Issuer { public: [7; 32], trusted_at: Timestamp::from_micros(-5) },
             PolicyRow::Kind { kind: Kind::new("Observation").unwrap() },
+            PolicyRow::ClockReset { jumped_to: Timestamp::from_micros(9), reset_to: Timestamp::from_micros(-9) },
         ];
         for row in rows {
             let bytes = row.to_bytes();
@@ -101,7 +119,7 @@ mod tests {
         for len in 0..issuer.len() {
             assert_eq!(PolicyRow::parse(&issuer[..len]), Err(BadRow), "{len}");
         }
-        assert_eq!(PolicyRow::parse(&[3, 1, 2]), Err(BadRow));
+        assert_eq!(PolicyRow::parse(&[4, 1, 2]), Err(BadRow));
         assert_eq!(PolicyRow::parse(b"\x02not a kind"), Err(BadRow));
     }
 }

@@ -19,7 +19,7 @@ const ORDER_RECORDS: usize = 100_000;
 /// The order of a chart's records, for as long as its keys are these.
 pub(super) struct Order {
     pub(super) keys: Vec<RecordKey>,
-    pub(super) places: Vec<Place>,
+    pub(super) places: Arc<[Place]>,
 }
 
 /// Wiped when dropped or closed, because every [`Chart`] is.
@@ -54,9 +54,9 @@ impl Charts {
     }
 
     /// The order of a chart with exactly these keys.
-    pub(super) fn order(&self, patient: PatientId, keys: &[RecordKey]) -> Option<Vec<Place>> {
+    pub(super) fn order(&self, patient: PatientId, keys: &[RecordKey]) -> Option<Arc<[Place]>> {
         let (_, order) = self.orders.iter().find(|(kept, _)| *kept == patient)?;
-        (order.keys == keys).then(|| order.places.clone())
+        (order.keys == keys).then(|| Arc::clone(&order.places))
     }
 
     pub(super) fn keep_order(&mut self, patient: PatientId, order: Order) {

@@ -1,9 +1,10 @@
 //! Whole charts across kinds, newest first by when things happened.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::access::{Access, Done, Hold, Op};
-use super::list::{DEFAULT_PAGE, page_limit};
+use super::list::{DEFAULT_PAGE, PAGE_BYTES, page_limit};
 use super::read::{Opened, missing};
 use super::{Session, cache};
 use crate::audit::AuditEvent;
@@ -176,7 +177,8 @@ const fn access(event: AuditEvent, patient: PatientId) -> Access {
 }
 
 impl ChartQuery<'_> {
-    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000, and 0 as 1.
+    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000, and 0 as 1. A page also ends
+    /// after 16 MiB of values.
     pub const fn limit(mut self, limit: usize) -> Self {
         self.limit = page_limit(limit);
         self
@@ -214,7 +216,7 @@ impl ChartQuery<'_> {
             let names = op.kind_names(&chart);
             let (order, mut kept) = op.order(&chart, &names)?;
             let mut page = ChartPage { entries: Vec::new(), next: None, withheld: 0 };
-            let mut touched = Vec::new();
+            let (mut touched, mut bytes) = (Vec::new(), 0);
             let behind = |place: &&Place| self.after.is_none_or(|cursor| place.spot > cursor.0);
             let wanted = |place: &&Place| {
                 let time = place.spot.time.0;
@@ -225,7 +227,7 @@ impl ChartQuery<'_> {
                 if op.decide(Reach::One(kind.id()), Reach::One(self.patient), None).is_err() {
                     continue;
                 }
-                if page.entries.len() >= self.limit {
+                if page.entries.len() >= self.limit || bytes >= PAGE_BYTES {
                     page.next = page.entries.last().map(|last| ChartCursor(spot_of(op, &chart, last)));
                     break;
                 }
@@ -238,6 +240,7 @@ impl ChartQuery<'_> {
                     continue;
                 }
                 touched.push(opened.audited(&chart));
+                bytes += opened.len();
                 let (time, status) = (place.spot.time.0, place.status);
                 page.entries.push(AnyEntry { kind: kind.clone(), opened, time, status });
             }
@@ -293,7 +296,7 @@ impl Op<'_> {
 
     /// The newest versions of a chart in order, and those that were opened to find it. The order is kept in the session
     /// and found again as long as the chart's keys are the same.
-    fn order(&self, chart: &Chart, names: &Names) -> Result<(Vec<Place>, HashMap<RecordKey, Opened>), Error> {
+    fn order(&self, chart: &Chart, names: &Names) -> Result<(Arc<[Place]>, HashMap<RecordKey, Opened>), Error> {
         let keys = self.newest_keys(chart, names)?;
         let cached = self.session.charts().order(chart.patient, &keys);
         if let Some(order) = cached {
@@ -317,8 +320,9 @@ impl Op<'_> {
             }
         }
         order.sort_unstable_by_key(|place| place.spot);
-        self.session.charts().keep_order(chart.patient, cache::Order { keys, places: order.clone() });
-        Ok((order, kept))
+        let places: Arc<[Place]> = order.into();
+        self.session.charts().keep_order(chart.patient, cache::Order { keys, places: Arc::clone(&places) });
+        Ok((places, kept))
     }
 
     /// The keys of the newest versions in a chart, complete: numbers of each kind count down to 1.

@@ -18,6 +18,8 @@ use crate::unlocked::Chart;
 
 /// The largest page.
 const MAX_PAGE: usize = 1_000;
+/// Bytes of values after which a page ends early, so that a thousand large ones do not fill the memory.
+pub(super) const PAGE_BYTES: usize = 16 << 20;
 /// The page size if nothing is said.
 pub(super) const DEFAULT_PAGE: usize = 100;
 
@@ -104,7 +106,8 @@ impl Session {
 }
 
 impl<E> ListQuery<'_, E> {
-    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000, and 0 as 1.
+    /// At most so many records a page, 1 to 1,000; 100 if not called. More counts as 1,000, and 0 as 1. A page also ends
+    /// after 16 MiB of values.
     pub const fn limit(mut self, limit: usize) -> Self {
         self.limit = page_limit(limit);
         self
@@ -151,13 +154,13 @@ impl<E> ListQuery<'_, E> {
         let kind_tag = op.kind_tag(chart, self.kind);
         let prefix = kind_prefix(&chart.tag, &kind_tag);
         let mut walk = Walk::new(chart, &kind_tag, self.after.map(|cursor| cursor.0));
-        let (mut found, mut withheld) = (Vec::new(), 0);
-        let chunk = self.limit.clamp(16, 256);
+        let (mut found, mut withheld, mut bytes) = (Vec::new(), 0, 0);
+        let chunk = self.limit.clamp(16, 64);
         loop {
             let scan = Scan { prefix: &prefix, after: walk.after.as_deref(), limit: chunk };
             let rows = op.unlocked.committer.scan(Tree::Records, scan)?;
             for (key, value) in &rows {
-                if found.len() >= self.limit {
+                if found.len() >= self.limit || bytes >= PAGE_BYTES {
                     return Ok((found, walk.cursor(), withheld));
                 }
                 let Some(number) = walk.step(key, RecordRef::new(chart.patient, self.kind, 0))? else { continue };
@@ -171,6 +174,7 @@ impl<E> ListQuery<'_, E> {
                     withheld += 1;
                     continue;
                 }
+                bytes += value.len();
                 found.push(opened);
             }
             if rows.len() < chunk {

@@ -36,6 +36,11 @@ impl Opened {
         Ok(body)
     }
 
+    /// Bytes that it takes.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// How it stands in the log.
     pub(super) fn audited(&self, chart: &Chart) -> AuditRecord {
         let (kind, number, version) = (self.record.kind(), self.record.number(), self.version.number());

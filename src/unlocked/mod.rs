@@ -3,6 +3,7 @@
 mod chart;
 mod gate;
 mod lock;
+mod time;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,9 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 pub(crate) use chart::Chart;
 pub(crate) use gate::Gate;
 pub(crate) use lock::DirLock;
+pub(crate) use time::Latest;
 
 use crate::audit::{AuditKeys, Draft};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::committer::{CommitFailed, Committer, JOB_BYTES, Row, Stripes};
 use crate::crypto::aead::Suite;
 use crate::crypto::seal::{SealError, Sealer};
@@ -26,9 +28,6 @@ use crate::record::{Kind, Record};
 use crate::secret::SecretBytes;
 use crate::storage::Scan;
 
-/// How far the clock may be behind the newest log entry before every access is refused.
-const CLOCK_TOLERANCE: std::time::Duration = std::time::Duration::from_secs(120);
-
 /// Something outside that keeps keys, such as the charts a session used lately.
 pub(crate) trait HoldsKeys: Send + Sync {
     /// Wipes them.
@@ -40,6 +39,7 @@ pub(crate) struct Unlocked {
     pub(crate) vault: VaultId,
     pub(crate) suite: Suite,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) latest: Latest,
     pub(crate) keyring: Keyring,
     pub(crate) audit: AuditKeys,
     pub(crate) committer: Committer,
@@ -55,19 +55,6 @@ pub(crate) struct Unlocked {
 }
 
 impl Unlocked {
-    /// The present: the clock, but never behind the newest log entry.
-    ///
-    /// # Errors
-    /// [`Error::ClockRollback`] when the clock is more than two minutes behind it.
-    pub(crate) fn now(&self) -> Result<Timestamp, Error> {
-        let now = self.clock.now();
-        let newest = self.committer.newest_time().unwrap_or(Timestamp::MIN);
-        if newest.saturating_since(now) > CLOCK_TOLERANCE {
-            return Err(Error::ClockRollback { now, newest });
-        }
-        Ok(now.max(newest))
-    }
-
     /// Notes who else has to let go of keys.
     pub(crate) fn add_holder(&self, holder: Weak<dyn HoldsKeys>) {
         let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);

@@ -92,14 +92,34 @@ impl Vault {
         issuer: IssuerPublicKey,
         credential: impl Into<Credential<'c>>,
     ) -> Result<(), Error> {
-        let unlocked = self.0.gate.enter()?;
         let mut draft = Draft::new(AuditEvent::IssuerTrusted, Outcome::Allowed);
         draft.fields.issuer = Some(issuer.id());
-        match self.confirm(&unlocked, credential.into()).and_then(|()| unlocked.now()) {
-            Ok(trusted_at) => {
-                let row = PolicyRow::Issuer { public: *issuer.as_bytes(), trusted_at };
-                self.keep(&unlocked, row, draft)
-            }
+        self.administer(credential.into(), draft, |unlocked| {
+            Ok(PolicyRow::Issuer { public: *issuer.as_bytes(), trusted_at: unlocked.now()? })
+        })
+    }
+
+    /// Sets the latest time that the vault has seen back to the system clock. Needed once after the clock had jumped
+    /// ahead and was set right, when every access answers [`Error::ClockRollback`]. Log entries keep the later time, with
+    /// the clock's own beside it, until the clock has caught up.
+    ///
+    /// # Errors
+    /// [`Error::Unlock`] when the credential does not open the vault, [`Error::Sealed`], [`Error::AuditUnavailable`].
+    pub fn reset_clock<'c>(&self, credential: impl Into<Credential<'c>>) -> Result<(), Error> {
+        let draft = Draft::new(AuditEvent::ClockReset, Outcome::Allowed);
+        self.administer(credential.into(), draft, |unlocked| Ok(unlocked.clock_reset_row()))
+    }
+
+    /// Changes the policy if the credential opens the vault; logs it either way.
+    fn administer(
+        &self,
+        credential: Credential<'_>,
+        mut draft: Draft,
+        row: impl FnOnce(&Unlocked) -> Result<PolicyRow, Error>,
+    ) -> Result<(), Error> {
+        let unlocked = self.0.gate.enter()?;
+        match self.confirm(&unlocked, credential).and_then(|()| row(&unlocked)) {
+            Ok(row) => self.keep(&unlocked, row, draft),
             Err(error) => {
                 draft.fields.outcome = Outcome::Denied;
                 draft.fields.detail = Some(error.word().to_owned());
@@ -157,7 +177,7 @@ impl Vault {
         Ok(self.0.gate.enter()?.committer.storage().checkpoint()?)
     }
 
-    /// Closes the vault: waits for calls under way, writes the closing entry, makes the trees durable and wipes the
+    /// Closes the vault: waits for calls under way (so do not call it from inside one, such as a progress report), writes the closing entry, makes the trees durable and wipes the
     /// keys. Clones and sessions that still live then answer [`Error::Sealed`]. The next opening is quick.
     ///
     /// # Errors
