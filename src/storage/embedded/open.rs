@@ -83,6 +83,10 @@ pub(super) fn open(
         }
         (trees, _, _) => {
             drop(trees);
+            // Beside the trees that the state file names there are only those that a rebuild was killed in.
+            for other in numbers.iter().filter(|other| named.is_some_and(|named| named != **other)) {
+                let _ = file::remove_dir(&trees::dir(dir, *other));
+            }
             let rebuilt = source.rebuild(next_number, walk.tip, &mut progress)?;
             (rebuilt.trees, rebuilt.applied, rebuilt.tallies, rebuilt.last_entry, rebuilt.frames)
         }
