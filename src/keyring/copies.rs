@@ -1,7 +1,7 @@
 //! The two copies of the header on disk, `header.a` and `header.b` (docs/format/header.md, "Copies").
 //!
-//! A change overwrites the copy that matters less, syncs it, and only then the other: at every moment one whole copy
-//! stands, and when the change is answered none holds the old content. Files never shrink; zeros fill what is left over,
+//! A change overwrites the copy that matters less, syncs it and its name, and only then the other: at every moment one
+//! whole copy stands, and when the change is answered none holds the old content. Files never shrink; zeros fill what is left over,
 //! so that nothing of a longer header before stays behind.
 
 use std::fs::{File, OpenOptions};
@@ -152,8 +152,10 @@ pub(crate) fn write(dir: &Path, header: &[u8]) -> Result<(), HeaderFileError> {
     UnverifiedHeader::parse(header)?;
     for path in in_writing_order(dir) {
         overwrite(&path, header)?;
+        // The first copy may be a new file: without its name it would not stand while the other is overwritten.
+        sync_dir(dir)?;
     }
-    sync_dir(dir)
+    Ok(())
 }
 
 /// First the copy whose loss would matter less: one that cannot be used, then the older.

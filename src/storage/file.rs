@@ -154,6 +154,13 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), StorageError> {
         .map_err(|source| error("creating", path, source))
 }
 
+/// Makes a directory and what is missing above it; all these names are durable on return.
+pub(crate) fn create_dir_durably(path: &Path) -> Result<(), StorageError> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    create_dir(path)?;
+    missing.into_iter().rev().try_for_each(sync_parent)
+}
+
 /// Renames within a directory, and makes that durable.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
     fault::check(fault::Op::Rename)

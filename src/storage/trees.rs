@@ -184,9 +184,9 @@ impl Trees {
     }
 }
 
-/// sled removes its old snapshots itself, maybe just now.
+/// sled removes its old snapshots itself, maybe just now. Windows syncs only what is open for writing.
 fn sync_if_there(path: &Path) -> Result<(), StorageError> {
-    match StoredFile::open(path).and_then(|file| file.sync_all()) {
+    match StoredFile::open_to_write(path).and_then(|file| file.sync_all()) {
         Err(StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
         synced => synced,
     }

@@ -14,7 +14,7 @@ use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PatientId, VaultId};
 use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey, copies};
-use crate::storage::Embedded;
+use crate::storage::{Embedded, file};
 use crate::unlocked::DirLock;
 
 /// A vault about to be created; see [`Vault::create`].
@@ -157,7 +157,7 @@ fn empty_dir(dir: &Path) -> Result<(), Error> {
             }
             Ok(())
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => fs::create_dir_all(dir).map_err(io("creating")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(file::create_dir_durably(dir)?),
         Err(source) => Err(io("reading")(source)),
     }
 }

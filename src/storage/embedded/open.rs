@@ -63,6 +63,7 @@ pub(super) fn open(
     };
     let named = state.as_ref().map(|state| state.trees);
     let next_number = numbers.iter().copied().chain(named).max().unwrap_or(0).saturating_add(1);
+    let mut replayed = 0_u64;
     let (trees, applied, tallies, last_entry, frames) = match (trees, state, reason) {
         (Some(trees), Some(state), None) => {
             let (from, mut report) = (state.applied, Report::new(&mut progress, Task::ReadJournal, total));
@@ -70,6 +71,7 @@ pub(super) fn open(
             if from != walk.tip {
                 walk::between(&journal, &segments, &library, (from, walk.tip), &mut |frame, place, len| {
                     report.add(len);
+                    replayed = replayed.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
                     if settled.is_some_and(|(seq, hash)| seq == place.seq && hash != place.hash) {
                         return Err(behind(&walk, place.seq, "the trees"));
                     }
@@ -83,6 +85,10 @@ pub(super) fn open(
         }
         (trees, _, _) => {
             drop(trees);
+            // Beside the trees that the state file names there are only those that a rebuild was killed in.
+            for other in numbers.iter().filter(|other| named.is_some_and(|named| named != **other)) {
+                let _ = file::remove_dir(&trees::dir(dir, *other));
+            }
             let rebuilt = source.rebuild(next_number, walk.tip, &mut progress)?;
             (rebuilt.trees, rebuilt.applied, rebuilt.tallies, rebuilt.last_entry, rebuilt.frames)
         }
@@ -101,7 +107,8 @@ pub(super) fn open(
     let writer = Writer::resume(journal.clone(), &options, file, walk.segment, walk.next, walk.tip);
     let number = trees.number;
     let verified = reason.is_some();
-    let start = Start { journal, state_key, library, writer, applied, tallies, last_entry, trees, files, verified };
+    let start =
+        Start { journal, state_key, library, writer, applied, tallies, last_entry, trees, files, verified, replayed };
     let embedded = Embedded::start(dir, options, start);
     if verified {
         embedded.inner.checkpoint()?;

@@ -87,13 +87,23 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Builds trees number `number` from the whole journal up to `until`, and compares them with their digest.
+    /// Builds trees number `number` from the whole journal up to `until`, and compares them with their digest. If that
+    /// fails nothing of them stays: on a full disk another attempt needs the room.
     pub(super) fn rebuild(
         &self,
         number: u64,
         until: Place,
         progress: &mut OnProgress<'_>,
     ) -> Result<Rebuilt, StorageError> {
+        let built = self.build(number, until, progress);
+        if built.is_err() {
+            // What cannot be removed now is removed by an opening that succeeds.
+            let _ = file::remove_dir(&trees::dir(self.dir, number));
+        }
+        built
+    }
+
+    fn build(&self, number: u64, until: Place, progress: &mut OnProgress<'_>) -> Result<Rebuilt, StorageError> {
         file::remove_dir(&trees::dir(self.dir, number))?;
         let trees = Trees::open(self.dir, number, self.cache_bytes)?;
         let total = self.segments.iter().map(|segment| segment.header.size).sum();

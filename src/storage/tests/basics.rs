@@ -248,3 +248,19 @@ fn a_vault_in_use_is_neither_opened_nor_touched() {
     storage.close().unwrap();
     assert_eq!(all(&open(dir.path()).0).len(), 2);
 }
+
+#[test]
+fn runs_that_end_before_their_first_checkpoint_do_not_pile_up_frames_to_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let due = StorageOptions { checkpoint_bytes: 50_000, ..options() };
+    let state = |name| std::fs::read(dir.path().join(name)).ok();
+    drop(Embedded::create(dir.path(), VAULT, keys(), due).unwrap());
+    for run in 0..2u8 {
+        let before = (state("state.a"), state("state.b"));
+        let (storage, _) = Embedded::open(dir.path(), VAULT, keys(), due, 1, &mut |_| {}).unwrap();
+        put(&storage, &[(&[run], Some(&[run; 30_000]))], vec![]);
+        // Dropping waits for a checkpoint that is under way.
+        drop(storage);
+        assert_eq!((state("state.a"), state("state.b")) != before, run == 1, "run {run}");
+    }
+}

@@ -126,3 +126,19 @@ fn every_call_that_fails_while_opening_can_be_tried_again() {
         }
     }
 }
+
+#[test]
+fn each_name_of_a_new_path_is_made_durable() {
+    let top = tempfile::tempdir().unwrap();
+    for (depth, path) in [(1, "a"), (2, "b/c"), (3, "b/d/e/f"), (0, "b/d")] {
+        let path = top.path().join(path);
+        fault::arm(Op::Sync, depth, ErrorKind::Other);
+        crate::storage::file::create_dir_durably(&path).unwrap();
+        assert!(!fault::disarm() && path.is_dir());
+        if depth > 0 {
+            std::fs::remove_dir(&path).unwrap();
+            fault::arm(Op::Sync, 0, ErrorKind::Other);
+            assert!(matches!(crate::storage::file::create_dir_durably(&path), Err(StorageError::Io { .. })));
+        }
+    }
+}

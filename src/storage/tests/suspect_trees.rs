@@ -179,3 +179,27 @@ fn a_damaged_journal_stops_a_rebuild_and_the_storage() {
     assert!(matches!(storage.get(Tree::Records, &[20, 7]), Err(StorageError::Poisoned { .. })));
     assert!(matches!(storage.close(), Err(StorageError::Poisoned { .. })));
 }
+
+#[test]
+fn a_rebuild_that_fails_leaves_no_trees_behind_and_one_that_was_killed_makes_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    for number in 0..3u8 {
+        put(&storage, &[(&[number], Some(&[number; 30_000]))], vec![]);
+    }
+    storage.close().unwrap();
+    std::fs::remove_dir_all(dir.path().join("sled-1")).unwrap();
+    std::fs::create_dir(dir.path().join("sled-7")).unwrap();
+    let first = dir.path().join("journal/0000000001.cvj");
+    let good = std::fs::read(&first).unwrap();
+    let mut bad = good.clone();
+    bad[1_000] ^= 1;
+    std::fs::write(&first, bad).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(try_open(dir.path()).map(drop), Err(StorageError::Damaged { .. })));
+        assert!(crate::storage::trees::list(dir.path()).unwrap().is_empty());
+    }
+    std::fs::write(&first, good).unwrap();
+    let (storage, _) = open(dir.path());
+    assert_eq!(all(&storage).len(), 3);
+}
