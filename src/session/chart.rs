@@ -270,6 +270,9 @@ pub(super) struct Place {
     status: Status,
 }
 
+/// A chart in order, and the records that were opened to find it.
+type Ordered = (Arc<[Place]>, HashMap<RecordKey, Opened>);
+
 /// The kinds of a chart by their blinded tags.
 type Names = HashMap<[u8; 8], Kind>;
 
@@ -296,7 +299,7 @@ impl Op<'_> {
 
     /// The newest versions of a chart in order, and those that were opened to find it. The order is kept in the session
     /// and found again as long as the chart's keys are the same.
-    fn order(&self, chart: &Chart, names: &Names) -> Result<(Arc<[Place]>, HashMap<RecordKey, Opened>), Error> {
+    fn order(&self, chart: &Chart, names: &Names) -> Result<Ordered, Error> {
         let keys = self.newest_keys(chart, names)?;
         let cached = self.session.charts().order(chart.patient, &keys);
         if let Some(order) = cached {
