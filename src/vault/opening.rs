@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::storage::Opened;
 
-/// How opening went. After an unclean end it also stands in the log.
+/// How opening went. After an unclean end, or if the trees were rebuilt, it also stands in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Opening {

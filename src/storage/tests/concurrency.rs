@@ -113,3 +113,51 @@ fn closing_while_others_commit_loses_nothing_acknowledged() {
     assert_eq!(found, acknowledged.iter().map(|number| vec![*number]).collect::<Vec<_>>());
     assert!(opened.clean);
 }
+
+/// The locks of commits, settling, checkpoints and rebuilds are taken in one order, and a rebuild reads a journal that
+/// goes on to grow and to roll.
+#[test]
+fn rebuilding_while_others_commit_roll_and_checkpoint_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        StorageOptions { checkpoint_bytes: 20_000, segment_first: 8 << 10, segment_max: 16 << 10, ..options() };
+    let storage = Embedded::create(dir.path(), VAULT, keys(), options).unwrap();
+    let running = AtomicBool::new(true);
+    let order = Mutex::new(());
+    std::thread::scope(|scope| {
+        let committers = [0u8, 1].map(|thread| {
+            let (storage, order) = (&storage, &order);
+            scope.spawn(move || {
+                for number in 0..120u8 {
+                    let value: Bytes = Arc::from(&vec![number; if number % 7 == 0 { 6_000 } else { 300 }][..]);
+                    let write = storage.prepare(Tree::Records, vec![number, thread], Some(value), None);
+                    let batch =
+                        Batch { writes: vec![write], entries: vec![entry(&[1; 900], &[])], header_generation: 1 };
+                    let held = order.lock().unwrap();
+                    let pending = storage.commit(storage.head(), batch).unwrap();
+                    drop(held);
+                    storage.settle(pending).unwrap();
+                }
+            })
+        });
+        let (storage, running) = (&storage, &running);
+        let meddler = scope.spawn(move || {
+            let mut rounds = 0;
+            while running.load(Ordering::Relaxed) || rounds < 2 {
+                storage.rebuild().unwrap();
+                storage.checkpoint().unwrap();
+                assert!(storage.entries(0, usize::MAX).unwrap().len() <= 240);
+                rounds += 1;
+            }
+        });
+        committers.into_iter().for_each(|committer| committer.join().unwrap());
+        running.store(false, Ordering::Relaxed);
+        meddler.join().unwrap();
+    });
+    assert_eq!(all(&storage).len(), 240);
+    storage.close().unwrap();
+    let (storage, opened) = open(dir.path());
+    assert!(opened.clean && opened.rebuilt.is_none());
+    assert_eq!((all(&storage).len(), storage.entries(0, 999).unwrap().len()), (240, 240));
+    assert_eq!(crate::storage::trees::list(dir.path()).unwrap().len(), 1);
+}
