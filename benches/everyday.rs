@@ -1,5 +1,6 @@
 //! What a clinic does all day, as rates and as ratios to the bare floor: an append and fdatasync of the same bytes in
-//! the same run. Runs are interleaved; medians are shown. `cargo bench` (about two minutes); `--quick` for a look.
+//! the same run. Runs are interleaved; medians are shown. `cargo bench` (about two minutes); `cargo bench -- --quick` for a look,
+//! `cargo bench -- --only put` for some.
 
 use std::fs::File;
 use std::io::Write;
@@ -208,6 +209,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
+    let only = std::env::args().skip_while(|argument| argument != "--only").nth(1).unwrap_or_default();
     let (rounds, time) = if quick { (1, 500) } else { (5, 1_500) };
     let time = Duration::from_millis(time);
     let [chacha, bulk_chacha] = [(); 2].map(|()| Arc::new(Bench::new(Suite::ChaCha20Poly1305)));
@@ -238,15 +240,16 @@ fn main() {
 
     let mut results: Vec<Vec<f64>> = vec![Vec::new(); all.len()];
     for _ in 0..rounds {
-        for ((_, case), results) in all.iter().zip(&mut results) {
-            results.push(case(time));
+        for ((name, case), results) in all.iter().zip(&mut results) {
+            let wanted = *name == "floor" || name.contains(&only);
+            results.push(if wanted { case(time) } else { f64::NAN });
         }
     }
     let floor = median(results[0].clone());
     println!("\nappend + fdatasync of the {frame} bytes of one put: {floor:.0}/s (median of {rounds} runs)\n");
     println!("| operation | unit | ChaCha20 /s | of floor | AES /s | of floor | spread |");
     println!("|---|---|---|---|---|---|---|");
-    for (at, name) in names.iter().enumerate() {
+    for (at, name) in names.iter().enumerate().filter(|(_, name)| name.contains(&only)) {
         let unit = match at {
             0..=3 => "calls",
             7 => "entries",

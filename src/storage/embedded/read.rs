@@ -90,7 +90,8 @@ impl Inner {
     fn verified_until(&self, tree: Tree, from: &[u8], end: Option<&[u8]>) -> Result<Option<Vec<u8>>, StorageError> {
         let mut bucket = digest::bucket_of(tree, from);
         self.ensure(tree, bucket)?;
-        while bucket + 1 < digest::buckets(tree) && self.is_verified(tree, bucket + 1) {
+        let last = end.map_or_else(|| digest::buckets(tree).saturating_sub(1), |end| digest::bucket_of(tree, end));
+        while bucket < last && self.is_verified(tree, bucket + 1) {
             bucket += 1;
         }
         let stop = digest::bucket_range(tree, bucket).1;
