@@ -89,6 +89,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const HEADER: SegmentHeader =
+        SegmentHeader { vault: VaultId::from_bytes([1; 16]), number: 1, first_seq: 1, previous: [0; 32], size: 65_536 };
+
     proptest! {
         #[test]
         fn what_was_written_is_read_back(vault: [u8; 16], number: u64, first_seq: u64, previous: [u8; 32], size: u64) {
@@ -99,14 +102,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_refused() {
-        let header = SegmentHeader {
-            vault: VaultId::from_bytes([1; 16]),
-            number: 1,
-            first_seq: 1,
-            previous: [0; 32],
-            size: 65_536,
-        };
-        let bytes: [u8; HEADER_LEN] = header.encode().try_into().unwrap();
+        let bytes: [u8; HEADER_LEN] = HEADER.encode().try_into().unwrap();
         for bit in 0..HEADER_LEN * 8 {
             let mut bad = bytes;
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -116,14 +112,7 @@ mod tests {
 
     #[test]
     fn an_unknown_format_is_named() {
-        let header = SegmentHeader {
-            vault: VaultId::from_bytes([1; 16]),
-            number: 1,
-            first_seq: 1,
-            previous: [0; 32],
-            size: 65_536,
-        };
-        let mut bytes = header.encode();
+        let mut bytes = HEADER.encode();
         bytes[5] = 2;
         let hash = hash::sha256(&[&bytes[..HEADER_LEN - 32]]);
         bytes[HEADER_LEN - 32..].copy_from_slice(&hash);

@@ -121,13 +121,19 @@ impl Session {
         Err(Error::SessionEnded { why })
     }
 
-    /// An entry about an operation that did not happen.
-    fn refusal(&self, unlocked: &Unlocked, access: Access, outcome: Outcome) -> Draft {
+    /// An entry about an operation.
+    fn draft_of(&self, access: Access, outcome: Outcome) -> Draft {
         let mut draft = self.draft(access.event, outcome);
         draft.fields.action = Some(access.action);
         if let Reach::One(kind) = access.kind {
             draft.fields.kind = Some(kind);
         }
+        draft
+    }
+
+    /// An entry about an operation that did not happen.
+    fn refusal(&self, unlocked: &Unlocked, access: Access, outcome: Outcome) -> Draft {
+        let mut draft = self.draft_of(access, outcome);
         if let Reach::One(patient) = access.patient {
             match self.chart_in(unlocked, patient) {
                 Ok(Some(chart)) => draft.subjects = vec![chart.audited(Vec::new())],
@@ -196,6 +202,11 @@ impl Op<'_> {
         self.decide(Reach::One(kind), Reach::One(patient), Some(confidentiality))
     }
 
+    /// The stripe of a patient's chart, whether there is one or not.
+    pub(super) fn stripe(&self, patient: PatientId) -> Stripe {
+        Stripe::chart(&self.unlocked.keyring.patient_tag(patient))
+    }
+
     /// The chart of a patient who must exist.
     pub(super) fn chart(&self, patient: PatientId) -> Result<Arc<Chart>, Error> {
         let chart = self.session.chart_in(&self.unlocked, patient)?;
@@ -217,11 +228,7 @@ impl Op<'_> {
                 Hold::Write(several) => (None, Some(stripes.write(several))),
             };
             work(&self).map(|done| {
-                let mut draft = self.session.draft(self.access.event, Outcome::Allowed);
-                draft.fields.action = Some(self.access.action);
-                if let Reach::One(kind) = self.access.kind {
-                    draft.fields.kind = Some(kind);
-                }
+                let mut draft = self.session.draft_of(self.access, Outcome::Allowed);
                 draft.fields.detail = done.detail;
                 draft.fields.count = done.count;
                 draft.subjects = done.subjects;

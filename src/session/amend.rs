@@ -4,7 +4,6 @@ use super::access::{Access, Done, Hold, Refused};
 use super::read::Opened;
 use super::{PutOptions, Session};
 use crate::audit::AuditEvent;
-use crate::committer::Stripe;
 use crate::error::Error;
 use crate::record::{self, Body, Coding, MAX_REASON, Record, RecordId, RecordRef, Status, Version};
 use crate::terms::Action;
@@ -100,7 +99,7 @@ impl Session {
             kind: Reach::One(record.kind()),
             patient: Reach::One(record.patient()),
         })?;
-        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(record.patient()));
+        let stripe = op.stripe(record.patient());
         op.run(Hold::Write(&[stripe]), |op| {
             let chart = op.chart(record.patient())?;
             let newest = op.newest(&chart, record)?;

@@ -117,7 +117,7 @@ impl Batch<'_> {
         for (at, (patient, _)) in self.records.iter().enumerate() {
             patients.entry(*patient).or_default().push(at);
         }
-        stripes.extend(patients.keys().map(|patient| Stripe::chart(&op.unlocked.keyring.patient_tag(*patient))));
+        stripes.extend(patients.keys().map(|patient| op.stripe(*patient)));
         if !new_kinds.is_empty() {
             stripes.push(Stripe::Policy);
         }

@@ -8,7 +8,7 @@ use crate::format::keys::RecordKey;
 use crate::ids::PatientId;
 use crate::unlocked::Chart;
 
-/// Charts kept; each takes about 2 KiB.
+/// Charts kept.
 const CAPACITY: usize = 256;
 
 /// Charts whose order is kept.

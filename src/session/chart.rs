@@ -9,7 +9,6 @@ use super::read::{Opened, missing};
 use super::{Session, cache};
 use crate::audit::AuditEvent;
 use crate::clock::Timestamp;
-use crate::committer::Stripe;
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree};
 use crate::ids::PatientId;
@@ -149,7 +148,7 @@ impl Session {
     /// [`Error::NoSuchPatient`], and what [`Session`] lists.
     pub fn kinds(&self, patient: PatientId) -> Result<Vec<KindCount>, Error> {
         let op = self.begin(access(AuditEvent::KindsListed, patient))?;
-        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(patient));
+        let stripe = op.stripe(patient);
         op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(patient)?;
             let names = op.kind_names(&chart);
@@ -210,7 +209,7 @@ impl ChartQuery<'_> {
     /// [`Session`] lists.
     pub fn page(self) -> Result<ChartPage, Error> {
         let op = self.session.begin(access(AuditEvent::ChartRead, self.patient))?;
-        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(self.patient));
+        let stripe = op.stripe(self.patient);
         op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(self.patient)?;
             let names = op.kind_names(&chart);

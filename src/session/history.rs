@@ -4,7 +4,6 @@ use super::Session;
 use super::access::{Done, Hold};
 use super::read::{Opened, access, missing};
 use crate::audit::AuditEvent;
-use crate::committer::Stripe;
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, record_prefix};
 use crate::record::{Entry, Record, RecordId, RecordRef, VerbatimEntry, Version};
@@ -32,7 +31,7 @@ impl Session {
 
     fn versions<T>(&self, record: RecordRef, view: impl Fn(&Opened) -> Result<T, Error>) -> Result<Vec<T>, Error> {
         let op = self.begin(access(AuditEvent::HistoryRead, record.kind(), record.patient()))?;
-        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(record.patient()));
+        let stripe = op.stripe(record.patient());
         op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(record.patient())?;
             let newest = op.newest(&chart, record)?;
@@ -81,7 +80,7 @@ impl Session {
         view: impl Fn(&Opened) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let op = self.begin(access(AuditEvent::RecordRead, record.kind(), record.patient()))?;
-        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(record.patient()));
+        let stripe = op.stripe(record.patient());
         op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(record.patient())?;
             // A record that was found to be more confidential is so in all its versions.

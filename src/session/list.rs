@@ -6,7 +6,6 @@ use super::Session;
 use super::access::{Access, Done, Hold, Op, Refused};
 use super::read::{Opened, missing};
 use crate::audit::AuditEvent;
-use crate::committer::Stripe;
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, kind_prefix, record_prefix};
 use crate::ids::{KindId, PatientId};
@@ -137,7 +136,7 @@ impl<E> ListQuery<'_, E> {
             kind: Reach::One(self.kind),
             patient: Reach::One(self.patient),
         })?;
-        let stripe = Stripe::chart(&op.unlocked.keyring.patient_tag(self.patient));
+        let stripe = op.stripe(self.patient);
         op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(self.patient)?;
             let (opened, next, withheld) = self.collect(op, &chart)?;

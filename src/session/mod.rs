@@ -30,7 +30,7 @@ use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
 use crate::terms::Purpose;
-use crate::token::{DEFAULT_LONGEST_TTL, TokenError, UnverifiedToken, VerifiedToken};
+use crate::token::{DEFAULT_LONGEST_TTL, UnverifiedToken, VerifiedToken};
 use crate::unlocked::{Gate, HoldsKeys, Unlocked};
 use cache::Charts;
 
@@ -38,7 +38,8 @@ use cache::Charts;
 /// session.
 ///
 /// Every call is decided by the token and logged, whether allowed, denied or failed; a result is returned only after
-/// its log entry is durable. Calls block; in async code use `spawn_blocking`.
+/// its log entry is durable. A call that is refused for its arguments alone (a value too large, a blank reason, too
+/// many ids) touches nothing and leaves no entry. Calls block; in async code use `spawn_blocking`.
 ///
 /// Any call can answer [`Error::Denied`] (the token does not allow it), [`Error::SessionEnded`] (idle or open too long,
 /// or closed), [`Error::ClockRollback`], [`Error::Sealed`] (the vault was closed), [`Error::AuditUnavailable`] (the log
@@ -70,10 +71,7 @@ impl Session {
         let now = match unlocked.now() {
             Ok(now) => now,
             Err(error) => {
-                let mut draft = Draft::new(AuditEvent::SessionOpened, Outcome::Denied);
-                draft.fields.purpose = Some(purpose);
-                draft.fields.detail = Some(error.word().to_owned());
-                unlocked.commit(Vec::new(), vec![draft])?;
+                refused(&unlocked, AuditEvent::SessionOpened, purpose, error.word().to_owned())?;
                 return Err(error);
             }
         };
@@ -82,7 +80,7 @@ impl Session {
         let token = match verified {
             Ok(token) => token,
             Err(error) => {
-                refused(&unlocked, purpose, &error)?;
+                refused(&unlocked, AuditEvent::TokenRefused, purpose, error.to_string())?;
                 return Err(Error::Token(error));
             }
         };
@@ -190,10 +188,10 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Logs a token that opened no session. What it claims is not repeated: nobody vouches for it.
-fn refused(unlocked: &Unlocked, purpose: Purpose, error: &TokenError) -> Result<(), Error> {
-    let mut draft = Draft::new(AuditEvent::TokenRefused, Outcome::Denied);
+/// Logs that a token opened no session. What it claims is not repeated: nobody vouches for it.
+fn refused(unlocked: &Unlocked, event: AuditEvent, purpose: Purpose, detail: String) -> Result<(), Error> {
+    let mut draft = Draft::new(event, Outcome::Denied);
     draft.fields.purpose = Some(purpose);
-    draft.fields.detail = Some(error.to_string());
+    draft.fields.detail = Some(detail);
     unlocked.commit(Vec::new(), vec![draft])
 }

@@ -67,7 +67,7 @@ impl Session {
         })?;
         let patient = PatientId::from_bytes(random::array()?);
         let mut stripes = op.stripes(&identifiers)?;
-        stripes.push(Stripe::chart(&op.unlocked.keyring.patient_tag(patient)));
+        stripes.push(op.stripe(patient));
         op.run(Hold::Write(&stripes), |op| {
             let (chart, row) = op.unlocked.new_chart(patient)?;
             let mut rows = vec![row];
@@ -91,7 +91,7 @@ impl Session {
             patient: Reach::One(patient),
         })?;
         let mut stripes = op.stripes(std::slice::from_ref(&identifier))?;
-        stripes.push(Stripe::chart(&op.unlocked.keyring.patient_tag(patient)));
+        stripes.push(op.stripe(patient));
         op.run(Hold::Write(&stripes), |op| {
             op.decide(Reach::Filtered, Reach::Whole, None).map_err(Refused::Denied)?;
             let chart = op.chart(patient)?;

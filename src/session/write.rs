@@ -85,7 +85,7 @@ impl Session {
             kind: Reach::One(new.kind.id()),
             patient: Reach::One(patient),
         })?;
-        let mut stripes = vec![Stripe::chart(&op.unlocked.keyring.patient_tag(patient))];
+        let mut stripes = vec![op.stripe(patient)];
         if !op.unlocked.knows(&new.kind) {
             stripes.push(Stripe::Policy);
         }
