@@ -112,6 +112,7 @@ mod error;
 mod format;
 mod ids;
 mod keyring;
+mod platform;
 mod policy;
 mod progress;
 mod record;
