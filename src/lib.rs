@@ -81,6 +81,7 @@
 //! # Features
 //!
 //! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![cfg_attr(
