@@ -246,6 +246,26 @@ fn a_stranger_shows_one_chart_with_its_values_and_says_what_is_wrong_by_its_exit
     assert_eq!(code(&copy), 0, "a forged copy does not stand in the way of a genuine one");
     fs::write(copy.join("header.a"), &genuine).unwrap();
 
+    // The last frame goes, as if it had never been written: nobody can tell, unless a mark remembers it.
+    let newest = copy.join("journal/0000000002.cvj");
+    assert!(!copy.join("journal/0000000003.cvj").exists());
+    let (mut frames, mut at, mut last) = (fs::read(&newest).unwrap(), 512, 512);
+    while frames[at..].starts_with(b"CVF1") {
+        last = at;
+        at += u32::from_be_bytes(frames[at + 4..at + 8].try_into().unwrap()) as usize;
+    }
+    frames[last..].fill(0);
+    let whole = fs::read(&newest).unwrap();
+    fs::write(&newest, frames).unwrap();
+    assert_eq!(code(&copy), 0);
+    for mark in ["clean", "state.a", "state.b"] {
+        fs::copy(path.join(mark), copy.join(mark)).unwrap();
+    }
+    assert_eq!(code(&copy), DAMAGED_JOURNAL);
+    assert!(matches!(exhibit.open(&copy), Err(Error::Storage(StorageError::Damaged { .. }))));
+    fs::write(&newest, whole).unwrap();
+    assert_eq!(code(&copy), 0);
+
     let segment = copy.join("journal/0000000001.cvj");
     change(&segment, 700, 4);
     assert_eq!(code(&copy), DAMAGED_JOURNAL);
@@ -290,8 +310,9 @@ fn fits(answer: &Result<Vault, Error>, code: i32) -> bool {
     }
 }
 
-/// Changes one byte at a time, in the header (both copies), in the used part of the journal or behind it.
-fn compare(exhibit: &Exhibit, changes: u64) {
+/// Changes one byte at a time, in the header (both copies), in the used part of the journal or behind it. Where the
+/// library has state to go by, it does not read again the frames that made it, and may open where the reader refuses.
+fn compare(exhibit: &Exhibit, changes: u64, with_state: bool) {
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = |below: usize| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -300,6 +321,9 @@ fn compare(exhibit: &Exhibit, changes: u64) {
     let mut refused = 0;
     for number in 0..changes {
         let (_dir, copy) = exhibit.bare_copy();
+        if with_state {
+            copy_dir(&exhibit.path(), &copy);
+        }
         let files: &[&str] = match number % 4 {
             0 => &["header.a", "header.b"],
             1 | 2 => &["journal/0000000001.cvj"],
@@ -313,7 +337,13 @@ fn compare(exhibit: &Exhibit, changes: u64) {
         files.iter().for_each(|file| change(&copy.join(file), at, by));
         let code = code(&copy);
         let answer = exhibit.open(&copy);
-        assert!(fits(&answer, code), "byte {at} of {files:?} by {by}: reader {code}, library {:?}", answer.err());
+        let unread =
+            with_state && answer.is_ok() && number % 4 != 0 && [DAMAGED_JOURNAL, FORGED_JOURNAL].contains(&code);
+        assert!(
+            unread || fits(&answer, code),
+            "byte {at} of {files:?} by {by}: reader {code}, library {:?}",
+            answer.err()
+        );
         refused += u64::from(code != 0);
     }
     assert!(refused > changes / 2, "only {refused} of {changes} were refused");
@@ -322,7 +352,7 @@ fn compare(exhibit: &Exhibit, changes: u64) {
 #[test]
 fn a_stranger_refuses_what_the_library_refuses() {
     if can_run() {
-        compare(&Exhibit::new(Suite::ChaCha20Poly1305), 12);
+        compare(&Exhibit::new(Suite::ChaCha20Poly1305), 12, false);
     }
 }
 
@@ -330,6 +360,7 @@ fn a_stranger_refuses_what_the_library_refuses() {
 #[ignore = "takes minutes; the same as above with more changes"]
 fn a_stranger_refuses_what_the_library_refuses_at_length() {
     if can_run() {
-        compare(&Exhibit::new(Suite::Aes256Gcm), 240);
+        compare(&Exhibit::new(Suite::Aes256Gcm), 240, false);
+        compare(&Exhibit::new(Suite::ChaCha20Poly1305), 120, true);
     }
 }

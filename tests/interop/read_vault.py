@@ -10,7 +10,6 @@ Exit codes; whatever is wrong, there is one line on standard error:
 """
 import argparse, hashlib, hmac, json, mmap, os, struct, sys, unicodedata
 from datetime import datetime, timedelta
-
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -37,7 +36,6 @@ class Refused(Exception):
 def must(true, code, where=""):
     if not true:
         raise Refused(code, where)
-
 def content(*path):
     """A file's bytes; none where there is no such file."""
     try:
@@ -61,8 +59,7 @@ class Cursor:
         return struct.unpack(">" + fields, self.take(struct.calcsize(">" + fields)))
     def one(self, field):
         return self.read(field)[0]
-    def sized(self, field):
-        """Bytes behind their length."""
+    def sized(self, field):  # bytes behind their length
         return bytes(self.take(self.one(field)))
     def rest(self):
         return self.take(len(self.data) - self.at)
@@ -93,7 +90,6 @@ def padme(n):
     e = n.bit_length() - 1
     step = 1 << (e - e.bit_length())
     return -(-n // step) * step
-
 def aead_open(suite, key, ciphertext, floor):
     """What was padded and encrypted, or None, whatever was wrong."""
     try:
@@ -103,7 +99,6 @@ def aead_open(suite, key, ciphertext, floor):
     size = int.from_bytes(padded[:4], "big")
     exact = len(padded) == max(floor, padme(4 + size)) and not any(padded[4 + size :])
     return padded[4 : 4 + size] if exact else None
-
 def open_sealed(prk, label, suite, aad, sealed, floor):
     salt, commitment, ciphertext = sealed[:32], sealed[32:64], sealed[64:]
     keys = expand(prk, L(label) + H(be(8, len(aad)) + aad + salt), 64)
@@ -120,28 +115,25 @@ class Header:
         must(form == 1, NEWER, "header")
         c = Cursor(self.bytes[14:-64], CORRUPT)
         self.vault, self.generation, suites = *c.read("16sQ"), c.sized("B")
-        c.must(self.generation > 0 and 1 <= len(suites) <= 8 and set(suites) <= {1, 2} and len(set(suites)) == len(suites))
-        self.slots = [self.slot(c) for _ in range(c.one("B"))]
-        numbers = [slot[0] for slot in self.slots]
-        c.must(1 <= len(numbers) <= 32 and numbers == sorted(set(numbers)))
-        c.must(sum(slot[1][0] * slot[1][1] for slot in self.slots if slot[1]) <= 16_777_216)
+        c.must(self.generation > 0 and suites and set(suites) <= {1, 2} and len(set(suites)) == len(suites))
+        self.slots = {number: slot for number, *slot in (self.slot(c) for _ in range(c.one("B")))}
+        c.must(1 <= len(self.slots) <= 32 and sum(cost for cost, *_ in self.slots.values()) <= 16_777_216)
         self.keyring = c.sized("H")
         c.end()
     def slot(self, c):
-        """Number; m, t, p and salt if it is for a passphrase; additional data; sealed part."""
+        """Number; cost; m, t, p and salt if it is for a passphrase; additional data; sealed part."""
         start = c.at
-        (number, kind, _created), label, parameters, argon2 = c.read("BBq"), c.sized("B"), c.sized("H"), None
+        (number, kind, _created), label, parameters = c.read("BBq"), c.sized("B"), c.sized("H")
         aad, sealed = self.vault + c.data[start : c.at], c.sized("H")
-        if kind == 1:
-            p = Cursor(parameters, CORRUPT)
-            argon2 = m, t, lanes, _salt = p.read("3I32s")
-            p.end()
-            c.must((2 if m < 47_104 else 1) <= t <= 16 and 1 <= lanes <= 16)
-            c.must(19_456 <= m <= 1_048_576 and m * t <= 4_194_304)
         c.must(kind > 0 and len(label) <= 64 and (kind not in (3, 4) or not parameters))
         c.must(kind not in (1, 3, 4) or len(sealed) == 145)
-        return number, argon2, aad, sealed
-
+        if kind != 1:
+            return number, 0, None, aad, sealed
+        c.must(len(parameters) == 44)
+        argon2 = m, t, lanes, _salt = struct.unpack(">3I32s", parameters)
+        c.must(19_456 <= m <= 1_048_576 and (2 if m < 47_104 else 1) <= t <= 16 and 1 <= lanes <= 16)
+        c.must(m * t <= 4_194_304)
+        return number, m * t, argon2, aad, sealed
 def read_headers(path):
     """The copies that can be used, the one with the higher generation first."""
     copies, refused = [], Refused(NO_VAULT, "no header")
@@ -160,7 +152,7 @@ class Keys:
     """The keyring, opened with a passphrase in Unicode NFC; other credentials differ in the KEK alone."""
     def __init__(self, header, passphrase):
         root, vault = None, header.vault
-        for _, (m, t, lanes, salt), aad, sealed in (slot for slot in header.slots if slot[1]):
+        for _, (m, t, lanes, salt), aad, sealed in (slot for slot in header.slots.values() if slot[1]):
             kek = Argon2id(salt=salt, length=32, iterations=t, lanes=lanes, memory_cost=m).derive(passphrase)
             root = root or open_sealed(kek, "slot", sealed[0], aad + sealed[:1], sealed[1:], 64)
         must(root is not None, WRONG)
@@ -173,7 +165,6 @@ class Keys:
         self.data, self.wrap, self.audit = (dict(c.read("I32s") for _ in range(c.one("H"))) for _ in range(3))
         self.index, self.lookup, self.state, self.journal, self.policy = c.read("32s" * 5)
         c.end()
-
 def unlock(path, passphrase):
     """Header and keys. A copy whose MAC is wrong does not stand in the way of a genuine one."""
     first, *other = read_headers(path)
@@ -197,14 +188,12 @@ class Segment:
         c.must(H(self.data[:480]) == check and magic == b"CVJ1" and form > 0)
         must(form == 1, NEWER, self.where)
         c.must((of_vault, of_number, size) == (vault, number, len(self.data)) and not any(zeros))
-    def extent(self, start):
-        """Where the bytes that are not zero end, from start on."""
+    def extent(self, start):  # where the bytes that are not zero end, from start on
         return start + len(self.data[start:].tobytes().rstrip(b"\0"))
     def head(self, at):
         """Length of the frame whose head is whole here, or 0."""
         head = bytes(self.data[at : at + 24])
-        size = int.from_bytes(head[4:8], "big")
-        whole = len(head) == 24 and head[:4] == b"CVF1" and H(head[:16])[:8] == head[16:]
+        size, whole = int.from_bytes(head[4:8], "big"), head[:4] == b"CVF1" and H(head[:16])[:8] == head[16:]
         return size if whole and 152 <= size <= MAX_FRAME and size % 8 == 0 else 0
     def frame(self, at):
         """The bytes of the frame that is whole here by its hash, or None."""
@@ -225,7 +214,6 @@ class Segment:
             if hashed > 4 * MAX_FRAME or self.head(behind) and is_genuine(self.frame(behind), keys):
                 return False
         return True
-
 def is_genuine(frame, keys):
     return frame and same(HMAC(keys.journal, bytes(frame[:24]) + bytes(frame[-72:-40])), bytes(frame[-40:-8]))
 
@@ -261,11 +249,11 @@ class Journal:
         """Takes in a frame; says whether it is a seal."""
         c = Cursor(frame[:-72], DAMAGED, where)
         _magic, number, _check, before, generation, kind, writes = c.read("8sQ8s32sQBI")
-        c.must((number, before) == (self.number + 1, self.hashes[-1]) and generation >= self.generation and kind in (0, 1))
+        c.must((number, before) == (self.number + 1, self.hashes[-1]))
+        c.must(generation >= self.generation and kind in (0, 1))
         for _ in range(writes):
             self.write(c)
-        entries = c.one("I")
-        for _ in range(entries):
+        for _ in range(entries := c.one("I")):
             self.entries.append((c.sized("H"), [bytes(c.take(16)) for _ in range(c.one("H"))]))
         padding = c.rest()
         c.must(len(padding) < 8 and not any(padding) and (kind == 0 or writes == entries == 0))
@@ -288,15 +276,9 @@ class Journal:
         """State file, Clean mark. Nothing in them is needed, but they may remember frames that were cut off since."""
         key = expand(self.keys.state, L("state-file"), 32)
         for name, start in (("clean", 24), ("state.a", 42), ("state.b", 42)):
-            mark = content(path, name)
-            if name == "clean":
-                genuine = len(mark) == 96 and mark[:24] == b"CVCLEAN1" + vault
-                genuine = genuine and same(HMAC(key, mark[:-32]), mark[-32:])
-            else:
-                hashed = mark[:8] + H(mark[:-64])
-                genuine = len(mark) > 146 and hashed == b"CVSTATE1" + mark[-64:-32] and mark[18:34] == vault
-                genuine = genuine and same(HMAC(key, hashed), mark[-32:])
-            if genuine:
+            mark, clean = content(path, name), name == "clean"
+            of_vault, hashed = (mark[8:24], mark[:-32]) if clean else (mark[18:34], mark[:8] + H(mark[:-64]))
+            if len(mark) >= 96 and of_vault == vault and same(HMAC(key, hashed), mark[-32:]):
                 number, known = struct.unpack_from(">Q32s", mark, start)
                 must(self.hashes[number : number + 1] == [known], DAMAGED, f"frames up to {number} are not all there")
 
@@ -304,7 +286,6 @@ class Journal:
 RECORDS, PATIENTS, LOOKUP, POLICY = 1, 2, 3, 4
 def inverse(data):
     return int.from_bytes(bytes(255 - byte for byte in data), "big")
-
 def record_body(body):
     c = Cursor(body, ROW, "record body")
     kind, version, shape, codec, author, recorded, given, clinical, status, level = c.read("16sH8sB16sqBqBB")
@@ -316,7 +297,7 @@ def record_body(body):
     return kind, value, {
         "type_version": version, "shape": shape.hex(), "codec": codec, "author": author.hex(), "recorded_at": recorded,
         "clinical_time": clinical if given else None, "status": ("active", "voided")[status - 1],
-        "confidentiality": "ULMNRV"[level], "reason": text(reason), "labels": list(map(text, labels)), "size": len(value),
+        "confidentiality": "ULMNRV"[level], "reason": text(reason), "labels": [*map(text, labels)], "size": len(value),
     }
 
 class Vault:
@@ -380,8 +361,7 @@ SIZES = {EVENT: 2, OUTCOME: 1, 3: 16, 4: 16, 6: 16, 7: 4, 8: 4, 9: 2, 0xA: 16, 0
 class Log:
     """The entries of all frames: chained, opened, and shown in a line each."""
     def __init__(self, vault):
-        self.vault, self.counters, self.head, self.lines = vault, {}, bytes(32), []
-        self.before = -(1 << 63), 0, 0
+        self.vault, self.counters, self.head, self.lines, self.before = vault, {}, bytes(32), [], (-(1 << 63), 0, 0)
         for entry, tags in vault.journal.entries:
             self.lines.append(self.entry(entry, tags, len(self.lines)))
             self.head = H(b"\0" + entry)
@@ -460,9 +440,7 @@ class Log:
 def when(micros):
     if not -62_135_596_800 <= micros // 1_000_000 < 253_402_300_800:
         return f"{micros}us"
-    time = datetime(1970, 1, 1) + timedelta(microseconds=micros)
-    return f"{time.isoformat()}Z"
-
+    return f"{(datetime(1970, 1, 1) + timedelta(microseconds=micros)).isoformat()}Z"
 def charts(vault, only):
     """Every version of every record, by patient."""
     found = {patient.hex(): [] for patient in vault.patients.values() if only in (None, patient.hex())}
@@ -473,7 +451,6 @@ def charts(vault, only):
         if patient.hex() in found:
             found[patient.hex()].append(names | fields | {"value": value})
     return found
-
 def show(vault, log, found, args):
     for patient, versions in found.items():
         yield f"patient {patient}: {len(versions)} versions\n"
@@ -486,13 +463,11 @@ def show(vault, log, found, args):
     yield f"log: {len(log.lines)} entries, newest leaf {log.head.hex()}\n"
     if vault.journal.torn:
         yield "behind the last commit stands one that was never finished; it is left out\n"
-
 def passphrase(path):
     given = content(path) if path else os.environb.get(b"CHARTVAULT_PASSPHRASE", b"")
     given = given.removesuffix(b"\n").removesuffix(b"\r")
     must(given, USAGE)
     return unicodedata.normalize("NFC", text(given)).encode()
-
 def run():
     codes = "".join(f"  {code:2}  {text}\n" for code, text in enumerate(CODES))
     parser = argparse.ArgumentParser(description=__doc__ + codes, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -511,7 +486,6 @@ def run():
         return json.dump(shown, sys.stdout, default=lambda data: data.hex())
     for piece in show(vault, log, found, args):
         sys.stdout.buffer.write(piece if isinstance(piece, bytes) else piece.encode())
-
 def main():
     try:
         run()
