@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chartvault::*;
+use support::golden::PASSPHRASE;
 use support::{Allergy, HandClock, Note, base_grant, files_in, note, small, verify, whole_log};
 
-const PASSPHRASE: &str = "golden correct horse battery staple";
 const RAW_KEY: [u8; 32] = [0x47; 32];
 const ISSUER: [u8; 32] = [0x69; 32];
 
@@ -99,26 +99,11 @@ fn write_a_new_golden_vault() {
     fs::write(home().join("log.txt"), log).unwrap();
 }
 
-/// Takes so many bytes off the front.
-fn take<'a>(rest: &mut &'a [u8], len: usize) -> &'a [u8] {
-    let (taken, behind) = rest.split_at(len);
-    *rest = behind;
-    taken
-}
-
 /// The golden vault in a directory of its own.
 fn unpacked() -> (tempfile::TempDir, PathBuf, Arc<HandClock>) {
-    let archive = zstd::decode_all(&fs::read(home().join("vault.zst")).unwrap()[..]).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let (path, mut rest) = (dir.path().join("vault"), &archive[..]);
-    while !rest.is_empty() {
-        let len = u16::from_le_bytes(take(&mut rest, 2).try_into().unwrap());
-        let file = path.join(std::str::from_utf8(take(&mut rest, usize::from(len))).unwrap());
-        let len = u32::from_le_bytes(take(&mut rest, 4).try_into().unwrap());
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, take(&mut rest, usize::try_from(len).unwrap())).unwrap();
-    }
-    fs::create_dir_all(path.join("sled-1/blobs")).unwrap();
+    let path = dir.path().join("vault");
+    support::golden::unpack(&path);
     let clock = HandClock::new();
     clock.step(86_400);
     (dir, path, clock)
