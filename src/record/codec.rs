@@ -60,6 +60,21 @@ pub enum EncodeError {
         /// What was wrong, without any content.
         reason: &'static str,
     },
+    /// Two types of the program have the same kind and version, and different shapes.
+    #[error(
+        "version {version} of kind `{kind}` is declared by `{first}` and, with another shape, by `{second}`; \
+         give one of them another version, or another kind"
+    )]
+    DeclaredTwice {
+        /// Kind of both.
+        kind: &'static str,
+        /// Version of both.
+        version: u16,
+        /// The type that was used first.
+        first: &'static str,
+        /// The type that was refused.
+        second: &'static str,
+    },
     /// Read back and written again, the bytes are others.
     #[error("values of kind `{kind}` change when read back and written again; mend Serialize and Deserialize")]
     NotRepeatable {

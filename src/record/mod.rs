@@ -11,12 +11,14 @@ pub(crate) mod shape;
 mod shaped;
 #[cfg(test)]
 pub(crate) mod test_types;
+pub(crate) mod types;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use body::Body;
 pub(crate) use codec::{Coding, check_len as check_value, encode, prove_round_trip};
+pub(crate) use types::Types;
 
 pub use body::Status;
 pub use codec::{DecodeError, EncodeError};

@@ -104,11 +104,11 @@ impl Session {
     /// Encodes a value; the first of its type in this vault must also come back whole.
     pub(super) fn encode<T: Record>(&self, value: &T) -> Result<SecretBytes, Error> {
         let unlocked = self.0.gate.enter()?;
-        if unlocked.is_proven::<T>() {
+        if unlocked.types().is_proven::<T>() {
             return Ok(record::encode(value)?);
         }
         let encoded = record::prove_round_trip(value)?;
-        unlocked.set_proven::<T>();
+        unlocked.types().admit::<T>()?;
         Ok(encoded)
     }
 }

@@ -147,7 +147,7 @@ impl Vault {
     pub fn register<T: Record>(&self, sample: &T) -> Result<(), Error> {
         record::prove_round_trip(sample)?;
         let unlocked = self.0.gate.enter()?;
-        unlocked.set_proven::<T>();
+        unlocked.types().admit::<T>()?;
         let kind = Kind::of::<T>();
         if unlocked.knows(&kind) {
             return Ok(());
