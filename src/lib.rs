@@ -143,8 +143,8 @@ pub use keyring::{
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use record::{
-    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record, RecordId,
-    RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
+    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, NoPrevious,
+    Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Identifier,
@@ -162,5 +162,6 @@ pub use vault::{LockedVault, NewVault, Opening, Options, Vault};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::record::Derived;
+    pub use crate::record::past::{Past, UpgradeFrom, same_kind};
     pub use crate::record::shape::{Fields, enumeration, structure};
 }

@@ -3,10 +3,11 @@
 use std::any::{TypeId, type_name};
 use std::collections::{BTreeMap, HashSet};
 
+use super::past::declare;
 use super::{EncodeError, Record, Shape};
 
 /// A version of a kind, as one type declares it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Declared {
     kind: &'static str,
     version: u16,
@@ -35,17 +36,19 @@ impl Types {
         self.proven.contains(&TypeId::of::<T>())
     }
 
-    /// Takes in a type whose values came back whole, unless an earlier one gives the same version another shape.
+    /// Takes in a type whose values came back whole, and the versions before it, unless a type that came earlier gives
+    /// one of them another shape.
     pub(crate) fn admit<T: Record>(&mut self) -> Result<(), EncodeError> {
-        let declared = Declared::of::<T>();
-        let Declared { kind, version, .. } = declared;
-        match self.declared.get(&(kind, version)) {
-            Some(first) if first.shape != declared.shape => {
-                return Err(EncodeError::DeclaredTwice { kind, version, first: first.by, second: declared.by });
+        let mut versions = Vec::new();
+        declare::<T>(&mut versions);
+        for Declared { kind, version, shape, by } in &versions {
+            if let Some(first) = self.declared.get(&(*kind, *version)).filter(|first| first.shape != *shape) {
+                return Err(EncodeError::DeclaredTwice { kind, version: *version, first: first.by, second: by });
             }
-            _ => {}
         }
-        self.declared.entry((kind, version)).or_insert(declared);
+        for declared in versions {
+            self.declared.entry((declared.kind, declared.version)).or_insert(declared);
+        }
         self.proven.insert(TypeId::of::<T>());
         Ok(())
     }
