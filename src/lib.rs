@@ -76,7 +76,8 @@
 //!
 //! [`Vault`] creates, opens and closes; [`Session`] reads and writes; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
 //! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
-//! such as FHIR JSON as they came. Calls block; in async code use `spawn_blocking`.
+//! such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
+//! `docs/records.md`. Calls block; in async code use `spawn_blocking`.
 //!
 //! # Features
 //!
@@ -157,6 +158,11 @@ pub use token::{
     IssuerPublicKey, LimitError, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{LockedVault, NewVault, Opening, Options, Vault};
+
+/// The examples of docs/records.md.
+#[cfg(all(doctest, feature = "derive"))]
+#[doc = include_str!("../docs/records.md")]
+mod records_page {}
 
 /// What the derives' code names. Not part of the API.
 #[doc(hidden)]

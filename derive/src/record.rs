@@ -13,11 +13,12 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let shaped = fields::derive(input)?;
     let ident = &input.ident;
     let (type_before, past) = match &previous {
-        None => (quote!(::chartvault::NoPrevious), quote!(none)),
-        Some(previous) => (previous.to_token_stream(), quote!(previous)),
+        None => (quote!(::chartvault::NoPrevious), quote!(::chartvault::__private::Past::none())),
+        // With its span, so that the compiler points at the type which is not a record or has no successor.
+        Some(previous) => {
+            (previous.to_token_stream(), quote_spanned!(previous.span()=> ::chartvault::__private::Past::previous()))
+        }
     };
-    // Its place, so that the compiler points at the type which is not a record or has no successor.
-    let past = quote_spanned!(previous.span()=> ::chartvault::__private::Past::#past());
     let rules = previous
         .iter()
         .map(|previous| follows(ident, previous, version))
