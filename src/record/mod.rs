@@ -74,7 +74,7 @@ pub const MAX_REASON: usize = 1024;
 /// # use chartvault::{Record, Shape};
 /// # use serde::{Deserialize, Serialize};
 /// #[derive(Record, Serialize, Deserialize)]
-/// #[record(kind = "weight", version = 1, shape = 0xb0793a637a4f10d2)]
+/// #[record(kind = "weight", version = 1, shape = 0xafa5ea530b9c6793)]
 /// struct WeightV1 {
 ///     pounds: u32,
 /// }

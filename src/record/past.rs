@@ -89,8 +89,6 @@ where
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Past<T> {
-    /// The oldest version that can be read.
-    pub(super) oldest: fn() -> u16,
     /// Reads bytes of an older version.
     pub(super) read: fn(&Stored<'_>) -> Result<T, DecodeError>,
     /// Names all older versions.
@@ -102,7 +100,6 @@ impl<T: Record> Past<T> {
     #[must_use]
     pub const fn none() -> Self {
         Self {
-            oldest: || T::VERSION,
             read: |stored| {
                 let (kind, found, oldest) = (T::KIND, stored.version, T::VERSION);
                 Err(DecodeError::OlderRecord { kind, found, oldest })
@@ -118,7 +115,7 @@ impl<T: Record> Past<T> {
         T: UpgradeFrom<T::Previous>,
         T::Previous: Record,
     {
-        Self { oldest: || (T::Previous::PAST.oldest)(), read: step, declare: |all| declare::<T::Previous>(all) }
+        Self { read: step, declare: |all| declare::<T::Previous>(all) }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::terms::Confidentiality;
 
 /// The types of the example, which has golden bytes.
 #[path = "../../examples/upgrade/kinds.rs"]
+#[allow(unreachable_pub)] // in the example they are not
 mod kinds;
 
 use kinds::{Allergy, AllergyV1, AllergyV2, Severity};
