@@ -82,8 +82,10 @@
 //! # Features
 //!
 //! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 #![cfg_attr(
     not(test),
     warn(
@@ -113,6 +115,7 @@ mod error;
 mod format;
 mod ids;
 mod keyring;
+mod platform;
 mod policy;
 mod progress;
 mod record;
