@@ -76,7 +76,8 @@
 //!
 //! [`Vault`] creates, opens and closes; [`Session`] reads and writes; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
 //! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
-//! such as FHIR JSON as they came. Calls block; in async code use `spawn_blocking`.
+//! such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
+//! `docs/records.md`. Calls block; in async code use `spawn_blocking`.
 //!
 //! # Features
 //!
@@ -146,8 +147,8 @@ pub use keyring::{
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use record::{
-    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record, RecordId,
-    RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
+    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, NoPrevious,
+    Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Identifier,
@@ -161,9 +162,15 @@ pub use token::{
 };
 pub use vault::{LockedVault, NewVault, Opening, Options, Vault};
 
+/// The examples of docs/records.md.
+#[cfg(all(doctest, feature = "derive"))]
+#[doc = include_str!("../docs/records.md")]
+mod records_page {}
+
 /// What the derives' code names. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::record::Derived;
+    pub use crate::record::past::{Past, UpgradeFrom, same_kind};
     pub use crate::record::shape::{Fields, enumeration, structure};
 }

@@ -171,3 +171,56 @@ fn version_1_is_rebuilt_from_its_journal_alone() {
     assert!(vault.opening().rebuilt.is_some(), "{}", vault.opening());
     hold(&vault, &clock);
 }
+
+/// What later programs make of the kinds in the golden vault.
+mod later {
+    use super::*;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Record, Serialize, Deserialize, Debug, PartialEq)]
+    #[record(kind = "note", version = 2, previous = Note)]
+    pub struct NoteV2 {
+        pub text: String,
+        pub words: u32,
+    }
+
+    impl TryFrom<Note> for NoteV2 {
+        type Error = std::num::TryFromIntError;
+
+        fn try_from(Note { text }: Note) -> Result<Self, Self::Error> {
+            let words = text.split_whitespace().count().try_into()?;
+            Ok(Self { text, words })
+        }
+    }
+
+    #[derive(Record, Serialize, Deserialize, Debug, PartialEq)]
+    #[record(kind = "note", version = 3, previous = NoteV2)]
+    pub struct NoteV3 {
+        pub lines: Vec<String>,
+        pub words: u32,
+    }
+
+    impl From<NoteV2> for NoteV3 {
+        fn from(NoteV2 { text, words }: NoteV2) -> Self {
+            Self { lines: vec![text], words }
+        }
+    }
+}
+
+#[test]
+fn records_of_version_1_read_as_types_that_were_made_later() {
+    let (_dir, path, clock) = unpacked();
+    let locked = Vault::open_with(&path, small().clock(clock.clone())).unwrap();
+    let vault = locked.unlock(&RawKey::from_bytes(RAW_KEY)).unwrap();
+    let s = session(&vault, &clock);
+    let ama = s.find_patient(&mrn("1")).unwrap().unwrap();
+    let second = s.list::<later::NoteV2>(ama).page().unwrap().entries;
+    let third = s.list::<later::NoteV3>(ama).page().unwrap().entries;
+    let ([second], [third]) = (&second[..], &third[..]) else { panic!("{second:?} {third:?}") };
+    assert_eq!((second.schema, third.schema), (Some(1), Some(1)));
+    assert_eq!(second.value, later::NoteV2 { text: "first, amended".into(), words: 2 });
+    assert_eq!(third.value, later::NoteV3 { lines: vec!["first, amended".into()], words: 2 });
+    let history = s.history(third.id).unwrap().into_iter().map(|entry| entry.value.words);
+    assert_eq!(history.collect::<Vec<_>>(), [2, 1]);
+    hold(&vault, &clock);
+}

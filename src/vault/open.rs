@@ -1,6 +1,5 @@
 //! Opening and unlocking a vault.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +18,7 @@ use crate::keyring::copies::{self, OtherCopy};
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
 use crate::policy::Policy;
 use crate::progress::OnProgress;
+use crate::record::Types;
 use crate::storage::{Embedded, Opened, Storage, StorageKeys};
 use crate::unlocked::{DirLock, Latest, Unlocked};
 
@@ -206,9 +206,9 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     let keys = || AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate());
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header_generation, chain, keys());
     let audit = keys();
-    let (stripes, policy, proven) = (Stripes::new(), Policy::default(), Mutex::new(HashSet::new()));
+    let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
     let (holders, latest) = (Mutex::default(), Latest::new());
-    Ok(Unlocked { vault, suite, clock, latest, keyring, audit, committer, stripes, policy, proven, holders, lock })
+    Ok(Unlocked { vault, suite, clock, latest, keyring, audit, committer, stripes, policy, types, holders, lock })
 }
 
 /// Number of the signing key; there is one until checkpoints are signed.
