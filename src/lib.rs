@@ -114,6 +114,7 @@ mod ids;
 mod keyring;
 mod policy;
 mod progress;
+mod read_audit;
 mod record;
 mod secret;
 mod session;
@@ -142,6 +143,7 @@ pub use keyring::{
     RecoveryKey, UnlockError,
 };
 pub use progress::{OnProgress, Progress, Task};
+pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
     DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record, RecordId,
     RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
@@ -156,7 +158,7 @@ pub use token::{
     AttenuateError, Attenuation, Caveat, Denial, DenyReason, Grant, GrantError, InvalidIssuerKey, IssuerKey,
     IssuerPublicKey, LimitError, Token, TokenError, UnverifiedToken,
 };
-pub use vault::{LockedVault, NewVault, Opening, Options, Vault};
+pub use vault::{LockedVault, MissingReads, NewVault, Opening, Options, Vault};
 
 /// What the derives' code names. Not part of the API.
 #[doc(hidden)]

@@ -9,6 +9,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("clock", 0),
     ("ids", 0),
     ("progress", 0),
+    ("read_audit", 0),
     ("secret", 0),
     ("terms", 0),
     ("crypto", 1),

@@ -1,6 +1,7 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
 mod chart;
+mod flusher;
 mod gate;
 mod lock;
 mod time;
@@ -45,6 +46,8 @@ pub(crate) struct Unlocked {
     pub(crate) committer: Committer,
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
+    /// Held while the read audit is chosen anew: one choice after the other.
+    pub(crate) choosing: Mutex<()>,
     /// Record types whose values were shown to come back whole.
     pub(crate) proven: Mutex<HashSet<KindId>>,
     /// Who else has to let go of keys when the vault is sealed.
@@ -159,6 +162,13 @@ impl Unlocked {
 
     pub(crate) fn set_proven<T: Record>(&self) {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(Kind::of::<T>().id());
+    }
+}
+
+/// What was answered for becomes durable as long as it still can.
+impl Drop for Unlocked {
+    fn drop(&mut self) {
+        let _ = self.committer.flush();
     }
 }
 

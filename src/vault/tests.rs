@@ -1,3 +1,5 @@
+mod windowed;
+
 use super::*;
 use crate::keyring::{self, Keyring, NewSlot, RawKey, copies};
 use crate::token::IssuerKey;
