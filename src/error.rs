@@ -72,6 +72,9 @@ pub enum Error {
     #[error("no credential was given; give a passphrase or a raw key when creating a vault")]
     NoCredential,
 
+    /// The cursor comes from another list or chart. Nothing was read.
+    #[error("the cursor comes from another list or chart; go on where its page came from")]
+    CursorOfAnother,
     /// The window for entries of reads is outside its bounds.
     #[error(transparent)]
     ReadAudit(#[from] ReadAuditOutOfBounds),
@@ -245,6 +248,7 @@ impl Error {
             | Self::InvalidText { .. }
             | Self::TooMany { .. }
             | Self::CommitTooLarge { .. }
+            | Self::CursorOfAnother
             | Self::ReadAudit(_) => "outside limits",
             Self::Encode(_) => "not encodable",
             Self::Decode { .. } => "not decodable",

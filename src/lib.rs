@@ -149,8 +149,8 @@ pub use record::{
     RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Identifier,
-    KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, VerifiedLog,
+    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Export,
+    ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, VerifiedLog,
 };
 pub use storage::StorageError;
 pub use terms::{Action, Confidentiality, Purpose};

@@ -265,7 +265,7 @@ impl Op<'_> {
         }
     }
 
-    fn log_denial(&self, denial: Denial) -> Error {
+    pub(super) fn log_denial(&self, denial: Denial) -> Error {
         let ticket = match random::array() {
             Ok(bytes) => Ticket::from_bytes(bytes),
             Err(error) => return error.into(),
