@@ -8,8 +8,8 @@ use std::time::Duration;
 /// [`Vault::set_read_audit`](crate::Vault::set_read_audit).
 ///
 /// Reads are [`get`](crate::Session::get), [`get_many`](crate::Session::get_many), pages of
-/// [`list`](crate::Session::list) and [`chart`](crate::Session::chart), and [`history`](crate::Session::history), with
-/// their verbatim forms. All else is durable before it is answered, whatever the choice: writes, denials, failures,
+/// [`list`](crate::Session::list) and [`chart`](crate::Session::chart), [`history`](crate::Session::history) and
+/// [`get_version`](crate::Session::get_version), with their verbatim forms. All else is durable before it is answered, whatever the choice: writes, denials, failures,
 /// sessions, exports, looking for patients, administration, and reading the log.
 ///
 /// ```

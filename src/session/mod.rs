@@ -41,7 +41,7 @@ use cache::Charts;
 /// session.
 ///
 /// Every call is decided by the token and logged, whether allowed, denied or failed; a result is returned only after
-/// its log entry is durable. A call that is refused for its arguments alone (a value too large, a blank reason, too
+/// its log entry is durable, except for reads in a vault that chose [`ReadAudit::Windowed`](crate::ReadAudit). A call that is refused for its arguments alone (a value too large, a blank reason, too
 /// many ids) touches nothing and leaves no entry. Calls block; in async code use `spawn_blocking`.
 ///
 /// Any call can answer [`Error::Denied`] (the token does not allow it), [`Error::SessionEnded`] (idle or open too long,
