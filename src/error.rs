@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::ids::{KindId, PatientId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
+use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, RecordRef, Version};
 use crate::storage::StorageError;
 use crate::token::{Denial, TokenError};
@@ -70,6 +71,13 @@ pub enum Error {
     /// A vault needs a passphrase or a raw key when it is created.
     #[error("no credential was given; give a passphrase or a raw key when creating a vault")]
     NoCredential,
+
+    /// The cursor comes from another list or chart. Nothing was read.
+    #[error("the cursor comes from another list or chart; go on where its page came from")]
+    CursorOfAnother,
+    /// The window for entries of reads is outside its bounds.
+    #[error(transparent)]
+    ReadAudit(#[from] ReadAuditOutOfBounds),
 
     /// No such patient in this vault.
     #[error("there is no {0} in this vault")]
@@ -238,9 +246,12 @@ impl Error {
             Self::Conflict { .. } => "conflict",
             Self::Voided(_) => "voided",
             Self::IdentifierTaken { .. } => "identifier taken",
-            Self::Identifier(_) | Self::InvalidText { .. } | Self::TooMany { .. } | Self::CommitTooLarge { .. } => {
-                "outside limits"
-            }
+            Self::Identifier(_)
+            | Self::InvalidText { .. }
+            | Self::TooMany { .. }
+            | Self::CommitTooLarge { .. }
+            | Self::CursorOfAnother
+            | Self::ReadAudit(_) => "outside limits",
             Self::Encode(_) => "not encodable",
             Self::Decode { source: DecodeError::Upgrade { .. }, .. } => "not upgradable",
             Self::Decode { .. } => "not decodable",

@@ -66,6 +66,8 @@
 //! 1. **An acknowledged write is never lost**, and is never seen without its audit entry: a call that writes returns
 //!    after one journal frame with both is synced to disk.
 //! 2. **No access without a log entry.** Where the entry cannot be made durable, the access fails. Denials are logged, too.
+//!    A vault may choose [`ReadAudit::Windowed`] for bulk work: then a crash can lose the entries of the last reads, at
+//!    most as many as the vault chose, and the log says after which entry that may be.
 //! 3. **No wrong answer.** A value that was changed, moved, swapped, replayed or cut is a typed [`Error`], never a value.
 //! 4. **Nothing readable at rest**: not values, not identifiers, not kinds. What does leak stands in `SECURITY.md`.
 //!
@@ -74,7 +76,7 @@
 //!
 //! # Where to look
 //!
-//! [`Vault`] creates, opens and closes; [`Session`] reads and writes; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
+//! [`Vault`] creates, opens and closes; [`Session`] reads and writes, and [`Session::export`] takes out in bulk; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
 //! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
 //! such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
 //! `docs/records.md`. Calls block; in async code use `spawn_blocking`.
@@ -118,6 +120,7 @@ mod keyring;
 mod platform;
 mod policy;
 mod progress;
+mod read_audit;
 mod record;
 mod secret;
 mod session;
@@ -146,13 +149,14 @@ pub use keyring::{
     RecoveryKey, UnlockError,
 };
 pub use progress::{OnProgress, Progress, Task};
+pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
     DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, NoPrevious,
     Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Identifier,
-    KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, VerifiedLog,
+    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Export,
+    ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, VerifiedLog,
 };
 pub use storage::StorageError;
 pub use terms::{Action, Confidentiality, Purpose};
@@ -160,7 +164,7 @@ pub use token::{
     AttenuateError, Attenuation, Caveat, Denial, DenyReason, Grant, GrantError, InvalidIssuerKey, IssuerKey,
     IssuerPublicKey, LimitError, Token, TokenError, UnverifiedToken,
 };
-pub use vault::{LockedVault, NewVault, Opening, Options, Vault};
+pub use vault::{LockedVault, MissingReads, NewVault, Opening, Options, Vault};
 
 /// The examples of docs/records.md.
 #[cfg(all(doctest, feature = "derive"))]

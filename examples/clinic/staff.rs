@@ -47,7 +47,7 @@ impl Clinic {
 
     /// The program that takes records out, to compare them.
     pub fn exporter(&self) -> Outcome<Session> {
-        self.clerk("comparison", &[Action::Read, Action::List])
+        self.clerk("comparison", &[Action::Export])
     }
 
     fn clerk(&self, name: &str, actions: &[Action]) -> Outcome<Session> {

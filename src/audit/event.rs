@@ -100,12 +100,16 @@ events! {
     RecordVoided = 47, "record-voided";
     /// The kinds in a chart were listed.
     KindsListed = 48, "kinds-listed";
+    /// Records were taken out in bulk.
+    RecordsExported = 49, "records-exported";
     /// The audit log was verified.
     AuditVerified = 60, "audit-verified";
     /// The audit log was read.
     AuditQueried = 61, "audit-queried";
     /// The highest time seen was set back to the system clock.
     ClockReset = 70, "clock-reset";
+    /// When entries of reads become durable was chosen anew; `detail` names the old choice and the new one.
+    ReadAuditChanged = 71, "read-audit-changed";
 }
 
 /// How it ended.

@@ -10,6 +10,7 @@ pub(crate) use row::PolicyRow;
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::ids::{IssuerId, KindId};
+use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 
 #[derive(Default)]
@@ -17,6 +18,7 @@ struct Known {
     issuers: HashMap<IssuerId, [u8; 32]>,
     kinds: BTreeMap<KindId, Kind>,
     clock_reset: Option<(Timestamp, Timestamp)>,
+    read_audit: ReadAudit,
 }
 
 /// The policy in force.
@@ -35,12 +37,18 @@ impl Policy {
                 known.kinds.insert(kind.id(), kind);
             }
             PolicyRow::ClockReset { jumped_to, reset_to } => known.clock_reset = Some((jumped_to, reset_to)),
+            PolicyRow::ReadAudit(choice) => known.read_audit = choice,
         }
     }
 
     /// From what time the clock was last set back, and to which.
     pub(crate) fn clock_reset(&self) -> Option<(Timestamp, Timestamp)> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clock_reset
+    }
+
+    /// When entries of reads become durable.
+    pub(crate) fn read_audit(&self) -> ReadAudit {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).read_audit
     }
 
     /// The public key of a trusted issuer.

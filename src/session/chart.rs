@@ -24,9 +24,12 @@ const CHUNK: usize = 256;
 /// Bytes of opened records that one call keeps while it sorts; the rest is opened again.
 const KEEP_BYTES: usize = 16 << 20;
 
-/// Where a page of a chart ended.
+/// Where a page of a chart ended. Good for the same chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChartCursor(Spot);
+pub struct ChartCursor {
+    patient: PatientId,
+    spot: Spot,
+}
 
 /// The place of a record in a chart: newest first, then by kind and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,9 +152,12 @@ impl ChartQuery<'_> {
     /// Reads the page. One log entry covers it.
     ///
     /// # Errors
-    /// [`Error::NoSuchPatient`], [`Error::Missing`] or [`Error::Tampered`] when a record was removed or changed, and what
-    /// [`Session`] lists.
+    /// [`Error::NoSuchPatient`], [`Error::Missing`] or [`Error::Tampered`] when a record was removed or changed,
+    /// [`Error::CursorOfAnother`] for a cursor from another chart, and what [`Session`] lists.
     pub fn page(self) -> Result<ChartPage, Error> {
+        if self.after.is_some_and(|cursor| cursor.patient != self.patient) {
+            return Err(Error::CursorOfAnother);
+        }
         let op = self.session.begin(access(AuditEvent::ChartRead, self.patient))?;
         let stripe = op.stripe(self.patient);
         op.run(Hold::Read(stripe), |op| {
@@ -160,7 +166,7 @@ impl ChartQuery<'_> {
             let (order, mut kept) = op.order(&chart, &names)?;
             let mut page = ChartPage { entries: Vec::new(), next: None, withheld: 0 };
             let (mut touched, mut bytes) = (Vec::new(), 0);
-            let behind = |place: &&Place| self.after.is_none_or(|cursor| place.spot > cursor.0);
+            let behind = |place: &&Place| self.after.is_none_or(|cursor| place.spot > cursor.spot);
             let wanted = |place: &&Place| {
                 let time = place.spot.time.0;
                 time >= self.from && time < self.to && (self.voided || place.status == Status::Active)
@@ -171,7 +177,9 @@ impl ChartQuery<'_> {
                     continue;
                 }
                 if page.entries.len() >= self.limit || bytes >= PAGE_BYTES {
-                    page.next = page.entries.last().map(|last| ChartCursor(spot_of(op, &chart, last)));
+                    let patient = self.patient;
+                    let spot = page.entries.last().map(|last| spot_of(op, &chart, last));
+                    page.next = spot.map(|spot| ChartCursor { patient, spot });
                     break;
                 }
                 let opened = match kept.remove(&place.key) {
@@ -216,19 +224,19 @@ pub(super) struct Place {
 type Ordered = (Arc<[Place]>, HashMap<RecordKey, Opened>);
 
 /// The kinds of a chart by their blinded tags.
-type Names = HashMap<[u8; 8], Kind>;
+pub(super) type Names = HashMap<[u8; 8], Kind>;
 
-fn named(names: &Names, key: RecordKey) -> Result<&Kind, Error> {
+pub(super) fn named(names: &Names, key: RecordKey) -> Result<&Kind, Error> {
     names.get(&key.kind_tag).ok_or(Error::TamperedRow { what: "kind" })
 }
 
 impl Op<'_> {
-    fn kind_names(&self, chart: &Chart) -> Names {
+    pub(super) fn kind_names(&self, chart: &Chart) -> Names {
         let kinds = self.unlocked.policy.kinds().into_iter();
         kinds.map(|kind| (self.kind_tag(chart, kind.id()), kind)).collect()
     }
 
-    fn at(&self, chart: &Chart, kind: &Kind, key: RecordKey) -> Result<Opened, Error> {
+    pub(super) fn at(&self, chart: &Chart, kind: &Kind, key: RecordKey) -> Result<Opened, Error> {
         let bytes = key.to_bytes();
         match self.unlocked.committer.get(Tree::Records, &bytes)? {
             Some(value) => self.open(chart, kind.id(), &bytes, &value),

@@ -6,8 +6,10 @@ mod amend;
 mod any;
 mod audit;
 mod batch;
+mod bulk;
 mod cache;
 mod chart;
+mod export;
 mod history;
 mod list;
 mod options;
@@ -22,6 +24,7 @@ pub use any::AnyEntry;
 pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
 pub use batch::Batch;
 pub use chart::{ChartCursor, ChartPage, ChartQuery, KindCount};
+pub use export::{Export, ExportStream};
 pub use list::{ListCursor, ListQuery, Page};
 pub use options::PutOptions;
 pub use patients::Identifier;
@@ -40,7 +43,7 @@ use cache::Charts;
 /// session.
 ///
 /// Every call is decided by the token and logged, whether allowed, denied or failed; a result is returned only after
-/// its log entry is durable. A call that is refused for its arguments alone (a value too large, a blank reason, too
+/// its log entry is durable, except for reads in a vault that chose [`ReadAudit::Windowed`](crate::ReadAudit). A call that is refused for its arguments alone (a value too large, a blank reason, too
 /// many ids) touches nothing and leaves no entry. Calls block; in async code use `spawn_blocking`.
 ///
 /// Any call can answer [`Error::Denied`] (the token does not allow it), [`Error::SessionEnded`] (idle or open too long,

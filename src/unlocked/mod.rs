@@ -1,6 +1,7 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
 mod chart;
+mod flusher;
 mod gate;
 mod lock;
 mod time;
@@ -45,6 +46,8 @@ pub(crate) struct Unlocked {
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
     pub(crate) types: Mutex<Types>,
+    /// Held while the read audit is chosen anew: one choice after the other.
+    pub(crate) choosing: Mutex<()>,
     /// Who else has to let go of keys when the vault is sealed.
     pub(crate) holders: Mutex<Vec<Weak<dyn HoldsKeys>>>,
     /// Held as long as the vault is open.
@@ -153,6 +156,13 @@ impl Unlocked {
     /// The record types used since the vault was opened.
     pub(crate) fn types(&self) -> MutexGuard<'_, Types> {
         self.types.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was answered for becomes durable as long as it still can.
+impl Drop for Unlocked {
+    fn drop(&mut self) {
+        let _ = self.committer.flush();
     }
 }
 

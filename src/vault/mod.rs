@@ -8,11 +8,11 @@ mod options;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 pub use create::NewVault;
 pub use open::LockedVault;
-pub use opening::Opening;
+pub use opening::{MissingReads, Opening};
 pub use options::Options;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::ids::VaultId;
 use crate::keyring::{Credential, UnlockError};
 use crate::policy::PolicyRow;
+use crate::read_audit::ReadAudit;
 use crate::record::{self, Kind, Record};
 use crate::session::Session;
 use crate::terms::Purpose;
@@ -44,9 +45,18 @@ struct Inner {
 }
 
 impl Vault {
-    fn new(dir: PathBuf, unlocked: Unlocked, opening: Opening) -> Self {
+    fn new(dir: PathBuf, unlocked: Unlocked, opening: Opening) -> Result<Self, Error> {
         let (id, suite) = (unlocked.vault, unlocked.suite);
-        Self(Arc::new(Inner { dir, id, suite, gate: Gate::new(unlocked), opening }))
+        let vault = Self(Arc::new(Inner { dir, id, suite, gate: Gate::new(unlocked), opening }));
+        let unlocked = vault.0.gate.enter()?;
+        vault.follow(&unlocked, unlocked.policy.read_audit())?;
+        Ok(vault)
+    }
+
+    /// Lets entries of reads wait as chosen.
+    fn follow(&self, unlocked: &Arc<Unlocked>, choice: ReadAudit) -> Result<(), Error> {
+        let doing = "starting the thread that writes the log of";
+        self.0.gate.choose(unlocked, choice).map_err(|source| Error::Io { doing, path: self.0.dir.clone(), source })
     }
 
     /// The vault's id, which tokens name.
@@ -108,6 +118,36 @@ impl Vault {
     pub fn reset_clock<'c>(&self, credential: impl Into<Credential<'c>>) -> Result<(), Error> {
         let draft = Draft::new(AuditEvent::ClockReset, Outcome::Allowed);
         self.administer(credential.into(), draft, |unlocked| Ok(unlocked.clock_reset_row()))
+    }
+
+    /// When entries of reads become durable in this vault.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`].
+    pub fn read_audit(&self) -> Result<ReadAudit, Error> {
+        Ok(self.0.gate.enter()?.policy.read_audit())
+    }
+
+    /// Chooses anew when entries of reads become durable, from now on and after every later opening. Asks for a
+    /// credential of the vault, because a window is a gap in what the log can promise. The change is an entry of the log,
+    /// which names the old choice and the new one; when it returns, all entries from under the old choice are durable.
+    ///
+    /// # Errors
+    /// [`Error::ReadAudit`] for a window outside its bounds, [`Error::Unlock`] when the credential does not open the
+    /// vault, [`Error::Io`] when the thread that a window needs cannot be started (reads are durable then, until the next
+    /// opening), [`Error::Sealed`], [`Error::AuditUnavailable`].
+    pub fn set_read_audit<'c>(&self, choice: ReadAudit, credential: impl Into<Credential<'c>>) -> Result<(), Error> {
+        let choice = choice.check()?;
+        let unlocked = self.0.gate.enter()?;
+        let _choosing = unlocked.choosing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = unlocked.policy.read_audit();
+        let changed = self.administer(credential.into(), read_audit_draft(old, choice), |unlocked| {
+            // No read is answered early between the two choices: after a crash, the stored one must be the one that held.
+            unlocked.committer.choose(ReadAudit::Durable);
+            Ok(PolicyRow::ReadAudit(choice))
+        });
+        self.follow(&unlocked, unlocked.policy.read_audit())?;
+        changed
     }
 
     /// Changes the policy if the credential opens the vault; logs it either way.
@@ -175,7 +215,9 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`] when it fails; what was acknowledged is safe in the journal all the same. [`Error::Sealed`].
     pub fn checkpoint(&self) -> Result<(), Error> {
-        Ok(self.0.gate.enter()?.committer.storage().checkpoint()?)
+        let unlocked = self.0.gate.enter()?;
+        unlocked.committer.flush()?;
+        Ok(unlocked.committer.storage().checkpoint()?)
     }
 
     /// Closes the vault: waits for calls under way (so do not call it from inside one, such as a progress report), writes the closing entry, makes the trees durable and wipes the
@@ -188,10 +230,17 @@ impl Vault {
         let unlocked = self.0.gate.seal()?;
         unlocked.let_go();
         let logged = unlocked.commit(Vec::new(), vec![Draft::new(AuditEvent::VaultClosed, Outcome::Allowed)]);
-        let closed = unlocked.committer.storage().close();
+        // Without its last entry the log may lack others, too: then the vault counts as not closed, and the next opening
+        // says what may be missing.
         logged?;
-        Ok(closed?)
+        Ok(unlocked.committer.storage().close()?)
     }
+}
+
+fn read_audit_draft(old: ReadAudit, new: ReadAudit) -> Draft {
+    let mut draft = Draft::new(AuditEvent::ReadAuditChanged, Outcome::Allowed);
+    draft.fields.detail = Some(format!("from {old} to {new}"));
+    draft
 }
 
 impl fmt::Debug for Vault {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::attempts::Attempts;
+use super::opening::MissingReads;
 use super::{Opening, Options, Vault};
 use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
 use crate::audit::{AuditFault, FaultKind};
@@ -129,12 +130,13 @@ impl LockedVault {
         let unlocked = assemble(parts, Arc::new(storage))?;
         unlocked.load_policy()?;
         let attempts = Attempts::load(&self.dir);
-        let opening = Opening::of(&found);
+        let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
+        let opening = Opening::of(&found, missing_reads);
         unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
         let io =
             |source| Error::Io { doing: "clearing the count of failed unlocks in", path: self.dir.clone(), source };
         Attempts::clear(&self.dir).map_err(io)?;
-        Ok(Vault::new(self.dir.clone(), unlocked, opening))
+        Vault::new(self.dir.clone(), unlocked, opening)
     }
 }
 
@@ -207,8 +209,22 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header_generation, chain, keys());
     let audit = keys();
     let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
-    let (holders, latest) = (Mutex::default(), Latest::new());
-    Ok(Unlocked { vault, suite, clock, latest, keyring, audit, committer, stripes, policy, types, holders, lock })
+    let (holders, latest, choosing) = (Mutex::default(), Latest::new(), Mutex::default());
+    Ok(Unlocked {
+        vault,
+        suite,
+        clock,
+        latest,
+        keyring,
+        audit,
+        committer,
+        stripes,
+        policy,
+        types,
+        choosing,
+        holders,
+        lock,
+    })
 }
 
 /// Number of the signing key; there is one until checkpoints are signed.
