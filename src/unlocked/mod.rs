@@ -1,5 +1,6 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
+mod challenges;
 mod chart;
 mod gate;
 mod lock;
@@ -8,6 +9,7 @@ mod time;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
 pub(crate) use gate::Gate;
 pub(crate) use lock::DirLock;
@@ -45,6 +47,7 @@ pub(crate) struct Unlocked {
     pub(crate) committer: Committer,
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
+    pub(crate) challenges: Challenges,
     /// Record types whose values were shown to come back whole.
     pub(crate) proven: Mutex<HashSet<KindId>>,
     /// Who else has to let go of keys when the vault is sealed.

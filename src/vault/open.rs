@@ -20,7 +20,7 @@ use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
 use crate::policy::Policy;
 use crate::progress::OnProgress;
 use crate::storage::{Embedded, Opened, Storage, StorageKeys};
-use crate::unlocked::{DirLock, Latest, Unlocked};
+use crate::unlocked::{Challenges, DirLock, Latest, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -207,8 +207,22 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header_generation, chain, keys());
     let audit = keys();
     let (stripes, policy, proven) = (Stripes::new(), Policy::default(), Mutex::new(HashSet::new()));
-    let (holders, latest) = (Mutex::default(), Latest::new());
-    Ok(Unlocked { vault, suite, clock, latest, keyring, audit, committer, stripes, policy, proven, holders, lock })
+    let (holders, latest, challenges) = (Mutex::default(), Latest::new(), Challenges::default());
+    Ok(Unlocked {
+        vault,
+        suite,
+        clock,
+        latest,
+        keyring,
+        audit,
+        committer,
+        stripes,
+        policy,
+        challenges,
+        proven,
+        holders,
+        lock,
+    })
 }
 
 /// Number of the signing key; there is one until checkpoints are signed.
