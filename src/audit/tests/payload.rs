@@ -180,6 +180,21 @@ fn terms_and_texts_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn what_was_shown_at_session_opening_is_read_strictly() {
+    assert!(with(tag::POSSESSION, &[1]).unwrap().possession);
+    for value in [&[][..], &[0], &[2], &[1, 1]] {
+        assert_eq!(with(tag::POSSESSION, value), Err(EntryDefect::FieldValue(tag::POSSESSION)), "{value:?}");
+    }
+    let ids = |len| with(tag::ATTESTERS, &vec![1; len]);
+    assert!(ids(16).is_ok() && ids(MAX_ATTESTERS * 16).is_ok());
+    for len in [0, 15, 17, (MAX_ATTESTERS + 1) * 16] {
+        assert_eq!(ids(len), Err(EntryDefect::FieldValue(tag::ATTESTERS)), "{len} bytes");
+    }
+    // A version that does not know these fields skips them.
+    assert!([tag::POSSESSION, tag::ATTESTERS].iter().all(|tag| tag & 0x8000 != 0));
+}
+
+#[test]
 fn subjects_are_read_strictly() {
     let one = |tag: u8| [&[tag; 16][..], &[0, 0, 0, 1], &[0, 3], b"abc"].concat();
     let two = [&[0, 2][..], &one(1), &one(2)].concat();
