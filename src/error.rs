@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::audit::AuditFault;
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
-use crate::ids::{KindId, PatientId, Ticket};
+use crate::ids::{AttesterId, KindId, PatientId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, RecordRef, Version};
 use crate::storage::StorageError;
-use crate::token::{Denial, TokenError};
+use crate::token::{Denial, ProofError, TokenError};
 
 /// Whatever a vault or a session may answer instead of a result. Every message says what happened and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,21 @@ pub enum Error {
     /// The token is good, but not for this purpose of use, or it demands what this version cannot check.
     #[error("the token opens no session: {0}")]
     SessionRefused(Denial),
+    /// The token is good, but what it demands beside itself was not shown, or does not hold.
+    #[error("the token opens no session: {0}")]
+    Proof(#[from] ProofError),
+    /// Too many challenges were given out within a minute and not answered.
+    #[error("{limit} challenges are outstanding already; answer one, or wait a minute")]
+    TooManyChallenges {
+        /// How many can be outstanding.
+        limit: usize,
+    },
+    /// An attester of this id is trusted already.
+    #[error("this vault trusts {attester} already")]
+    AlreadyTrusted {
+        /// The attester.
+        attester: AttesterId,
+    },
     /// The session ended by itself; open a new one.
     #[error("the session has ended: {why}; open a new one")]
     SessionEnded {
@@ -235,6 +250,8 @@ impl Error {
         match self {
             Self::Denied { .. } | Self::SessionRefused(_) => "denied",
             Self::Token(_) => "token refused",
+            Self::Proof(_) => "proof refused",
+            Self::AlreadyTrusted { .. } => "trusted already",
             Self::SessionEnded { .. } => "session ended",
             Self::ClockRollback { .. } => "clock rollback",
             Self::Sealed => "sealed",
@@ -249,6 +266,7 @@ impl Error {
             Self::Identifier(_)
             | Self::InvalidText { .. }
             | Self::TooMany { .. }
+            | Self::TooManyChallenges { .. }
             | Self::CommitTooLarge { .. }
             | Self::CursorOfAnother
             | Self::ReadAudit(_) => "outside limits",

@@ -79,7 +79,8 @@
 //! [`Vault`] creates, opens and closes; [`Session`] reads and writes, and [`Session::export`] takes out in bulk; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
 //! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
 //! such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
-//! `docs/records.md`. Calls block; in async code use `spawn_blocking`.
+//! `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations;
+//! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; in async code use `spawn_blocking`.
 //!
 //! # Features
 //!
@@ -143,7 +144,9 @@ pub use error::Error;
 pub use format::ParseError;
 pub use format::header::HeaderError;
 pub use format::slot::SlotKind;
-pub use ids::{InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId};
+pub use ids::{
+    AttesterId, DeviceId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId,
+};
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, NewSlotError, RawKey,
     RecoveryKey, UnlockError,
@@ -156,13 +159,17 @@ pub use record::{
 };
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Export,
-    ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, VerifiedLog,
+    ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, SessionOpening,
+    VerifiedLog,
 };
 pub use storage::StorageError;
 pub use terms::{Action, Confidentiality, Purpose};
 pub use token::{
-    AttenuateError, Attenuation, Caveat, Denial, DenyReason, Grant, GrantError, InvalidIssuerKey, IssuerKey,
-    IssuerPublicKey, LimitError, Token, TokenError, UnverifiedToken,
+    AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, BlockRights,
+    BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,
+    DevicePublicKey, EffectiveRights, Grant, GrantError, HolderKey, HolderPublicKey, InvalidIssuerKey, InvalidProof,
+    InvalidPublicKey, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation, Possession, ProofError,
+    ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{LockedVault, MissingReads, NewVault, Opening, Options, Vault};
 

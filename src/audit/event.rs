@@ -70,6 +70,8 @@ events! {
     IssuerTrusted = 10, "issuer-trusted";
     /// A record kind was registered.
     KindRegistered = 11, "kind-registered";
+    /// An attester's public key was trusted.
+    AttesterTrusted = 13, "attester-trusted";
     /// A token opened a session.
     SessionOpened = 20, "session-opened";
     /// A session was closed.

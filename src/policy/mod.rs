@@ -9,13 +9,14 @@ pub(crate) use row::PolicyRow;
 
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
-use crate::ids::{IssuerId, KindId};
+use crate::ids::{AttesterId, IssuerId, KindId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 
 #[derive(Default)]
 struct Known {
     issuers: HashMap<IssuerId, [u8; 32]>,
+    attesters: HashMap<AttesterId, [u8; 32]>,
     kinds: BTreeMap<KindId, Kind>,
     clock_reset: Option<(Timestamp, Timestamp)>,
     read_audit: ReadAudit,
@@ -32,6 +33,9 @@ impl Policy {
         match row {
             PolicyRow::Issuer { public, .. } => {
                 known.issuers.insert(kdf::issuer_id(&public), public);
+            }
+            PolicyRow::Attester { public, .. } => {
+                known.attesters.insert(kdf::attester_id(&public), public);
             }
             PolicyRow::Kind { kind } => {
                 known.kinds.insert(kind.id(), kind);
@@ -54,6 +58,11 @@ impl Policy {
     /// The public key of a trusted issuer.
     pub(crate) fn issuer(&self, id: IssuerId) -> Option<[u8; 32]> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).issuers.get(&id).copied()
+    }
+
+    /// The public key of a trusted attester.
+    pub(crate) fn attester(&self, id: AttesterId) -> Option<[u8; 32]> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).attesters.get(&id).copied()
     }
 
     /// The kind of an id, if it has been used in this vault.

@@ -10,6 +10,7 @@ use crate::record::Kind;
 const TABLE_ISSUER: u8 = 1;
 const TABLE_KIND: u8 = 2;
 const TABLE_CLOCK: u8 = 3;
+const TABLE_ATTESTER: u8 = 4;
 const TABLE_READ_AUDIT: u8 = 5;
 
 const CHOICE_DURABLE: u8 = 0;
@@ -26,6 +27,8 @@ pub(crate) enum PolicyRow {
     ClockReset { jumped_to: Timestamp, reset_to: Timestamp },
     /// When entries of reads become durable.
     ReadAudit(ReadAudit),
+    /// Attestations under this key count.
+    Attester { public: [u8; 32], trusted_at: Timestamp },
 }
 
 /// A policy row that this version cannot read.
@@ -46,6 +49,7 @@ impl PolicyRow {
             Self::Kind { kind } => (TABLE_KIND, *kind.id().as_bytes()),
             Self::ClockReset { .. } => (TABLE_CLOCK, [0; 16]),
             Self::ReadAudit(_) => (TABLE_READ_AUDIT, [0; 16]),
+            Self::Attester { public, .. } => (TABLE_ATTESTER, *crate::crypto::kdf::attester_id(public).as_bytes()),
         }
     }
 
@@ -65,6 +69,11 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_CLOCK);
                 bytes.put_i64(jumped_to.as_micros());
                 bytes.put_i64(reset_to.as_micros());
+            }
+            Self::Attester { public, trusted_at } => {
+                bytes.put_u8(TABLE_ATTESTER);
+                bytes.put(public);
+                bytes.put_i64(trusted_at.as_micros());
             }
             Self::ReadAudit(choice) => {
                 bytes.put_u8(TABLE_READ_AUDIT);
@@ -100,6 +109,12 @@ impl PolicyRow {
                 reader.finish()?;
                 Ok(Self::ClockReset { jumped_to, reset_to })
             }
+            TABLE_ATTESTER => {
+                let public = reader.array()?;
+                let trusted_at = Timestamp::from_micros(reader.i64()?);
+                reader.finish()?;
+                Ok(Self::Attester { public, trusted_at })
+            }
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {
                     CHOICE_DURABLE => ReadAudit::Durable,
@@ -129,6 +144,8 @@ mod tests {
         let public = worked::array(PAGE, "issuer_public");
         let issuer = PolicyRow::Issuer { public, trusted_at: "2026-01-05T12:00:00Z".parse().unwrap() };
         assert_eq!(worked::bytes(PAGE, "issuer_row"), issuer.to_bytes());
+        let attester = PolicyRow::Attester { public, trusted_at: "2026-01-05T12:00:00Z".parse().unwrap() };
+        assert_eq!(worked::bytes(PAGE, "attester_row"), attester.to_bytes());
         let name = String::from_utf8(worked::bytes(PAGE, "kind_name")).unwrap();
         let kind = PolicyRow::Kind { kind: Kind::new(&name).unwrap() };
         assert_eq!(worked::bytes(PAGE, "kind_row"), kind.to_bytes());
@@ -188,15 +205,20 @@ mod tests {
             PolicyRow::Issuer { public: [7; 32], trusted_at: Timestamp::from_micros(-5) },
             PolicyRow::Kind { kind: Kind::new("Observation").unwrap() },
             PolicyRow::ClockReset { jumped_to: Timestamp::from_micros(9), reset_to: Timestamp::from_micros(-9) },
+            PolicyRow::Attester { public: [8; 32], trusted_at: Timestamp::from_micros(5) },
         ];
         for row in rows {
             let bytes = row.to_bytes();
             assert_eq!(PolicyRow::parse(&bytes), Ok(row));
             assert_eq!(PolicyRow::parse(&bytes[..1]), Err(BadRow));
         }
-        let issuer = PolicyRow::Issuer { public: [7; 32], trusted_at: Timestamp::from_micros(0) }.to_bytes();
-        for len in 0..issuer.len() {
-            assert_eq!(PolicyRow::parse(&issuer[..len]), Err(BadRow), "{len}");
+        let (public, trusted_at) = ([7; 32], Timestamp::from_micros(0));
+        for row in [PolicyRow::Issuer { public, trusted_at }, PolicyRow::Attester { public, trusted_at }] {
+            let bytes = row.to_bytes();
+            for len in 0..bytes.len() {
+                assert_eq!(PolicyRow::parse(&bytes[..len]), Err(BadRow), "{len}");
+            }
+            assert_eq!(PolicyRow::parse(&[&bytes[..], &[0]].concat()), Err(BadRow));
         }
         assert_eq!(PolicyRow::parse(&[4, 1, 2]), Err(BadRow));
         assert_eq!(PolicyRow::parse(b"\x02not a kind"), Err(BadRow));

@@ -12,13 +12,14 @@ mod chart;
 mod export;
 mod history;
 mod list;
+mod opening;
 mod options;
 mod patients;
 mod read;
 mod write;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use any::AnyEntry;
 pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
@@ -26,17 +27,17 @@ pub use batch::Batch;
 pub use chart::{ChartCursor, ChartPage, ChartQuery, KindCount};
 pub use export::{Export, ExportStream};
 pub use list::{ListCursor, ListQuery, Page};
+pub use opening::SessionOpening;
 pub use options::PutOptions;
 pub use patients::Identifier;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::clock::Timestamp;
-use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
 use crate::terms::Purpose;
-use crate::token::{DEFAULT_LONGEST_TTL, UnverifiedToken, VerifiedToken};
-use crate::unlocked::{Gate, HoldsKeys, Unlocked};
+use crate::token::AdmittedToken;
+use crate::unlocked::{Gate, HoldsKeys};
 use cache::Charts;
 
 /// Work with the vault under one token, for one purpose of use. Cheap to clone, `Send` and `Sync`; clones are the same
@@ -55,7 +56,7 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     gate: Gate,
-    token: VerifiedToken,
+    token: AdmittedToken,
     purpose: Purpose,
     id: SessionId,
     opened: Timestamp,
@@ -70,41 +71,6 @@ struct Life {
 }
 
 impl Session {
-    /// Verifies a token and opens a session with it; the log has an entry either way.
-    pub(crate) fn open(gate: Gate, token: &UnverifiedToken, purpose: Purpose) -> Result<Self, Error> {
-        let unlocked = gate.enter()?;
-        let now = match unlocked.now() {
-            Ok(now) => now,
-            Err(error) => {
-                refused(&unlocked, AuditEvent::SessionOpened, purpose, error.word().to_owned())?;
-                return Err(error);
-            }
-        };
-        let issuer = |issuer| unlocked.policy.issuer(issuer);
-        let verified = token.verify(unlocked.vault, issuer, |_| false, now, DEFAULT_LONGEST_TTL);
-        let token = match verified {
-            Ok(token) => token,
-            Err(error) => {
-                refused(&unlocked, AuditEvent::TokenRefused, purpose, error.to_string())?;
-                return Err(Error::Token(error));
-            }
-        };
-        let id = SessionId::from_bytes(random::array()?);
-        let life = Mutex::new(Life { last_used: now, ended: None });
-        let session = Self(Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts: Mutex::default() }));
-        let mut draft = session.draft(AuditEvent::SessionOpened, Outcome::Allowed);
-        if let Err(denial) = session.0.token.decide_opening(purpose) {
-            draft.fields.outcome = Outcome::Denied;
-            draft.fields.reason = Some(denial.reason.code());
-            unlocked.commit(Vec::new(), vec![draft])?;
-            return Err(Error::SessionRefused(denial));
-        }
-        unlocked.commit(Vec::new(), vec![draft])?;
-        let holder: Weak<Inner> = Arc::downgrade(&session.0);
-        unlocked.add_holder(holder);
-        Ok(session)
-    }
-
     /// The session's id, as it stands in the log.
     #[must_use]
     pub fn id(&self) -> SessionId {
@@ -114,7 +80,7 @@ impl Session {
     /// For whom the token was granted.
     #[must_use]
     pub fn principal(&self) -> PrincipalId {
-        self.0.token.subject()
+        self.0.token.verified().subject()
     }
 
     /// The purpose of use that every access in this session has.
@@ -126,7 +92,7 @@ impl Session {
     /// When the token stops to be valid. The session can end earlier, by idle or total time.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.0.token.not_after()
+        self.0.token.verified().not_after()
     }
 
     /// Ends the session for all its clones and logs it. Sessions also end by the token's idle and total time, and when
@@ -154,13 +120,7 @@ impl Session {
     }
 
     fn draft(&self, event: AuditEvent, outcome: Outcome) -> Draft {
-        let mut draft = Draft::new(event, outcome);
-        draft.fields.actor = Some(self.0.token.subject());
-        draft.fields.issuer = Some(self.0.token.issuer());
-        draft.fields.revocation_ids = self.0.token.rids().to_vec();
-        draft.fields.session = Some(self.0.id);
-        draft.fields.purpose = Some(self.0.purpose);
-        draft
+        opening::draft(event, outcome, self.0.token.verified(), self.0.id, self.0.purpose)
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {
@@ -187,16 +147,8 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("id", &self.0.id)
-            .field("principal", &self.0.token.subject())
+            .field("principal", &self.principal())
             .field("purpose", &self.0.purpose)
             .finish_non_exhaustive()
     }
-}
-
-/// Logs that a token opened no session. What it claims is not repeated: nobody vouches for it.
-fn refused(unlocked: &Unlocked, event: AuditEvent, purpose: Purpose, detail: String) -> Result<(), Error> {
-    let mut draft = Draft::new(event, Outcome::Denied);
-    draft.fields.purpose = Some(purpose);
-    draft.fields.detail = Some(detail);
-    unlocked.commit(Vec::new(), vec![draft])
 }

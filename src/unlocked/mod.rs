@@ -1,5 +1,6 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
+mod challenges;
 mod chart;
 mod flusher;
 mod gate;
@@ -8,6 +9,7 @@ mod time;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
 pub(crate) use gate::Gate;
 pub(crate) use lock::DirLock;
@@ -45,6 +47,7 @@ pub(crate) struct Unlocked {
     pub(crate) committer: Committer,
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
+    pub(crate) challenges: Challenges,
     pub(crate) types: Mutex<Types>,
     /// Held while the read audit is chosen anew: one choice after the other.
     pub(crate) choosing: Mutex<()>,

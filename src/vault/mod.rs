@@ -24,9 +24,9 @@ use crate::keyring::{Credential, UnlockError};
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
 use crate::record::{self, Kind, Record};
-use crate::session::Session;
+use crate::session::{Session, SessionOpening};
 use crate::terms::Purpose;
-use crate::token::{IssuerPublicKey, UnverifiedToken};
+use crate::token::{AttesterPublicKey, Challenge, IssuerPublicKey, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
 
 /// An unlocked vault. Cheap to clone, `Send` and `Sync`; all clones and sessions are sealed by [`Vault::close`].
@@ -87,9 +87,42 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Token`] with the reason why the token is refused, [`Error::SessionRefused`] when it does not allow the
-    /// purpose, [`Error::ClockRollback`], [`Error::Sealed`], [`Error::AuditUnavailable`].
+    /// purpose, [`Error::Proof`] when it demands that something is shown beside it ([`Vault::session_with`]),
+    /// [`Error::ClockRollback`], [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn session(&self, token: impl AsRef<UnverifiedToken>, purpose: Purpose) -> Result<Session, Error> {
-        Session::open(self.0.gate.clone(), token.as_ref(), purpose)
+        self.session_with(&token, purpose).open()
+    }
+
+    /// Starts opening a session with a token that demands more than itself: a proof of possession if it is bound to its
+    /// holder, a device, attestations. [`Vault::session`] is the short form for one that demands nothing.
+    ///
+    /// ```
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let Clinic { vault, token, dir, .. } = Clinic::new();
+    /// use chartvault::{DeviceKey, ProofError};
+    /// let device = DeviceKey::generate()?; // stays in the tablet
+    /// let token = token.attenuate().device(device.public().id()).finish()?;
+    /// let challenge = vault.challenge()?;
+    /// let proof = device.prove(&token, &challenge, Purpose::Treatment, &[0; 32]);
+    /// let session = vault.session_with(&token, Purpose::Treatment).device(proof.clone()).open()?;
+    /// let again = vault.session_with(&token, Purpose::Treatment).device(proof).open();
+    /// assert!(matches!(again, Err(Error::Proof(ProofError::UnknownChallenge)))); // good once
+    /// # drop((session, dir));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn session_with<'t>(&self, token: &'t impl AsRef<UnverifiedToken>, purpose: Purpose) -> SessionOpening<'t> {
+        SessionOpening::new(self.0.gate.clone(), token.as_ref(), purpose)
+    }
+
+    /// Gives out a challenge for one session opening within 60 seconds, to be answered by holders, devices and sign-in
+    /// attestations. At most 4,096 are outstanding; they are kept in memory only, and so are unknown once the vault is
+    /// opened again. Leaves no log entry: nothing is accessed.
+    ///
+    /// # Errors
+    /// [`Error::TooManyChallenges`], [`Error::ClockRollback`], [`Error::Sealed`], [`Error::Random`].
+    pub fn challenge(&self) -> Result<Challenge, Error> {
+        self.0.gate.enter()?.challenge()
     }
 
     /// Trusts an issuer: tokens signed with its secret key are accepted from now on. Asks for a credential of the vault,
@@ -106,6 +139,27 @@ impl Vault {
         draft.fields.issuer = Some(issuer.id());
         self.administer(credential.into(), draft, |unlocked| {
             Ok(PolicyRow::Issuer { public: *issuer.as_bytes(), trusted_at: unlocked.now()? })
+        })
+    }
+
+    /// Trusts an attester: attestations signed with its secret key count from now on. Asks for a credential of the vault,
+    /// as [`Vault::trust_issuer`] does.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyTrusted`] when an attester of this id is trusted already, [`Error::Unlock`] when the credential
+    /// does not open the vault, [`Error::Sealed`], [`Error::AuditUnavailable`].
+    pub fn trust_attester<'c>(
+        &self,
+        attester: AttesterPublicKey,
+        credential: impl Into<Credential<'c>>,
+    ) -> Result<(), Error> {
+        let mut draft = Draft::new(AuditEvent::AttesterTrusted, Outcome::Allowed);
+        draft.fields.attesters = vec![attester.id()];
+        self.administer(credential.into(), draft, |unlocked| {
+            if unlocked.policy.attester(attester.id()).is_some() {
+                return Err(Error::AlreadyTrusted { attester: attester.id() });
+            }
+            Ok(PolicyRow::Attester { public: *attester.as_bytes(), trusted_at: unlocked.now()? })
         })
     }
 

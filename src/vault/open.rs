@@ -21,7 +21,7 @@ use crate::policy::Policy;
 use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::storage::{Embedded, Opened, Storage, StorageKeys};
-use crate::unlocked::{DirLock, Latest, Unlocked};
+use crate::unlocked::{Challenges, DirLock, Latest, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -209,7 +209,8 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header_generation, chain, keys());
     let audit = keys();
     let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
-    let (holders, latest, choosing) = (Mutex::default(), Latest::new(), Mutex::default());
+    let (holders, latest, choosing, challenges) =
+        (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());
     Ok(Unlocked {
         vault,
         suite,
@@ -220,6 +221,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         committer,
         stripes,
         policy,
+        challenges,
         types,
         choosing,
         holders,
