@@ -113,6 +113,9 @@ mod error;
 mod format;
 mod ids;
 mod keyring;
+#[cfg(feature = "async")]
+mod nonblocking;
+mod observe;
 mod platform;
 mod policy;
 mod progress;
@@ -143,6 +146,8 @@ pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, NewSlotError, RawKey,
     RecoveryKey, UnlockError,
 };
+#[cfg(feature = "async")]
+pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use progress::{OnProgress, Progress, Task};
 pub use record::{
     DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record, RecordId,

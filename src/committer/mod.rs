@@ -21,6 +21,7 @@ use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head, Prepared};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::Suite;
 use crate::ids::PatientId;
+use crate::observe;
 use crate::storage::{
     Batch, Bytes, CommitError, Pending, PreparedWrite, Scan, SealedEntry, Storage, StorageError, Tree,
 };
@@ -88,6 +89,7 @@ struct Queue {
     leading: bool,
     /// Why nothing is accepted any more.
     stopped: Option<Arc<str>>,
+    _seen_stopped: Option<observe::Stopped>,
 }
 
 /// What only the leader touches.
@@ -206,6 +208,7 @@ impl Committer {
         let number = queue.next_number;
         queue.next_number += 1;
         queue.bytes += size;
+        observe::queued(size);
         let keys = rows.iter().map(|row| (row.tree, row.key.clone())).collect();
         // Under the queue's lock, so that later jobs overwrite earlier ones here as they do in the journal.
         if !rows.is_empty() {
@@ -277,7 +280,7 @@ impl Committer {
 
     fn write(&self, order: &mut Order, jobs: Vec<Job>) -> Result<Pending, CommitFailed> {
         let mut chain = order.chain;
-        let now = self.clock.now();
+        let (now, jobs_in_group) = (self.clock.now(), jobs.len());
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
         let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
         for job in jobs {
@@ -295,7 +298,10 @@ impl Committer {
             }
             batch.writes.extend(job.writes);
         }
-        let pending = self.storage.commit(self.storage.head(), batch)?;
+        let (took, entries) = (observe::Stopwatch::start(), batch.entries.len());
+        let committed = self.storage.commit(self.storage.head(), batch);
+        observe::committed(took, jobs_in_group, entries, committed.is_ok());
+        let pending = committed?;
         order.chain = chain;
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
         Ok(pending)
@@ -321,6 +327,7 @@ impl Committer {
             group.extend(queue.jobs.pop_front());
         }
         queue.bytes -= size;
+        observe::unqueued(size);
         self.room.notify_all();
         group
     }
@@ -339,8 +346,9 @@ impl Committer {
         for job in mem::take(&mut queue.jobs) {
             job.ticket.finish(Err(CommitFailed::Stopped(Arc::clone(&cause))));
         }
-        queue.bytes = 0;
+        observe::unqueued(mem::take(&mut queue.bytes));
         queue.stopped.get_or_insert(cause);
+        queue._seen_stopped.get_or_insert_with(observe::Stopped::new);
         self.room.notify_all();
     }
 

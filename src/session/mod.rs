@@ -29,6 +29,7 @@ use crate::clock::Timestamp;
 use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
+use crate::observe;
 use crate::terms::Purpose;
 use crate::token::{DEFAULT_LONGEST_TTL, UnverifiedToken, VerifiedToken};
 use crate::unlocked::{Gate, HoldsKeys, Unlocked};
@@ -56,6 +57,7 @@ struct Inner {
     opened: Timestamp,
     life: Mutex<Life>,
     charts: Mutex<Charts>,
+    open: observe::OpenSession,
 }
 
 struct Life {
@@ -67,6 +69,10 @@ struct Life {
 impl Session {
     /// Verifies a token and opens a session with it; the log has an entry either way.
     pub(crate) fn open(gate: Gate, token: &UnverifiedToken, purpose: Purpose) -> Result<Self, Error> {
+        observe::operation(AuditEvent::SessionOpened.word(), "none", || Self::verify(gate, token, purpose))
+    }
+
+    fn verify(gate: Gate, token: &UnverifiedToken, purpose: Purpose) -> Result<Self, Error> {
         let unlocked = gate.enter()?;
         let now = match unlocked.now() {
             Ok(now) => now,
@@ -86,7 +92,8 @@ impl Session {
         };
         let id = SessionId::from_bytes(random::array()?);
         let life = Mutex::new(Life { last_used: now, ended: None });
-        let session = Self(Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts: Mutex::default() }));
+        let (charts, open) = (Mutex::default(), observe::OpenSession::new());
+        let session = Self(Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts, open }));
         let mut draft = session.draft(AuditEvent::SessionOpened, Outcome::Allowed);
         if let Err(denial) = session.0.token.decide_opening(purpose) {
             draft.fields.outcome = Outcome::Denied;
@@ -130,9 +137,11 @@ impl Session {
     /// # Errors
     /// [`Error::SessionEnded`] when it has ended already, [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn close(&self) -> Result<(), Error> {
-        let unlocked = self.0.gate.enter()?;
-        self.end("it was closed")?;
-        unlocked.commit(Vec::new(), vec![self.draft(AuditEvent::SessionClosed, Outcome::Allowed)])
+        observe::operation(AuditEvent::SessionClosed.word(), "none", || {
+            let unlocked = self.0.gate.enter()?;
+            self.end("it was closed")?;
+            unlocked.commit(Vec::new(), vec![self.draft(AuditEvent::SessionClosed, Outcome::Allowed)])
+        })
     }
 
     /// Marks the session ended, once.
@@ -175,6 +184,7 @@ impl Session {
 impl HoldsKeys for Inner {
     fn let_go(&self) {
         self.charts.lock().unwrap_or_else(PoisonError::into_inner).close();
+        self.open.closed();
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::open::{Parts, assemble, storage_keys};
-use super::{Opening, Options, Vault};
+use super::{Opening, Options, Vault, operate};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
@@ -14,6 +14,7 @@ use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PatientId, VaultId};
 use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey, copies};
+use crate::observe;
 use crate::storage::{Embedded, file};
 use crate::unlocked::DirLock;
 
@@ -95,6 +96,10 @@ impl<'a> NewVault<'a> {
     /// cannot be had, [`Error::NotEmpty`] when something is in the directory, [`Error::InUse`], [`Error::Io`],
     /// [`Error::Storage`], [`Error::Random`].
     pub fn finish(self) -> Result<(Vault, RecoveryKey), Error> {
+        operate(AuditEvent::VaultCreated, || self.create())
+    }
+
+    fn create(self) -> Result<(Vault, RecoveryKey), Error> {
         if self.passphrase.is_none() && self.raw_key.is_none() {
             return Err(Error::NoCredential);
         }
@@ -124,6 +129,7 @@ impl<'a> NewVault<'a> {
         genesis.subjects = vec![chart.audited(Vec::new())];
         unlocked.commit(vec![row], vec![genesis])?;
         copies::create(dir, &header)?;
+        observe::opened(true, 0, 0, None);
         Ok((Vault::new(dir.clone(), unlocked, Opening::created()), recovery))
     }
 
