@@ -76,11 +76,16 @@
 //!
 //! [`Vault`] creates, opens and closes; [`Session`] reads and writes; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
 //! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
-//! such as FHIR JSON as they came. Calls block; in async code use `spawn_blocking`.
+//! such as FHIR JSON as they came. Calls block; the feature `async` has them as futures.
 //!
 //! # Features
 //!
-//! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+//! * `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+//! * `async`: `AsyncVault` and `AsyncSession`, whose calls are futures under any runtime; the work is done by `Workers`,
+//!   threads made for blocking. No further dependency.
+//! * `tracing`: a span for each operation and events for what happens to a vault, through the `tracing` facade.
+//! * `metrics`: counters, gauges and histograms through the `metrics` facade. What both give out, and that none of it is
+//!   about anybody, stands in `docs/observability.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]

@@ -40,7 +40,7 @@ use cache::Charts;
 ///
 /// Every call is decided by the token and logged, whether allowed, denied or failed; a result is returned only after
 /// its log entry is durable. A call that is refused for its arguments alone (a value too large, a blank reason, too
-/// many ids) touches nothing and leaves no entry. Calls block; in async code use `spawn_blocking`.
+/// many ids) touches nothing and leaves no entry. Calls block; the feature `async` has them as futures.
 ///
 /// Any call can answer [`Error::Denied`] (the token does not allow it), [`Error::SessionEnded`] (idle or open too long,
 /// or closed), [`Error::ClockRollback`], [`Error::Sealed`] (the vault was closed), [`Error::AuditUnavailable`] (the log

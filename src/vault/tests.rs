@@ -46,3 +46,14 @@ fn no_session_keeps_keys_after_it_has_ended_or_the_vault_was_closed() {
     vault.close().unwrap();
     assert!(!sessions[1].holds_keys());
 }
+
+#[cfg(feature = "tracing")]
+#[test]
+fn every_event_of_an_operation_has_a_span_of_its_own_name() {
+    use AuditEvent as E;
+    // Entries that stand beside the one of the operation, or in its place.
+    let beside = [E::UnlockFailed, E::Recovered, E::TokenRefused, E::SessionExpired];
+    for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
+        assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");
+    }
+}
