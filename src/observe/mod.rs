@@ -77,7 +77,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if thread::panicking() {
+        if cfg!(any(feature = "metrics", feature = "tracing")) && thread::panicking() {
             self.tell(FAILED, Some("panicked"), true);
         }
     }
