@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::ids::{AttesterId, KindId, PatientId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
+use crate::observe::Told;
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, RecordRef, Version};
 use crate::storage::StorageError;
@@ -281,5 +282,39 @@ impl Error {
             Self::Storage(_) | Self::Io { .. } => "storage failed",
             Self::Random(_) => "no random bytes",
         }
+    }
+}
+
+impl Told for Error {
+    fn word(&self) -> &'static str {
+        Error::word(self)
+    }
+
+    fn is_denial(&self) -> bool {
+        matches!(
+            self,
+            Self::Denied { .. }
+                | Self::Token(_)
+                | Self::SessionRefused(_)
+                | Self::SessionEnded { .. }
+                | Self::ClockRollback { .. }
+                | Self::Unlock(UnlockError::WrongCredential)
+        )
+    }
+
+    fn is_alarming(&self) -> bool {
+        matches!(
+            self,
+            Self::Tampered { .. }
+                | Self::TamperedRow { .. }
+                | Self::Missing { .. }
+                | Self::Audit(_)
+                | Self::AuditUnavailable { .. }
+                | Self::NotCommitted(_)
+                | Self::OutcomeUnknown(_)
+                | Self::Storage(_)
+                | Self::Header(_)
+                | Self::Unlock(UnlockError::HeaderTampered)
+        )
     }
 }

@@ -80,11 +80,16 @@
 //! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
 //! such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
 //! `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations;
-//! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; in async code use `spawn_blocking`.
+//! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; the feature `async` has them as futures.
 //!
 //! # Features
 //!
-//! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+//! * `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+//! * `async`: `AsyncVault` and `AsyncSession`, whose calls are futures under any runtime; the work is done by `Workers`,
+//!   threads made for blocking. No further dependency.
+//! * `tracing`: a span for each operation and events for what happens to a vault, through the `tracing` facade.
+//! * `metrics`: counters, gauges and histograms through the `metrics` facade. What both give out, and that none of it is
+//!   about anybody, stands in `docs/observability.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
@@ -118,6 +123,9 @@ mod error;
 mod format;
 mod ids;
 mod keyring;
+#[cfg(feature = "async")]
+mod nonblocking;
+mod observe;
 mod platform;
 mod policy;
 mod progress;
@@ -151,6 +159,8 @@ pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, NewSlotError, RawKey,
     RecoveryKey, UnlockError,
 };
+#[cfg(feature = "async")]
+pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{

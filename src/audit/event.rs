@@ -41,13 +41,21 @@ macro_rules! events {
                     other => Self::Other(other),
                 }
             }
+
+            /// Its word; one for all that this version does not know.
+            pub(crate) const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                    Self::Other(_) => "other",
+                }
+            }
         }
 
         impl fmt::Display for AuditEvent {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    $(Self::$name => f.write_str($word),)*
                     Self::Other(code) => write!(f, "event-{code}"),
+                    known => f.write_str(known.word()),
                 }
             }
         }

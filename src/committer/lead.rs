@@ -7,6 +7,7 @@ use super::group::Group;
 use super::{CommitFailed, Committer, Job, Order, PreparedEntry};
 use crate::audit::Head;
 use crate::ids::PatientId;
+use crate::observe;
 use crate::storage::{Batch, Pending, SealedEntry};
 
 /// Bytes that one group may put into its frame.
@@ -47,7 +48,7 @@ impl Committer {
 
     fn write(&self, order: &mut Order, jobs: Vec<Job>) -> Result<Pending, CommitFailed> {
         let mut chain = order.chain;
-        let now = self.clock.now();
+        let (now, jobs_in_group) = (self.clock.now(), jobs.len());
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
         let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
         for job in jobs {
@@ -71,7 +72,10 @@ impl Committer {
             // Somebody waits for what is durable already, and for it to be settled.
             return Ok(Pending { seq: head.seq });
         }
-        let pending = self.storage.commit(head, batch)?;
+        let (took, entries) = (observe::Stopwatch::start(), batch.entries.len());
+        let committed = self.storage.commit(head, batch);
+        observe::committed(took, jobs_in_group, entries, committed.is_ok());
+        let pending = committed?;
         order.chain = chain;
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
         Ok(pending)
@@ -97,6 +101,7 @@ impl Committer {
             group.extend(queue.jobs.pop_front());
         }
         queue.bytes -= size;
+        observe::unqueued(size);
         self.room.notify_all();
         group
     }

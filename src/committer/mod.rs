@@ -25,6 +25,7 @@ use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head, Prepared};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::Suite;
 use crate::ids::PatientId;
+use crate::observe;
 use crate::read_audit::ReadAudit;
 use crate::storage::{Bytes, CommitError, PreparedWrite, Scan, Storage, StorageError, Tree};
 use overlay::{Overlay, merge};
@@ -94,6 +95,7 @@ struct Queue {
     window: Window,
     /// Why nothing is accepted any more.
     stopped: Option<Arc<str>>,
+    _seen_stopped: Option<observe::Stopped>,
 }
 
 /// What only the leader touches.
@@ -282,6 +284,7 @@ impl Committer {
         job.number = queue.next_number;
         queue.next_number += 1;
         queue.bytes += job.size;
+        observe::queued(job.size);
         let queued = Queued(job.answered.is_none().then(|| Arc::clone(&job.ticket)));
         queue.jobs.push_back(job);
         queued
@@ -321,8 +324,9 @@ impl Committer {
         for job in mem::take(&mut queue.jobs) {
             job.ticket.finish(Err(CommitFailed::Stopped(Arc::clone(&cause))));
         }
-        queue.bytes = 0;
+        observe::unqueued(mem::take(&mut queue.bytes));
         queue.stopped.get_or_insert(cause);
+        queue._seen_stopped.get_or_insert_with(observe::Stopped::new);
         self.room.notify_all();
     }
 

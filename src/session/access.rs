@@ -10,6 +10,7 @@ use crate::committer::{Row, Stripe};
 use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{KindId, PatientId, Ticket};
+use crate::observe::Watch;
 use crate::record::Kind;
 use crate::terms::{Action, Confidentiality};
 use crate::token::{Denial, Reach, Request};
@@ -32,6 +33,7 @@ pub(super) struct Op<'s> {
     access: Access,
     /// What it was about when it last asked: what a refusal is about.
     asked: Cell<Access>,
+    watch: Watch,
 }
 
 /// What an operation did, to be made durable together with its entry.
@@ -90,18 +92,19 @@ const fn is_read(event: AuditEvent) -> bool {
 impl Session {
     /// Lets an operation in, or logs why not.
     pub(super) fn begin(&self, access: Access) -> Result<Op<'_>, Error> {
-        let unlocked = self.0.gate.enter()?;
+        let watch = Watch::start(access.event.word(), access.action.word());
+        let unlocked = self.0.gate.enter().map_err(|error| watch.refused(error))?;
         let now = match unlocked.now() {
             Ok(now) => now,
-            Err(error) => return Err(self.log_failure(&unlocked, access, Outcome::Denied, error)),
+            Err(error) => return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error))),
         };
         if let Err(error) = self.stay_alive(&unlocked, now) {
-            return Err(self.log_failure(&unlocked, access, Outcome::Denied, error));
+            return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
         }
-        let op = Op { session: self, unlocked, now, access, asked: Cell::new(access) };
+        let op = Op { session: self, unlocked, now, access, asked: Cell::new(access), watch };
         match op.decide(access.kind, access.patient, None) {
             Ok(()) => Ok(op),
-            Err(denial) => Err(op.log_denial(denial)),
+            Err(denial) => Err(op.watch.refused(op.log_denial(denial))),
         }
     }
 
@@ -225,6 +228,16 @@ impl Op<'_> {
         hold: Hold<'_>,
         work: impl FnOnce(&Self) -> Result<Done<T>, Refused>,
     ) -> Result<T, Error> {
+        let result = self.work_and_log(hold, work);
+        self.watch.end(&result);
+        result
+    }
+
+    fn work_and_log<T>(
+        &self,
+        hold: Hold<'_>,
+        work: impl FnOnce(&Self) -> Result<Done<T>, Refused>,
+    ) -> Result<T, Error> {
         let committer = &self.unlocked.committer;
         let queued = {
             let stripes = &self.unlocked.stripes;
@@ -233,7 +246,8 @@ impl Op<'_> {
                 Hold::Read(stripe) => (stripes.read(stripe), None),
                 Hold::Write(several) => (None, Some(stripes.write(several))),
             };
-            work(&self).map(|done| {
+            work(self).map(|done| {
+                self.watch.touched(done.subjects.iter().map(|subject| subject.records.len()).sum());
                 let mut draft = self.session.draft_of(self.access, Outcome::Allowed);
                 draft.fields.detail = done.detail;
                 draft.fields.count = done.count;

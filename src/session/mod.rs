@@ -35,6 +35,7 @@ use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
+use crate::observe;
 use crate::terms::Purpose;
 use crate::token::AdmittedToken;
 use crate::unlocked::{Gate, HoldsKeys};
@@ -44,8 +45,9 @@ use cache::Charts;
 /// session.
 ///
 /// Every call is decided by the token and logged, whether allowed, denied or failed; a result is returned only after
-/// its log entry is durable, except for reads in a vault that chose [`ReadAudit::Windowed`](crate::ReadAudit). A call that is refused for its arguments alone (a value too large, a blank reason, too
-/// many ids) touches nothing and leaves no entry. Calls block; in async code use `spawn_blocking`.
+/// its log entry is durable, except for reads in a vault that chose [`ReadAudit::Windowed`](crate::ReadAudit). A call
+/// that is refused for its arguments alone (a value too large, a blank reason, too many ids) touches nothing and leaves
+/// no entry. Calls block; the feature `async` has them as futures.
 ///
 /// Any call can answer [`Error::Denied`] (the token does not allow it), [`Error::SessionEnded`] (idle or open too long,
 /// or closed), [`Error::ClockRollback`], [`Error::Sealed`] (the vault was closed), [`Error::AuditUnavailable`] (the log
@@ -62,6 +64,7 @@ struct Inner {
     opened: Timestamp,
     life: Mutex<Life>,
     charts: Mutex<Charts>,
+    open: observe::OpenSession,
 }
 
 struct Life {
@@ -101,9 +104,11 @@ impl Session {
     /// # Errors
     /// [`Error::SessionEnded`] when it has ended already, [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn close(&self) -> Result<(), Error> {
-        let unlocked = self.0.gate.enter()?;
-        self.end("it was closed")?;
-        unlocked.commit(Vec::new(), vec![self.draft(AuditEvent::SessionClosed, Outcome::Allowed)])
+        observe::operation(AuditEvent::SessionClosed.word(), "none", || {
+            let unlocked = self.0.gate.enter()?;
+            self.end("it was closed")?;
+            unlocked.commit(Vec::new(), vec![self.draft(AuditEvent::SessionClosed, Outcome::Allowed)])
+        })
     }
 
     /// Marks the session ended, once.
@@ -140,6 +145,7 @@ impl Session {
 impl HoldsKeys for Inner {
     fn let_go(&self) {
         self.charts.lock().unwrap_or_else(PoisonError::into_inner).close();
+        self.open.closed();
     }
 }
 

@@ -8,6 +8,7 @@ use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::SessionId;
+use crate::observe;
 use crate::terms::Purpose;
 use crate::token::{
     Admission, Attestation, DEFAULT_LONGEST_TTL, DeviceProof, Possession, Proven, Shown, UnverifiedToken, VerifiedToken,
@@ -61,6 +62,10 @@ impl<'t> SessionOpening<'t> {
     /// purpose, [`Error::Proof`] when something it demands was not shown or something shown does not hold,
     /// [`Error::ClockRollback`], [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn open(self) -> Result<Session, Error> {
+        observe::operation(AuditEvent::SessionOpened.word(), "none", || self.verify())
+    }
+
+    fn verify(self) -> Result<Session, Error> {
         let unlocked = self.gate.enter()?;
         let now = match unlocked.now() {
             Ok(now) => now,
@@ -99,9 +104,9 @@ impl<'t> SessionOpening<'t> {
                 say(proven, &mut draft);
                 unlocked.commit(Vec::new(), vec![draft])?;
                 let life = Mutex::new(Life { last_used: now, ended: None });
-                let charts = Mutex::default();
+                let (charts, open) = (Mutex::default(), observe::OpenSession::new());
                 let (gate, purpose) = (self.gate, self.purpose);
-                let inner = Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts });
+                let inner = Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts, open });
                 let holder: Weak<Inner> = Arc::downgrade(&inner);
                 unlocked.add_holder(holder);
                 Ok(Session(inner))

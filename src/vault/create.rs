@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::open::{Parts, assemble, storage_keys};
-use super::{Opening, Options, Vault, read_audit_draft};
+use super::{Opening, Options, Vault, operate, read_audit_draft};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
@@ -14,6 +14,7 @@ use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PatientId, VaultId};
 use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey, copies};
+use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
 use crate::storage::{Embedded, file};
@@ -118,6 +119,10 @@ impl<'a> NewVault<'a> {
     /// cannot be had, [`Error::ReadAudit`] for a window outside its bounds, [`Error::NotEmpty`] when something is in the directory, [`Error::InUse`], [`Error::Io`],
     /// [`Error::Storage`], [`Error::Random`].
     pub fn finish(self) -> Result<(Vault, RecoveryKey), Error> {
+        operate(AuditEvent::VaultCreated, || self.create())
+    }
+
+    fn create(self) -> Result<(Vault, RecoveryKey), Error> {
         if self.passphrase.is_none() && self.raw_key.is_none() {
             return Err(Error::NoCredential);
         }
@@ -155,6 +160,7 @@ impl<'a> NewVault<'a> {
         }
         unlocked.commit(rows, drafts)?;
         copies::create(dir, &header)?;
+        observe::opened(true, 0, 0, None);
         Ok((Vault::new(dir.clone(), unlocked, Opening::created())?, recovery))
     }
 

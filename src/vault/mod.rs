@@ -21,11 +21,12 @@ use crate::crypto::aead::Suite;
 use crate::error::Error;
 use crate::ids::VaultId;
 use crate::keyring::{Credential, UnlockError};
+use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
 use crate::record::{self, Kind, Record};
 use crate::session::{Session, SessionOpening};
-use crate::terms::Purpose;
+use crate::terms::{Action, Purpose};
 use crate::token::{AttesterPublicKey, Challenge, IssuerPublicKey, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
 
@@ -208,6 +209,15 @@ impl Vault {
     fn administer(
         &self,
         credential: Credential<'_>,
+        draft: Draft,
+        row: impl FnOnce(&Unlocked) -> Result<PolicyRow, Error>,
+    ) -> Result<(), Error> {
+        operate(draft.fields.event, || self.confirm_and_keep(credential, draft, row))
+    }
+
+    fn confirm_and_keep(
+        &self,
+        credential: Credential<'_>,
         mut draft: Draft,
         row: impl FnOnce(&Unlocked) -> Result<PolicyRow, Error>,
     ) -> Result<(), Error> {
@@ -249,7 +259,7 @@ impl Vault {
         }
         let mut draft = Draft::new(AuditEvent::KindRegistered, Outcome::Allowed);
         draft.fields.kind = Some(kind.id());
-        self.keep(&unlocked, PolicyRow::Kind { kind }, draft)
+        operate(draft.fields.event, || self.keep(&unlocked, PolicyRow::Kind { kind }, draft))
     }
 
     /// Makes a policy row durable with its entry, then takes it in force.
@@ -269,9 +279,11 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`] when it fails; what was acknowledged is safe in the journal all the same. [`Error::Sealed`].
     pub fn checkpoint(&self) -> Result<(), Error> {
-        let unlocked = self.0.gate.enter()?;
-        unlocked.committer.flush()?;
-        Ok(unlocked.committer.storage().checkpoint()?)
+        observe::operation("checkpoint", Action::Operate.word(), || {
+            let unlocked = self.0.gate.enter()?;
+            unlocked.committer.flush()?;
+            Ok(unlocked.committer.storage().checkpoint()?)
+        })
     }
 
     /// Closes the vault: waits for calls under way (so do not call it from inside one, such as a progress report), writes the closing entry, makes the trees durable and wipes the
@@ -281,14 +293,21 @@ impl Vault {
     /// [`Error::Sealed`] when it was closed already; [`Error::AuditUnavailable`] or [`Error::Storage`] when the last
     /// writes fail. It is closed all the same, and what was acknowledged is safe.
     pub fn close(&self) -> Result<(), Error> {
-        let unlocked = self.0.gate.seal()?;
-        unlocked.let_go();
-        let logged = unlocked.commit(Vec::new(), vec![Draft::new(AuditEvent::VaultClosed, Outcome::Allowed)]);
-        // Without its last entry the log may lack others, too: then the vault counts as not closed, and the next opening
-        // says what may be missing.
-        logged?;
-        Ok(unlocked.committer.storage().close()?)
+        operate(AuditEvent::VaultClosed, || {
+            let unlocked = self.0.gate.seal()?;
+            unlocked.let_go();
+            let logged = unlocked.commit(Vec::new(), vec![Draft::new(AuditEvent::VaultClosed, Outcome::Allowed)]);
+            // Without its last entry the log may lack others, too: then the vault counts as not closed, and the next
+            // opening says what may be missing.
+            logged?;
+            Ok(unlocked.committer.storage().close()?)
+        })
     }
+}
+
+/// An operation on the vault as a whole, as operators see it.
+fn operate<T>(event: AuditEvent, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    observe::operation(event.word(), Action::Operate.word(), work)
 }
 
 fn read_audit_draft(old: ReadAudit, new: ReadAudit) -> Draft {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::attempts::Attempts;
 use super::opening::MissingReads;
-use super::{Opening, Options, Vault};
+use super::{Opening, Options, Vault, operate};
 use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
 use crate::audit::{AuditFault, FaultKind};
 use crate::clock::Clock;
@@ -17,6 +17,7 @@ use crate::format::header::UnverifiedHeader;
 use crate::ids::VaultId;
 use crate::keyring::copies::{self, OtherCopy};
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
+use crate::observe;
 use crate::policy::Policy;
 use crate::progress::OnProgress;
 use crate::record::Types;
@@ -83,13 +84,17 @@ impl LockedVault {
         credential: impl Into<Credential<'c>>,
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
+        operate(AuditEvent::VaultOpened, || self.unlock_and_assemble(credential.into(), progress))
+    }
+
+    fn unlock_and_assemble(&self, credential: Credential<'_>, progress: OnProgress<'_>) -> Result<Vault, Error> {
         let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = match held.take() {
             Some(lock) => lock,
             // A vault unlocked from here took the lock along; it is free again once that vault is closed.
             None => DirLock::take(&self.dir)?,
         };
-        match self.unlock_keyring(credential.into()) {
+        match self.unlock_keyring(credential) {
             Ok(keyring) => self.assemble(keyring, lock, progress),
             Err(error) => {
                 *held = Some(lock);
@@ -136,6 +141,7 @@ impl LockedVault {
         let io =
             |source| Error::Io { doing: "clearing the count of failed unlocks in", path: self.dir.clone(), source };
         Attempts::clear(&self.dir).map_err(io)?;
+        observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);
         Vault::new(self.dir.clone(), unlocked, opening)
     }
 }
