@@ -149,10 +149,12 @@ pub enum Error {
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// The stored bytes are whole, but are not what this type can read.
-    #[error("{record}: {source}")]
+    #[error("{record} version {version}: {source}")]
     Decode {
         /// The record.
         record: RecordRef,
+        /// The version of the record.
+        version: Version,
         /// Why not.
         source: DecodeError,
     },
@@ -259,6 +261,7 @@ impl Error {
             | Self::TooManyChallenges { .. }
             | Self::CommitTooLarge { .. } => "outside limits",
             Self::Encode(_) => "not encodable",
+            Self::Decode { source: DecodeError::Upgrade { .. }, .. } => "not upgradable",
             Self::Decode { .. } => "not decodable",
             Self::Tampered { .. } | Self::TamperedRow { .. } => "tampered",
             Self::Missing { .. } => "missing",

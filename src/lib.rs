@@ -76,14 +76,17 @@
 //!
 //! [`Vault`] creates, opens and closes; [`Session`] reads and writes; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
 //! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
-//! such as FHIR JSON as they came. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand
-//! attestations; [`UnverifiedToken::inspect`] lists a token's rights. Calls block; in async code use `spawn_blocking`.
+//! such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
+//! `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations;
+//! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; in async code use `spawn_blocking`.
 //!
 //! # Features
 //!
 //! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 #![cfg_attr(
     not(test),
     warn(
@@ -113,6 +116,7 @@ mod error;
 mod format;
 mod ids;
 mod keyring;
+mod platform;
 mod policy;
 mod progress;
 mod record;
@@ -146,8 +150,8 @@ pub use keyring::{
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use record::{
-    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record, RecordId,
-    RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
+    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, NoPrevious,
+    Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Identifier,
@@ -164,9 +168,15 @@ pub use token::{
 };
 pub use vault::{LockedVault, NewVault, Opening, Options, Vault};
 
+/// The examples of docs/records.md.
+#[cfg(all(doctest, feature = "derive"))]
+#[doc = include_str!("../docs/records.md")]
+mod records_page {}
+
 /// What the derives' code names. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::record::Derived;
+    pub use crate::record::past::{Past, UpgradeFrom, same_kind};
     pub use crate::record::shape::{Fields, enumeration, structure};
 }

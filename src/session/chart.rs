@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::access::{Access, Done, Hold, Op};
+use super::any::{AnyEntry, event_time};
 use super::list::{DEFAULT_PAGE, PAGE_BYTES, page_limit};
 use super::read::{Opened, missing};
 use super::{Session, cache};
@@ -12,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree};
 use crate::ids::PatientId;
-use crate::record::{Entry, Kind, Record, RecordRef, Status, VerbatimEntry};
+use crate::record::{Kind, RecordRef, Status};
 use crate::storage::Scan;
 use crate::terms::Action;
 use crate::token::Reach;
@@ -45,63 +46,6 @@ pub struct ChartPage {
     pub next: Option<ChartCursor>,
     /// Records left out of this page because they are more confidential than the token allows.
     pub withheld: usize,
-}
-
-/// A record of whatever kind, opened but not decoded.
-pub struct AnyEntry {
-    kind: Kind,
-    opened: Opened,
-    time: Timestamp,
-    status: Status,
-}
-
-impl AnyEntry {
-    /// Its kind.
-    #[must_use]
-    pub const fn kind(&self) -> &Kind {
-        &self.kind
-    }
-
-    /// Which record it is.
-    #[must_use]
-    pub const fn record(&self) -> RecordRef {
-        self.opened.record
-    }
-
-    /// When it happened: its clinical time, or else when it was recorded.
-    #[must_use]
-    pub const fn time(&self) -> Timestamp {
-        self.time
-    }
-
-    /// Whether it was voided.
-    #[must_use]
-    pub const fn status(&self) -> Status {
-        self.status
-    }
-
-    /// As a record of type `T`.
-    ///
-    /// # Errors
-    /// [`Error::Decode`] when it is none.
-    pub fn decode<T: Record>(&self) -> Result<Entry<T>, Error> {
-        self.opened.typed()
-    }
-
-    /// As the bytes that were put.
-    ///
-    /// # Errors
-    /// [`Error::Decode`] when it was not put verbatim.
-    pub fn verbatim(&self) -> Result<VerbatimEntry, Error> {
-        self.opened.verbatim()
-    }
-}
-
-/// Leaves the value out.
-impl std::fmt::Debug for AnyEntry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AnyEntry").field("kind", &self.kind).field("record", &self.record()).finish_non_exhaustive()
-    }
 }
 
 /// How many records of a kind a chart holds, voided ones included.
@@ -240,8 +184,7 @@ impl ChartQuery<'_> {
                 }
                 touched.push(opened.audited(&chart));
                 bytes += opened.len();
-                let (time, status) = (place.spot.time.0, place.status);
-                page.entries.push(AnyEntry { kind: kind.clone(), opened, time, status });
+                page.entries.push(AnyEntry::new(kind.clone(), opened)?);
             }
             // Grouped by kind, so that the entry names each kind once.
             touched.sort_by_key(|record| record.kind);
@@ -255,7 +198,7 @@ impl ChartQuery<'_> {
 
 fn spot_of(op: &Op<'_>, chart: &Chart, entry: &AnyEntry) -> Spot {
     Spot {
-        time: std::cmp::Reverse(entry.time),
+        time: std::cmp::Reverse(entry.time()),
         kind_tag: op.kind_tag(chart, entry.record().kind()),
         number: std::cmp::Reverse(entry.record().number()),
     }
@@ -310,7 +253,7 @@ impl Op<'_> {
                 let opened = self.at(chart, named(names, *key)?, *key)?;
                 let body = opened.body()?;
                 let spot = Spot {
-                    time: std::cmp::Reverse(Self::event_time(&body)),
+                    time: std::cmp::Reverse(event_time(&body)),
                     kind_tag: key.kind_tag,
                     number: std::cmp::Reverse(key.number),
                 };

@@ -1,7 +1,8 @@
 //! Earlier versions of a record.
 
 use super::Session;
-use super::access::{Done, Hold};
+use super::access::{Done, Hold, Op};
+use super::any::AnyEntry;
 use super::read::{Opened, access, missing};
 use crate::audit::AuditEvent;
 use crate::error::Error;
@@ -16,9 +17,10 @@ impl Session {
     /// All versions of a record, newest first; at most the newest 1,000.
     ///
     /// # Errors
-    /// As [`Session::get`]; one version that was changed or removed fails the call.
+    /// As [`Session::get`]; one version that was changed or removed, or has no successor in the version of `T`, fails the
+    /// call. [`Session::history_any`] shows the others.
     pub fn history<T: Record>(&self, id: RecordId<T>) -> Result<Vec<Entry<T>>, Error> {
-        self.versions(id.into(), Opened::typed)
+        self.versions(id.into(), |_, opened| opened.typed())
     }
 
     /// [`Session::history`] of a record that was put verbatim.
@@ -26,10 +28,27 @@ impl Session {
     /// # Errors
     /// As [`Session::history`].
     pub fn history_verbatim(&self, record: RecordRef) -> Result<Vec<VerbatimEntry>, Error> {
-        self.versions(record, Opened::verbatim)
+        self.versions(record, |_, opened| opened.verbatim())
     }
 
-    fn versions<T>(&self, record: RecordRef, view: impl Fn(&Opened) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    /// All versions of a record, newest first and at most the newest 1,000, each to be decoded on its own: for a record
+    /// of a kind known only at run time, or one of whose versions cannot be upgraded.
+    ///
+    /// # Errors
+    /// As [`Session::history`], but for [`Error::Decode`].
+    pub fn history_any(&self, record: impl Into<RecordRef>) -> Result<Vec<AnyEntry>, Error> {
+        let record = record.into();
+        self.versions(record, |op, opened| {
+            let kind = op.unlocked.policy.kind(record.kind()).ok_or(Error::TamperedRow { what: "kind" })?;
+            AnyEntry::new(kind, opened)
+        })
+    }
+
+    fn versions<T>(
+        &self,
+        record: RecordRef,
+        view: impl Fn(&Op<'_>, Opened) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
         let op = self.begin(access(AuditEvent::HistoryRead, record.kind(), record.patient()))?;
         let stripe = op.stripe(record.patient());
         op.run(Hold::Read(stripe), |op| {
@@ -47,8 +66,8 @@ impl Session {
                 }
                 expected = expected.saturating_sub(1);
                 op.may_give(&opened)?;
-                entries.push(view(&opened)?);
                 touched.push(opened.audited(&chart));
+                entries.push(view(op, opened)?);
             }
             if expected != 0 && rows.len() < MAX_HISTORY {
                 return Err(missing(record, "a version", u64::from(expected)).into());

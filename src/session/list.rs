@@ -128,7 +128,8 @@ impl<E> ListQuery<'_, E> {
     ///
     /// # Errors
     /// [`Error::NoSuchPatient`], [`Error::Missing`] or [`Error::Tampered`] when a record was removed or changed,
-    /// [`Error::Decode`], and what [`Session`] lists.
+    /// [`Error::Decode`] naming a record that `E` cannot hold ([`Session::chart`] gives the others one by one), and what
+    /// [`Session`] lists.
     pub fn page(self) -> Result<Page<E>, Error> {
         let op = self.session.begin(Access {
             event: AuditEvent::RecordsListed,

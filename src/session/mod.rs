@@ -3,6 +3,7 @@
 
 mod access;
 mod amend;
+mod any;
 mod audit;
 mod batch;
 mod cache;
@@ -18,9 +19,10 @@ mod write;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use any::AnyEntry;
 pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
 pub use batch::Batch;
-pub use chart::{AnyEntry, ChartCursor, ChartPage, ChartQuery, KindCount};
+pub use chart::{ChartCursor, ChartPage, ChartQuery, KindCount};
 pub use list::{ListCursor, ListQuery, Page};
 pub use opening::SessionOpening;
 pub use options::PutOptions;

@@ -9,7 +9,7 @@ use crate::audit::{AuditEvent, AuditRecord};
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, record_prefix};
 use crate::ids::{KindId, PatientId};
-use crate::record::{Body, Entry, Kind, Record, RecordId, RecordRef, VerbatimEntry, Version};
+use crate::record::{Body, DecodeError, Entry, Kind, Record, RecordId, RecordRef, VerbatimEntry, Version};
 use crate::secret::SecretBytes;
 use crate::storage::Scan;
 use crate::terms::Action;
@@ -50,13 +50,15 @@ impl Opened {
 
     pub(super) fn typed<T: Record>(&self) -> Result<Entry<T>, Error> {
         let id = RecordId::new(self.record.patient(), self.record.number());
-        let entry = Entry::from_typed(self.body()?, id, self.version);
-        entry.map_err(|source| Error::Decode { record: self.record, source })
+        Entry::from_typed(self.body()?, id, self.version).map_err(|source| self.undecoded(source))
     }
 
     pub(super) fn verbatim(&self) -> Result<VerbatimEntry, Error> {
-        let entry = Entry::from_verbatim(self.body()?, self.record, self.version);
-        entry.map_err(|source| Error::Decode { record: self.record, source })
+        Entry::from_verbatim(self.body()?, self.record, self.version).map_err(|source| self.undecoded(source))
+    }
+
+    pub(super) const fn undecoded(&self, source: DecodeError) -> Error {
+        Error::Decode { record: self.record, version: self.version, source }
     }
 }
 

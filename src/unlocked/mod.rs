@@ -6,8 +6,7 @@ mod gate;
 mod lock;
 mod time;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
@@ -23,10 +22,10 @@ use crate::crypto::seal::{SealError, Sealer};
 use crate::error::Error;
 use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::Tree;
-use crate::ids::{KindId, VaultId};
+use crate::ids::VaultId;
 use crate::keyring::Keyring;
 use crate::policy::{Policy, PolicyRow};
-use crate::record::{Kind, Record};
+use crate::record::{Kind, Types};
 use crate::secret::SecretBytes;
 use crate::storage::Scan;
 
@@ -48,8 +47,7 @@ pub(crate) struct Unlocked {
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
     pub(crate) challenges: Challenges,
-    /// Record types whose values were shown to come back whole.
-    pub(crate) proven: Mutex<HashSet<KindId>>,
+    pub(crate) types: Mutex<Types>,
     /// Who else has to let go of keys when the vault is sealed.
     pub(crate) holders: Mutex<Vec<Weak<dyn HoldsKeys>>>,
     /// Held as long as the vault is open.
@@ -155,13 +153,9 @@ impl Unlocked {
         self.policy.kind(kind.id()).is_some()
     }
 
-    /// Whether a value of this type was shown to come back whole since the vault was opened.
-    pub(crate) fn is_proven<T: Record>(&self) -> bool {
-        self.proven.lock().unwrap_or_else(PoisonError::into_inner).contains(&Kind::of::<T>().id())
-    }
-
-    pub(crate) fn set_proven<T: Record>(&self) {
-        self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(Kind::of::<T>().id());
+    /// The record types used since the vault was opened.
+    pub(crate) fn types(&self) -> MutexGuard<'_, Types> {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

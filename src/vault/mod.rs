@@ -194,14 +194,15 @@ impl Vault {
     }
 
     /// Makes a record type known and proves with a sample that its values come back whole, so that a type which cannot
-    /// be read back is found at start and not in the clinic. Putting does the same with the first value of a type.
+    /// be read back is found at start and not in the clinic. Also finds types of the program that give a version of the
+    /// kind, back to the oldest, another shape. Putting does the same with the first value of a type.
     ///
     /// # Errors
-    /// [`Error::Encode`] when the sample does not come back whole, [`Error::Sealed`], [`Error::AuditUnavailable`].
+    /// [`Error::Encode`] when the sample does not come back whole or a version has two shapes, [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn register<T: Record>(&self, sample: &T) -> Result<(), Error> {
         record::prove_round_trip(sample)?;
         let unlocked = self.0.gate.enter()?;
-        unlocked.set_proven::<T>();
+        unlocked.types().admit::<T>()?;
         let kind = Kind::of::<T>();
         if unlocked.knows(&kind) {
             return Ok(());

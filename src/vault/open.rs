@@ -1,6 +1,5 @@
 //! Opening and unlocking a vault.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +18,7 @@ use crate::keyring::copies::{self, OtherCopy};
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
 use crate::policy::Policy;
 use crate::progress::OnProgress;
+use crate::record::Types;
 use crate::storage::{Embedded, Opened, Storage, StorageKeys};
 use crate::unlocked::{Challenges, DirLock, Latest, Unlocked};
 
@@ -206,7 +206,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     let keys = || AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate());
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header_generation, chain, keys());
     let audit = keys();
-    let (stripes, policy, proven) = (Stripes::new(), Policy::default(), Mutex::new(HashSet::new()));
+    let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
     let (holders, latest, challenges) = (Mutex::default(), Latest::new(), Challenges::default());
     Ok(Unlocked {
         vault,
@@ -219,7 +219,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         stripes,
         policy,
         challenges,
-        proven,
+        types,
         holders,
         lock,
     })
