@@ -215,6 +215,8 @@ fn a_flush_waits_for_a_frame_under_way_and_makes_none_of_its_own() {
     has_come.recv().unwrap();
     let second = spawn();
     go.send(()).unwrap();
+    // The second may find the frame still being settled, and then settles it, too.
+    go.send(()).unwrap();
     assert!(matches!((first.join().unwrap(), second.join().unwrap()), (Ok(1), Ok(1))));
     assert_eq!(committer.storage.head().seq, 2);
     committer.flush().unwrap();
