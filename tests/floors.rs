@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("observe", 0),
     ("platform", 0),
     ("progress", 0),
+    ("read_audit", 0),
     ("secret", 0),
     ("terms", 0),
     ("crypto", 1),

@@ -78,6 +78,8 @@ events! {
     IssuerTrusted = 10, "issuer-trusted";
     /// A record kind was registered.
     KindRegistered = 11, "kind-registered";
+    /// An attester's public key was trusted.
+    AttesterTrusted = 13, "attester-trusted";
     /// A token opened a session.
     SessionOpened = 20, "session-opened";
     /// A session was closed.
@@ -108,12 +110,16 @@ events! {
     RecordVoided = 47, "record-voided";
     /// The kinds in a chart were listed.
     KindsListed = 48, "kinds-listed";
+    /// Records were taken out in bulk.
+    RecordsExported = 49, "records-exported";
     /// The audit log was verified.
     AuditVerified = 60, "audit-verified";
     /// The audit log was read.
     AuditQueried = 61, "audit-queried";
     /// The highest time seen was set back to the system clock.
     ClockReset = 70, "clock-reset";
+    /// When entries of reads become durable was chosen anew; `detail` names the old choice and the new one.
+    ReadAuditChanged = 71, "read-audit-changed";
 }
 
 /// How it ended.

@@ -83,6 +83,12 @@ pub(super) enum Hold<'a> {
     Write(&'a [Stripe]),
 }
 
+/// Whether entries of this event may wait where the vault chose so.
+const fn is_read(event: AuditEvent) -> bool {
+    use AuditEvent::{ChartRead, HistoryRead, RecordRead, RecordsListed};
+    matches!(event, RecordRead | RecordsListed | ChartRead | HistoryRead)
+}
+
 impl Session {
     /// Lets an operation in, or logs why not.
     pub(super) fn begin(&self, access: Access) -> Result<Op<'_>, Error> {
@@ -98,7 +104,7 @@ impl Session {
         let op = Op { session: self, unlocked, now, access, asked: Cell::new(access), watch };
         match op.decide(access.kind, access.patient, None) {
             Ok(()) => Ok(op),
-            Err(denial) => Err(op.watch.refused(op.log_denial(denial))),
+            Err(denial) => Err(op.log_denial(denial)),
         }
     }
 
@@ -216,7 +222,7 @@ impl Op<'_> {
         chart.ok_or(Error::NoSuchPatient(patient))
     }
 
-    /// Does the work, logs how it went, and answers only then.
+    /// Does the work, logs how it went, and answers only then; for a read, "logs" means what the vault chose it to mean.
     pub(super) fn run<T>(
         self,
         hold: Hold<'_>,
@@ -246,7 +252,11 @@ impl Op<'_> {
                 draft.fields.detail = done.detail;
                 draft.fields.count = done.count;
                 draft.subjects = done.subjects;
-                let queued = committer.queue(done.rows, vec![draft]);
+                let queued = if is_read(self.access.event) && done.rows.is_empty() {
+                    committer.queue_read(draft)
+                } else {
+                    committer.queue(done.rows, vec![draft])
+                };
                 if queued.is_ok() {
                     // Before the chart is let go: whoever sees its rows from now on can name their kinds.
                     self.unlocked.learn(done.kinds);
@@ -269,7 +279,11 @@ impl Op<'_> {
         }
     }
 
-    fn log_denial(&self, denial: Denial) -> Error {
+    pub(super) fn log_denial(&self, denial: Denial) -> Error {
+        self.watch.refused(self.write_denial(denial))
+    }
+
+    fn write_denial(&self, denial: Denial) -> Error {
         let ticket = match random::array() {
             Ok(bytes) => Ticket::from_bytes(bytes),
             Err(error) => return error.into(),
