@@ -296,6 +296,7 @@ impl Told for Error {
             Self::Denied { .. }
                 | Self::Token(_)
                 | Self::SessionRefused(_)
+                | Self::Proof(_)
                 | Self::SessionEnded { .. }
                 | Self::ClockRollback { .. }
                 | Self::Unlock(UnlockError::WrongCredential)

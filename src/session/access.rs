@@ -104,7 +104,7 @@ impl Session {
         let op = Op { session: self, unlocked, now, access, asked: Cell::new(access), watch };
         match op.decide(access.kind, access.patient, None) {
             Ok(()) => Ok(op),
-            Err(denial) => Err(op.watch.refused(op.log_denial(denial))),
+            Err(denial) => Err(op.log_denial(denial)),
         }
     }
 
@@ -280,6 +280,10 @@ impl Op<'_> {
     }
 
     pub(super) fn log_denial(&self, denial: Denial) -> Error {
+        self.watch.refused(self.write_denial(denial))
+    }
+
+    fn write_denial(&self, denial: Denial) -> Error {
         let ticket = match random::array() {
             Ok(bytes) => Ticket::from_bytes(bytes),
             Err(error) => return error.into(),
