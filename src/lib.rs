@@ -110,6 +110,9 @@ mod committer;
 mod crypto;
 mod error;
 mod format;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod keyring;
 mod policy;

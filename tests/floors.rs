@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("unlocked", 7),
     ("session", 8),
     ("vault", 9),
+    ("fuzzing", 10),
     ("lib", 10),
 ];
 

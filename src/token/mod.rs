@@ -11,6 +11,8 @@ mod caveat;
 mod chain;
 mod decide;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod grant;
 mod holder;
 mod issuer;
