@@ -81,8 +81,10 @@
 //! # Features
 //!
 //! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 #![cfg_attr(
     not(test),
     warn(
@@ -115,6 +117,7 @@ mod format;
 pub mod fuzzing;
 mod ids;
 mod keyring;
+mod platform;
 mod policy;
 mod progress;
 mod record;

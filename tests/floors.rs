@@ -8,6 +8,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("bytes", 0),
     ("clock", 0),
     ("ids", 0),
+    ("platform", 0),
     ("progress", 0),
     ("secret", 0),
     ("terms", 0),
@@ -134,6 +135,22 @@ fn sled_has_one_door() {
         .collect();
     assert_eq!(doors.len(), 1, "{doors:?}");
     assert!(doors[0].ends_with("storage/trees.rs"), "{doors:?}");
+}
+
+#[test]
+fn what_differs_between_platforms_has_one_room() {
+    let names =
+        ["std::os::", "cfg(unix", "cfg(not(unix", "cfg!(unix", "cfg(windows", "cfg!(windows", "target_os", "libc::"];
+    for path in sources() {
+        let inside = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+        let test = path.ends_with("tests.rs") || inside.components().any(|part| part.as_os_str() == "tests");
+        if test || inside.starts_with("platform") {
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        let found = names.iter().find(|name| source.contains(**name));
+        assert_eq!(found, None, "{} is not the same on every platform", inside.display());
+    }
 }
 
 #[test]

@@ -11,6 +11,9 @@ pub(crate) mod seal;
 pub(crate) mod sign;
 
 #[cfg(test)]
+mod key_types;
+
+#[cfg(test)]
 mod two_keys;
 #[cfg(test)]
 mod vectors;

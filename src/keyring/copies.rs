@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::header::{HeaderError, MAX_HEADER, UnverifiedHeader};
 use crate::ids::VaultId;
+use crate::platform;
 
 const NAME_A: &str = "header.a";
 const NAME_B: &str = "header.b";
@@ -209,19 +210,13 @@ fn fill(mut file: File, path: &Path, header: &[u8], old_len: usize) -> Result<()
 /// Creates, never opens what is there; readable by its owner alone where the platform can say so.
 fn new_file() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    platform::private(options.write(true).create_new(true));
     options
 }
 
-/// Makes names durable. Windows has no such call; there a name is durable with its file.
+/// Makes names durable, where the platform can.
 fn sync_dir(dir: &Path) -> Result<(), HeaderFileError> {
-    if cfg!(unix) {
-        let io = |source| HeaderFileError::Io { doing: "syncing", path: dir.to_owned(), source };
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
-    }
-    Ok(())
+    platform::sync_dir(dir).map_err(|source| HeaderFileError::Io { doing: "syncing", path: dir.to_owned(), source })
 }
 
 #[cfg(test)]

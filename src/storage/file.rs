@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::StorageError;
+use crate::platform::{self, PlacedFile};
 
 /// Zeros are written in pieces of this size.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -21,20 +22,13 @@ fn error(doing: &'static str, path: &Path, source: io::Error) -> StorageError {
 /// An open file that knows its name. Reads and writes name their position, so that it can be shared.
 #[derive(Debug)]
 pub(crate) struct StoredFile {
-    file: File,
+    file: PlacedFile,
     path: PathBuf,
-    #[cfg(not(unix))]
-    cursor: std::sync::Mutex<()>,
 }
 
 impl StoredFile {
     fn new(file: File, path: &Path) -> Self {
-        Self {
-            file,
-            path: path.to_path_buf(),
-            #[cfg(not(unix))]
-            cursor: std::sync::Mutex::new(()),
-        }
+        Self { file: PlacedFile::new(file), path: path.to_path_buf() }
     }
 
     /// An existing file, to be read.
@@ -66,26 +60,26 @@ impl StoredFile {
     }
 
     pub(crate) fn len(&self) -> Result<u64, StorageError> {
-        self.file.metadata().map(|about| about.len()).map_err(|source| error("reading", &self.path, source))
+        self.file.file().metadata().map(|about| about.len()).map_err(|source| error("reading", &self.path, source))
     }
 
     pub(crate) fn set_len(&self, len: u64) -> Result<(), StorageError> {
         fault::check(fault::Op::Write)
-            .and_then(|()| self.file.set_len(len))
+            .and_then(|()| self.file.file().set_len(len))
             .map_err(|source| error("resizing", &self.path, source))
     }
 
     /// Fills `buffer` from `offset` on.
     pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), StorageError> {
         fault::check(fault::Op::Read)
-            .and_then(|()| self.read_exact_at(buffer, offset))
+            .and_then(|()| self.file.read_exact_at(buffer, offset))
             .map_err(|source| error("reading", &self.path, source))
     }
 
     /// Writes all of `bytes` from `offset` on.
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), StorageError> {
         fault::check(fault::Op::Write)
-            .and_then(|()| self.write_all_at(bytes, offset))
+            .and_then(|()| self.file.write_all_at(bytes, offset))
             .map_err(|source| error("writing", &self.path, source))
     }
 
@@ -102,50 +96,23 @@ impl StoredFile {
     /// Makes contents durable. If it fails, what is on the disk is unknown, and trying again would not tell.
     pub(crate) fn sync_data(&self) -> Result<(), StorageError> {
         fault::check(fault::Op::Sync)
-            .and_then(|()| self.file.sync_data())
+            .and_then(|()| self.file.file().sync_data())
             .map_err(|source| error("syncing", &self.path, source))
     }
 
     /// Makes contents and length durable.
     pub(crate) fn sync_all(&self) -> Result<(), StorageError> {
         fault::check(fault::Op::Sync)
-            .and_then(|()| self.file.sync_all())
+            .and_then(|()| self.file.file().sync_all())
             .map_err(|source| error("syncing", &self.path, source))
-    }
-
-    #[cfg(unix)]
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
-    }
-
-    #[cfg(unix)]
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, offset)
-    }
-
-    #[cfg(not(unix))]
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        use std::io::{Read, Seek};
-        let _cursor = super::lock(&self.cursor);
-        (&self.file).seek(io::SeekFrom::Start(offset))?;
-        (&self.file).read_exact(buffer)
-    }
-
-    #[cfg(not(unix))]
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        use std::io::{Seek, Write};
-        let _cursor = super::lock(&self.cursor);
-        (&self.file).seek(io::SeekFrom::Start(offset))?;
-        (&self.file).write_all(bytes)
     }
 }
 
-/// Makes the names in a directory durable. Windows has no such call: there a rename is as durable as NTFS makes it.
+/// Makes the names in a directory durable, where the platform can.
 pub(crate) fn sync_dir(path: &Path) -> Result<(), StorageError> {
-    let synced = fault::check(fault::Op::Sync);
-    #[cfg(unix)]
-    let synced = synced.and_then(|()| File::open(path)).and_then(|dir| dir.sync_all());
-    synced.map_err(|source| error("syncing", path, source))
+    fault::check(fault::Op::Sync)
+        .and_then(|()| platform::sync_dir(path))
+        .map_err(|source| error("syncing", path, source))
 }
 
 pub(crate) fn create_dir(path: &Path) -> Result<(), StorageError> {

@@ -1,0 +1,93 @@
+//! Floor 0: the few calls that are not the same on every platform. Both rooms offer the same names; the portable one is
+//! tested on every platform, so that it cannot rot where it is not used.
+
+#[cfg(any(test, not(unix)))]
+mod portable;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(not(unix))]
+pub(crate) use portable::{PlacedFile, private, sync_dir};
+#[cfg(unix)]
+pub(crate) use unix::{PlacedFile, private, sync_dir};
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File, OpenOptions};
+
+    macro_rules! each_platform {
+        ($($platform:ident),+) => {$(
+            mod $platform {
+                use super::*;
+                use crate::platform::$platform::{PlacedFile, private, sync_dir};
+
+                #[test]
+                fn reads_and_writes_go_where_they_are_told() {
+                    let dir = tempfile::tempdir().unwrap();
+                    let path = dir.path().join("file");
+                    let mut options = OpenOptions::new();
+                    let file = PlacedFile::new(private(options.read(true).write(true).create_new(true)).open(&path).unwrap());
+                    file.write_all_at(b"chart", 3).unwrap();
+                    file.write_all_at(b"my ", 0).unwrap();
+                    let mut read = [0; 4];
+                    file.read_exact_at(&mut read, 2).unwrap();
+                    assert_eq!(&read, b" cha");
+                    assert_eq!(fs::read(&path).unwrap(), b"my chart");
+                }
+
+                #[test]
+                fn reading_past_the_end_is_an_error() {
+                    let dir = tempfile::tempdir().unwrap();
+                    let path = dir.path().join("file");
+                    fs::write(&path, b"short").unwrap();
+                    let file = PlacedFile::new(File::open(&path).unwrap());
+                    let error = file.read_exact_at(&mut [0; 4], 3).unwrap_err();
+                    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+                }
+
+                #[test]
+                fn several_threads_share_a_file_without_mixing_places() {
+                    let dir = tempfile::tempdir().unwrap();
+                    let path = dir.path().join("file");
+                    let mut options = OpenOptions::new();
+                    let file = PlacedFile::new(options.read(true).write(true).create_new(true).open(&path).unwrap());
+                    std::thread::scope(|scope| {
+                        for part in 0..4_u8 {
+                            let file = &file;
+                            scope.spawn(move || {
+                                for at in 0..64 {
+                                    let place = at * 4 + u64::from(part);
+                                    file.write_all_at(&[part], place).unwrap();
+                                    let mut read = [9];
+                                    file.read_exact_at(&mut read, place).unwrap();
+                                    assert_eq!(read, [part]);
+                                }
+                            });
+                        }
+                    });
+                    assert_eq!(fs::read(&path).unwrap(), [0, 1, 2, 3].repeat(64));
+                }
+
+                #[test]
+                fn a_directory_can_be_synced() {
+                    let dir = tempfile::tempdir().unwrap();
+                    sync_dir(dir.path()).unwrap();
+                }
+            }
+        )+};
+    }
+
+    each_platform!(portable);
+    #[cfg(unix)]
+    each_platform!(unix);
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_file_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        super::private(OpenOptions::new().write(true).create_new(true)).open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

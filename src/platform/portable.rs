@@ -1,0 +1,53 @@
+//! What the standard library offers everywhere.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A file that is read and written at named places, by any number of threads, one at a time.
+#[derive(Debug)]
+pub(crate) struct PlacedFile {
+    file: File,
+    cursor: Mutex<()>,
+}
+
+impl PlacedFile {
+    pub(crate) const fn new(file: File) -> Self {
+        Self { file, cursor: Mutex::new(()) }
+    }
+
+    #[cfg_attr(unix, allow(dead_code))] // the tests do without
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Fills `buffer` from `offset` on.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let _held = self.seek(offset)?;
+        (&self.file).read_exact(buffer)
+    }
+
+    /// Writes all of `bytes` from `offset` on.
+    pub(crate) fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let _held = self.seek(offset)?;
+        (&self.file).write_all(bytes)
+    }
+
+    fn seek(&self, offset: u64) -> io::Result<MutexGuard<'_, ()>> {
+        let held = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        (&self.file).seek(SeekFrom::Start(offset))?;
+        Ok(held)
+    }
+}
+
+/// Windows cannot sync a directory: there a name is as durable as NTFS makes it.
+#[allow(clippy::unnecessary_wraps)] // the same signature as where it can fail
+pub(crate) const fn sync_dir(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Who may read a new file is what its directory says.
+pub(crate) const fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}

@@ -1,0 +1,13 @@
+//! Secrets that a host holds cannot be copied, compared or written by accident: their types lack what would do it.
+//! Asked of the compiler when this file is built.
+
+include!("support/lacks.rs");
+
+#[test]
+fn secrets_are_not_copied_compared_or_serialized() {
+    use chartvault::{IssuerKey, Passphrase, RawKey, RecoveryKey};
+    lacks!(Passphrase: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
+    lacks!(RawKey: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
+    lacks!(RecoveryKey: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
+    lacks!(IssuerKey: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
+}
