@@ -125,6 +125,9 @@ mod secret;
 mod session;
 mod storage;
 mod terms;
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub mod test_util;
 mod token;
 mod unlocked;
 mod vault;

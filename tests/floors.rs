@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("session", 8),
     ("vault", 9),
     ("fuzzing", 10),
+    ("test_util", 10),
     ("lib", 10),
 ];
 

@@ -2,15 +2,17 @@
 
 mod attempts;
 mod create;
+mod home;
 mod open;
 mod opening;
 mod options;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use create::NewVault;
+pub(crate) use home::Home;
 pub use open::LockedVault;
 pub use opening::Opening;
 pub use options::Options;
@@ -36,7 +38,7 @@ use crate::unlocked::{Gate, Unlocked};
 pub struct Vault(Arc<Inner>);
 
 struct Inner {
-    dir: PathBuf,
+    home: Home,
     id: VaultId,
     suite: Suite,
     gate: Gate,
@@ -44,9 +46,9 @@ struct Inner {
 }
 
 impl Vault {
-    fn new(dir: PathBuf, unlocked: Unlocked, opening: Opening) -> Self {
+    fn new(home: Home, unlocked: Unlocked, opening: Opening) -> Self {
         let (id, suite) = (unlocked.vault, unlocked.suite);
-        Self(Arc::new(Inner { dir, id, suite, gate: Gate::new(unlocked), opening }))
+        Self(Arc::new(Inner { home, id, suite, gate: Gate::new(unlocked), opening }))
     }
 
     /// The vault's id, which tokens name.
@@ -64,7 +66,7 @@ impl Vault {
     /// Its directory.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0.dir
+        self.0.home.path()
     }
 
     /// How opening went: whether the last process closed the vault, and what had to be mended.
@@ -132,7 +134,7 @@ impl Vault {
     /// Whether a credential opens this very vault. The header is read again from disk, where somebody may have put one
     /// with a credential of their own, so what it opens has to be the keys in use.
     fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
-        let opened = open::open_header(&self.0.dir, credential)?;
+        let opened = open::open_header(&self.0.home, credential)?;
         if opened.header.vault == self.0.id && opened.keyring.is_same(&unlocked.keyring) {
             return Ok(());
         }
@@ -195,7 +197,7 @@ impl Vault {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vault").field("id", &self.0.id).field("dir", &self.0.dir).finish_non_exhaustive()
+        f.debug_struct("Vault").field("id", &self.0.id).field("home", &self.0.home).finish_non_exhaustive()
     }
 }
 
