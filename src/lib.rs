@@ -80,7 +80,8 @@
 //!
 //! # Features
 //!
-//! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+//! * `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+//! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
@@ -173,3 +174,8 @@ pub mod __private {
     pub use crate::record::Derived;
     pub use crate::record::shape::{Fields, enumeration, structure};
 }
+
+/// The examples of the page run as tests.
+#[cfg(all(doctest, feature = "test-util"))]
+#[doc = include_str!("../docs/testing.md")]
+mod testing_page {}

@@ -12,6 +12,7 @@ use super::{
     Batch, Bytes, CommitError, Head, NewValue, Pending, PreparedWrite, Scan, SealedEntry, Storage, StorageError, Tree,
     lock,
 };
+use crate::format::frame;
 use crate::ids::VaultId;
 
 /// Where a vault in memory is kept. It outlives the vaults made and opened in it, as a directory does, and holds at most
@@ -218,6 +219,12 @@ impl MemoryStorage {
     }
 }
 
+/// The journal's limit, so that what is tested here can be written there.
+fn fits_a_frame(body: usize) -> Result<(), CommitError> {
+    let [len, limit] = [frame::frame_len(body), frame::MAX_LEN].map(|len| u64::try_from(len).unwrap_or(u64::MAX));
+    if len > limit { Err(CommitError::NotCommitted(StorageError::BatchTooLarge { len, limit })) } else { Ok(()) }
+}
+
 impl Storage for MemoryStorage {
     fn head(&self) -> Head {
         lock(&self.store.0).head
@@ -243,7 +250,7 @@ impl Storage for MemoryStorage {
     }
 
     fn commit(&self, expected: Head, batch: Batch) -> Result<Pending, CommitError> {
-        body_len(&batch).map_err(CommitError::NotCommitted)?;
+        fits_a_frame(body_len(&batch).map_err(CommitError::NotCommitted)?)?;
         self.alive().map_err(CommitError::NotCommitted)?;
         let mut kept = lock(&self.store.0);
         if kept.head != expected {
