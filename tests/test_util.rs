@@ -172,8 +172,9 @@ fn a_fault_strikes_when_told_and_ends_with_its_guard() {
     assert_eq!(fault.hits(), 1);
     physician.get(kept[0]).unwrap_err(); // the log has stopped, so there is no access
     assert_eq!(fault.hits(), 1);
-    drop((fault, physician));
+    drop(fault);
     clinic.crash().unwrap();
+    assert!(matches!(physician.get(kept[0]), Err(Error::Sealed)));
     let physician = clinic.physician().unwrap();
     assert_eq!(physician.get(kept[1]).unwrap().value, note("two"));
     assert_eq!(physician.list::<Note>(ama).limit(10).page().unwrap().entries.len(), 2);

@@ -17,7 +17,7 @@
 //! let full = Fault::on(FileOp::Write, ErrorKind::StorageFull).for_good();
 //! let ben = physician.register_patient([Identifier::new("urn:mrn:clinic-a", "67890")?]);
 //! assert!(ben.is_err());
-//! drop((full, physician));
+//! drop(full);
 //!
 //! clinic.crash()?; // as if the process had been killed
 //! let found = clinic.physician()?.find_patient(&Identifier::new("urn:mrn:clinic-a", "12345")?)?;

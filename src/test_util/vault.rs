@@ -30,8 +30,7 @@ use crate::vault::{Home, LockedVault, NewVault, Opening, Options, Vault};
 /// ```
 #[derive(Debug)]
 pub struct TestVault {
-    /// `None` only while it is being opened again.
-    vault: Option<Vault>,
+    vault: Vault,
     home: Home,
     options: Options,
     clock: Arc<TestClock>,
@@ -77,10 +76,8 @@ impl TestVault {
 
     /// The open vault.
     #[must_use]
-    pub fn vault(&self) -> &Vault {
-        // Every method that takes it out puts one back or gives an error that ends the test.
-        #[allow(clippy::expect_used)]
-        self.vault.as_ref().expect("a vault that failed to open is used on")
+    pub const fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// Its clock.
@@ -113,12 +110,11 @@ impl TestVault {
     /// How it went when it was opened last.
     #[must_use]
     pub fn opening(&self) -> &Opening {
-        self.vault().opening()
+        self.vault.opening()
     }
 
     /// A grant for a named principal, for all patients, treatment, every confidentiality and thirty days from now on. Kinds
     /// and actions are still to be said.
-    #[must_use]
     pub fn grant(&self, principal: &str) -> Grant {
         Grant::to(principal)
             .all_patients()
@@ -133,7 +129,7 @@ impl TestVault {
     /// # Errors
     /// [`GrantError`] when the grant lacks something.
     pub fn token(&self, grant: &Grant) -> Result<Token, GrantError> {
-        grant.sign(&self.issuer, self.vault().id())
+        grant.sign(&self.issuer, self.vault.id())
     }
 
     /// A session for treatment under this grant.
@@ -141,7 +137,7 @@ impl TestVault {
     /// # Errors
     /// As [`TestVault::token`] and [`Vault::session`].
     pub fn session(&self, grant: &Grant) -> Result<Session, TestVaultError> {
-        Ok(self.vault().session(self.token(grant)?, Purpose::Treatment)?)
+        Ok(self.vault.session(self.token(grant)?, Purpose::Treatment)?)
     }
 
     /// A session of `dr.osei`, who may do everything to everyone's records of all kinds.
@@ -166,23 +162,22 @@ impl TestVault {
     /// # Errors
     /// As [`Vault::close`] and [`LockedVault::unlock`].
     pub fn reopen(&mut self) -> Result<&Vault, Error> {
-        self.vault().close()?;
+        self.vault.close()?;
         self.open_again()
     }
 
-    /// Lets go of the vault without closing it, as when the process is killed, and opens it again. No session of it may
-    /// still live: one would hold the vault open, and this is [`Error::InUse`].
+    /// Lets go of the vault without closing it, as when the process is killed, and opens it again. Its sessions end.
     ///
     /// # Errors
     /// As [`LockedVault::unlock`].
     pub fn crash(&mut self) -> Result<&Vault, Error> {
+        self.vault.abandon();
         self.open_again()
     }
 
     fn open_again(&mut self) -> Result<&Vault, Error> {
-        self.vault = None;
-        let locked = LockedVault::at(self.home.clone(), self.options.clone())?;
-        Ok(self.vault.insert(locked.unlock(&self.key)?))
+        self.vault = LockedVault::at(self.home.clone(), self.options.clone())?.unlock(&self.key)?;
+        Ok(&self.vault)
     }
 }
 
@@ -231,6 +226,6 @@ impl NewTestVault {
         }
         let (vault, _) = new.finish()?;
         vault.trust_issuer(issuer.public(), &key)?;
-        Ok(TestVault { vault: Some(vault), home, options, clock, key, issuer })
+        Ok(TestVault { vault, home, options, clock, key, issuer })
     }
 }

@@ -193,6 +193,14 @@ impl Vault {
         logged?;
         Ok(closed?)
     }
+
+    /// Ends it as when the process is killed: nothing is written, the directory is free.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn abandon(&self) {
+        if let Ok(unlocked) = self.0.gate.seal() {
+            unlocked.let_go();
+        }
+    }
 }
 
 impl fmt::Debug for Vault {
