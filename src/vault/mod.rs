@@ -63,7 +63,7 @@ impl Vault {
         self.0.suite
     }
 
-    /// Its directory.
+    /// Its directory; an empty path for a vault in memory, which only tests make.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.home.path()
