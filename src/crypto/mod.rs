@@ -8,6 +8,8 @@ pub(crate) mod pad;
 pub(crate) mod passphrase;
 pub(crate) mod random;
 pub(crate) mod seal;
+#[cfg(feature = "test-util")]
+pub(crate) mod seeded;
 pub(crate) mod sign;
 
 #[cfg(test)]

@@ -96,6 +96,14 @@ pub(crate) struct HeaderCopies {
     pub(crate) other: OtherCopy,
 }
 
+impl HeaderCopies {
+    /// Of a header that is kept once, in memory.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn only(header: &[u8]) -> Result<Self, HeaderFileError> {
+        Ok(Self { chosen: UnverifiedHeader::parse_padded(header)?, other: OtherCopy::Same })
+    }
+}
+
 /// The copy that was not chosen. Anything but [`OtherCopy::Same`] is to be repaired by writing the header again once it
 /// has been verified.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::*;
-use crate::storage::file::fault::{self, Op};
+use crate::storage::fault::{self, FileOp as Op};
 
 fn batch(storage: &Embedded, key: &[u8], value: &[u8]) -> Batch {
     let writes = vec![storage.prepare(Tree::Records, key.to_vec(), Some(Arc::from(value)), None)];

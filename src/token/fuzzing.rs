@@ -1,0 +1,104 @@
+//! What must hold of this floor's decoders whatever the bytes. Each function answers whether the bytes were taken.
+
+use super::body::Body;
+use super::decide::{Reach, Request, decide};
+use super::holder::{Token, UnverifiedToken};
+use super::wire::{self, Wire};
+use super::{DEFAULT_LONGEST_TTL, MAX_BLOCKS, MAX_TOKEN_LEN};
+use crate::clock::Timestamp;
+use crate::crypto::kdf;
+use crate::crypto::sign::SigningSeed;
+use crate::ids::{KindId, PatientId};
+use crate::secret::Secret;
+use crate::terms::{Action, Confidentiality, Purpose};
+
+pub(crate) fn bytes(bytes: &[u8]) -> bool {
+    let Ok(wire) = Wire::parse(bytes) else { return false };
+    assert!(bytes.len() <= MAX_TOKEN_LEN && (1..=usize::from(MAX_BLOCKS)).contains(&wire.blocks.len()));
+    assert_eq!((&wire.to_bytes()[..], wire.len()), (bytes, bytes.len()));
+    assert_eq!(wire.revocation_ids().len(), wire.blocks.len());
+    let bodies: Vec<Body> = wire.blocks.iter().map(|block| block.body.clone()).collect();
+    bodies.iter().for_each(items_are_canonical);
+    more_blocks_never_allow_more(&bodies, bytes);
+    assert_eq!(&wire::from_text(&wire::to_text(bytes)).unwrap()[..], bytes);
+
+    let token = UnverifiedToken::from_bytes(bytes).unwrap();
+    let issuer = SigningSeed::from_seed(&Secret::take(&mut [0x99; 32])).public();
+    let now = Timestamp::from_micros(1_767_614_400_000_000);
+    let known = |id| (kdf::issuer_id(&issuer) == id).then_some(issuer);
+    assert!(token.verify(token.vault(), known, |_| false, now, DEFAULT_LONGEST_TTL).is_err(), "nobody signed this");
+    let _ = (token.not_after(), format!("{token:?}"));
+    if let Ok(token) = Token::try_from(token) {
+        assert_eq!(&token.expose_bytes()[..], bytes);
+    }
+    true
+}
+
+pub(crate) fn text(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(decoded) = wire::from_text(text) else { return false };
+    assert_eq!(*wire::to_text(&decoded), text);
+    // Text that decodes but is too long for a token is refused by length, never read.
+    let _ = UnverifiedToken::from_text(text);
+    true
+}
+
+fn items_are_canonical(body: &Body) {
+    let mut again = Vec::new();
+    body.items().iter().for_each(|item| item.put(&mut again).unwrap());
+    assert!(body.framed().ends_with(&again) && body.framed().len() == 2 + 26 + again.len());
+}
+
+/// The promise of attenuation: what the first blocks refuse, all of them refuse.
+fn more_blocks_never_allow_more(bodies: &[Body], seed: &[u8]) {
+    let pick = |at: usize| usize::from(seed.get(seed.len().saturating_sub(at)).copied().unwrap_or(0));
+    let request = Request {
+        action: Action::ALL[pick(1) % Action::ALL.len()],
+        kind: [Reach::Whole, Reach::Filtered, Reach::One(KindId::from_bytes([0x51; 16]))][pick(2) % 3],
+        patient: [Reach::Whole, Reach::One(PatientId::FACILITY), Reach::One(PatientId::from_bytes([0x51; 16]))]
+            [pick(3) % 3],
+        purpose: Purpose::ALL[pick(4) % Purpose::ALL.len()],
+        confidentiality: [None, Some(Confidentiality::Normal), Some(Confidentiality::VeryRestricted)][pick(5) % 3],
+        now: Timestamp::from_micros(1_767_614_400_000_000),
+    };
+    let allowed: Vec<bool> = (1..=bodies.len()).map(|n| decide(&bodies[..n], &request).is_ok()).collect();
+    assert!(allowed.is_sorted_by(|before, after| before >= after), "{request:?}: {allowed:?}");
+}
+
+/// A token with every item that there is, over two blocks; unsigned.
+#[cfg(test)]
+pub(crate) fn seed() -> Vec<u8> {
+    use super::item::{Item, Role, Scope, Wanted};
+    use super::wire::{Block, Proof};
+    use crate::ids::{IssuerId, PrincipalId, VaultId};
+    let narrowing = || {
+        vec![
+            Item::NotBefore(1),
+            Item::NotAfter(2_000_000_000),
+            Item::Actions(3),
+            Item::Kinds(Scope::Only(vec![KindId::from_bytes([0x51; 16]), KindId::from_bytes([0x52; 16])])),
+            Item::Patients(Scope::Only(vec![PatientId::from_bytes([0x51; 16])])),
+            Item::Purposes(1),
+            Item::Sensitivity(Confidentiality::Normal),
+            Item::MaxUses(7),
+            Item::MaxDepth(3),
+            Item::Mfa { level: 1, oldest: 60 },
+            Item::Device([4; 32]),
+            Item::Session { idle: 600, longest: 3600 },
+            Item::Attestations(vec![Wanted { attester: [5; 16], claim: 6, oldest: 7 }]),
+            Item::Facility(vec![[8; 16]]),
+        ]
+    };
+    let mut grant = narrowing();
+    grant.push(Item::Subject(PrincipalId::from_bytes([1; 16])));
+    grant.push(Item::Roles(vec![Role { id: [2; 16], revision: 3 }]));
+    grant.push(Item::Emergency { actions: 1, sensitivity: Confidentiality::Restricted, longest: 60 });
+    let block = |number, items| Block {
+        body: Body::new(number, [9; 16], 1_767_614_400, items).unwrap(),
+        next_public: [0x0A; 32],
+        signature: [0x0B; 64],
+    };
+    let blocks = vec![block(0, grant), block(1, narrowing())];
+    let (vault, issuer) = (VaultId::from_bytes([7; 16]), IssuerId::from_bytes([6; 16]));
+    Wire { vault, issuer, blocks, proof: Proof::Bound }.to_bytes().to_vec()
+}
