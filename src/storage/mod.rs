@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::crypto::kdf::{JournalKey, StateKey};
 pub(crate) use crate::format::keys::Tree;
+use crate::progress::OnProgress;
 
 pub(crate) use embedded::{Embedded, Opened};
 pub(crate) use error::CommitError;
@@ -124,6 +125,19 @@ pub(crate) struct Scan<'a> {
     pub(crate) limit: usize,
 }
 
+/// What a compaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Compacted {
+    /// The last frame that the base covers.
+    pub(crate) through: u64,
+    pub(crate) rows: u64,
+    pub(crate) entries: u64,
+    /// Bytes of the files that the base replaces.
+    pub(crate) bytes_before: u64,
+    /// Bytes of the base.
+    pub(crate) bytes_after: u64,
+}
+
 /// An ordered table with atomic, durable batches on an expected head. All methods may be called from any thread.
 pub(crate) trait Storage: Send + Sync {
     /// What has been committed.
@@ -159,6 +173,18 @@ pub(crate) trait Storage: Send + Sync {
 
     /// Settles everything, and makes the trees durable as well, so that opening replays nothing older.
     fn checkpoint(&self) -> Result<(), StorageError>;
+
+    /// Makes one file of all that was closed, without what was overwritten or deleted, while others go on. Ends early, with
+    /// [`StorageError::Closed`], once `go_on` says no. What is superfluous then stays until
+    /// [`Storage::remove_compacted`]. Nothing where there is nothing to compact.
+    fn compact(&self, _progress: OnProgress<'_>, _go_on: &dyn Fn() -> bool) -> Result<Option<Compacted>, StorageError> {
+        Ok(None)
+    }
+
+    /// Removes what [`Storage::compact`] made superfluous.
+    fn remove_compacted(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// Checkpoint, then a clean mark; later calls answer [`StorageError::Closed`].
     fn close(&self) -> Result<(), StorageError>;

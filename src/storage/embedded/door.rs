@@ -1,6 +1,7 @@
 //! The trait, as the embedded storage keeps it.
 
 use super::*;
+use crate::storage::Compacted;
 
 impl Storage for Embedded {
     fn head(&self) -> Head {
@@ -52,6 +53,18 @@ impl Storage for Embedded {
 
     fn checkpoint(&self) -> Result<(), StorageError> {
         self.inner.checkpoint()
+    }
+
+    fn compact(
+        &self,
+        mut progress: OnProgress<'_>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Compacted>, StorageError> {
+        self.inner.compact(&mut progress, go_on)
+    }
+
+    fn remove_compacted(&self) -> Result<(), StorageError> {
+        self.inner.remove_compacted()
     }
 
     fn close(&self) -> Result<(), StorageError> {

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod commit;
+mod compact;
 mod door;
 mod open;
 mod read;
@@ -48,6 +49,8 @@ pub(crate) struct Opened {
     pub(crate) replayed_frames: u64,
     /// Why the trees were rebuilt from the journal, if they were.
     pub(crate) rebuilt: Option<&'static str>,
+    /// The frame up to which a compaction that had been interrupted was finished.
+    pub(crate) compacted: Option<u64>,
     /// Highest header generation in the journal.
     pub(crate) header_generation: u64,
 }
@@ -82,6 +85,10 @@ struct Inner {
     verified: Vec<AtomicBool>,
     trees: RwLock<Option<Arc<Trees>>>,
     checkpoints: Mutex<StateFiles>,
+    /// Held for writing while files that a base covers are removed, for reading while the whole journal is read.
+    files: RwLock<()>,
+    /// Held by the one compaction at a time.
+    compacting: Mutex<()>,
     /// Bytes journaled since the last checkpoint.
     journaled: AtomicU64,
     stopped: AtomicBool,
@@ -156,7 +163,7 @@ impl Embedded {
         file::sync_dir(dir)?;
         file::sync_parent(dir)?;
         let start = Start {
-            library: Library::new(&[segment]),
+            library: Library::of(&[segment]),
             journal,
             state_key: HmacKey::new(keys.state.expose()),
             writer,
@@ -204,6 +211,8 @@ impl Embedded {
             front: Mutex::new(front),
             trees: RwLock::new(Some(Arc::new(start.trees))),
             checkpoints: Mutex::new(start.files),
+            files: RwLock::default(),
+            compacting: Mutex::default(),
             journaled: AtomicU64::new(start.replayed),
             stopped: AtomicBool::new(false),
             stop: Mutex::new(None),

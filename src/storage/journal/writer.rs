@@ -106,6 +106,11 @@ impl Writer {
         self.tip
     }
 
+    /// Number and hash of the seal of the last closed segment; number 0 if there is none.
+    pub(crate) fn last_seal(&self) -> (u64, [u8; 32]) {
+        (self.segment.header.first_seq.saturating_sub(1), self.segment.header.previous)
+    }
+
     /// Ends this segment and starts the next, with room for a frame of `len` bytes. The successor is in place, and
     /// durable, before the seal is written.
     fn roll(&mut self, library: &Library, len: u64, header_generation: u64) -> Result<(), AppendError> {

@@ -19,7 +19,10 @@ fn a_commit_is_visible_once_settled_and_survives_closing() {
     assert!(matches!(storage.close(), Err(StorageError::Closed)));
 
     let (storage, opened) = open(dir.path());
-    assert_eq!(opened, Opened { clean: true, torn: None, replayed_frames: 0, rebuilt: None, header_generation: 1 });
+    assert_eq!(
+        opened,
+        Opened { clean: true, torn: None, replayed_frames: 0, rebuilt: None, compacted: None, header_generation: 1 }
+    );
     assert_eq!(get(&storage, b"key").as_deref(), Some(&b"value"[..]));
     assert_eq!((storage.head(), storage.tally(&[1; 16])), (Head { seq: 1, entries: 1 }, 1));
     assert_eq!(storage.entries(0, 9).unwrap(), [(0, Arc::from(&b"entry"[..]))]);

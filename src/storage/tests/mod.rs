@@ -1,6 +1,7 @@
 //! Tests of the whole storage, by what they do to it.
 
 mod basics;
+mod compaction;
 mod concurrency;
 mod faults;
 mod model;

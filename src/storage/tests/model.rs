@@ -11,6 +11,8 @@ enum Step {
     /// Key, length of the value (none: delete), and length of an entry.
     Commit(Vec<(u8, Option<u16>)>, Option<u16>),
     Checkpoint,
+    Compact,
+    Rebuild,
     Close,
     Crash,
     Scan(u8, u8),
@@ -23,6 +25,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (writes, entry).prop_map(|(writes, entry)| Step::Commit(writes.into_iter().collect(), entry)),
         1 => Just(Step::Checkpoint),
+        2 => Just(Step::Compact),
+        1 => Just(Step::Rebuild),
         1 => Just(Step::Close),
         2 => Just(Step::Crash),
         2 => (0..12u8, 0..12u8).prop_map(|(after, limit)| Step::Scan(after, limit)),
@@ -57,6 +61,8 @@ proptest! {
                     }
                 }
                 Step::Checkpoint => storage.checkpoint().unwrap(),
+                Step::Compact => drop(super::compaction::compact(&storage)),
+                Step::Rebuild => storage.rebuild().unwrap(),
                 Step::Close => {
                     storage.close().unwrap();
                     drop(storage);

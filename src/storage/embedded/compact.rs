@@ -1,0 +1,62 @@
+//! Compaction while running: commits and reads go on meanwhile.
+
+use super::super::journal::compact::Compaction;
+use super::super::journal::files::Files;
+use super::*;
+use crate::progress::{Progress, Task};
+use crate::storage::Compacted;
+
+impl Inner {
+    /// Makes a base of all closed segments, durable and verified, and reads from it from now on. The files that it covers
+    /// stay until [`Inner::remove_compacted`]. Nothing if no segment was closed since the last base.
+    pub(super) fn compact(
+        &self,
+        progress: &mut OnProgress<'_>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Compacted>, StorageError> {
+        let _one = lock(&self.compacting);
+        self.alive()?;
+        let through = lock(&self.order).last_seal();
+        let files = Files::list(&self.journal)?;
+        if through.0 <= files.covered().seq {
+            return Ok(None);
+        }
+        // Trees that end before the base does could not be brought up to date any more, only built anew.
+        self.checkpoint()?;
+        let covered = |segment: &&Segment| segment.header.first_seq <= through.0;
+        let segments: u64 = files.segments.iter().filter(covered).map(|segment| segment.header.size).sum();
+        let before = segments.saturating_add(files.base.as_ref().map_or(0, |base| base.seal.size));
+        let (mut done, total) = (0_u64, before.saturating_mul(READINGS));
+        let mut passed = |len: usize| {
+            if !go_on() {
+                return Err(StorageError::Closed);
+            }
+            self.alive()?;
+            done = done.saturating_add(u64::try_from(len).unwrap_or(0));
+            progress(Progress::new(Task::Compact, done, Some(total.max(done))));
+            Ok(())
+        };
+        let compaction = Compaction {
+            id: &self.journal,
+            files: &files,
+            library: &self.library,
+            state_key: &self.state_key,
+            through,
+            passed: &mut passed,
+        };
+        let base = Arc::new(compaction.run()?);
+        self.library.adopt(&base)?;
+        let (rows, entries, after) = (base.seal.rows, base.seal.entries, base.seal.size);
+        Ok(Some(Compacted { through: through.0, rows, entries, bytes_before: before, bytes_after: after }))
+    }
+
+    /// Removes the files that a base covers.
+    pub(super) fn remove_compacted(&self) -> Result<(), StorageError> {
+        let _one = lock(&self.compacting);
+        let _files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        open::remove_covered(&Files::list(&self.journal)?)
+    }
+}
+
+/// How often a compaction reads what it compacts, verification included.
+const READINGS: u64 = 4;
