@@ -159,7 +159,7 @@ pub use token::{
     AttenuateError, Attenuation, Caveat, Denial, DenyReason, Grant, GrantError, InvalidIssuerKey, IssuerKey,
     IssuerPublicKey, LimitError, Token, TokenError, UnverifiedToken,
 };
-pub use vault::{LockedVault, NewVault, Opening, Options, Vault};
+pub use vault::{Compaction, LockedVault, NewVault, Opening, Options, Vault};
 
 /// What the derives' code names. Not part of the API.
 #[doc(hidden)]

@@ -106,6 +106,8 @@ events! {
     AuditQueried = 61, "audit-queried";
     /// The highest time seen was set back to the system clock.
     ClockReset = 70, "clock-reset";
+    /// The journal was compacted: what had been overwritten or deleted before was dropped from it.
+    JournalCompacted = 72, "journal-compacted";
 }
 
 /// How it ended.

@@ -5,7 +5,7 @@ use super::pack::OpenPack;
 use super::trees::Trees;
 use crate::crypto::hash::{self, HmacKey};
 use crate::format::digest::{self, Digest};
-use crate::format::frame::{Contents, Offsets, Op};
+use crate::format::frame::{Contents, Offsets, Op, Write};
 use crate::format::keys::Tree;
 use crate::format::row::{Pointer, Row};
 use crate::format::state::Place;
@@ -19,6 +19,8 @@ pub(crate) struct Applied {
     pub(crate) header_generation: u64,
     pub(crate) digest: Digest,
     pub(crate) pack: OpenPack,
+    /// About how many bytes of the journal were overwritten or deleted since it was compacted.
+    pub(crate) garbage: u64,
 }
 
 /// A value as it goes into a row.
@@ -40,7 +42,12 @@ impl Applied {
         new: Option<NewRow<'_>>,
     ) -> Result<(), StorageError> {
         self.digest.replace(tree, key, old_leaf, new.as_ref().map(|new| new.leaf));
-        let Some(new) = new else { return trees.remove(tree, key) };
+        let Some(new) = new else {
+            let old = trees.remove(tree, key)?;
+            self.waste(key, old.as_deref());
+            self.waste(key, Some(&[]));
+            return Ok(());
+        };
         let row = if new.inline {
             Row::Inline(new.bytes)
         } else {
@@ -48,12 +55,29 @@ impl Applied {
                 u32::try_from(new.bytes.len()).map_err(|_| StorageError::Refused { why: "a value is too long" })?;
             Row::Kept(Pointer { seq, offset, len, hash: *new.hash })
         };
-        trees.insert(tree, key, row.encode())
+        let old = trees.insert(tree, key, row.encode())?;
+        // Replaying what the trees hold already replaces a row by itself.
+        self.waste(key, old.as_deref().filter(|_| old_leaf.is_some()));
+        Ok(())
+    }
+
+    /// Counts a write that is not needed any more, by the row that it made.
+    fn waste(&mut self, key: &[u8], old: Option<&[u8]>) {
+        let Some(old) = old else { return };
+        let value = match Row::parse(old) {
+            Ok(Row::Inline(value)) => value.len(),
+            Ok(Row::Kept(pointer)) => usize::try_from(pointer.len).unwrap_or(0),
+            Err(_) => 0,
+        };
+        let len = Write::encoded_len(key.len(), value, false);
+        self.garbage = self.garbage.saturating_add(u64::try_from(len).unwrap_or(0));
     }
 
     /// An entry that starts at `offset` in frame `seq`.
     pub(crate) fn entry(&mut self, trees: &Trees, seq: u64, offset: u32, entry: &[u8]) -> Result<(), StorageError> {
-        self.pack.push(entry, seq, offset, |first, row| trees.insert(Tree::Audit, &first.to_be_bytes(), row.encode()))
+        self.pack.push(entry, seq, offset, |first, row| {
+            trees.insert(Tree::Audit, &first.to_be_bytes(), row.encode()).map(drop)
+        })
     }
 
     /// A whole frame out of the journal.

@@ -32,7 +32,7 @@ pub(crate) struct StorageKeys {
     pub(crate) state: StateKey,
 }
 
-/// Sizes, all in bytes.
+/// Sizes, in bytes where nothing else is said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StorageOptions {
     /// The first segment; each later one is twice as large.
@@ -45,6 +45,10 @@ pub(crate) struct StorageOptions {
     pub(crate) cache_bytes: u64,
     /// A checkpoint is made whenever this much was journaled since the last.
     pub(crate) checkpoint_bytes: u64,
+    /// Share of the closed journal, in percent, that may be garbage before compacting it is due; 100: never due.
+    pub(crate) compact_share: u8,
+    /// Closed bytes below which compacting is never due.
+    pub(crate) compact_least: u64,
 }
 
 impl Default for StorageOptions {
@@ -55,6 +59,8 @@ impl Default for StorageOptions {
             inline_limit: 4096,
             cache_bytes: 256 << 20,
             checkpoint_bytes: 64 << 20,
+            compact_share: 50,
+            compact_least: 64 << 20,
         }
     }
 }
@@ -179,6 +185,11 @@ pub(crate) trait Storage: Send + Sync {
     /// [`Storage::remove_compacted`]. Nothing where there is nothing to compact.
     fn compact(&self, _progress: OnProgress<'_>, _go_on: &dyn Fn() -> bool) -> Result<Option<Compacted>, StorageError> {
         Ok(None)
+    }
+
+    /// Whether [`Storage::compact`] would free enough to be worth it.
+    fn compaction_due(&self) -> Result<bool, StorageError> {
+        Ok(false)
     }
 
     /// Removes what [`Storage::compact`] made superfluous.

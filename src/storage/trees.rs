@@ -23,6 +23,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait for a handle of this process that is on its way out.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 5 });
 const SETTLED: &[u8] = b"settled";
+const GARBAGE: &[u8] = b"garbage";
 
 /// One open directory of trees.
 pub(crate) struct Trees {
@@ -110,12 +111,14 @@ impl Trees {
         guard("reading", || self.tree(tree).get(key))
     }
 
-    pub(crate) fn insert(&self, tree: Tree, key: &[u8], row: Vec<u8>) -> Result<(), StorageError> {
-        guard("writing", || self.tree(tree).insert(key, row)).map(drop)
+    /// Gives the row that stood there.
+    pub(crate) fn insert(&self, tree: Tree, key: &[u8], row: Vec<u8>) -> Result<Option<RowBytes>, StorageError> {
+        guard("writing", || self.tree(tree).insert(key, row))
     }
 
-    pub(crate) fn remove(&self, tree: Tree, key: &[u8]) -> Result<(), StorageError> {
-        guard("writing", || self.tree(tree).remove(key)).map(drop)
+    /// Gives the row that stood there.
+    pub(crate) fn remove(&self, tree: Tree, key: &[u8]) -> Result<Option<RowBytes>, StorageError> {
+        guard("writing", || self.tree(tree).remove(key))
     }
 
     /// Rows with `from` ≤ key < `to`, ascending, until `visit` says false.
@@ -163,6 +166,17 @@ impl Trees {
             let mut reader = Reader::new(&row);
             Some((reader.u64().ok()?, reader.array().ok()?))
         }))
+    }
+
+    /// Notes how many bytes of the journal a compaction would free.
+    pub(crate) fn set_garbage(&self, bytes: u64) -> Result<(), StorageError> {
+        guard("writing", || self.meta.insert(GARBAGE, &bytes.to_be_bytes())).map(drop)
+    }
+
+    /// What was noted at the last checkpoint; 0 where nothing was. Only a hint: nothing checks it.
+    pub(crate) fn garbage(&self) -> u64 {
+        let row = guard("reading", || self.meta.get(GARBAGE)).ok().flatten();
+        row.and_then(|row| Reader::new(&row).u64().ok()).unwrap_or(0)
     }
 
     /// Makes everything durable that was written before the call.

@@ -1,6 +1,7 @@
 //! Floor 9: a vault from outside: create, open, unlock, look after, close.
 
 mod attempts;
+mod compact;
 mod create;
 mod open;
 mod opening;
@@ -10,6 +11,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use compact::Compaction;
 pub use create::NewVault;
 pub use open::LockedVault;
 pub use opening::Opening;
@@ -27,6 +29,7 @@ use crate::session::Session;
 use crate::terms::Purpose;
 use crate::token::{IssuerPublicKey, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
+use compact::Keeper;
 
 /// An unlocked vault. Cheap to clone, `Send` and `Sync`; all clones and sessions are sealed by [`Vault::close`].
 ///
@@ -41,12 +44,16 @@ struct Inner {
     suite: Suite,
     gate: Gate,
     opening: Opening,
+    /// The thread that compacts when it is due.
+    keeper: Keeper,
 }
 
 impl Vault {
     fn new(dir: PathBuf, unlocked: Unlocked, opening: Opening) -> Self {
         let (id, suite) = (unlocked.vault, unlocked.suite);
-        Self(Arc::new(Inner { dir, id, suite, gate: Gate::new(unlocked), opening }))
+        let gate = Gate::new(unlocked);
+        let keeper = Keeper::start(&gate);
+        Self(Arc::new(Inner { dir, id, suite, gate, opening, keeper }))
     }
 
     /// The vault's id, which tokens name.
@@ -184,6 +191,7 @@ impl Vault {
     /// [`Error::Sealed`] when it was closed already; [`Error::AuditUnavailable`] or [`Error::Storage`] when the last
     /// writes fail. It is closed all the same, and what was acknowledged is safe.
     pub fn close(&self) -> Result<(), Error> {
+        self.0.keeper.stop();
         let unlocked = self.0.gate.seal()?;
         unlocked.let_go();
         let logged = unlocked.commit(Vec::new(), vec![Draft::new(AuditEvent::VaultClosed, Outcome::Allowed)]);

@@ -183,6 +183,11 @@ fn opening_drafts(attempts: Option<Attempts>, found: &Opened, opening: &Opening,
         draft.fields.detail = Some(opening.to_string());
         drafts.push(draft);
     }
+    if let Some(through) = found.compacted {
+        let mut draft = Draft::new(AuditEvent::JournalCompacted, Outcome::Allowed);
+        draft.fields.detail = Some(format!("interrupted, finished when opening; through frame {through}"));
+        drafts.push(draft);
+    }
     let mut draft = Draft::new(AuditEvent::VaultOpened, Outcome::Allowed);
     draft.fields.detail = Some(format!("slot {slot}"));
     drafts.push(draft);

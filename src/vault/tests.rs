@@ -1,4 +1,6 @@
 use super::*;
+use crate::committer::Row;
+use crate::format::keys::Tree;
 use crate::keyring::{self, Keyring, NewSlot, RawKey, copies};
 use crate::token::IssuerKey;
 use crate::{Action, Grant, PassphraseCost, Timestamp};
@@ -45,4 +47,56 @@ fn no_session_keeps_keys_after_it_has_ended_or_the_vault_was_closed() {
     assert!(!sessions[0].holds_keys());
     vault.close().unwrap();
     assert!(!sessions[1].holds_keys());
+}
+
+/// A vault in whose journal one row is written again and again, each time in a frame of its own.
+fn wasteful(dir: &Path, key: &RawKey, share: u8) -> Vault {
+    let mut options = Options::new().segment_bytes(64 << 10, 64 << 10).compact_share(share);
+    options.storage.compact_least = 200_000;
+    let (vault, _) = Vault::create(dir).raw_key(key).options(options).finish().unwrap();
+    let unlocked = vault.0.gate.enter().unwrap();
+    let mut replaces = None;
+    for number in 0..120_u8 {
+        let mut row = Row::new(Tree::Lookup, vec![1; 32], vec![number; 4_000]);
+        row.replaces = replaces;
+        replaces = row.value.clone();
+        unlocked.committer.commit(vec![row], Vec::new()).unwrap();
+    }
+    drop(unlocked);
+    vault
+}
+
+#[test]
+fn a_journal_full_of_what_was_overwritten_is_compacted_by_itself_and_logged() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = RawKey::generate().unwrap();
+    let vault = wasteful(dir.path(), &key, 50);
+    let journal = || crate::storage::file::dir_bytes(&dir.path().join("journal"));
+    let started = std::time::Instant::now();
+    while journal() > 300_000 {
+        assert!(started.elapsed().as_secs() < 60, "it is not compacted");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    vault.close().unwrap();
+    let vault = Vault::open(dir.path()).unwrap().unlock(&key).unwrap();
+    let unlocked = vault.0.gate.enter().unwrap();
+    assert_eq!(unlocked.committer.get(Tree::Lookup, &[1; 32]).unwrap().as_deref(), Some(&[119; 4_000][..]));
+}
+
+#[test]
+fn a_compaction_that_was_interrupted_is_finished_and_logged_by_the_next_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = RawKey::generate().unwrap();
+    let vault = wasteful(dir.path(), &key, 100);
+    {
+        let unlocked = vault.0.gate.enter().unwrap();
+        unlocked.committer.storage().compact(&mut |_| (), &|| true).unwrap().unwrap();
+    }
+    let before = vault.0.gate.enter().unwrap().committer.storage().head().entries;
+    drop(vault);
+    let vault = Vault::open(dir.path()).unwrap().unlock(&key).unwrap();
+    // After an unclean end: recovered, compacted, opened.
+    let after = vault.0.gate.enter().unwrap().committer.storage().head().entries;
+    assert_eq!(after - before, 3);
+    assert_eq!(vault.compact().unwrap(), None);
 }

@@ -23,6 +23,7 @@ impl Inner {
         }
         // Trees that end before the base does could not be brought up to date any more, only built anew.
         self.checkpoint()?;
+        let garbage = lock(&self.applied).garbage;
         let covered = |segment: &&Segment| segment.header.first_seq <= through.0;
         let segments: u64 = files.segments.iter().filter(covered).map(|segment| segment.header.size).sum();
         let before = segments.saturating_add(files.base.as_ref().map_or(0, |base| base.seal.size));
@@ -46,8 +47,27 @@ impl Inner {
         };
         let base = Arc::new(compaction.run()?);
         self.library.adopt(&base)?;
+        {
+            let mut applied = lock(&self.applied);
+            applied.garbage = applied.garbage.saturating_sub(garbage);
+        }
         let (rows, entries, after) = (base.seal.rows, base.seal.entries, base.seal.size);
         Ok(Some(Compacted { through: through.0, rows, entries, bytes_before: before, bytes_after: after }))
+    }
+
+    /// Whether closed segments hold so much garbage that compacting them pays.
+    pub(super) fn compaction_due(&self) -> Result<bool, StorageError> {
+        let (share, least) = (u64::from(self.options.compact_share), self.options.compact_least);
+        let garbage = lock(&self.applied).garbage.saturating_mul(100);
+        if share >= 100 || garbage < share.saturating_mul(least) {
+            return Ok(false);
+        }
+        let through = lock(&self.order).last_seal().0;
+        let files = Files::list(&self.journal)?;
+        let closed = files.segments.iter().filter(|segment| segment.header.first_seq <= through);
+        let closed: u64 = closed.map(|segment| segment.header.size).sum();
+        let all = closed.saturating_add(files.base.as_ref().map_or(0, |base| base.seal.size));
+        Ok(closed > 0 && all >= least && garbage >= share.saturating_mul(all))
     }
 
     /// Removes the files that a base covers.

@@ -63,6 +63,11 @@ impl Storage for Embedded {
         self.inner.compact(&mut progress, go_on)
     }
 
+    fn compaction_due(&self) -> Result<bool, StorageError> {
+        self.inner.alive()?;
+        self.inner.compaction_due()
+    }
+
     fn remove_compacted(&self) -> Result<(), StorageError> {
         self.inner.remove_compacted()
     }

@@ -165,6 +165,7 @@ impl Source<'_> {
                 header_generation: state.header_generation,
                 digest: state.digest,
                 pack,
+                garbage: trees.garbage(),
             },
             tallies: state.tallies.into_iter().collect(),
             last_entry: state.last_entry,

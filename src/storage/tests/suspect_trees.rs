@@ -39,22 +39,22 @@ fn meddle(dir: &Path, how: impl FnOnce(&Trees)) {
 #[test]
 fn lost_changed_and_invented_rows_are_put_right() {
     let changes: [fn(&Trees); 7] = [
-        |trees| trees.remove(Tree::Records, &[3, 7]).unwrap(),
-        |trees| trees.insert(Tree::Records, &[3, 7], [&[1][..], &[4; 100]].concat()).unwrap(),
-        |trees| trees.insert(Tree::Records, b"ghost", vec![1, 2]).unwrap(),
+        |trees| drop(trees.remove(Tree::Records, &[3, 7]).unwrap()),
+        |trees| drop(trees.insert(Tree::Records, &[3, 7], [&[1][..], &[4; 100]].concat()).unwrap()),
+        |trees| drop(trees.insert(Tree::Records, b"ghost", vec![1, 2]).unwrap()),
         |trees| {
             let row = trees.get(Tree::Records, &[3, 7]).unwrap().unwrap();
             let other = trees.get(Tree::Records, &[4, 7]).unwrap().unwrap();
             trees.insert(Tree::Records, &[4, 7], row.to_vec()).unwrap();
             trees.insert(Tree::Records, &[3, 7], other.to_vec()).unwrap();
         },
-        |trees| trees.insert(Tree::Records, &[3, 7], vec![9]).unwrap(),
+        |trees| drop(trees.insert(Tree::Records, &[3, 7], vec![9]).unwrap()),
         |trees| {
             let mut row = trees.get(Tree::Records, b"large").unwrap().unwrap().to_vec();
             row[48] ^= 1;
             trees.insert(Tree::Records, b"large", row).unwrap();
         },
-        |trees| (0..50).for_each(|number| trees.remove(Tree::Records, &[number, 7]).unwrap()),
+        |trees| (0..50).for_each(|number| drop(trees.remove(Tree::Records, &[number, 7]).unwrap())),
     ];
     for change in changes {
         let dir = vault();
@@ -168,7 +168,7 @@ fn one_broken_state_file_is_bridged_and_two_mean_a_rebuild() {
 #[test]
 fn a_damaged_journal_stops_a_rebuild_and_the_storage() {
     let dir = vault();
-    meddle(dir.path(), |trees| trees.remove(Tree::Records, &[3, 7]).unwrap());
+    meddle(dir.path(), |trees| drop(trees.remove(Tree::Records, &[3, 7]).unwrap()));
     let path = dir.path().join("journal/0000000001.cvj");
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[700] ^= 1;
