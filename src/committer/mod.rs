@@ -24,7 +24,7 @@ use crate::ids::PatientId;
 use crate::storage::{
     Batch, Bytes, CommitError, Pending, PreparedWrite, Scan, SealedEntry, Storage, StorageError, Tree,
 };
-use group::Group;
+use group::{Group, Late};
 use overlay::{Overlay, merge};
 use ticket::{Outcome, Ticket, Woken};
 
@@ -34,6 +34,10 @@ const GROUP_BYTES: usize = 8 << 20;
 const QUEUE_BYTES: usize = 32 << 20;
 /// The most that one job may bring: it has to fit a frame of 16 MiB together with its entries.
 pub(crate) const JOB_BYTES: usize = 12 << 20;
+/// What an entry costs in a frame besides its bytes and 16 for each subject.
+const ENTRY_OVERHEAD: usize = 4;
+/// What a frame costs besides writes and entries, at most.
+const FRAME_OVERHEAD: usize = 256;
 /// What a row costs in a frame besides key and value.
 const ROW_OVERHEAD: usize = 64;
 
@@ -61,6 +65,8 @@ impl From<DraftError> for CommitFailed {
 struct Job {
     number: u64,
     size: usize,
+    /// Bytes that it takes in the journal at most.
+    room: usize,
     writes: Vec<PreparedWrite>,
     keys: Vec<(Tree, Vec<u8>)>,
     entries: Vec<PreparedEntry>,
@@ -84,6 +90,8 @@ impl PreparedEntry {
 struct Queue {
     jobs: VecDeque<Job>,
     bytes: usize,
+    /// Bytes that what is queued, or being written, takes in the journal at most.
+    unwritten: usize,
     next_number: u64,
     leading: bool,
     /// Why nothing is accepted any more.
@@ -106,6 +114,7 @@ pub(crate) struct Committer {
     clock: Arc<dyn Clock>,
     header_generation: u64,
     overlay: Overlay,
+    late: Late,
     queue: Mutex<Queue>,
     room: Condvar,
     order: Mutex<Order>,
@@ -130,6 +139,7 @@ impl Committer {
             clock,
             header_generation,
             overlay: Overlay::default(),
+            late: Late::default(),
             queue: Mutex::default(),
             room: Condvar::new(),
             newest: Mutex::new(chain.head()),
@@ -146,6 +156,12 @@ impl Committer {
     /// but not settled.
     pub(crate) fn newest_entry(&self) -> Option<Head> {
         *self.readable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all that was committed is in the trees.
+    #[cfg(test)]
+    pub(crate) fn nothing_waits(&self) -> bool {
+        Tree::ALL.into_iter().all(|tree| self.overlay.range(tree, b"", None).is_empty())
     }
 
     /// The time of the newest durable entry: the vault's clock never goes behind it.
@@ -185,6 +201,7 @@ impl Committer {
         }
         let drafts: Vec<Draft> = drafts.into_iter().flat_map(Draft::split).collect();
         let mut size: usize = drafts.iter().map(Draft::encoded_len).sum();
+        let tags: usize = drafts.iter().map(|draft| ENTRY_OVERHEAD + draft.subjects.len() * 16).sum();
         let entries = drafts.into_iter().map(PreparedEntry::of).collect::<Result<_, _>>()?;
         let mut writes = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -196,23 +213,43 @@ impl Committer {
             return Err(CommitFailed::TooLarge { len: size });
         }
         let ticket = Arc::new(Ticket::new());
-        let mut queue = self.lock_queue();
-        while queue.bytes + size > QUEUE_BYTES && queue.bytes > 0 && queue.stopped.is_none() {
-            queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        if let Some(cause) = &queue.stopped {
-            return Err(CommitFailed::Stopped(Arc::clone(cause)));
-        }
+        let room = size + tags + FRAME_OVERHEAD;
+        let mut queue = self.let_in(size, room, rows.is_empty())?;
         let number = queue.next_number;
         queue.next_number += 1;
         queue.bytes += size;
+        queue.unwritten += room;
         let keys = rows.iter().map(|row| (row.tree, row.key.clone())).collect();
         // Under the queue's lock, so that later jobs overwrite earlier ones here as they do in the journal.
         if !rows.is_empty() {
             self.overlay.show(number, rows.into_iter().map(|row| (row.tree, row.key, row.value)));
         }
-        queue.jobs.push_back(Job { number, size, writes, keys, entries, ticket: Arc::clone(&ticket) });
+        queue.jobs.push_back(Job { number, size, room, writes, keys, entries, ticket: Arc::clone(&ticket) });
         Ok(Queued(ticket))
+    }
+
+    /// Waits until there is room in the queue, and makes sure of room in the journal: what is queued will not meet a full
+    /// disk, and whoever sees its rows meanwhile relies on that.
+    fn let_in(&self, size: usize, room: usize, entries_only: bool) -> Result<MutexGuard<'_, Queue>, CommitFailed> {
+        let mut queue = self.lock_queue();
+        loop {
+            if let Some(cause) = &queue.stopped {
+                return Err(CommitFailed::Stopped(Arc::clone(cause)));
+            }
+            if queue.bytes + size > QUEUE_BYTES && queue.bytes > 0 {
+                queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let needed = queue.unwritten + room;
+            if self.storage.has_room(needed, entries_only) {
+                return Ok(queue);
+            }
+            drop(queue);
+            self.storage
+                .make_room(needed, entries_only)
+                .map_err(|error| CommitFailed::NotCommitted(Arc::new(error)))?;
+            queue = self.lock_queue();
+        }
     }
 
     /// Waits until queued work is durable, leading the group if nobody does.
@@ -252,18 +289,30 @@ impl Committer {
             return;
         }
         let mut group = Group::of(self, &mut jobs);
-        match self.write(&mut order, jobs) {
+        let room: usize = jobs.iter().map(|job| job.room).sum();
+        let written = self.write(&mut order, jobs);
+        self.written(room);
+        match written {
             Ok(pending) => {
                 // Durable, and so acknowledged whatever happens to the trees: the journal brings it back.
                 group.outcome = Ok(());
                 let newest = order.chain.head();
                 self.pass_on();
                 drop(order);
+                let number = pending.seq;
                 match self.storage.settle(pending) {
-                    Ok(()) => self.set_readable(newest),
-                    Err(error) => self.stop(&error.to_string()),
+                    Ok(()) => {
+                        self.set_readable(newest);
+                        group.settled();
+                        self.late.settled(&self.overlay, number);
+                    }
+                    // Durable, and in the overlay, until a later group settles it as well.
+                    Err(StorageError::DiskFull { .. }) => self.late.put_off(number, group.take_rows()),
+                    Err(error) => {
+                        self.stop(&error.to_string());
+                        group.settled();
+                    }
                 }
-                group.settled();
             }
             Err(failed) => {
                 let mut queue = self.lock_queue();
@@ -299,6 +348,11 @@ impl Committer {
         order.chain = chain;
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
         Ok(pending)
+    }
+
+    fn written(&self, room: usize) {
+        let mut queue = self.lock_queue();
+        queue.unwritten = queue.unwritten.saturating_sub(room);
     }
 
     /// Groups settle in order, but their leaders come here in any.
@@ -340,6 +394,7 @@ impl Committer {
             job.ticket.finish(Err(CommitFailed::Stopped(Arc::clone(&cause))));
         }
         queue.bytes = 0;
+        queue.unwritten = 0;
         queue.stopped.get_or_insert(cause);
         self.room.notify_all();
     }

@@ -197,6 +197,15 @@ pub(crate) fn dir_bytes(dir: &Path) -> u64 {
         .map_or(0, |listing| listing.flatten().filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum())
 }
 
+/// Bytes that may still be written beside a file or into a directory; nothing where that cannot be told.
+pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
+    #[cfg(test)]
+    if let Some(free) = fault::free() {
+        return Some(free);
+    }
+    platform::free_bytes(dir)
+}
+
 /// Tests make operations of the present thread fail.
 pub(crate) mod fault {
     use std::io;
@@ -226,6 +235,22 @@ pub(crate) mod fault {
     #[cfg(test)]
     pub(crate) fn arm(op: Op, after: u32, kind: io::ErrorKind) {
         ARMED.set(Some((op, after, kind)));
+    }
+
+    #[cfg(test)]
+    thread_local! {
+        static FREE: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+    }
+
+    /// What the present thread is told about free space, instead of the truth.
+    #[cfg(test)]
+    pub(crate) fn set_free(bytes: Option<u64>) {
+        FREE.set(bytes);
+    }
+
+    #[cfg(test)]
+    pub(super) fn free() -> Option<u64> {
+        FREE.get()
     }
 
     /// Whether the armed failure has happened; it will not any more.

@@ -47,6 +47,8 @@ pub(crate) struct StorageOptions {
     pub(crate) checkpoint_bytes: u64,
     /// Share of the closed journal, in percent, that may be garbage before compacting it is due; 100: never due.
     pub(crate) compact_share: u8,
+    /// Bytes of the file system that are left free: below, nothing is written but entries, into room that is there.
+    pub(crate) keep_free: u64,
     /// Closed bytes below which compacting is never due.
     pub(crate) compact_least: u64,
 }
@@ -59,6 +61,7 @@ impl Default for StorageOptions {
             inline_limit: 4096,
             cache_bytes: 256 << 20,
             checkpoint_bytes: 64 << 20,
+            keep_free: 32 << 20,
             compact_share: 50,
             compact_least: 64 << 20,
         }
@@ -162,10 +165,22 @@ pub(crate) trait Storage: Send + Sync {
     /// As [`Storage::scan`], without the values.
     fn scan_keys(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError>;
 
+    /// Whether commits that take `len` bytes together find room for certain. Commits of entries alone may use a reserve.
+    fn has_room(&self, _len: usize, _entries_only: bool) -> bool {
+        true
+    }
+
+    /// Makes room for commits of `len` bytes together, or says that the disk is full. Then nothing was begun, and all goes
+    /// on once there is space again.
+    fn make_room(&self, _len: usize, _entries_only: bool) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Makes a batch durable: one frame, one write, one sync. Not visible before [`Storage::settle`].
     fn commit(&self, expected: Head, batch: Batch) -> Result<Pending, CommitError>;
 
-    /// Makes a commit, and all before it, visible.
+    /// Makes a commit, and all before it, visible. [`StorageError::DiskFull`] puts it off: the commit is durable, and a
+    /// later call makes it visible once there is space again.
     fn settle(&self, pending: Pending) -> Result<(), StorageError>;
 
     /// Committed audit entries that name this subject.

@@ -51,6 +51,15 @@ impl Options {
         self
     }
 
+    /// Bytes of the disk that are left free; 32 MiB if not called. Below, writes answer
+    /// [`StorageError::DiskFull`](crate::StorageError::DiskFull) and the trees are left alone, while reads go on as long
+    /// as their log entries find room in the journal's reserve. Where the system does not tell how much is free (Windows),
+    /// the disk counts as full when it is.
+    pub const fn keep_free(mut self, bytes: u64) -> Self {
+        self.storage.keep_free = bytes;
+        self
+    }
+
     /// Where the time comes from.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;

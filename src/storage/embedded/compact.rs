@@ -33,6 +33,7 @@ impl Inner {
                 return Err(StorageError::Closed);
             }
             self.alive()?;
+            self.check_space()?;
             done = done.saturating_add(u64::try_from(len).unwrap_or(0));
             progress(Progress::new(Task::Compact, done, Some(total.max(done))));
             Ok(())

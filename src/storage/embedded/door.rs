@@ -55,6 +55,14 @@ impl Storage for Embedded {
         self.inner.checkpoint()
     }
 
+    fn has_room(&self, len: usize, entries_only: bool) -> bool {
+        self.inner.has_room(len, entries_only)
+    }
+
+    fn make_room(&self, len: usize, entries_only: bool) -> Result<(), StorageError> {
+        self.inner.make_room(len, entries_only)
+    }
+
     fn compact(
         &self,
         mut progress: OnProgress<'_>,

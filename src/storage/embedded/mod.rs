@@ -10,6 +10,7 @@ mod door;
 mod open;
 mod read;
 mod rebuild;
+mod room;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use std::thread::{self, JoinHandle};
 
 use super::apply::Applied;
 use super::journal::library::Library;
-use super::journal::writer::Writer;
+use super::journal::writer::{Room, Writer};
 use super::journal::{JournalId, segment::Segment};
 use super::pack::OpenPack;
 use super::state::StateFiles;
@@ -85,6 +86,10 @@ struct Inner {
     verified: Vec<AtomicBool>,
     trees: RwLock<Option<Arc<Trees>>>,
     checkpoints: Mutex<StateFiles>,
+    /// What the journal takes for certain.
+    room: Mutex<Room>,
+    /// Whether less of the file system is free than should be.
+    low: AtomicBool,
     /// Held for writing while files that a base covers are removed, for reading while the whole journal is read.
     files: RwLock<()>,
     /// Held by the one compaction at a time.
@@ -211,6 +216,8 @@ impl Embedded {
             front: Mutex::new(front),
             trees: RwLock::new(Some(Arc::new(start.trees))),
             checkpoints: Mutex::new(start.files),
+            room: Mutex::default(),
+            low: AtomicBool::new(false),
             files: RwLock::default(),
             compacting: Mutex::default(),
             journaled: AtomicU64::new(start.replayed),

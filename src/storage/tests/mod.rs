@@ -31,6 +31,7 @@ pub(super) fn options() -> StorageOptions {
         inline_limit: 4096,
         cache_bytes: 8 << 20,
         checkpoint_bytes: u64::MAX,
+        keep_free: 1 << 20,
         compact_share: 50,
         compact_least: 200_000,
     }
