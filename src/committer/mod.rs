@@ -17,7 +17,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub(crate) use overlay::Row;
 pub(crate) use stripes::{Stripe, Stripes};
 
-use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head, Prepared};
+use crate::audit::Outcome::Allowed;
+use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, DraftError, EntryKind, Head, Prepared};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::Suite;
 use crate::ids::PatientId;
@@ -36,8 +37,8 @@ const QUEUE_BYTES: usize = 32 << 20;
 pub(crate) const JOB_BYTES: usize = 12 << 20;
 /// What an entry costs in a frame besides its bytes and 16 for each subject.
 const ENTRY_OVERHEAD: usize = 4;
-/// What a frame costs besides writes and entries, at most.
-const FRAME_OVERHEAD: usize = 256;
+/// What a frame costs besides writes and entries, an entry of the storage's own included, at most.
+const FRAME_OVERHEAD: usize = 1_024;
 /// What a row costs in a frame besides key and value.
 const ROW_OVERHEAD: usize = 64;
 
@@ -328,21 +329,29 @@ impl Committer {
         let mut chain = order.chain;
         let now = self.clock.now();
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
-        let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
+        let (mut entries, mut writes) = (Vec::new(), Vec::new());
+        if let Some(notice) = self.storage.take_notice() {
+            let mut draft = Draft::new(AuditEvent::Recovered, Allowed);
+            draft.kind = EntryKind::Recovery;
+            draft.fields.detail = Some(notice.to_owned());
+            entries.push(PreparedEntry::of(draft)?);
+        }
         for job in jobs {
-            for PreparedEntry { prepared, subjects } in job.entries {
-                let count = |patient: PatientId| {
-                    let tag = subjects.iter().find(|(named, _)| *named == patient).map_or([0; 16], |(_, tag)| *tag);
-                    let tally = tallies.entry(tag).or_insert_with(|| self.storage.tally(&tag));
-                    *tally += 1;
-                    *tally
-                };
-                let appended = chain.append(&order.keys, self.suite, now, prepared, count);
-                let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
-                let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
-                batch.entries.push(SealedEntry { bytes, subjects });
-            }
-            batch.writes.extend(job.writes);
+            entries.extend(job.entries);
+            writes.extend(job.writes);
+        }
+        let mut batch = Batch { writes, entries: Vec::new(), header_generation: self.header_generation };
+        for PreparedEntry { prepared, subjects } in entries {
+            let count = |patient: PatientId| {
+                let tag = subjects.iter().find(|(named, _)| *named == patient).map_or([0; 16], |(_, tag)| *tag);
+                let tally = tallies.entry(tag).or_insert_with(|| self.storage.tally(&tag));
+                *tally += 1;
+                *tally
+            };
+            let appended = chain.append(&order.keys, self.suite, now, prepared, count);
+            let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
+            let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
+            batch.entries.push(SealedEntry { bytes, subjects });
         }
         let pending = self.storage.commit(self.storage.head(), batch)?;
         order.chain = chain;

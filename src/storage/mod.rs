@@ -9,6 +9,7 @@ mod journal;
 mod pack;
 mod state;
 mod trees;
+mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -164,6 +165,11 @@ pub(crate) trait Storage: Send + Sync {
 
     /// As [`Storage::scan`], without the values.
     fn scan_keys(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError>;
+
+    /// Something that mended itself and that the log should tell; once.
+    fn take_notice(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Whether commits that take `len` bytes together find room for certain. Commits of entries alone may use a reserve.
     fn has_room(&self, _len: usize, _entries_only: bool) -> bool {

@@ -177,7 +177,7 @@ fn opening_drafts(attempts: Option<Attempts>, found: &Opened, opening: &Opening,
         draft.fields.detail = Some(format!("first {}, last {}", attempts.first, attempts.last));
         drafts.push(draft);
     }
-    if !found.clean || found.rebuilt.is_some() {
+    if !found.clean || found.rebuilt.is_some() || found.set_aside.is_some() {
         let mut draft = Draft::new(AuditEvent::Recovered, Outcome::Allowed);
         draft.kind = EntryKind::Recovery;
         draft.fields.detail = Some(opening.to_string());

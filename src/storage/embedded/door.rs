@@ -55,6 +55,10 @@ impl Storage for Embedded {
         self.inner.checkpoint()
     }
 
+    fn take_notice(&self) -> Option<&'static str> {
+        lock(&self.inner.notice).take()
+    }
+
     fn has_room(&self, len: usize, entries_only: bool) -> bool {
         self.inner.has_room(len, entries_only)
     }

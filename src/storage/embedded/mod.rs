@@ -50,6 +50,8 @@ pub(crate) struct Opened {
     pub(crate) replayed_frames: u64,
     /// Why the trees were rebuilt from the journal, if they were.
     pub(crate) rebuilt: Option<&'static str>,
+    /// Where trees are that turned out wrong.
+    pub(crate) set_aside: Option<PathBuf>,
     /// The frame up to which a compaction that had been interrupted was finished.
     pub(crate) compacted: Option<u64>,
     /// Highest header generation in the journal.
@@ -92,6 +94,8 @@ struct Inner {
     low: AtomicBool,
     /// Held for writing while files that a base covers are removed, for reading while the whole journal is read.
     files: RwLock<()>,
+    /// What happened that the log should tell, and has not told yet.
+    notice: Mutex<Option<&'static str>>,
     /// Held by the one compaction at a time.
     compacting: Mutex<()>,
     /// Bytes journaled since the last checkpoint.
@@ -219,6 +223,7 @@ impl Embedded {
             room: Mutex::default(),
             low: AtomicBool::new(false),
             files: RwLock::default(),
+            notice: Mutex::default(),
             compacting: Mutex::default(),
             journaled: AtomicU64::new(start.replayed),
             stopped: AtomicBool::new(false),

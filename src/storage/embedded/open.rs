@@ -97,8 +97,9 @@ pub(super) fn open(
             (rebuilt.trees, rebuilt.applied, rebuilt.tallies, rebuilt.last_entry, rebuilt.frames)
         }
     };
-    let opened = Opened {
+    let mut opened = Opened {
         clean,
+        set_aside: None,
         torn: match walk.tail {
             Tail::Zeros => None,
             Tail::Torn { offset, len } => Some(Torn { segment: walk.segment.path.clone(), offset, len }),
@@ -118,8 +119,14 @@ pub(super) fn open(
     if verified {
         embedded.inner.checkpoint()?;
     }
+    // No state file names the others any more. What cannot be removed or set aside now is removed next time.
+    if clean && !verified {
+        let _ = trees::remove_set_aside(dir);
+    }
     for old in numbers.into_iter().filter(|old| *old != number) {
-        // No state file names it any more; what cannot be removed now is removed next time.
+        if named == Some(old) || trees::is_suspect(dir, old) {
+            opened.set_aside = trees::set_aside(dir, old).ok().or(opened.set_aside);
+        }
         let _ = file::remove_dir(&trees::dir(dir, old));
     }
     Ok((embedded, opened))
@@ -157,11 +164,12 @@ fn open_trees(
     if !numbers.contains(&number) {
         return Ok((None, numbers, Some("the trees were missing")));
     }
-    if files.is_opening() {
+    let lost = files.lost_openings();
+    if lost > 1 {
         files.remove_opening()?;
-        return Ok((None, numbers, Some("an earlier opening of the trees never came back")));
+        return Ok((None, numbers, Some("two openings of the trees in a row never came back")));
     }
-    files.mark_opening()?;
+    files.mark_opening(lost > 0)?;
     let opened = Trees::open(dir, number, options.cache_bytes);
     files.remove_opening()?;
     match opened {

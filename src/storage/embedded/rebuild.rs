@@ -206,7 +206,11 @@ impl Inner {
         if rebuilt.applied.pack != applied.pack {
             return Err(StorageError::StateDamaged { what: "journal and state file give different audit packs" });
         }
+        if let Ok(wrong) = self.trees() {
+            trees::mark_suspect(&self.dir, wrong.number);
+        }
         self.set_trees(Some(Arc::new(rebuilt.trees)));
+        *lock(&self.notice) = Some("the trees turned out wrong while the vault was open, and were built anew");
         // The state file should name them soon.
         self.journaled.store(self.options.checkpoint_bytes, Ordering::Relaxed);
         self.verified.iter().for_each(|flag| flag.store(true, Ordering::Release));

@@ -21,7 +21,15 @@ fn a_commit_is_visible_once_settled_and_survives_closing() {
     let (storage, opened) = open(dir.path());
     assert_eq!(
         opened,
-        Opened { clean: true, torn: None, replayed_frames: 0, rebuilt: None, compacted: None, header_generation: 1 }
+        Opened {
+            clean: true,
+            torn: None,
+            replayed_frames: 0,
+            rebuilt: None,
+            set_aside: None,
+            compacted: None,
+            header_generation: 1
+        }
     );
     assert_eq!(get(&storage, b"key").as_deref(), Some(&b"value"[..]));
     assert_eq!((storage.head(), storage.tally(&[1; 16])), (Head { seq: 1, entries: 1 }, 1));
@@ -121,8 +129,11 @@ fn large_values_live_in_the_journal_and_come_back() {
     let (storage, opened) = open(dir.path());
     assert!(opened.clean && opened.rebuilt.is_none());
     check(&storage);
+    assert_eq!(storage.take_notice(), None);
     storage.rebuild().unwrap();
     check(&storage);
+    assert!(storage.take_notice().is_some_and(|notice| notice.contains("built anew")));
+    assert_eq!(storage.take_notice(), None);
 }
 
 #[test]
