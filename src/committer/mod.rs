@@ -6,26 +6,24 @@
 //! wakes the group. A lone caller therefore never waits for another thread.
 
 mod group;
+mod lead;
 mod overlay;
 mod stripes;
 mod ticket;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use overlay::Row;
 pub(crate) use stripes::{Stripe, Stripes};
 
-use crate::audit::Outcome::Allowed;
-use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, DraftError, EntryKind, Head, Prepared};
+use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head, Prepared};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::Suite;
 use crate::ids::PatientId;
-use crate::storage::{
-    Batch, Bytes, CommitError, Pending, PreparedWrite, Scan, SealedEntry, Storage, StorageError, Tree,
-};
-use group::{Group, Late};
+use crate::storage::{Bytes, CommitError, PreparedWrite, Scan, Storage, StorageError, Tree};
+use group::Late;
 use overlay::{Overlay, merge};
 use ticket::{Outcome, Ticket, Woken};
 
@@ -279,122 +277,6 @@ impl Committer {
     pub(crate) fn stop(&self, cause: &str) {
         let mut queue = self.lock_queue();
         self.stop_locked(&mut queue, cause);
-    }
-
-    /// Writes one group and settles it.
-    fn lead(&self) {
-        let mut order = self.order();
-        let mut jobs = self.take_group();
-        if jobs.is_empty() {
-            self.pass_on();
-            return;
-        }
-        let mut group = Group::of(self, &mut jobs);
-        let room: usize = jobs.iter().map(|job| job.room).sum();
-        let written = self.write(&mut order, jobs);
-        self.written(room);
-        match written {
-            Ok(pending) => {
-                // Durable, and so acknowledged whatever happens to the trees: the journal brings it back.
-                group.outcome = Ok(());
-                let newest = order.chain.head();
-                self.pass_on();
-                drop(order);
-                let number = pending.seq;
-                match self.storage.settle(pending) {
-                    Ok(()) => {
-                        self.set_readable(newest);
-                        group.settled();
-                        self.late.settled(&self.overlay, number);
-                    }
-                    // Durable, and in the overlay, until a later group settles it as well.
-                    Err(StorageError::DiskFull { .. }) => self.late.put_off(number, group.take_rows()),
-                    Err(error) => {
-                        self.stop(&error.to_string());
-                        group.settled();
-                    }
-                }
-            }
-            Err(failed) => {
-                let mut queue = self.lock_queue();
-                self.stop_locked(&mut queue, &failed.to_string());
-                queue.leading = false;
-                drop(queue);
-                group.outcome = Err(failed);
-            }
-        }
-    }
-
-    fn write(&self, order: &mut Order, jobs: Vec<Job>) -> Result<Pending, CommitFailed> {
-        let mut chain = order.chain;
-        let now = self.clock.now();
-        let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
-        let (mut entries, mut writes) = (Vec::new(), Vec::new());
-        if let Some(notice) = self.storage.take_notice() {
-            let mut draft = Draft::new(AuditEvent::Recovered, Allowed);
-            draft.kind = EntryKind::Recovery;
-            draft.fields.detail = Some(notice.to_owned());
-            entries.push(PreparedEntry::of(draft)?);
-        }
-        for job in jobs {
-            entries.extend(job.entries);
-            writes.extend(job.writes);
-        }
-        let mut batch = Batch { writes, entries: Vec::new(), header_generation: self.header_generation };
-        for PreparedEntry { prepared, subjects } in entries {
-            let count = |patient: PatientId| {
-                let tag = subjects.iter().find(|(named, _)| *named == patient).map_or([0; 16], |(_, tag)| *tag);
-                let tally = tallies.entry(tag).or_insert_with(|| self.storage.tally(&tag));
-                *tally += 1;
-                *tally
-            };
-            let appended = chain.append(&order.keys, self.suite, now, prepared, count);
-            let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
-            let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
-            batch.entries.push(SealedEntry { bytes, subjects });
-        }
-        let pending = self.storage.commit(self.storage.head(), batch)?;
-        order.chain = chain;
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
-        Ok(pending)
-    }
-
-    fn written(&self, room: usize) {
-        let mut queue = self.lock_queue();
-        queue.unwritten = queue.unwritten.saturating_sub(room);
-    }
-
-    /// Groups settle in order, but their leaders come here in any.
-    fn set_readable(&self, newest: Option<Head>) {
-        let mut readable = self.readable.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.map(|head| head.seq) > readable.map(|head| head.seq) {
-            *readable = newest;
-        }
-    }
-
-    fn take_group(&self) -> Vec<Job> {
-        let mut queue = self.lock_queue();
-        let mut size = 0;
-        let mut group = Vec::new();
-        while let Some(job) = queue.jobs.front() {
-            if !group.is_empty() && size + job.size > GROUP_BYTES {
-                break;
-            }
-            size += job.size;
-            group.extend(queue.jobs.pop_front());
-        }
-        queue.bytes -= size;
-        self.room.notify_all();
-        group
-    }
-
-    /// Makes the first caller queued meanwhile the leader, if there is one.
-    fn pass_on(&self) {
-        let mut queue = self.lock_queue();
-        match queue.jobs.front() {
-            Some(next) => next.ticket.promote(),
-            None => queue.leading = false,
-        }
     }
 
     fn stop_locked(&self, queue: &mut Queue, cause: &str) {

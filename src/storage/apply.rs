@@ -4,7 +4,7 @@ use super::StorageError;
 use super::pack::OpenPack;
 use super::trees::Trees;
 use crate::crypto::hash::{self, HmacKey};
-use crate::format::digest::{self, Digest};
+use crate::format::digest::{self, Bucket, Digest};
 use crate::format::frame::{Contents, Offsets, Op, Write};
 use crate::format::keys::Tree;
 use crate::format::row::{Pointer, Row};
@@ -124,8 +124,18 @@ pub(crate) fn bucket_holds(
     tree: Tree,
     bucket: usize,
 ) -> Result<bool, StorageError> {
+    Ok(sum(trees, state_key, tree, bucket)? == Some(digest.bucket(tree, bucket)))
+}
+
+/// The digest of a bucket's rows as the trees hold them; nothing if some cannot be read.
+pub(crate) fn sum(
+    trees: &Trees,
+    state_key: &HmacKey,
+    tree: Tree,
+    bucket: usize,
+) -> Result<Option<Bucket>, StorageError> {
     let (from, to) = digest::bucket_range(tree, bucket);
-    let mut found = digest::Bucket::default();
+    let mut found = Bucket::default();
     let mut readable = true;
     trees.visit(tree, &from, to.as_deref(), |key, row| {
         let leaf = match Row::parse(row) {
@@ -141,5 +151,5 @@ pub(crate) fn bucket_holds(
         }
         readable
     })?;
-    Ok(readable && found == digest.bucket(tree, bucket))
+    Ok(readable.then_some(found))
 }

@@ -3,6 +3,7 @@
 mod basics;
 mod compaction;
 mod concurrency;
+mod damaged_bases;
 mod faults;
 mod model;
 mod rolls;
