@@ -170,13 +170,15 @@ impl Writer {
     /// The successor that was made ahead, or else one made now.
     fn blank(&mut self, needed: u64) -> Result<StoredFile, StorageError> {
         self.collect(true);
-        if let Some(blank) = self.ready.take()
-            && blank.len()? >= needed
+        if self.ready.as_ref().is_some_and(|blank| blank.len().is_ok_and(|len| len >= needed))
+            && let Some(blank) = self.ready.take()
         {
             return Ok(blank);
         }
         let size = self.next_size().max(needed);
+        // One that is too small is kept where there is no space for a larger one; both have the same name.
         self.check_space(size)?;
+        self.ready = None;
         segment::make_blank(&self.id, size)
     }
 

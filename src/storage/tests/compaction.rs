@@ -306,6 +306,54 @@ fn committers_and_readers_go_on_while_others_compact_and_rebuild() {
     check(dir.path(), &before, "in the end");
 }
 
+/// The older state file is from before the base: what it would replay from is gone.
+#[test]
+fn a_state_from_before_the_base_means_a_rebuild() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    storage.checkpoint().unwrap();
+    fill(&storage, 1);
+    compact(&storage).unwrap();
+    let before = seen(&storage);
+    drop(storage);
+    let reasons: Vec<_> = ["state.a", "state.b"]
+        .into_iter()
+        .map(|name| {
+            let copy = tempfile::tempdir().unwrap();
+            copy_dir(dir.path(), copy.path());
+            std::fs::write(copy.path().join(name), b"lost").unwrap();
+            let (storage, opened) = open(copy.path());
+            assert!(seen(&storage) == before);
+            opened.rebuilt
+        })
+        .collect();
+    assert!(reasons.contains(&None), "{reasons:?}");
+    assert!(reasons.contains(&Some("the trees are older than the base of the journal")), "{reasons:?}");
+}
+
+/// A successor that is ready, but too small, stays where there is no space for a larger one.
+#[test]
+fn a_batch_that_finds_no_space_leaves_the_room_that_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    for number in 0..12u8 {
+        put(&storage, &[(&[number], Some(&[number; 4_000]))], vec![]);
+    }
+    storage.make_room(30_000, true).unwrap();
+    assert!(storage.has_room(60_000, true));
+    fault::set_free(Some(0));
+    assert!(matches!(storage.make_room(200_000, true), Err(StorageError::DiskFull { .. })));
+    assert!(storage.has_room(60_000, true) && !storage.has_room(60_000, false));
+    let write = storage.prepare(Tree::Records, b"late".to_vec(), Some(Bytes::from(vec![1; 50_000])), None);
+    let batch = Batch { writes: vec![write], entries: vec![entry(b"late", &[])], header_generation: 1 };
+    let pending = storage.commit(storage.head(), batch).unwrap();
+    assert!(matches!(storage.settle(pending), Err(StorageError::DiskFull { .. })));
+    assert_eq!(get(&storage, b"late"), None);
+    fault::set_free(None);
+    storage.checkpoint().unwrap();
+    assert_eq!(get(&storage, b"late").unwrap().len(), 50_000);
+}
+
 #[test]
 fn a_compaction_ends_when_told_and_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
