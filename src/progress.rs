@@ -26,6 +26,8 @@ pub enum Task {
     ReadJournal,
     /// Rebuilding the trees from the journal; bytes.
     Rebuild,
+    /// Compacting the journal; bytes read or verified, over several readings.
+    Compact,
     /// Verifying the audit log; entries.
     VerifyAudit,
     /// Taking records out in bulk; records.

@@ -120,6 +120,8 @@ events! {
     ClockReset = 70, "clock-reset";
     /// When entries of reads become durable was chosen anew; `detail` names the old choice and the new one.
     ReadAuditChanged = 71, "read-audit-changed";
+    /// The journal was compacted: what had been overwritten or deleted before was dropped from it.
+    JournalCompacted = 72, "journal-compacted";
 }
 
 /// How it ended.

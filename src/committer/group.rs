@@ -1,15 +1,17 @@
 //! The callers whose work goes into one frame. However that ends, each of them gets an answer.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, thread};
 
+use super::overlay::Overlay;
 use super::ticket::{Outcome, Ticket};
 use super::window::Share;
 use super::{CommitFailed, Committer, Job};
 use crate::storage::{StorageError, Tree};
 
 /// The places of rows that one job shows in the overlay.
-type Places = Vec<(Tree, Vec<u8>)>;
+pub(super) type Places = Vec<(Tree, Vec<u8>)>;
 
 pub(super) struct Group<'c> {
     committer: &'c Committer,
@@ -44,9 +46,41 @@ impl<'c> Group<'c> {
 
     /// Takes the group's rows from the overlay: the trees have them.
     pub(super) fn settled(&mut self) {
-        for (number, keys) in mem::take(&mut self.rows) {
-            self.committer.overlay.settled(number, keys.into_iter());
+        remove(&self.committer.overlay, self.take_rows());
+    }
+
+    /// Leaves the rows in the overlay; whoever takes them sees to their removal.
+    pub(super) fn take_rows(&mut self) -> Vec<(u64, Places)> {
+        mem::take(&mut self.rows)
+    }
+}
+
+fn remove(overlay: &Overlay, rows: Vec<(u64, Places)>) {
+    for (number, keys) in rows {
+        overlay.settled(number, keys.into_iter());
+    }
+}
+
+/// Rows of groups that are durable, but could not be settled yet because the disk was full: by their frame's number.
+#[derive(Default)]
+pub(super) struct Late(Mutex<BTreeMap<u64, Vec<(u64, Places)>>>);
+
+impl Late {
+    pub(super) fn put_off(&self, frame: u64, rows: Vec<(u64, Places)>) {
+        // A group without entries of its own waits for the frame of another.
+        self.lock().entry(frame).or_default().extend(rows);
+    }
+
+    /// Everything through this frame is settled now.
+    pub(super) fn settled(&self, overlay: &Overlay, frame: u64) {
+        let mut late = self.lock();
+        while let Some(first) = late.first_entry().filter(|first| *first.key() <= frame) {
+            remove(overlay, first.remove());
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<(u64, Places)>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

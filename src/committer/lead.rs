@@ -4,14 +4,11 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use super::group::Group;
-use super::{CommitFailed, Committer, Job, Order, PreparedEntry};
-use crate::audit::Head;
+use super::{CommitFailed, Committer, GROUP_BYTES, Job, Order, PreparedEntry};
+use crate::audit::{AuditEvent, Draft, EntryKind, Head, Outcome};
 use crate::ids::PatientId;
 use crate::observe;
-use crate::storage::{Batch, Pending, SealedEntry};
-
-/// Bytes that one group may put into its frame.
-const GROUP_BYTES: usize = 8 << 20;
+use crate::storage::{Batch, Pending, SealedEntry, StorageError};
 
 impl Committer {
     /// Writes one group and settles it.
@@ -23,18 +20,30 @@ impl Committer {
             return;
         }
         let mut group = Group::of(self, &mut jobs);
-        match self.write(&mut order, jobs) {
+        let room: usize = jobs.iter().map(|job| job.room).sum();
+        let written = self.write(&mut order, jobs);
+        self.written(room);
+        match written {
             Ok(pending) => {
                 // Durable, and so acknowledged whatever happens to the trees: the journal brings it back.
                 group.outcome = Ok(());
                 let newest = order.chain.head();
                 self.pass_on(group.writing());
                 drop(order);
+                let number = pending.seq;
                 match self.storage.settle(pending) {
-                    Ok(()) => self.set_readable(newest),
-                    Err(error) => self.stop(&error.to_string()),
+                    Ok(()) => {
+                        self.set_readable(newest);
+                        group.settled();
+                        self.late.settled(&self.overlay, number);
+                    }
+                    // Durable, and in the overlay, until a later group settles it as well.
+                    Err(StorageError::DiskFull { .. }) => self.late.put_off(number, group.take_rows()),
+                    Err(error) => {
+                        self.stop(&error.to_string());
+                        group.settled();
+                    }
                 }
-                group.settled();
             }
             Err(failed) => {
                 let mut queue = self.lock_queue();
@@ -51,21 +60,31 @@ impl Committer {
         let (now, jobs_in_group) = (self.clock.now(), jobs.len());
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
         let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
+        let mut entries = Vec::new();
+        if let Some(notice) = self.storage.take_notice() {
+            let mut draft = Draft::new(AuditEvent::Recovered, Outcome::Allowed);
+            draft.kind = EntryKind::Recovery;
+            draft.fields.detail = Some(notice.to_owned());
+            // Not later than what stands behind it.
+            let first = jobs.first().and_then(|job| job.answered);
+            entries.push((first.map_or(now, |(time, _)| time), PreparedEntry::of(draft)?));
+        }
         for job in jobs {
             let time = job.answered.map_or(now, |(time, _)| time);
-            for PreparedEntry { prepared, subjects } in job.entries {
-                let count = |patient: PatientId| {
-                    let tag = subjects.iter().find(|(named, _)| *named == patient).map_or([0; 16], |(_, tag)| *tag);
-                    let tally = tallies.entry(tag).or_insert_with(|| self.storage.tally(&tag));
-                    *tally += 1;
-                    *tally
-                };
-                let appended = chain.append(&order.keys, self.suite, time, prepared, count);
-                let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
-                let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
-                batch.entries.push(SealedEntry { bytes, subjects });
-            }
+            entries.extend(job.entries.into_iter().map(|entry| (time, entry)));
             batch.writes.extend(job.writes);
+        }
+        for (time, PreparedEntry { prepared, subjects }) in entries {
+            let count = |patient: PatientId| {
+                let tag = subjects.iter().find(|(named, _)| *named == patient).map_or([0; 16], |(_, tag)| *tag);
+                let tally = tallies.entry(tag).or_insert_with(|| self.storage.tally(&tag));
+                *tally += 1;
+                *tally
+            };
+            let appended = chain.append(&order.keys, self.suite, time, prepared, count);
+            let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
+            let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
+            batch.entries.push(SealedEntry { bytes, subjects });
         }
         let head = self.storage.head();
         if batch.writes.is_empty() && batch.entries.is_empty() {
@@ -79,6 +98,11 @@ impl Committer {
         order.chain = chain;
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
         Ok(pending)
+    }
+
+    fn written(&self, room: usize) {
+        let mut queue = self.lock_queue();
+        queue.unwritten = queue.unwritten.saturating_sub(room);
     }
 
     /// Groups settle in order, but their leaders come here in any.

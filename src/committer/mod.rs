@@ -28,14 +28,21 @@ use crate::ids::PatientId;
 use crate::observe;
 use crate::read_audit::ReadAudit;
 use crate::storage::{Bytes, CommitError, PreparedWrite, Scan, Storage, StorageError, Tree};
+use group::Late;
 use overlay::{Overlay, merge};
 use ticket::{Outcome, Ticket, Woken};
 use window::{Share, Window};
 
+/// Bytes that one group may put into its frame.
+const GROUP_BYTES: usize = 8 << 20;
 /// Bytes that may wait in the queue before further callers block.
 const QUEUE_BYTES: usize = 32 << 20;
 /// The most that one job may bring: it has to fit a frame of 16 MiB together with its entries.
 pub(crate) const JOB_BYTES: usize = 12 << 20;
+/// What an entry costs in a frame besides its bytes and 16 for each subject.
+const ENTRY_OVERHEAD: usize = 4;
+/// What a frame costs besides writes and entries, an entry of the storage's own included, at most.
+const FRAME_OVERHEAD: usize = 1_024;
 /// What a row costs in a frame besides key and value.
 const ROW_OVERHEAD: usize = 64;
 
@@ -63,6 +70,8 @@ impl From<DraftError> for CommitFailed {
 struct Job {
     number: u64,
     size: usize,
+    /// Bytes that it takes in the journal at most.
+    room: usize,
     writes: Vec<PreparedWrite>,
     keys: Vec<(Tree, Vec<u8>)>,
     entries: Vec<PreparedEntry>,
@@ -88,6 +97,8 @@ impl PreparedEntry {
 struct Queue {
     jobs: VecDeque<Job>,
     bytes: usize,
+    /// Bytes that what is queued, or being written, takes in the journal at most.
+    unwritten: usize,
     next_number: u64,
     leading: bool,
     /// Jobs with rows that are not durable yet.
@@ -114,6 +125,7 @@ pub(crate) struct Committer {
     clock: Arc<dyn Clock>,
     header_generation: u64,
     overlay: Overlay,
+    late: Late,
     queue: Mutex<Queue>,
     room: Condvar,
     bell: Arc<Bell>,
@@ -141,6 +153,7 @@ impl Committer {
             clock,
             header_generation,
             overlay: Overlay::default(),
+            late: Late::default(),
             queue: Mutex::default(),
             room: Condvar::new(),
             bell: Arc::default(),
@@ -159,6 +172,12 @@ impl Committer {
     /// but not settled.
     pub(crate) fn newest_entry(&self) -> Option<Head> {
         *self.readable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all that was committed is in the trees.
+    #[cfg(test)]
+    pub(crate) fn nothing_waits(&self) -> bool {
+        Tree::ALL.into_iter().all(|tree| self.overlay.range(tree, b"", None).is_empty())
     }
 
     /// The time of the newest entry that is durable or was answered for: the vault's clock never goes behind it.
@@ -202,7 +221,7 @@ impl Committer {
     /// Queues rows and the entries that stand for them. Its order among all commits is fixed when this returns.
     pub(crate) fn queue(&self, rows: Vec<Row>, drafts: Vec<Draft>) -> Result<Queued, CommitFailed> {
         let job = self.job(&rows, drafts)?;
-        let mut queue = self.lock_for(job.size)?;
+        let mut queue = self.let_in(&job)?;
         queue.writing += usize::from(!rows.is_empty());
         // Under the queue's lock, so that later jobs overwrite earlier ones here as they do in the journal.
         if !rows.is_empty() {
@@ -217,7 +236,7 @@ impl Committer {
         let now = self.clock.now();
         let mut job = self.job(&[], vec![draft])?;
         let share = Share { entries: job.entries.len(), bytes: job.size };
-        let mut queue = self.lock_for(job.size)?;
+        let mut queue = self.let_in(&job)?;
         if queue.writing == 0
             && let Some(delay) = queue.window.admit(share)
         {
@@ -254,6 +273,7 @@ impl Committer {
         }
         let drafts: Vec<Draft> = drafts.into_iter().flat_map(Draft::split).collect();
         let mut size: usize = drafts.iter().map(Draft::encoded_len).sum();
+        let tags: usize = drafts.iter().map(|draft| ENTRY_OVERHEAD + draft.subjects.len() * 16).sum();
         let entries = drafts.into_iter().map(PreparedEntry::of).collect::<Result<_, _>>()?;
         let mut writes = Vec::with_capacity(rows.len());
         for row in rows {
@@ -265,29 +285,44 @@ impl Committer {
             return Err(CommitFailed::TooLarge { len: size });
         }
         let keys = rows.iter().map(|row| (row.tree, row.key.clone())).collect();
-        Ok(Job { number: 0, size, writes, keys, entries, ticket: Arc::new(Ticket::new()), answered: None })
-    }
-
-    /// The queue, once it has room for so many bytes.
-    fn lock_for(&self, size: usize) -> Result<MutexGuard<'_, Queue>, CommitFailed> {
-        let mut queue = self.lock_queue();
-        while queue.bytes + size > QUEUE_BYTES && queue.bytes > 0 && queue.stopped.is_none() {
-            queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        match &queue.stopped {
-            Some(cause) => Err(CommitFailed::Stopped(Arc::clone(cause))),
-            None => Ok(queue),
-        }
+        let (ticket, room) = (Arc::new(Ticket::new()), size + tags + FRAME_OVERHEAD);
+        Ok(Job { number: 0, size, room, writes, keys, entries, ticket, answered: None })
     }
 
     fn push(queue: &mut Queue, mut job: Job) -> Queued {
         job.number = queue.next_number;
         queue.next_number += 1;
         queue.bytes += job.size;
+        queue.unwritten += job.room;
         observe::queued(job.size);
         let queued = Queued(job.answered.is_none().then(|| Arc::clone(&job.ticket)));
         queue.jobs.push_back(job);
         queued
+    }
+
+    /// Waits until there is room in the queue, and makes sure of room in the journal: what is queued will not meet a full
+    /// disk, and whoever sees its rows meanwhile relies on that.
+    fn let_in(&self, job: &Job) -> Result<MutexGuard<'_, Queue>, CommitFailed> {
+        let entries_only = job.writes.is_empty();
+        let mut queue = self.lock_queue();
+        loop {
+            if let Some(cause) = &queue.stopped {
+                return Err(CommitFailed::Stopped(Arc::clone(cause)));
+            }
+            if queue.bytes + job.size > QUEUE_BYTES && queue.bytes > 0 {
+                queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let needed = queue.unwritten + job.room;
+            if self.storage.has_room(needed, entries_only) {
+                return Ok(queue);
+            }
+            drop(queue);
+            self.storage
+                .make_room(needed, entries_only)
+                .map_err(|error| CommitFailed::NotCommitted(Arc::new(error)))?;
+            queue = self.lock_queue();
+        }
     }
 
     /// Waits until queued work is durable, leading the group if nobody does.
@@ -325,6 +360,7 @@ impl Committer {
             job.ticket.finish(Err(CommitFailed::Stopped(Arc::clone(&cause))));
         }
         observe::unqueued(mem::take(&mut queue.bytes));
+        queue.unwritten = 0;
         queue.stopped.get_or_insert(cause);
         queue._seen_stopped.get_or_insert_with(observe::Stopped::new);
         self.room.notify_all();

@@ -13,6 +13,9 @@ use crate::storage::{self, Batch, CommitError, Pending};
 /// Storage of nothing but counts, which does as it is told when work arrives.
 struct Puppet {
     frames: AtomicU64,
+    /// Entries that were committed.
+    entries: AtomicU64,
+    notice: Arc<Mutex<Option<&'static str>>>,
     at_commit: Box<dyn Fn(u64) + Send + Sync>,
     at_settle: Box<dyn Fn(u64) + Send + Sync>,
 }
@@ -20,7 +23,7 @@ struct Puppet {
 impl Storage for Puppet {
     fn head(&self) -> storage::Head {
         let seq = self.frames.load(Ordering::SeqCst);
-        storage::Head { seq, entries: seq }
+        storage::Head { seq, entries: self.entries.load(Ordering::SeqCst) }
     }
     fn prepare(&self, tree: Tree, key: Vec<u8>, _: Option<Bytes>, _: Option<&[u8]>) -> PreparedWrite {
         PreparedWrite { tree, key, new: None, old_leaf: None }
@@ -34,7 +37,8 @@ impl Storage for Puppet {
     fn scan_keys(&self, _: Tree, _: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError> {
         Ok(Vec::new())
     }
-    fn commit(&self, _: storage::Head, _: Batch) -> Result<Pending, CommitError> {
+    fn commit(&self, _: storage::Head, batch: Batch) -> Result<Pending, CommitError> {
+        self.entries.fetch_add(batch.entries.len() as u64, Ordering::SeqCst);
         let seq = self.frames.fetch_add(1, Ordering::SeqCst) + 1;
         (self.at_commit)(seq);
         Ok(Pending { seq })
@@ -52,6 +56,9 @@ impl Storage for Puppet {
     fn last_entry(&self) -> Option<Bytes> {
         None
     }
+    fn take_notice(&self) -> Option<&'static str> {
+        self.notice.lock().unwrap().take()
+    }
     fn checkpoint(&self) -> Result<(), StorageError> {
         Ok(())
     }
@@ -64,7 +71,12 @@ type Hook = Box<dyn Fn(u64) + Send + Sync>;
 
 /// A committer after its first entry, which is frame 1.
 fn committer(at_commit: Hook, at_settle: Hook) -> Arc<Committer> {
-    let puppet = Arc::new(Puppet { frames: AtomicU64::new(0), at_commit, at_settle });
+    with_notice(at_commit, at_settle, Arc::default())
+}
+
+fn with_notice(at_commit: Hook, at_settle: Hook, notice: Arc<Mutex<Option<&'static str>>>) -> Arc<Committer> {
+    let (frames, entries) = (AtomicU64::new(0), AtomicU64::new(0));
+    let puppet = Arc::new(Puppet { frames, entries, notice, at_commit, at_settle });
     let keys = AuditKeys::new(1, 1, Key::new(Secret::take(&mut [7; 32])));
     let chain = Chain::new(VaultId::from_bytes([1; 16]), None);
     let committer = Committer::new(puppet, Suite::ChaCha20Poly1305, Arc::new(SystemClock), 1, chain, keys);
@@ -239,4 +251,16 @@ fn a_leader_hands_on_past_entries_that_nobody_waits_for() {
     committer.wait(committer.queue_read(read()).unwrap()).unwrap();
     committer.flush().unwrap();
     assert_eq!(committer.newest_entry().unwrap().seq, 4);
+}
+
+#[test]
+fn what_the_storage_mended_stands_in_the_log_with_the_next_commit() {
+    let notice = Arc::new(Mutex::new(None));
+    let committer = with_notice(Box::new(|_| ()), Box::new(|_| ()), Arc::clone(&notice));
+    let entries = || committer.storage().head().entries;
+    *notice.lock().unwrap() = Some("mended");
+    committer.commit(Vec::new(), draft()).unwrap();
+    assert_eq!((entries(), committer.newest_entry().unwrap().seq), (3, 2));
+    committer.commit(Vec::new(), draft()).unwrap();
+    assert_eq!(entries(), 4);
 }

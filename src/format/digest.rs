@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::bytes::{Put, Reader, TooLong, Truncated};
-use crate::crypto::hash::HmacKey;
+use crate::crypto::hash::{self, HmacKey};
 
 use super::keys::Tree;
 
@@ -166,6 +166,13 @@ impl Digest {
         }
     }
 
+    /// H over all buckets as they are encoded.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        hash::sha256(&[&out])
+    }
+
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
         let mut digest = Self::default();
         for bucket in &mut digest.buckets {
@@ -181,7 +188,6 @@ impl Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::hash;
     use proptest::prelude::*;
 
     #[test]

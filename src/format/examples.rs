@@ -1,6 +1,7 @@
 //! The worked example of docs/format/journal.md, made again from its inputs.
 
-use super::digest;
+use super::base::{BaseHeader, BaseSeal, Item, Signpost};
+use super::digest::{self, Digest};
 use super::frame::{Entry, FrameKind, FrameWriter, Link, Op, Write, seal_frame};
 use super::keys::Tree;
 use super::row::{Pointer, Row, put_packed};
@@ -31,6 +32,17 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
     let (seal, seal_hash) = seal_frame(2, hash, 1, &journal);
     let segment = SegmentHeader { vault, number: 2, first_seq: 3, previous: seal_hash, size: 65_536 };
 
+    let through = Place { seq: 2, hash: seal_hash, segment: 1, offset: 704 };
+    let (base_header, checksum) = BaseHeader { vault, through, header_generation: 1 }.encode();
+    let row = Item::Row { tree: Tree::Records, key: b"key", value: b"value", inline: true };
+    let mut body = Vec::new();
+    row.encode((1, 81), &mut body).unwrap();
+    Item::Entry(Entry { bytes: b"entry", subjects: subjects.to_vec() }).encode((1, 92), &mut body).unwrap();
+    let (data, data_hash) = base_frame(1, checksum, FrameKind::Base, 2, &body, &journal);
+    let mut post = Vec::new();
+    Signpost { first: (1, 81), at: 512 }.encode(&mut post);
+    let (index, index_hash) = base_frame(2, data_hash, FrameKind::BaseIndex, 1, &post, &journal);
+
     let value_hash = hash::sha256(&[b"value"]);
     let leaf = digest::leaf(&state_key, Tree::Records, b"key", 5, &value_hash).unwrap();
     let mut state = State {
@@ -47,6 +59,21 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
     put_packed(&mut state.pack, b"entry").unwrap();
     state.digest.replace(Tree::Records, b"key", None, Some(&leaf));
     let state_file = state.encode(vault, &file_key).unwrap();
+    let index_at = 512 + data.len() as u64;
+    let base_seal = BaseSeal {
+        rows: 1,
+        entries: 1,
+        frames: 1,
+        index_at,
+        size: index_at + index.len() as u64 + 288,
+        header: checksum,
+        digest: state.digest.hash(),
+        newest_entry: hash::sha256(&[b"entry"]),
+    };
+    assert_ne!(state.digest, Digest::default());
+    let mut sealed = Vec::new();
+    base_seal.encode(&mut sealed);
+    let (base_seal, _) = base_frame(3, index_hash, FrameKind::BaseSeal, 1, &sealed, &journal);
     vec![
         ("frame", frame),
         ("seal", seal),
@@ -57,8 +84,30 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
         ("pack", state.pack.clone()),
         ("state file, first bytes", state_file[..200].to_vec()),
         ("state file, SHA-256 of all bytes", hash::sha256(&[&state_file]).to_vec()),
+        ("header of a base, first bytes", base_header[..96].to_vec()),
+        ("header of a base, checksum", checksum.to_vec()),
+        ("data frame of a base", data),
+        ("index frame of a base", index),
+        ("seal frame of a base", base_seal),
         ("clean mark", encode_clean(vault, 1, &hash, &file_key)),
     ]
+}
+
+fn base_frame(
+    seq: u64,
+    previous: [u8; 32],
+    kind: FrameKind,
+    count: usize,
+    body: &[u8],
+    key: &HmacKey,
+) -> (Vec<u8>, [u8; 32]) {
+    let mut frame = Vec::new();
+    let link = Link { seq, previous, header_generation: 1, kind };
+    let mut writer = FrameWriter::new(&mut frame, &link, body.len(), count).unwrap();
+    writer.writes().extend_from_slice(body);
+    writer.entries(0).unwrap();
+    let hash = writer.finish(key).unwrap();
+    (frame, hash)
 }
 
 /// The hexadecimal digits in the block under a heading.

@@ -21,11 +21,17 @@ use crate::crypto::hash::{self, HmacKey};
 
 use super::keys::Tree;
 
+mod kind;
+
+pub(crate) use kind::FrameKind;
+
 pub(crate) const MAGIC: [u8; 4] = *b"CVF1";
 /// Bytes that say how long a frame is.
 pub(crate) const HEAD_LEN: usize = 24;
 /// A frame is at most 16 MiB.
 pub(crate) const MAX_LEN: usize = 16 << 20;
+/// In a base a frame may be a little longer: what filled a frame of the journal stands there beside its origin.
+pub(crate) const BASE_MAX_LEN: usize = MAX_LEN + 4096;
 /// Bytes of a `seal` frame, which holds nothing.
 pub(crate) const SEAL_LEN: usize = frame_len(0);
 /// What stands after the padding: hash, MAC and end mark.
@@ -38,14 +44,6 @@ const FIXED_LEN: usize = HEAD_LEN + 32 + 8 + 1 + 4 + 4;
 /// Length of a frame whose writes and entries take `body` bytes.
 pub(crate) const fn frame_len(body: usize) -> usize {
     (FIXED_LEN + body).next_multiple_of(8) + TAIL_LEN
-}
-
-/// What a frame is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FrameKind {
-    Commit,
-    /// The last frame of a segment.
-    Seal,
 }
 
 /// Where a frame stands in the chain.
@@ -139,7 +137,7 @@ impl Entry<'_> {
         Ok(())
     }
 
-    fn decode<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, FrameError> {
+    pub(super) fn decode<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, FrameError> {
         let bytes = reader.len16()?;
         let count = reader.u16()?;
         let subjects = (0..count).map(|_| reader.array()).collect::<Result<_, _>>()?;
@@ -157,7 +155,7 @@ impl<'a> FrameWriter<'a> {
     /// Starts a frame whose writes and entries will take `body` bytes. The buffer is cleared.
     pub(crate) fn new(out: &'a mut Vec<u8>, link: &Link, body: usize, writes: usize) -> Result<Self, TooLong> {
         let len = frame_len(body);
-        if len > MAX_LEN {
+        if len > link.kind.max_len() {
             return Err(TooLong);
         }
         out.clear();
@@ -169,10 +167,7 @@ impl<'a> FrameWriter<'a> {
         out.put(&check);
         out.put(&link.previous);
         out.put_u64(link.header_generation);
-        out.put_u8(match link.kind {
-            FrameKind::Commit => 0,
-            FrameKind::Seal => 1,
-        });
+        out.put_u8(link.kind.code());
         out.put_u32(u32::try_from(writes).map_err(|_| TooLong)?);
         Ok(Self { out, len })
     }
@@ -235,6 +230,11 @@ pub(crate) struct FrameHead {
 
 impl FrameHead {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, FrameError> {
+        Self::parse_within(bytes, MAX_LEN)
+    }
+
+    /// As [`FrameHead::parse`], for frames of at most `limit` bytes.
+    pub(crate) fn parse_within(bytes: &[u8], limit: usize) -> Result<Self, FrameError> {
         let mut reader = Reader::new(bytes);
         let checked = Reader::new(bytes).take(16)?;
         if reader.array()? != MAGIC {
@@ -245,7 +245,7 @@ impl FrameHead {
         if reader.array::<8>()? != hash::sha256_short::<8>(&[checked]) {
             return Err(FrameError("a frame head that does not match its check"));
         }
-        if len % 8 != 0 || !(SEAL_LEN..=MAX_LEN).contains(&len) {
+        if len % 8 != 0 || !(SEAL_LEN..=limit).contains(&len) {
             return Err(FrameError("a frame of an impossible length"));
         }
         Ok(Self { len, seq })
@@ -261,9 +261,9 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Verifies and parses exactly one frame.
+    /// Verifies and parses exactly one frame of a segment or a base.
     pub(crate) fn parse(bytes: &'a [u8], key: &HmacKey) -> Result<Self, FrameError> {
-        let head = FrameHead::parse(bytes)?;
+        let head = FrameHead::parse_within(bytes, BASE_MAX_LEN)?;
         if bytes.len() != head.len {
             return Err(Truncated.into());
         }
@@ -284,11 +284,10 @@ impl<'a> Frame<'a> {
         body.take(HEAD_LEN)?;
         let previous = body.array()?;
         let header_generation = body.u64()?;
-        let kind = match body.u8()? {
-            0 => FrameKind::Commit,
-            1 => FrameKind::Seal,
-            _ => return Err(FrameError("a frame of an unknown kind")),
-        };
+        let kind = FrameKind::from_code(body.u8()?).ok_or(FrameError("a frame of an unknown kind"))?;
+        if head.len > kind.max_len() {
+            return Err(FrameError("a frame of an impossible length"));
+        }
         let link = Link { seq: head.seq, previous, header_generation, kind };
         Ok(Self { link, hash, body })
     }
@@ -301,8 +300,16 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// All that it holds.
+    /// What stands behind its kind.
+    pub(super) const fn body(&self) -> Reader<'a> {
+        self.body
+    }
+
+    /// All that a frame of a segment holds.
     pub(crate) fn contents(&self) -> Result<Contents<'a>, FrameError> {
+        if !self.link.kind.is_of_a_segment() {
+            return Err(FrameError("a frame of a base in a segment"));
+        }
         let mut reader = self.body;
         let count = reader.u32()?;
         let writes = collect(count, &mut reader, Write::decode)?;

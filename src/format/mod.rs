@@ -1,6 +1,7 @@
 //! Floor 2: bytes to types and back, for everything that is stored. Nothing here does I/O, and nothing that was parsed
 //! counts as true before a key has confirmed it.
 
+pub(crate) mod base;
 pub(crate) mod digest;
 pub(crate) mod envelope;
 pub(crate) mod frame;

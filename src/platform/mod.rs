@@ -7,9 +7,9 @@ mod portable;
 mod unix;
 
 #[cfg(not(unix))]
-pub(crate) use portable::{PlacedFile, private, sync_dir};
+pub(crate) use portable::{PlacedFile, free_bytes, private, sync_dir};
 #[cfg(unix)]
-pub(crate) use unix::{PlacedFile, private, sync_dir};
+pub(crate) use unix::{PlacedFile, free_bytes, private, sync_dir};
 
 #[cfg(test)]
 mod tests {
@@ -19,7 +19,7 @@ mod tests {
         ($($platform:ident),+) => {$(
             mod $platform {
                 use super::*;
-                use crate::platform::$platform::{PlacedFile, private, sync_dir};
+                use crate::platform::$platform::{PlacedFile, free_bytes, private, sync_dir};
 
                 #[test]
                 fn reads_and_writes_go_where_they_are_told() {
@@ -66,6 +66,13 @@ mod tests {
                         }
                     });
                     assert_eq!(fs::read(&path).unwrap(), [0, 1, 2, 3].repeat(64));
+                }
+
+                #[test]
+                fn the_free_space_of_a_directory_is_told_or_unknown() {
+                    let dir = tempfile::tempdir().unwrap();
+                    assert_ne!(free_bytes(dir.path()), Some(0));
+                    assert_eq!(free_bytes(&dir.path().join("absent")), None);
                 }
 
                 #[test]

@@ -47,6 +47,11 @@ pub(crate) const fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The standard library cannot tell.
+pub(crate) const fn free_bytes(_: &Path) -> Option<u64> {
+    None
+}
+
 /// Who may read a new file is what its directory says.
 pub(crate) const fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options

@@ -4,8 +4,8 @@ use super::StorageError;
 use super::pack::OpenPack;
 use super::trees::Trees;
 use crate::crypto::hash::{self, HmacKey};
-use crate::format::digest::{self, Digest};
-use crate::format::frame::{Contents, Offsets, Op};
+use crate::format::digest::{self, Bucket, Digest};
+use crate::format::frame::{Contents, Offsets, Op, Write};
 use crate::format::keys::Tree;
 use crate::format::row::{Pointer, Row};
 use crate::format::state::Place;
@@ -19,6 +19,8 @@ pub(crate) struct Applied {
     pub(crate) header_generation: u64,
     pub(crate) digest: Digest,
     pub(crate) pack: OpenPack,
+    /// About how many bytes of the journal were overwritten or deleted since it was compacted.
+    pub(crate) garbage: u64,
 }
 
 /// A value as it goes into a row.
@@ -40,7 +42,12 @@ impl Applied {
         new: Option<NewRow<'_>>,
     ) -> Result<(), StorageError> {
         self.digest.replace(tree, key, old_leaf, new.as_ref().map(|new| new.leaf));
-        let Some(new) = new else { return trees.remove(tree, key) };
+        let Some(new) = new else {
+            let old = trees.remove(tree, key)?;
+            self.waste(key, old.as_deref());
+            self.waste(key, Some(&[]));
+            return Ok(());
+        };
         let row = if new.inline {
             Row::Inline(new.bytes)
         } else {
@@ -48,12 +55,29 @@ impl Applied {
                 u32::try_from(new.bytes.len()).map_err(|_| StorageError::Refused { why: "a value is too long" })?;
             Row::Kept(Pointer { seq, offset, len, hash: *new.hash })
         };
-        trees.insert(tree, key, row.encode())
+        let old = trees.insert(tree, key, row.encode())?;
+        // Replaying what the trees hold already replaces a row by itself.
+        self.waste(key, old.as_deref().filter(|_| old_leaf.is_some()));
+        Ok(())
+    }
+
+    /// Counts a write that is not needed any more, by the row that it made.
+    fn waste(&mut self, key: &[u8], old: Option<&[u8]>) {
+        let Some(old) = old else { return };
+        let value = match Row::parse(old) {
+            Ok(Row::Inline(value)) => value.len(),
+            Ok(Row::Kept(pointer)) => usize::try_from(pointer.len).unwrap_or(0),
+            Err(_) => 0,
+        };
+        let len = Write::encoded_len(key.len(), value, false);
+        self.garbage = self.garbage.saturating_add(u64::try_from(len).unwrap_or(0));
     }
 
     /// An entry that starts at `offset` in frame `seq`.
     pub(crate) fn entry(&mut self, trees: &Trees, seq: u64, offset: u32, entry: &[u8]) -> Result<(), StorageError> {
-        self.pack.push(entry, seq, offset, |first, row| trees.insert(Tree::Audit, &first.to_be_bytes(), row.encode()))
+        self.pack.push(entry, seq, offset, |first, row| {
+            trees.insert(Tree::Audit, &first.to_be_bytes(), row.encode()).map(drop)
+        })
     }
 
     /// A whole frame out of the journal.
@@ -100,8 +124,18 @@ pub(crate) fn bucket_holds(
     tree: Tree,
     bucket: usize,
 ) -> Result<bool, StorageError> {
+    Ok(sum(trees, state_key, tree, bucket)? == Some(digest.bucket(tree, bucket)))
+}
+
+/// The digest of a bucket's rows as the trees hold them; nothing if some cannot be read.
+pub(crate) fn sum(
+    trees: &Trees,
+    state_key: &HmacKey,
+    tree: Tree,
+    bucket: usize,
+) -> Result<Option<Bucket>, StorageError> {
     let (from, to) = digest::bucket_range(tree, bucket);
-    let mut found = digest::Bucket::default();
+    let mut found = Bucket::default();
     let mut readable = true;
     trees.visit(tree, &from, to.as_deref(), |key, row| {
         let leaf = match Row::parse(row) {
@@ -117,5 +151,5 @@ pub(crate) fn bucket_holds(
         }
         readable
     })?;
-    Ok(readable && found == digest.bucket(tree, bucket))
+    Ok(readable.then_some(found))
 }

@@ -33,7 +33,7 @@ pub(crate) use armed::Armed;
 #[cfg(feature = "test-util")]
 pub(super) use armed::check;
 #[cfg(test)]
-pub(crate) use armed::{arm, disarm};
+pub(crate) use armed::{arm, disarm, free, set_free};
 
 #[cfg(feature = "test-util")]
 mod armed {
@@ -93,5 +93,20 @@ mod armed {
     #[cfg(test)]
     pub(crate) fn disarm() -> bool {
         ARMED.take().is_none_or(|armed| armed.hits > 0)
+    }
+    #[cfg(test)]
+    thread_local! {
+        static FREE: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// What the present thread is told about free space, instead of the truth.
+    #[cfg(test)]
+    pub(crate) fn set_free(bytes: Option<u64>) {
+        FREE.set(bytes);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn free() -> Option<u64> {
+        FREE.get()
     }
 }

@@ -193,3 +193,12 @@ pub(crate) fn dir_bytes(dir: &Path) -> u64 {
     fs::read_dir(dir)
         .map_or(0, |listing| listing.flatten().filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum())
 }
+
+/// Bytes that may still be written beside a file or into a directory; nothing where that cannot be told.
+pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
+    #[cfg(test)]
+    if let Some(free) = fault::free() {
+        return Some(free);
+    }
+    platform::free_bytes(dir)
+}

@@ -142,6 +142,8 @@ impl MemoryStore {
             torn: None,
             replayed_frames: u64::try_from(replayed).unwrap_or(u64::MAX),
             rebuilt: None,
+            set_aside: None,
+            compacted: None,
             header_generation: kept.header_generation,
         };
         Ok((MemoryStorage { store: self.clone(), stop: Mutex::new(None) }, opened))

@@ -12,11 +12,13 @@ pub(crate) mod memory;
 mod pack;
 mod state;
 mod trees;
+mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::crypto::kdf::{JournalKey, StateKey};
 pub(crate) use crate::format::keys::Tree;
+use crate::progress::OnProgress;
 
 pub(crate) use embedded::{Embedded, Opened};
 pub(crate) use error::CommitError;
@@ -34,7 +36,7 @@ pub(crate) struct StorageKeys {
     pub(crate) state: StateKey,
 }
 
-/// Sizes, all in bytes.
+/// Sizes, in bytes where nothing else is said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StorageOptions {
     /// The first segment; each later one is twice as large.
@@ -47,6 +49,12 @@ pub(crate) struct StorageOptions {
     pub(crate) cache_bytes: u64,
     /// A checkpoint is made whenever this much was journaled since the last.
     pub(crate) checkpoint_bytes: u64,
+    /// Share of the closed journal, in percent, that may be garbage before compacting it is due; 100: never due.
+    pub(crate) compact_share: u8,
+    /// Bytes of the file system that are left free: below, nothing is written but entries, into room that is there.
+    pub(crate) keep_free: u64,
+    /// Closed bytes below which compacting is never due.
+    pub(crate) compact_least: u64,
 }
 
 impl Default for StorageOptions {
@@ -57,6 +65,9 @@ impl Default for StorageOptions {
             inline_limit: 4096,
             cache_bytes: 256 << 20,
             checkpoint_bytes: 64 << 20,
+            keep_free: 32 << 20,
+            compact_share: 50,
+            compact_least: 64 << 20,
         }
     }
 }
@@ -127,6 +138,19 @@ pub(crate) struct Scan<'a> {
     pub(crate) limit: usize,
 }
 
+/// What a compaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Compacted {
+    /// The last frame that the base covers.
+    pub(crate) through: u64,
+    pub(crate) rows: u64,
+    pub(crate) entries: u64,
+    /// Bytes of the files that the base replaces.
+    pub(crate) bytes_before: u64,
+    /// Bytes of the base.
+    pub(crate) bytes_after: u64,
+}
+
 /// An ordered table with atomic, durable batches on an expected head. All methods may be called from any thread.
 pub(crate) trait Storage: Send + Sync {
     /// What has been committed.
@@ -145,10 +169,27 @@ pub(crate) trait Storage: Send + Sync {
     /// As [`Storage::scan`], without the values.
     fn scan_keys(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError>;
 
+    /// Something that mended itself and that the log should tell; once.
+    fn take_notice(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether commits that take `len` bytes together find room for certain. Commits of entries alone may use a reserve.
+    fn has_room(&self, _len: usize, _entries_only: bool) -> bool {
+        true
+    }
+
+    /// Makes room for commits of `len` bytes together, or says that the disk is full. Then nothing was begun, and all goes
+    /// on once there is space again.
+    fn make_room(&self, _len: usize, _entries_only: bool) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Makes a batch durable: one frame, one write, one sync. Not visible before [`Storage::settle`].
     fn commit(&self, expected: Head, batch: Batch) -> Result<Pending, CommitError>;
 
-    /// Makes a commit, and all before it, visible.
+    /// Makes a commit, and all before it, visible. [`StorageError::DiskFull`] puts it off: the commit is durable, and a
+    /// later call makes it visible once there is space again.
     fn settle(&self, pending: Pending) -> Result<(), StorageError>;
 
     /// Committed audit entries that name this subject.
@@ -162,6 +203,23 @@ pub(crate) trait Storage: Send + Sync {
 
     /// Settles everything, and makes the trees durable as well, so that opening replays nothing older.
     fn checkpoint(&self) -> Result<(), StorageError>;
+
+    /// Makes one file of all that was closed, without what was overwritten or deleted, while others go on. Ends early, with
+    /// [`StorageError::Closed`], once `go_on` says no. What is superfluous then stays until
+    /// [`Storage::remove_compacted`]. Nothing where there is nothing to compact.
+    fn compact(&self, _progress: OnProgress<'_>, _go_on: &dyn Fn() -> bool) -> Result<Option<Compacted>, StorageError> {
+        Ok(None)
+    }
+
+    /// Whether [`Storage::compact`] would free enough to be worth it.
+    fn compaction_due(&self) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    /// Removes what [`Storage::compact`] made superfluous.
+    fn remove_compacted(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// Checkpoint, then a clean mark; later calls answer [`StorageError::Closed`].
     fn close(&self) -> Result<(), StorageError>;

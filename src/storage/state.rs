@@ -11,6 +11,7 @@ use crate::ids::VaultId;
 const SLOTS: [&str; 2] = ["state.a", "state.b"];
 const CLEAN: &str = "clean";
 const OPENING: &str = "opening";
+const AGAIN: &[u8] = b"again";
 
 /// The two state files and the marks of one vault.
 pub(crate) struct StateFiles {
@@ -35,7 +36,12 @@ impl StateFiles {
         let mut best: Option<State> = None;
         for (slot, name) in SLOTS.iter().enumerate() {
             let path = files.dir.join(name);
-            let Some(bytes) = file::read_small(&path, state::MAX_LEN)? else { continue };
+            let bytes = match file::read_small(&path, state::MAX_LEN) {
+                // The disk lost it: the other one holds, or the journal does.
+                Err(StorageError::Io { doing: "reading", .. }) => continue,
+                bytes => bytes?,
+            };
+            let Some(bytes) = bytes else { continue };
             match State::parse(&bytes, vault, &files.key) {
                 Ok(state) if best.as_ref().is_none_or(|best| best.generation < state.generation) => {
                     (files.newest, files.generation) = (slot, state.generation);
@@ -78,13 +84,14 @@ impl StateFiles {
         self.remove(CLEAN)
     }
 
-    /// Whether an earlier opening of the trees never came back.
-    pub(crate) fn is_opening(&self) -> bool {
-        self.dir.join(OPENING).exists()
+    /// How many openings of the trees in a row never came back; 2 stands for more as well.
+    pub(crate) fn lost_openings(&self) -> u8 {
+        std::fs::metadata(self.dir.join(OPENING)).map_or(0, |mark| if mark.len() == 0 { 1 } else { 2 })
     }
 
-    pub(crate) fn mark_opening(&self) -> Result<(), StorageError> {
-        write_whole(&self.dir.join(OPENING), b"")
+    /// `again`: an opening before did not come back.
+    pub(crate) fn mark_opening(&self, again: bool) -> Result<(), StorageError> {
+        write_whole(&self.dir.join(OPENING), if again { AGAIN } else { b"" })
     }
 
     pub(crate) fn remove_opening(&self) -> Result<(), StorageError> {

@@ -6,23 +6,23 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::StorageError;
 use super::file::{self, StoredFile};
+use super::{StorageError, watch};
 use crate::bytes::{Put, Reader};
 use crate::format::keys::Tree;
 
 /// A row's bytes, shared with sled's cache.
 pub(crate) type RowBytes = sled::IVec;
 
-/// How long sled may take to open, and a second more for each 16 MiB it holds.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long sled may open or flush without changing a file, and a second more for each 16 MiB it holds.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 10 } else { 60 });
 /// How long to wait for a handle of this process that is on its way out.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 5 });
 const SETTLED: &[u8] = b"settled";
+const GARBAGE: &[u8] = b"garbage";
 
 /// One open directory of trees.
 pub(crate) struct Trees {
@@ -51,21 +51,50 @@ pub(crate) fn list(vault_dir: &Path) -> Result<Vec<u64>, StorageError> {
     Ok(numbers)
 }
 
+/// What a directory is called once its trees have turned out wrong: kept for whoever wants to know why.
+const SUSPECT: &str = ".suspect";
+/// In a directory whose trees turned out wrong while they were open.
+const SUSPECT_MARK: &str = "suspect";
+
+/// Notes that these trees are not to be trusted, for the next opening to set them aside.
+pub(crate) fn mark_suspect(vault_dir: &Path, number: u64) {
+    // Without the mark they are removed instead.
+    let _ = StoredFile::create(&dir(vault_dir, number).join(SUSPECT_MARK));
+}
+
+pub(crate) fn is_suspect(vault_dir: &Path, number: u64) -> bool {
+    dir(vault_dir, number).join(SUSPECT_MARK).exists()
+}
+
+/// Sets a directory aside as `sled-<n>.suspect`, in the place of one set aside before.
+pub(crate) fn set_aside(vault_dir: &Path, number: u64) -> Result<PathBuf, StorageError> {
+    remove_set_aside(vault_dir)?;
+    let from = dir(vault_dir, number);
+    let mut name = from.clone().into_os_string();
+    name.push(SUSPECT);
+    let to = PathBuf::from(name);
+    file::rename(&from, &to)?;
+    Ok(to)
+}
+
+/// Removes what was set aside.
+pub(crate) fn remove_set_aside(vault_dir: &Path) -> Result<(), StorageError> {
+    let ours = |name: &String| name.starts_with("sled-") && name.ends_with(SUSPECT);
+    file::names(vault_dir)?
+        .iter()
+        .filter(|name| ours(name))
+        .try_for_each(|name| file::remove_dir(&vault_dir.join(name)))
+}
+
 impl Trees {
-    /// Opens, or makes, a directory of trees. Opening happens on a thread of its own: if sled does not come back in
-    /// time that thread is left behind, and the directory must not be used again.
+    /// Opens, or makes, a directory of trees. If sled does not come back the directory must not be used again.
     pub(crate) fn open(vault_dir: &Path, number: u64, cache_bytes: u64) -> Result<Self, StorageError> {
         let dir = dir(vault_dir, number);
         file::create_dir(&dir)?;
         remove_unfinished_snapshots(&dir)?;
-        let timeout = OPEN_TIMEOUT + Duration::from_secs(file::dir_bytes(&dir) >> 24);
-        let (sender, receiver) = mpsc::channel();
-        let opening = thread::Builder::new().name("chartvault-open".into()).spawn(move || {
-            // Nobody listens any more after the timeout.
-            let _ = sender.send(Self::open_now(dir, number, cache_bytes));
-        });
-        opening.map_err(|error| trees_error("opening", error.to_string()))?;
-        receiver.recv_timeout(timeout).unwrap_or_else(|_| Err(trees_error("opening", "it did not come back".into())))
+        let patience = PATIENCE + Duration::from_secs(file::dir_bytes(&dir) >> 24);
+        let opened = dir.clone();
+        watch::watched("opening", &dir, patience, move || Self::open_now(opened, number, cache_bytes))
     }
 
     fn open_now(dir: PathBuf, number: u64, cache_bytes: u64) -> Result<Self, StorageError> {
@@ -110,12 +139,14 @@ impl Trees {
         guard("reading", || self.tree(tree).get(key))
     }
 
-    pub(crate) fn insert(&self, tree: Tree, key: &[u8], row: Vec<u8>) -> Result<(), StorageError> {
-        guard("writing", || self.tree(tree).insert(key, row)).map(drop)
+    /// Gives the row that stood there.
+    pub(crate) fn insert(&self, tree: Tree, key: &[u8], row: Vec<u8>) -> Result<Option<RowBytes>, StorageError> {
+        guard("writing", || self.tree(tree).insert(key, row))
     }
 
-    pub(crate) fn remove(&self, tree: Tree, key: &[u8]) -> Result<(), StorageError> {
-        guard("writing", || self.tree(tree).remove(key)).map(drop)
+    /// Gives the row that stood there.
+    pub(crate) fn remove(&self, tree: Tree, key: &[u8]) -> Result<Option<RowBytes>, StorageError> {
+        guard("writing", || self.tree(tree).remove(key))
     }
 
     /// Rows with `from` ≤ key < `to`, ascending, until `visit` says false.
@@ -165,9 +196,21 @@ impl Trees {
         }))
     }
 
+    /// Notes how many bytes of the journal a compaction would free.
+    pub(crate) fn set_garbage(&self, bytes: u64) -> Result<(), StorageError> {
+        guard("writing", || self.meta.insert(GARBAGE, &bytes.to_be_bytes())).map(drop)
+    }
+
+    /// What was noted at the last checkpoint; 0 where nothing was. Only a hint: nothing checks it.
+    pub(crate) fn garbage(&self) -> u64 {
+        let row = guard("reading", || self.meta.get(GARBAGE)).ok().flatten();
+        row.and_then(|row| Reader::new(&row).u64().ok()).unwrap_or(0)
+    }
+
     /// Makes everything durable that was written before the call.
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
-        guard("flushing", || self.db.flush())?;
+        let (db, patience) = (self.db.clone(), PATIENCE + Duration::from_secs(file::dir_bytes(&self.dir) >> 24));
+        watch::watched("flushing", &self.dir, patience, move || guard("flushing", || db.flush()).map(drop))?;
         let blobs = self.dir.join("blobs");
         for dir in [&self.dir, &blobs] {
             for name in file::names(dir)? {

@@ -1,6 +1,7 @@
 //! Floor 9: a vault from outside: create, open, unlock, look after, close.
 
 mod attempts;
+mod compact;
 mod create;
 mod home;
 mod open;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+pub use compact::Compaction;
 pub use create::NewVault;
 pub(crate) use home::Home;
 pub use open::LockedVault;
@@ -31,6 +33,7 @@ use crate::session::{Session, SessionOpening};
 use crate::terms::{Action, Purpose};
 use crate::token::{AttesterPublicKey, Challenge, IssuerPublicKey, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
+use compact::Keeper;
 
 /// An unlocked vault. Cheap to clone, `Send` and `Sync`; all clones and sessions are sealed by [`Vault::close`].
 ///
@@ -45,12 +48,16 @@ struct Inner {
     suite: Suite,
     gate: Gate,
     opening: Opening,
+    /// The thread that compacts when it is due.
+    keeper: Keeper,
 }
 
 impl Vault {
     fn new(home: Home, unlocked: Unlocked, opening: Opening) -> Result<Self, Error> {
         let (id, suite) = (unlocked.vault, unlocked.suite);
-        let vault = Self(Arc::new(Inner { home, id, suite, gate: Gate::new(unlocked), opening }));
+        let gate = Gate::new(unlocked);
+        let keeper = Keeper::start(&gate);
+        let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper }));
         let unlocked = vault.0.gate.enter()?;
         vault.follow(&unlocked, unlocked.policy.read_audit())?;
         Ok(vault)
@@ -297,6 +304,7 @@ impl Vault {
     /// writes fail. It is closed all the same, and what was acknowledged is safe.
     pub fn close(&self) -> Result<(), Error> {
         operate(AuditEvent::VaultClosed, || {
+            self.0.keeper.stop();
             let unlocked = self.0.gate.seal()?;
             unlocked.let_go();
             let logged = unlocked.commit(Vec::new(), vec![Draft::new(AuditEvent::VaultClosed, Outcome::Allowed)]);
@@ -310,6 +318,7 @@ impl Vault {
     /// Ends it as when the process is killed: nothing is written, the directory is free.
     #[cfg(feature = "test-util")]
     pub(crate) fn abandon(&self) {
+        self.0.keeper.stop();
         if let Ok(unlocked) = self.0.gate.seal() {
             unlocked.let_go();
             // Entries of reads that still wait are lost as well.

@@ -185,10 +185,15 @@ fn opening_drafts(attempts: Option<Attempts>, found: &Opened, opening: &Opening,
         draft.fields.detail = Some(format!("first {}, last {}", attempts.first, attempts.last));
         drafts.push(draft);
     }
-    if !found.clean || found.rebuilt.is_some() {
+    if !found.clean || found.rebuilt.is_some() || found.set_aside.is_some() {
         let mut draft = Draft::new(AuditEvent::Recovered, Outcome::Allowed);
         draft.kind = EntryKind::Recovery;
         draft.fields.detail = Some(opening.to_string());
+        drafts.push(draft);
+    }
+    if let Some(through) = found.compacted {
+        let mut draft = Draft::new(AuditEvent::JournalCompacted, Outcome::Allowed);
+        draft.fields.detail = Some(format!("interrupted, finished when opening; through frame {through}"));
         drafts.push(draft);
     }
     let mut draft = Draft::new(AuditEvent::VaultOpened, Outcome::Allowed);

@@ -1,6 +1,7 @@
 //! What opening a vault found.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::read_audit::ReadAudit;
@@ -18,6 +19,9 @@ pub struct Opening {
     pub replayed_frames: u64,
     /// Why the trees were rebuilt from the journal, if they were.
     pub rebuilt: Option<String>,
+    /// The directory that trees were moved to which had turned out wrong, now or while the vault was open last. It may
+    /// help to find out why; it is removed by the first opening after a proper close, or when others take its place.
+    pub set_aside: Option<PathBuf>,
     /// Reads that were answered and may have no entry in the log: only where the vault had not been closed and had
     /// chosen [`ReadAudit::Windowed`].
     pub missing_reads: Option<MissingReads>,
@@ -48,7 +52,7 @@ impl MissingReads {
 
 impl Opening {
     pub(super) const fn created() -> Self {
-        Self { clean: true, torn_bytes: 0, replayed_frames: 0, rebuilt: None, missing_reads: None }
+        Self { clean: true, torn_bytes: 0, replayed_frames: 0, rebuilt: None, set_aside: None, missing_reads: None }
     }
 
     pub(super) fn of(opened: &Opened, missing_reads: Option<MissingReads>) -> Self {
@@ -58,6 +62,7 @@ impl Opening {
             torn_bytes: opened.torn.as_ref().map_or(0, |torn| torn.len),
             replayed_frames: opened.replayed_frames,
             rebuilt: opened.rebuilt.as_ref().map(ToString::to_string),
+            set_aside: opened.set_aside.clone(),
         }
     }
 }
@@ -71,6 +76,9 @@ impl fmt::Display for Opening {
         write!(f, ", {} frames replayed", self.replayed_frames)?;
         if let Some(reason) = &self.rebuilt {
             write!(f, ", trees rebuilt ({reason})")?;
+        }
+        if let Some(name) = self.set_aside.as_ref().and_then(|path| path.file_name()) {
+            write!(f, ", the wrong ones set aside in {}", name.display())?;
         }
         if let Some(MissingReads { after, at_most, delay }) = self.missing_reads {
             let millis = delay.as_secs_f64() * 1_000.0;

@@ -41,6 +41,25 @@ impl Options {
         self
     }
 
+    /// How much of the journal's closed segments, in percent, may be taken by what was overwritten or deleted since,
+    /// before the vault compacts them by itself: in the background, while others go on, and with an entry in the log.
+    /// 50 if not called; looked at once a minute, and never below 64 MiB. 100 or more: only [`Vault::compact`] does it.
+    ///
+    /// [`Vault::compact`]: crate::Vault::compact
+    pub const fn compact_share(mut self, percent: u8) -> Self {
+        self.storage.compact_share = percent;
+        self
+    }
+
+    /// Bytes of the disk that are left free; 32 MiB if not called. Below, writes answer
+    /// [`StorageError::DiskFull`](crate::StorageError::DiskFull) and the trees are left alone, while reads go on as long
+    /// as their log entries find room in the journal's reserve. Where the system does not tell how much is free (Windows),
+    /// the disk counts as full when it is.
+    pub const fn keep_free(mut self, bytes: u64) -> Self {
+        self.storage.keep_free = bytes;
+        self
+    }
+
     /// Where the time comes from.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;

@@ -1,7 +1,11 @@
 mod windowed;
 
 use super::*;
+use crate::committer::{CommitFailed, Row};
+use crate::format::keys::Tree;
 use crate::keyring::{self, Keyring, NewSlot, RawKey, copies};
+use crate::storage::StorageError;
+use crate::storage::fault::set_free;
 use crate::token::IssuerKey;
 use crate::{Action, Grant, PassphraseCost, Timestamp};
 
@@ -85,4 +89,117 @@ fn every_event_of_an_operation_has_a_span_of_its_own_name() {
     for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
         assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");
     }
+}
+/// A vault in whose journal one row is written again and again, each time in a frame of its own.
+fn wasteful(dir: &Path, key: &RawKey, share: u8) -> Vault {
+    let mut options = Options::new().segment_bytes(64 << 10, 64 << 10).compact_share(share);
+    options.storage.compact_least = 200_000;
+    let (vault, _) = Vault::create(dir).raw_key(key).options(options).finish().unwrap();
+    let unlocked = vault.0.gate.enter().unwrap();
+    let mut replaces = None;
+    for number in 0..120_u8 {
+        let mut row = Row::new(Tree::Lookup, vec![1; 32], vec![number; 4_000]);
+        row.replaces = replaces;
+        replaces = row.value.clone();
+        unlocked.committer.commit(vec![row], Vec::new()).unwrap();
+    }
+    drop(unlocked);
+    vault
+}
+
+#[test]
+fn a_journal_full_of_what_was_overwritten_is_compacted_by_itself_and_logged() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = RawKey::generate().unwrap();
+    let vault = wasteful(dir.path(), &key, 50);
+    let journal = || crate::storage::file::dir_bytes(&dir.path().join("journal"));
+    let started = std::time::Instant::now();
+    while journal() > 300_000 {
+        assert!(started.elapsed().as_secs() < 60, "it is not compacted");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    vault.close().unwrap();
+    let vault = Vault::open(dir.path()).unwrap().unlock(&key).unwrap();
+    let unlocked = vault.0.gate.enter().unwrap();
+    assert_eq!(unlocked.committer.get(Tree::Lookup, &[1; 32]).unwrap().as_deref(), Some(&[119; 4_000][..]));
+}
+
+#[test]
+fn a_compaction_that_was_interrupted_is_finished_and_logged_by_the_next_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = RawKey::generate().unwrap();
+    let vault = wasteful(dir.path(), &key, 100);
+    {
+        let unlocked = vault.0.gate.enter().unwrap();
+        unlocked.committer.storage().compact(&mut |_| (), &|| true).unwrap().unwrap();
+    }
+    let before = vault.0.gate.enter().unwrap().committer.storage().head().entries;
+    drop(vault);
+    let vault = Vault::open(dir.path()).unwrap().unlock(&key).unwrap();
+    // After an unclean end: recovered, compacted, opened.
+    let after = vault.0.gate.enter().unwrap().committer.storage().head().entries;
+    assert_eq!(after - before, 3);
+    assert_eq!(vault.compact().unwrap(), None);
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let target = to.join(file.file_name());
+        if file.file_type().unwrap().is_dir() {
+            copy_dir(&file.path(), &target);
+        } else {
+            std::fs::copy(file.path(), target).unwrap();
+        }
+    }
+}
+
+/// The system says that nothing is free; what is there already can be written all the same.
+#[test]
+fn without_free_space_writes_are_refused_reads_use_the_reserve_and_nothing_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = RawKey::generate().unwrap();
+    let options = Options::new().segment_bytes(64 << 10, 64 << 10);
+    let (vault, _) = Vault::create(dir.path()).raw_key(&key).options(options).finish().unwrap();
+    let unlocked = vault.0.gate.enter().unwrap();
+    let committer = &unlocked.committer;
+    let draft = || vec![Draft::new(AuditEvent::RecordRead, Outcome::Allowed)];
+    let row = |number: u8| vec![Row::new(Tree::Lookup, vec![number; 32], vec![number; 500])];
+    let is_full = |answer: Result<(), CommitFailed>| match answer {
+        Err(CommitFailed::NotCommitted(error)) => assert!(matches!(*error, StorageError::DiskFull { .. }), "{error}"),
+        other => panic!("{other:?}"),
+    };
+    committer.commit(row(1), draft()).unwrap();
+    set_free(Some(0));
+    // Noticed when the next group is to be settled: it is durable, visible, and waits for its place in the trees.
+    committer.commit(row(2), draft()).unwrap();
+    is_full(committer.commit(row(3), draft()));
+    assert!(matches!(committer.storage().checkpoint(), Err(StorageError::DiskFull { .. })));
+    let (entries, get) = (committer.storage().head().entries, |number: u8| {
+        committer.get(Tree::Lookup, &[number; 32]).unwrap().map(|value| value.len())
+    });
+    assert_eq!((get(1), get(2), get(3)), (Some(500), Some(500), None));
+    let readable = committer.newest_entry().unwrap().seq;
+    let reads = (0..10_000).take_while(|_| committer.commit(Vec::new(), draft()).is_ok()).count();
+    assert!((20..1_000).contains(&reads), "{reads}");
+    is_full(committer.commit(Vec::new(), draft()));
+    assert_eq!(committer.storage().head().entries, entries + reads as u64);
+    assert_eq!(committer.newest_entry().unwrap().seq, readable);
+    let crashed = tempfile::tempdir().unwrap();
+    copy_dir(dir.path(), crashed.path());
+
+    set_free(None);
+    committer.commit(row(3), draft()).unwrap();
+    assert_eq!((get(1), get(2), get(3)), (Some(500), Some(500), Some(500)));
+    assert!(committer.nothing_waits());
+    assert_eq!(committer.newest_entry().unwrap().seq, committer.storage().head().entries - 1);
+    drop(unlocked);
+    vault.close().unwrap();
+    assert!(Vault::open(dir.path()).unwrap().unlock(&key).unwrap().opening().clean);
+    // What was acknowledged while the disk was full is there after a crash as well.
+    let vault = Vault::open(crashed.path()).unwrap().unlock(&key).unwrap();
+    let unlocked = vault.0.gate.enter().unwrap();
+    assert!(unlocked.committer.get(Tree::Lookup, &[2; 32]).unwrap().is_some());
+    assert!(unlocked.committer.storage().head().entries > entries + reads as u64);
 }

@@ -40,6 +40,7 @@ impl Inner {
         self.apply_through(applied, u64::MAX)?;
         self.journaled.store(0, Ordering::Relaxed);
         let trees = self.trees()?;
+        trees.set_garbage(applied.garbage)?;
         let front = lock(&self.front);
         let state = State {
             generation: 0, // given when it is written

@@ -50,6 +50,7 @@ impl Inner {
             let out = frame.entries(batch.entries.len())?;
             batch.entries.iter().try_for_each(|entry| Entry::encode(&entry.bytes, &entry.subjects, out))
         });
+        self.note_room(&mut writer);
         let mut front = lock(&self.front);
         let place = match appended {
             Ok(place) => place,
@@ -83,6 +84,7 @@ impl Inner {
         if applied.place.seq >= seq {
             return Ok(());
         }
+        self.check_space()?;
         let trees = self.trees()?;
         let done = self.apply_queued(applied, &trees, seq);
         if let Err(error) = &done {

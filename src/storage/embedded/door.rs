@@ -1,6 +1,7 @@
 //! The trait, as the embedded storage keeps it.
 
 use super::*;
+use crate::storage::Compacted;
 
 impl Storage for Embedded {
     fn head(&self) -> Head {
@@ -52,6 +53,35 @@ impl Storage for Embedded {
 
     fn checkpoint(&self) -> Result<(), StorageError> {
         self.inner.checkpoint()
+    }
+
+    fn take_notice(&self) -> Option<&'static str> {
+        lock(&self.inner.notice).take()
+    }
+
+    fn has_room(&self, len: usize, entries_only: bool) -> bool {
+        self.inner.has_room(len, entries_only)
+    }
+
+    fn make_room(&self, len: usize, entries_only: bool) -> Result<(), StorageError> {
+        self.inner.make_room(len, entries_only)
+    }
+
+    fn compact(
+        &self,
+        mut progress: OnProgress<'_>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Compacted>, StorageError> {
+        self.inner.compact(&mut progress, go_on)
+    }
+
+    fn compaction_due(&self) -> Result<bool, StorageError> {
+        self.inner.alive()?;
+        self.inner.compaction_due()
+    }
+
+    fn remove_compacted(&self) -> Result<(), StorageError> {
+        self.inner.remove_compacted()
     }
 
     fn close(&self) -> Result<(), StorageError> {

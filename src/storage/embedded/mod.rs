@@ -5,10 +5,12 @@
 
 mod checkpoint;
 pub(super) mod commit;
+mod compact;
 mod door;
 mod open;
 mod read;
 mod rebuild;
+mod room;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -19,7 +21,7 @@ use std::thread::{self, JoinHandle};
 
 use super::apply::Applied;
 use super::journal::library::Library;
-use super::journal::writer::Writer;
+use super::journal::writer::{Room, Writer};
 use super::journal::{JournalId, segment::Segment};
 use super::pack::OpenPack;
 use super::state::StateFiles;
@@ -48,6 +50,10 @@ pub(crate) struct Opened {
     pub(crate) replayed_frames: u64,
     /// Why the trees were rebuilt from the journal, if they were.
     pub(crate) rebuilt: Option<&'static str>,
+    /// Where trees are that turned out wrong.
+    pub(crate) set_aside: Option<PathBuf>,
+    /// The frame up to which a compaction that had been interrupted was finished.
+    pub(crate) compacted: Option<u64>,
     /// Highest header generation in the journal.
     pub(crate) header_generation: u64,
 }
@@ -82,6 +88,16 @@ struct Inner {
     verified: Vec<AtomicBool>,
     trees: RwLock<Option<Arc<Trees>>>,
     checkpoints: Mutex<StateFiles>,
+    /// What the journal takes for certain.
+    room: Mutex<Room>,
+    /// Whether less of the file system is free than should be.
+    low: AtomicBool,
+    /// Held for writing while files that a base covers are removed, for reading while the whole journal is read.
+    files: RwLock<()>,
+    /// What happened that the log should tell, and has not told yet.
+    notice: Mutex<Option<&'static str>>,
+    /// Held by the one compaction at a time.
+    compacting: Mutex<()>,
     /// Bytes journaled since the last checkpoint.
     journaled: AtomicU64,
     stopped: AtomicBool,
@@ -156,7 +172,7 @@ impl Embedded {
         file::sync_dir(dir)?;
         file::sync_parent(dir)?;
         let start = Start {
-            library: Library::new(&[segment]),
+            library: Library::of(&[segment]),
             journal,
             state_key: HmacKey::new(keys.state.expose()),
             writer,
@@ -204,6 +220,11 @@ impl Embedded {
             front: Mutex::new(front),
             trees: RwLock::new(Some(Arc::new(start.trees))),
             checkpoints: Mutex::new(start.files),
+            room: Mutex::default(),
+            low: AtomicBool::new(false),
+            files: RwLock::default(),
+            notice: Mutex::default(),
+            compacting: Mutex::default(),
             journaled: AtomicU64::new(start.replayed),
             stopped: AtomicBool::new(false),
             stop: Mutex::new(None),

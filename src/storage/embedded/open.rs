@@ -2,7 +2,7 @@
 
 use super::super::journal::tail::Tail;
 use super::super::journal::walk::{self, Walk};
-use super::super::journal::{reader::SegmentReader, segment};
+use super::super::journal::{files::Files, reader::SegmentReader};
 use super::rebuild::{Report, Source};
 use super::*;
 use crate::progress::Task;
@@ -18,13 +18,13 @@ pub(super) fn open(
 ) -> Result<(Embedded, Opened), StorageError> {
     let journal = JournalId::new(dir, vault, HmacKey::new(keys.journal.expose()));
     let state_key = HmacKey::new(keys.state.expose());
-    let segments = segment::list(&journal)?;
-    let library = Library::new(&segments);
+    let found = Files::list(&journal)?;
+    let library = Library::new(&found)?;
     let (files, state) = StateFiles::read(dir, vault, kdf::state_file_mac(&keys.state))?;
     let applied = state.as_ref().map(|state| state.applied).unwrap_or_default();
-    let total = segments.iter().map(|segment| segment.header.size).sum();
+    let total = found.bytes();
     let mut report = Report::new(&mut progress, Task::ReadJournal, total);
-    let walk = walk::to_the_end(&journal, &segments, &library, applied, &mut |_, _, len| {
+    let walk = walk::to_the_end(&journal, &found, &library, applied, &mut |_, _, len| {
         report.add(len);
         Ok(())
     })?;
@@ -50,13 +50,17 @@ pub(super) fn open(
     if trees.is_some() && settled.map_or(0, |(seq, _)| seq) < applied.seq {
         reason = Some("the trees are older than the state file");
     }
+    if trees.is_some() && applied.seq < found.covered().seq {
+        reason = Some("the trees are older than the base of the journal");
+    }
 
     files.remove_clean()?;
-    mend(&journal, &library, &walk, clean)?;
+    mend(&journal, &library, &walk, found.covered().seq, clean)?;
+    let compacted = finish_compaction(&found, &state_key)?;
     let source = Source {
         dir,
         journal: &journal,
-        segments: &segments,
+        files: &found,
         library: &library,
         state_key: &state_key,
         cache_bytes: options.cache_bytes,
@@ -69,7 +73,7 @@ pub(super) fn open(
             let (from, mut report) = (state.applied, Report::new(&mut progress, Task::ReadJournal, total));
             let mut replay = source.replay(&trees, state);
             if from != walk.tip {
-                walk::between(&journal, &segments, &library, (from, walk.tip), &mut |frame, place, len| {
+                walk::between(&journal, &found, &library, (from, walk.tip), &mut |frame, place, len| {
                     report.add(len);
                     replayed = replayed.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
                     if settled.is_some_and(|(seq, hash)| seq == place.seq && hash != place.hash) {
@@ -93,14 +97,16 @@ pub(super) fn open(
             (rebuilt.trees, rebuilt.applied, rebuilt.tallies, rebuilt.last_entry, rebuilt.frames)
         }
     };
-    let opened = Opened {
+    let mut opened = Opened {
         clean,
+        set_aside: None,
         torn: match walk.tail {
             Tail::Zeros => None,
             Tail::Torn { offset, len } => Some(Torn { segment: walk.segment.path.clone(), offset, len }),
         },
         replayed_frames: frames,
         rebuilt: reason,
+        compacted,
         header_generation: seen,
     };
     let file = StoredFile::open_to_write(&walk.segment.path)?;
@@ -113,8 +119,14 @@ pub(super) fn open(
     if verified {
         embedded.inner.checkpoint()?;
     }
+    // No state file names the others any more. What cannot be removed or set aside now is removed next time.
+    if clean && !verified {
+        let _ = trees::remove_set_aside(dir);
+    }
     for old in numbers.into_iter().filter(|old| *old != number) {
-        // No state file names it any more; what cannot be removed now is removed next time.
+        if named == Some(old) || trees::is_suspect(dir, old) {
+            opened.set_aside = trees::set_aside(dir, old).ok().or(opened.set_aside);
+        }
         let _ = file::remove_dir(&trees::dir(dir, old));
     }
     Ok((embedded, opened))
@@ -152,11 +164,12 @@ fn open_trees(
     if !numbers.contains(&number) {
         return Ok((None, numbers, Some("the trees were missing")));
     }
-    if files.is_opening() {
+    let lost = files.lost_openings();
+    if lost > 1 {
         files.remove_opening()?;
-        return Ok((None, numbers, Some("an earlier opening of the trees never came back")));
+        return Ok((None, numbers, Some("two openings of the trees in a row never came back")));
     }
-    files.mark_opening()?;
+    files.mark_opening(lost > 0)?;
     let opened = Trees::open(dir, number, options.cache_bytes);
     files.remove_opening()?;
     match opened {
@@ -167,9 +180,25 @@ fn open_trees(
     }
 }
 
+/// Removes what the base covers, if a compaction was interrupted before it did. Since these files are still the only
+/// other copy, all of the base is read and verified first.
+fn finish_compaction(found: &Files, state_key: &HmacKey) -> Result<Option<u64>, StorageError> {
+    let Some(base) = found.base.as_ref().filter(|_| !found.covered_files.is_empty()) else { return Ok(None) };
+    base.verify(state_key, &mut |_| {})?;
+    remove_covered(found)?;
+    Ok(Some(base.header.through.seq))
+}
+
+/// Removes files that the base covers, the oldest first, so that what is left never has a gap.
+pub(super) fn remove_covered(found: &Files) -> Result<(), StorageError> {
+    found.covered_files.iter().try_for_each(|path| file::remove(path))?;
+    found.covered_files.first().map_or(Ok(()), |path| file::sync_parent(path))
+}
+
 /// Mends what a crash leaves behind in the journal.
-fn mend(journal: &JournalId, library: &Library, walk: &Walk, clean: bool) -> Result<(), StorageError> {
+fn mend(journal: &JournalId, library: &Library, walk: &Walk, covered: u64, clean: bool) -> Result<(), StorageError> {
     file::remove(&journal.successor_path())?;
+    file::remove(&journal.new_base_path())?;
     if let Some(path) = &walk.unused_successor {
         file::remove(path)?;
         file::sync_dir(&journal.dir)?;
@@ -181,7 +210,7 @@ fn mend(journal: &JournalId, library: &Library, walk: &Walk, clean: bool) -> Res
         file.write_zeros(offset, offset.saturating_add(len))?;
         file.sync_data()?;
     }
-    if !clean && walk.tip.seq > 0 {
+    if !clean && walk.tip.seq > covered {
         rewrite_tip(journal, walk)?;
     }
     Ok(())

@@ -2,11 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use super::super::apply;
-use super::super::journal::{segment, walk};
+use super::super::apply::{self, NewRow};
+use super::super::journal::{files::Files, walk};
 use super::*;
+use crate::crypto::hash;
+use crate::format::base::{Item, Origin};
 use crate::format::digest;
-use crate::format::frame::Frame;
+use crate::format::frame::{Entry, Frame};
 use crate::observe;
 use crate::progress::{Progress, Task};
 
@@ -24,6 +26,31 @@ pub(super) struct Replay<'a> {
 }
 
 impl Replay<'_> {
+    /// A row or an entry out of a base.
+    fn item(&mut self, (seq, offset): Origin, item: &Item<'_>) -> Result<(), StorageError> {
+        match item {
+            Item::Row { tree, key, value, inline } => {
+                let hash = hash::sha256(&[value]);
+                let leaf = digest::leaf(self.state_key, *tree, key, value.len(), &hash)
+                    .map_err(|_| StorageError::Refused { why: "a value is too long" })?;
+                let new = NewRow { bytes: value, hash: &hash, leaf: &leaf, inline: *inline };
+                self.applied.write(self.trees, (seq, offset), (*tree, key), None, Some(new))
+            }
+            Item::Entry(entry) => {
+                self.applied.entry(self.trees, seq, offset, entry.bytes)?;
+                self.count(entry);
+                self.last_entry = entry.bytes.to_vec();
+                Ok(())
+            }
+        }
+    }
+
+    fn count(&mut self, entry: &Entry<'_>) {
+        for subject in &entry.subjects {
+            *self.tallies.entry(*subject).or_default() += 1;
+        }
+    }
+
     pub(super) fn frame(&mut self, frame: &Frame<'_>, place: Place, segment: &Path) -> Result<(), StorageError> {
         let contents = frame.contents().map_err(|error| StorageError::Damaged {
             segment: segment.to_path_buf(),
@@ -32,11 +59,7 @@ impl Replay<'_> {
         })?;
         self.applied.frame(self.trees, self.state_key, place, &contents)?;
         self.applied.header_generation = self.applied.header_generation.max(frame.link.header_generation);
-        for entry in &contents.entries {
-            for subject in &entry.subjects {
-                *self.tallies.entry(*subject).or_default() += 1;
-            }
-        }
+        contents.entries.iter().for_each(|entry| self.count(entry));
         if let Some(last) = contents.entries.last() {
             self.last_entry = last.bytes.to_vec();
         }
@@ -81,7 +104,7 @@ pub(super) struct Rebuilt {
 pub(super) struct Source<'a> {
     pub(super) dir: &'a Path,
     pub(super) journal: &'a JournalId,
-    pub(super) segments: &'a [Segment],
+    pub(super) files: &'a Files,
     pub(super) library: &'a Library,
     pub(super) state_key: &'a HmacKey,
     pub(super) cache_bytes: u64,
@@ -107,11 +130,16 @@ impl Source<'_> {
     fn build(&self, number: u64, until: Place, progress: &mut OnProgress<'_>) -> Result<Rebuilt, StorageError> {
         file::remove_dir(&trees::dir(self.dir, number))?;
         let trees = Trees::open(self.dir, number, self.cache_bytes)?;
-        let total = self.segments.iter().map(|segment| segment.header.size).sum();
-        let mut report = Report::new(progress, Task::Rebuild, total);
+        let mut report = Report::new(progress, Task::Rebuild, self.files.bytes());
         let mut replay = self.replay(&trees, State::default());
-        let start = Place::default();
-        walk::between(self.journal, self.segments, self.library, (start, until), &mut |frame, place, len| {
+        if let Some(base) = &self.files.base {
+            base.walk(&mut |origin, item| replay.item(origin, &item), &mut |len| report.add(len))?;
+            base.compare(&replay.applied.digest)?;
+            replay.applied.place = base.header.through;
+            replay.applied.header_generation = base.header.header_generation;
+        }
+        let start = replay.applied.place;
+        walk::between(self.journal, self.files, self.library, (start, until), &mut |frame, place, len| {
             report.add(len);
             replay.frame(frame, place, &self.journal.segment_path(place.segment))
         })?;
@@ -138,6 +166,7 @@ impl Source<'_> {
                 header_generation: state.header_generation,
                 digest: state.digest,
                 pack,
+                garbage: trees.garbage(),
             },
             tallies: state.tallies.into_iter().collect(),
             last_entry: state.last_entry,
@@ -160,11 +189,12 @@ impl Inner {
     }
 
     fn rebuild_now(&self, applied: &mut Applied) -> Result<(), StorageError> {
-        let segments = segment::list(&self.journal)?;
+        let _held = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let files = Files::list(&self.journal)?;
         let source = Source {
             dir: &self.dir,
             journal: &self.journal,
-            segments: &segments,
+            files: &files,
             library: &self.library,
             state_key: &self.state_key,
             cache_bytes: self.options.cache_bytes,
@@ -179,7 +209,11 @@ impl Inner {
         if rebuilt.applied.pack != applied.pack {
             return Err(StorageError::StateDamaged { what: "journal and state file give different audit packs" });
         }
+        if let Ok(wrong) = self.trees() {
+            trees::mark_suspect(&self.dir, wrong.number);
+        }
         self.set_trees(Some(Arc::new(rebuilt.trees)));
+        *lock(&self.notice) = Some("the trees turned out wrong while the vault was open, and were built anew");
         // The state file should name them soon.
         self.journaled.store(self.options.checkpoint_bytes, Ordering::Relaxed);
         self.verified.iter().for_each(|flag| flag.store(true, Ordering::Release));

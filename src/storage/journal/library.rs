@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::JournalId;
+use super::base::Base;
+use super::files::Files;
 use super::segment::{FIRST_FRAME, Segment};
 use crate::crypto::hash;
 use crate::format::frame::{FrameHead, HEAD_LEN};
@@ -19,10 +21,23 @@ const STRIDE: u64 = 64 << 10;
 /// Segments kept open for reading.
 const OPEN_FILES: usize = 32;
 
-/// All segments by the number of their first frame, with some places in each.
+/// All segments by the number of their first frame, with some places in each, and the base before them.
 pub(crate) struct Library {
     shelves: Mutex<BTreeMap<u64, Shelf>>,
+    base: Mutex<Option<(Arc<Base>, Arc<StoredFile>)>>,
     open: Mutex<VecDeque<(u64, Arc<StoredFile>)>>,
+}
+
+/// Where a frame is to be looked for.
+enum Near {
+    Base(Arc<Base>, Arc<StoredFile>),
+    /// In a segment, from frame `at` on, which starts at `offset`.
+    Segment {
+        number: u64,
+        file: Arc<StoredFile>,
+        at: u64,
+        offset: u64,
+    },
 }
 
 struct Shelf {
@@ -33,10 +48,30 @@ struct Shelf {
 }
 
 impl Library {
-    pub(crate) fn new(segments: &[Segment]) -> Self {
-        let library = Self { shelves: Mutex::default(), open: Mutex::default() };
+    pub(crate) fn new(files: &Files) -> Result<Self, StorageError> {
+        let library = Self::of(&files.segments);
+        if let Some(base) = &files.base {
+            library.adopt(base)?;
+        }
+        Ok(library)
+    }
+
+    /// Of segments alone.
+    pub(crate) fn of(segments: &[Segment]) -> Self {
+        let library = Self { shelves: Mutex::default(), base: Mutex::default(), open: Mutex::default() };
         segments.iter().for_each(|segment| library.add(segment));
         library
+    }
+
+    /// From now on the base stands for the segments that it covers; whoever reads one has it open.
+    pub(crate) fn adopt(&self, base: &Arc<Base>) -> Result<(), StorageError> {
+        let file = Arc::new(StoredFile::open(&base.path)?);
+        let mut shelves = lock(&self.shelves);
+        *lock(&self.base) = Some((Arc::clone(base), file));
+        let covered = base.header.through.segment;
+        shelves.retain(|_, shelf| shelf.number > covered);
+        lock(&self.open).retain(|(number, _)| *number > covered);
+        Ok(())
     }
 
     /// A new segment.
@@ -67,7 +102,10 @@ impl Library {
 
     /// The value or entry that a pointer names. Its hash is checked.
     pub(crate) fn read(&self, id: &JournalId, pointer: &Pointer) -> Result<Bytes, StorageError> {
-        let (file, frame, len) = self.find(id, pointer.seq)?;
+        let (file, frame, len) = match self.near(id, pointer.seq)? {
+            Near::Base(base, file) => return base.read(&file, pointer),
+            Near::Segment { number, file, at, offset } => self.find(pointer.seq, number, file, (at, offset))?,
+        };
         let damaged = |what| StorageError::Damaged { segment: file.path().to_path_buf(), offset: frame, what };
         let end = u64::from(pointer.offset).saturating_add(pointer.len.into());
         let Some(value_len) = usize::try_from(pointer.len).ok().filter(|_| end <= len) else {
@@ -81,21 +119,35 @@ impl Library {
         Ok(value.into())
     }
 
-    /// File, offset and length of a frame.
-    fn find(&self, id: &JournalId, seq: u64) -> Result<(Arc<StoredFile>, u64, u64), StorageError> {
-        let (number, path, mut at, mut offset) = {
-            let shelves = lock(&self.shelves);
-            let near = shelves.range((Bound::Unbounded, Bound::Included(seq))).next_back().and_then(|(_, shelf)| {
-                let (at, offset) = shelf.places.range(..=seq).next_back()?;
-                Some((shelf.number, shelf.path.clone(), *at, *offset))
-            });
-            near.ok_or_else(|| StorageError::Damaged {
-                segment: id.dir.clone(),
-                offset: 0,
-                what: "a row points to a frame before the first segment",
-            })?
-        };
-        let file = self.open(number, path)?;
+    /// Where to look for a frame. The file is opened under the lock: a compaction removes it only after taking it from
+    /// its shelf.
+    fn near(&self, id: &JournalId, seq: u64) -> Result<Near, StorageError> {
+        let shelves = lock(&self.shelves);
+        if let Some((base, file)) = &*lock(&self.base)
+            && seq <= base.header.through.seq
+        {
+            return Ok(Near::Base(Arc::clone(base), Arc::clone(file)));
+        }
+        let near = shelves.range((Bound::Unbounded, Bound::Included(seq))).next_back().and_then(|(_, shelf)| {
+            let (at, offset) = shelf.places.range(..=seq).next_back()?;
+            Some((shelf.number, &shelf.path, *at, *offset))
+        });
+        let (number, path, at, offset) = near.ok_or_else(|| StorageError::Damaged {
+            segment: id.dir.clone(),
+            offset: 0,
+            what: "a row points to a frame before the first segment",
+        })?;
+        Ok(Near::Segment { number, file: self.open(number, path)?, at, offset })
+    }
+
+    /// File, offset and length of a frame, looked for from frame `at` on.
+    fn find(
+        &self,
+        seq: u64,
+        number: u64,
+        file: Arc<StoredFile>,
+        (mut at, mut offset): (u64, u64),
+    ) -> Result<(Arc<StoredFile>, u64, u64), StorageError> {
         let size = file.len()?;
         loop {
             let damaged = |what| StorageError::Damaged { segment: file.path().to_path_buf(), offset, what };
@@ -117,12 +169,12 @@ impl Library {
         }
     }
 
-    fn open(&self, number: u64, path: PathBuf) -> Result<Arc<StoredFile>, StorageError> {
+    fn open(&self, number: u64, path: &Path) -> Result<Arc<StoredFile>, StorageError> {
         let mut open = lock(&self.open);
         if let Some((_, file)) = open.iter().find(|(of, _)| *of == number) {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(StoredFile::open(&path)?);
+        let file = Arc::new(StoredFile::open(path)?);
         if open.len() >= OPEN_FILES {
             open.pop_front();
         }

@@ -1,5 +1,9 @@
 //! The journal: append-only segments of frames, each chained to the one before. The point of acknowledgement.
 
+pub(crate) mod base;
+pub(crate) mod base_writer;
+pub(crate) mod compact;
+pub(crate) mod files;
 pub(crate) mod library;
 pub(crate) mod reader;
 pub(crate) mod segment;
@@ -28,6 +32,16 @@ impl JournalId {
     /// `journal/0000000001.cvj`
     pub(crate) fn segment_path(&self, number: u64) -> PathBuf {
         self.dir.join(format!("{number:010}.cvj"))
+    }
+
+    /// `journal/base-0000000042.cvj`: all that is live up to this frame.
+    pub(crate) fn base_path(&self, through: u64) -> PathBuf {
+        self.dir.join(format!("base-{through:010}.cvj"))
+    }
+
+    /// A base while it is being made.
+    pub(crate) fn new_base_path(&self) -> PathBuf {
+        self.dir.join("base.tmp")
     }
 
     /// The next segment while it is being made.

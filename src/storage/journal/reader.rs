@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::segment::Segment;
-use crate::format::frame::{FrameError, FrameHead, HEAD_LEN};
+use crate::format::frame::{BASE_MAX_LEN, FrameError, FrameHead, HEAD_LEN, MAX_LEN};
 use crate::storage::StorageError;
 use crate::storage::file::StoredFile;
 
@@ -14,6 +14,8 @@ const WINDOW: u64 = 256 << 10;
 pub(crate) struct SegmentReader {
     file: StoredFile,
     size: u64,
+    /// No frame may be longer.
+    limit: usize,
     window: Vec<u8>,
     start: u64,
 }
@@ -21,21 +23,28 @@ pub(crate) struct SegmentReader {
 impl SegmentReader {
     pub(crate) fn open(segment: &Segment) -> Result<Self, StorageError> {
         let file = StoredFile::open(&segment.path)?;
-        Ok(Self { file, size: segment.header.size, window: Vec::new(), start: 0 })
+        Ok(Self { file, size: segment.header.size, limit: MAX_LEN, window: Vec::new(), start: 0 })
     }
 
     /// As long as the file is.
     pub(crate) fn over(path: &Path) -> Result<Self, StorageError> {
         let file = StoredFile::open(path)?;
-        Ok(Self { size: file.len()?, file, window: Vec::new(), start: 0 })
+        Ok(Self { size: file.len()?, file, limit: MAX_LEN, window: Vec::new(), start: 0 })
+    }
+
+    /// Over a base of `size` bytes.
+    pub(crate) fn over_base(path: &Path, size: u64) -> Result<Self, StorageError> {
+        let file = StoredFile::open(path)?;
+        Ok(Self { size, file, limit: BASE_MAX_LEN, window: Vec::new(), start: 0 })
     }
 
     /// The bytes of the frame that starts at `offset`, as far as its head says; not verified.
     pub(crate) fn frame_at(&mut self, offset: u64) -> Result<Result<&[u8], FrameError>, StorageError> {
+        let limit = self.limit;
         let Some(head) = self.bytes(offset, HEAD_LEN)? else {
             return Ok(Err(FrameError("no room for a frame")));
         };
-        let len = match FrameHead::parse(head) {
+        let len = match FrameHead::parse_within(head, limit) {
             Ok(head) => head.len,
             Err(error) => return Ok(Err(error)),
         };

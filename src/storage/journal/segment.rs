@@ -53,29 +53,8 @@ pub(crate) fn put_in_place(
     Ok((StoredFile::open_to_write(&path)?, Segment { path, header }))
 }
 
-/// All segments, ascending. Each header is checked, and so is that none is missing between them.
-pub(crate) fn list(id: &JournalId) -> Result<Vec<Segment>, StorageError> {
-    let mut segments = Vec::new();
-    for name in file::names(&id.dir)? {
-        let Some(number) = name.strip_suffix(".cvj").and_then(|digits| digits.parse().ok()) else { continue };
-        let path = id.segment_path(number);
-        if path.file_name().is_some_and(|expected| *expected == *name) {
-            segments.push(read(id, number, path)?);
-        }
-    }
-    segments.sort_by_key(|segment| segment.header.number);
-    for (number, segment) in (1..).zip(&segments) {
-        if segment.header.number != number {
-            return Err(segment.damaged(0, "the segment before this one is missing"));
-        }
-    }
-    if segments.is_empty() {
-        return Err(StorageError::NotAVault { path: id.dir.clone() });
-    }
-    Ok(segments)
-}
-
-fn read(id: &JournalId, number: u64, path: PathBuf) -> Result<Segment, StorageError> {
+/// A segment whose header was checked.
+pub(super) fn read(id: &JournalId, number: u64, path: PathBuf) -> Result<Segment, StorageError> {
     let damaged = |offset, what| StorageError::Damaged { segment: path.clone(), offset, what };
     let file = StoredFile::open(&path)?;
     let len = file.len()?;

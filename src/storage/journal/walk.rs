@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::JournalId;
+use super::files::Files;
 use super::library::Library;
 use super::reader::SegmentReader;
 use super::segment::{FIRST_FRAME, Segment};
@@ -32,12 +33,12 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(&Frame<'_>, Place, usize) -> Resul
 /// Walks from the frame behind `from` (which is verified as well, if there is one) to the end.
 pub(crate) fn to_the_end(
     id: &JournalId,
-    segments: &[Segment],
+    files: &Files,
     library: &Library,
     from: Place,
     visit: Visit<'_>,
 ) -> Result<Walk, StorageError> {
-    let mut walker = Walker::start(id, segments, library, from)?;
+    let mut walker = Walker::start(id, files, library, from)?;
     loop {
         match walker.step(visit)? {
             Step::Frame => {}
@@ -49,12 +50,12 @@ pub(crate) fn to_the_end(
 /// Walks from the frame behind `from` through `until`, which must be found just there.
 pub(crate) fn between(
     id: &JournalId,
-    segments: &[Segment],
+    files: &Files,
     library: &Library,
     (from, until): (Place, Place),
     visit: Visit<'_>,
 ) -> Result<(), StorageError> {
-    let mut walker = Walker::start(id, segments, library, from)?;
+    let mut walker = Walker::start(id, files, library, from)?;
     while walker.tip.seq < until.seq {
         match walker.step(visit)? {
             Step::Frame => {}
@@ -68,6 +69,31 @@ pub(crate) fn between(
     }
 }
 
+/// Walks from the end of the base, or from the first frame, through the seal that has this number and hash. Gives
+/// where it stands, and the highest header generation up to there.
+pub(crate) fn through_seal(
+    id: &JournalId,
+    files: &Files,
+    library: &Library,
+    (seq, hash): (u64, [u8; 32]),
+    visit: Visit<'_>,
+) -> Result<(Place, u64), StorageError> {
+    let mut walker = Walker::start(id, files, library, Place::default())?;
+    let mut seal = walker.tip;
+    while walker.tip.seq < seq {
+        let sealed = walker.segment()?;
+        match walker.step(visit)? {
+            Step::Frame => seal = walker.tip,
+            Step::End(broken) => return Err(sealed.damaged(walker.next, broken)),
+        }
+    }
+    if (seal.seq, seal.hash) == (seq, hash) {
+        Ok((seal, walker.header_generation))
+    } else {
+        Err(walker.segment()?.damaged(0, "a segment that does not go on from the one before"))
+    }
+}
+
 enum Step {
     Frame,
     /// There is no frame here, and why.
@@ -76,7 +102,7 @@ enum Step {
 
 struct Walker<'a> {
     id: &'a JournalId,
-    segments: &'a [Segment],
+    files: &'a Files,
     library: &'a Library,
     /// Index of the present segment.
     at: usize,
@@ -87,30 +113,19 @@ struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    fn start(
-        id: &'a JournalId,
-        segments: &'a [Segment],
-        library: &'a Library,
-        from: Place,
-    ) -> Result<Self, StorageError> {
+    fn start(id: &'a JournalId, files: &'a Files, library: &'a Library, from: Place) -> Result<Self, StorageError> {
         let no_journal = || StorageError::NotAVault { path: id.dir.clone() };
-        if from.seq == 0 {
-            let first = segments.first().ok_or_else(no_journal)?;
-            if first.header.first_seq != 1 || first.header.previous != [0; 32] {
-                return Err(first.damaged(0, "a first segment that does not start with the first frame"));
+        let covered = files.covered();
+        if from.seq <= covered.seq {
+            let first = files.segments.first().ok_or_else(no_journal)?;
+            if first.header.first_seq != covered.seq.saturating_add(1) || first.header.previous != covered.hash {
+                return Err(first.damaged(0, "a first segment that does not start where the journal does"));
             }
             let reader = SegmentReader::open(first)?;
-            return Ok(Self {
-                id,
-                segments,
-                library,
-                at: 0,
-                reader,
-                next: FIRST_FRAME,
-                tip: Place::default(),
-                header_generation: 0,
-            });
+            let header_generation = files.base.as_ref().map_or(0, |base| base.header.header_generation);
+            return Ok(Self { id, files, library, at: 0, reader, next: FIRST_FRAME, tip: covered, header_generation });
         }
+        let segments = &files.segments;
         let last = segments.last().ok_or_else(no_journal)?;
         let Some((at, segment)) =
             segments.iter().enumerate().find(|(_, segment)| segment.header.number == from.segment)
@@ -127,7 +142,7 @@ impl<'a> Walker<'a> {
         let next = from.offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let sealed = frame.link.kind == FrameKind::Seal;
         let header_generation = frame.link.header_generation;
-        let mut walker = Self { id, segments, library, at, reader, next, tip: from, header_generation };
+        let mut walker = Self { id, files, library, at, reader, next, tip: from, header_generation };
         if sealed {
             walker.next_segment()?;
         }
@@ -135,7 +150,7 @@ impl<'a> Walker<'a> {
     }
 
     fn segment(&self) -> Result<&'a Segment, StorageError> {
-        self.segments.get(self.at).ok_or_else(|| StorageError::NotAVault { path: self.id.dir.clone() })
+        self.files.segments.get(self.at).ok_or_else(|| StorageError::NotAVault { path: self.id.dir.clone() })
     }
 
     fn step(&mut self, visit: Visit<'_>) -> Result<Step, StorageError> {
@@ -148,7 +163,9 @@ impl<'a> Walker<'a> {
             Ok(frame) => frame,
             Err(FrameError(broken)) => return Ok(Step::End(broken)),
         };
-        if frame.link.seq != self.tip.seq.saturating_add(1) || frame.link.previous != self.tip.hash {
+        let link = &frame.link;
+        if link.seq != self.tip.seq.saturating_add(1) || link.previous != self.tip.hash || !link.kind.is_of_a_segment()
+        {
             return Err(segment.damaged(self.next, "a genuine frame out of its place"));
         }
         let place = Place { seq: frame.link.seq, hash: frame.hash, segment: segment.header.number, offset: self.next };
@@ -166,7 +183,7 @@ impl<'a> Walker<'a> {
     /// After a seal: the next segment must be there and go on from it.
     fn next_segment(&mut self) -> Result<(), StorageError> {
         let sealed = self.segment()?;
-        let Some(segment) = self.segments.get(self.at + 1) else {
+        let Some(segment) = self.files.segments.get(self.at + 1) else {
             return Err(sealed.damaged(self.tip.offset, "a sealed segment whose successor is missing"));
         };
         if segment.header.first_seq != self.tip.seq.saturating_add(1) || segment.header.previous != self.tip.hash {
@@ -182,7 +199,7 @@ impl<'a> Walker<'a> {
     fn finish(mut self, broken: &'static str) -> Result<Walk, StorageError> {
         let segment = self.segment()?;
         let next_seq = self.tip.seq.saturating_add(1);
-        let unused_successor = match self.segments.get(self.at + 1..).unwrap_or_default() {
+        let unused_successor = match self.files.segments.get(self.at + 1..).unwrap_or_default() {
             [] => None,
             [successor] if self.is_unused(successor)? => Some(successor.path.clone()),
             _ => return Err(segment.damaged(self.next, broken)),

@@ -1,6 +1,7 @@
 //! Appends frames: one write and one sync each, into a segment that was filled with zeros beforehand.
 
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::JournalId;
 use super::library::Library;
@@ -16,6 +17,30 @@ use crate::storage::{StorageError, StorageOptions};
 /// Room that is kept for the seal at the end of each segment.
 const SEAL_ROOM: u64 = 152;
 const _: () = assert!(SEAL_LEN == 152);
+
+/// At the end of each segment this much at most is for commits of entries alone, where no successor can be made; a
+/// quarter of smaller segments.
+const RESERVE_MOST: u64 = 4 << 20;
+/// How long to wait after a successor could not be made, before trying again unasked.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Bytes that can be appended without asking the file system for more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// In this segment.
+    pub(crate) here: u64,
+    /// Of these, for entries alone.
+    pub(crate) reserve: u64,
+    /// In a successor that is ready.
+    pub(crate) blank: u64,
+}
+
+impl Room {
+    pub(crate) const fn takes(&self, len: u64, entries_only: bool) -> bool {
+        let reserve = if entries_only { 0 } else { self.reserve };
+        len <= self.blank || len.saturating_add(reserve) <= self.here
+    }
+}
 
 /// How far an append came before it failed.
 #[derive(Debug)]
@@ -38,6 +63,12 @@ pub(crate) struct Writer {
     next: u64,
     tip: Place,
     successor: Option<JoinHandle<Result<StoredFile, StorageError>>>,
+    /// A successor that was made ahead.
+    ready: Option<StoredFile>,
+    /// When making one failed last.
+    failed: Option<Instant>,
+    /// Free bytes that making one must leave.
+    keep_free: u64,
     buffer: Vec<u8>,
 }
 
@@ -60,8 +91,9 @@ impl Writer {
         next: u64,
         tip: Place,
     ) -> Self {
-        let (first_size, max_size) = (options.segment_first, options.segment_max);
-        Self { id, first_size, max_size, file, segment, next, tip, successor: None, buffer: Vec::new() }
+        let (first_size, max_size, keep_free) = (options.segment_first, options.segment_max, options.keep_free);
+        let (successor, ready, failed, buffer) = (None, None, None, Vec::new());
+        Self { id, first_size, max_size, file, segment, next, tip, successor, ready, failed, keep_free, buffer }
     }
 
     /// Appends one commit, whose writes and entries take `body` bytes. Durable on return.
@@ -107,6 +139,11 @@ impl Writer {
         self.tip
     }
 
+    /// Number and hash of the seal of the last closed segment; number 0 if there is none.
+    pub(crate) fn last_seal(&self) -> (u64, [u8; 32]) {
+        (self.segment.header.first_seq.saturating_sub(1), self.segment.header.previous)
+    }
+
     /// Ends this segment and starts the next, with room for a frame of `len` bytes. The successor is in place, and
     /// durable, before the seal is written.
     fn roll(&mut self, library: &Library, len: u64, header_generation: u64) -> Result<(), AppendError> {
@@ -134,12 +171,55 @@ impl Writer {
 
     /// The successor that was made ahead, or else one made now.
     fn blank(&mut self, needed: u64) -> Result<StoredFile, StorageError> {
-        if let Some(Ok(Ok(blank))) = self.successor.take().map(JoinHandle::join)
-            && blank.len()? >= needed
+        self.collect(true);
+        if self.ready.as_ref().is_some_and(|blank| blank.len().is_ok_and(|len| len >= needed))
+            && let Some(blank) = self.ready.take()
         {
             return Ok(blank);
         }
-        segment::make_blank(&self.id, self.next_size().max(needed))
+        let size = self.next_size().max(needed);
+        // One that is too small is kept where there is no space for a larger one; both have the same name.
+        self.check_space(size)?;
+        self.ready = None;
+        segment::make_blank(&self.id, size)
+    }
+
+    /// Takes over the successor that another thread made; waits for it if asked to.
+    fn collect(&mut self, wait: bool) {
+        if !wait && self.successor.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return;
+        }
+        match self.successor.take().map(JoinHandle::join) {
+            None => {}
+            Some(Ok(Ok(blank))) => self.ready = Some(blank),
+            Some(_) => self.failed = Some(Instant::now()),
+        }
+    }
+
+    /// What can be appended for certain: into this segment, and into the successor that is ready.
+    pub(crate) fn room(&mut self) -> Room {
+        self.collect(false);
+        let used = self.next.saturating_add(SEAL_ROOM);
+        let blank = self.ready.as_ref().and_then(|blank| blank.len().ok()).unwrap_or(0);
+        let reserve = (self.segment.header.size / 4).min(RESERVE_MOST);
+        let here = self.segment.header.size.saturating_sub(used);
+        Room { here, reserve, blank: blank.saturating_sub(FIRST_FRAME + SEAL_ROOM) }
+    }
+
+    /// Makes a successor that takes `len` bytes, if there is none yet.
+    pub(crate) fn make_room(&mut self, len: u64) -> Result<(), StorageError> {
+        let needed = FIRST_FRAME.saturating_add(len).saturating_add(SEAL_ROOM).next_multiple_of(4096);
+        self.ready = Some(self.blank(needed)?);
+        Ok(())
+    }
+
+    fn check_space(&self, size: u64) -> Result<(), StorageError> {
+        match file::free_bytes(&self.id.dir) {
+            Some(free) if free < size.saturating_add(self.keep_free) => {
+                Err(StorageError::DiskFull { path: self.id.successor_path() })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn next_size(&self) -> u64 {
@@ -148,7 +228,14 @@ impl Writer {
 
     /// Has the next segment made by another thread once this one is half full. If that fails it is made when needed.
     fn prepare_successor(&mut self) {
-        if self.successor.is_none() && self.next > self.segment.header.size / 2 {
+        self.collect(false);
+        let tried = self.failed.is_some_and(|failed| failed.elapsed() < RETRY_AFTER);
+        let none = self.successor.is_none() && self.ready.is_none();
+        if none && !tried && self.next > self.segment.header.size / 2 {
+            if self.check_space(self.next_size()).is_err() {
+                self.failed = Some(Instant::now());
+                return;
+            }
             let (id, size) = (self.id.clone(), self.next_size());
             self.successor = thread::Builder::new()
                 .name("chartvault-segment".into())
@@ -160,7 +247,8 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(Ok(Ok(blank))) = self.successor.take().map(JoinHandle::join) {
+        self.collect(true);
+        if let Some(blank) = self.ready.take() {
             // Opening removes it otherwise.
             let _ = file::remove(blank.path());
         }

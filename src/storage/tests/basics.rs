@@ -84,8 +84,11 @@ fn large_values_live_in_the_journal_and_come_back() {
     let (storage, opened) = open(dir.path());
     assert!(opened.clean && opened.rebuilt.is_none());
     check(&storage);
+    assert_eq!(storage.take_notice(), None);
     storage.rebuild().unwrap();
     check(&storage);
+    assert!(storage.take_notice().is_some_and(|notice| notice.contains("built anew")));
+    assert_eq!(storage.take_notice(), None);
 }
 
 #[test]

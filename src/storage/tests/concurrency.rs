@@ -161,3 +161,34 @@ fn rebuilding_while_others_commit_roll_and_checkpoint_loses_nothing() {
     assert_eq!((all(&storage).len(), storage.entries(0, 999).unwrap().len()), (240, 240));
     assert_eq!(crate::storage::trees::list(dir.path()).unwrap().len(), 1);
 }
+
+/// Buckets are compared on first touch while others write into them: that is no reason to build the trees anew.
+#[test]
+fn first_touches_among_writers_find_every_bucket_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    for number in 0..100u8 {
+        put(&storage, &[(&[number % 4, number], Some(&[number; 40]))], vec![]);
+    }
+    storage.close().unwrap();
+    drop(storage);
+    for round in 0..6u8 {
+        let (storage, order) = (open(dir.path()).0, Mutex::new(()));
+        std::thread::scope(|scope| {
+            for thread in 0..4u8 {
+                let (storage, order) = (&storage, &order);
+                scope.spawn(move || {
+                    for number in 0..30u8 {
+                        let key = [number % 4, number, thread];
+                        assert_eq!(get(storage, &[number % 4, number]), Some(vec![number; 40]));
+                        let _held = order.lock().unwrap();
+                        put(storage, &[(&key, Some(&[round; 30]))], vec![]);
+                    }
+                });
+            }
+        });
+        assert_eq!((storage.take_notice(), all(&storage).len()), (None, 220));
+        storage.close().unwrap();
+    }
+    assert!(!dir.path().join("sled-2").exists());
+}

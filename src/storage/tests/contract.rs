@@ -34,7 +34,18 @@ fn a_commit_is_visible_once_settled_and_survives_closing(mut place: impl Place) 
     assert!(matches!(storage.close(), Err(StorageError::Closed)));
     drop(storage);
     let (storage, opened) = place.reopen();
-    assert_eq!(opened, Opened { clean: true, torn: None, replayed_frames: 0, rebuilt: None, header_generation: 1 });
+    assert_eq!(
+        opened,
+        Opened {
+            clean: true,
+            torn: None,
+            replayed_frames: 0,
+            rebuilt: None,
+            set_aside: None,
+            compacted: None,
+            header_generation: 1
+        }
+    );
     assert_eq!(get(&*storage, b"key").as_deref(), Some(&b"value"[..]));
     assert_eq!((storage.head(), storage.tally(&[1; 16])), (Head { seq: 1, entries: 1 }, 1));
     assert_eq!(storage.entries(0, 9).unwrap(), [(0, Arc::from(&b"entry"[..]))]);

@@ -1,8 +1,10 @@
 //! Tests of the whole storage, by what they do to it.
 
 mod basics;
+mod compaction;
 mod concurrency;
 mod contract;
+mod damaged_bases;
 mod faults;
 mod model;
 mod rolls;
@@ -32,6 +34,9 @@ pub(super) fn options() -> StorageOptions {
         inline_limit: 4096,
         cache_bytes: 8 << 20,
         checkpoint_bytes: u64::MAX,
+        keep_free: 1 << 20,
+        compact_share: 50,
+        compact_least: 200_000,
     }
 }
 
@@ -82,6 +87,10 @@ pub(super) trait Place {
     fn reopen(&mut self) -> (Box<dyn Storage>, Opened);
     /// Opens what is there while `storage` is still open, as after a power cut.
     fn crash(&mut self, storage: Box<dyn Storage>) -> (Box<dyn Storage>, Opened);
+    /// As [`Place::crash`], and the trees are gone, where there are any.
+    fn lose_trees(&mut self, storage: Box<dyn Storage>) -> (Box<dyn Storage>, Opened) {
+        self.crash(storage)
+    }
 }
 
 /// Directories, the last of which is in use.
@@ -105,6 +114,19 @@ impl Place for OnDisk {
         drop(storage);
         self.0.push(dir);
         self.reopen()
+    }
+
+    fn lose_trees(&mut self, storage: Box<dyn Storage>) -> (Box<dyn Storage>, Opened) {
+        let dir = tempfile::tempdir().unwrap();
+        copy_dir(self.0.last().unwrap().path(), dir.path());
+        drop(storage);
+        for name in file::names(dir.path()).unwrap().iter().filter(|name| name.starts_with("sled-")) {
+            std::fs::remove_dir_all(dir.path().join(name)).unwrap();
+        }
+        self.0.push(dir);
+        let (storage, opened) = self.reopen();
+        assert!(opened.rebuilt.is_some());
+        (storage, opened)
     }
 }
 

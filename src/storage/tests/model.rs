@@ -11,6 +11,8 @@ enum Step {
     /// Key, length of the value (none: delete), and length of an entry.
     Commit(Vec<(u8, Option<u16>)>, Option<u16>),
     Checkpoint,
+    Compact,
+    Rebuild,
     Close,
     Crash,
     Scan(u8, u8),
@@ -23,6 +25,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (writes, entry).prop_map(|(writes, entry)| Step::Commit(writes.into_iter().collect(), entry)),
         1 => Just(Step::Checkpoint),
+        2 => Just(Step::Compact),
+        1 => Just(Step::Rebuild),
         1 => Just(Step::Close),
         2 => Just(Step::Crash),
         2 => (0..12u8, 0..12u8).prop_map(|(after, limit)| Step::Scan(after, limit)),
@@ -69,6 +73,15 @@ fn work(mut place: impl Place, steps: Vec<Step>) {
                 }
             }
             Step::Checkpoint => storage.checkpoint().unwrap(),
+            Step::Compact => {
+                storage.compact(&mut |_| (), &|| true).unwrap();
+                storage.remove_compacted().unwrap();
+            }
+            Step::Rebuild => {
+                let (reopened, opened) = place.lose_trees(storage);
+                assert!(!opened.clean && opened.torn.is_none());
+                storage = reopened;
+            }
             Step::Close => {
                 storage.close().unwrap();
                 drop(storage);

@@ -3,10 +3,11 @@
 use super::*;
 use crate::crypto::hash::HmacKey;
 use crate::format::frame::FrameHead;
+use crate::storage::journal::JournalId;
+use crate::storage::journal::files::Files;
 use crate::storage::journal::library::Library;
 use crate::storage::journal::tail::Tail;
 use crate::storage::journal::walk::{self, Walk};
-use crate::storage::journal::{JournalId, segment};
 use std::os::unix::fs::FileExt;
 
 fn id(dir: &Path) -> JournalId {
@@ -16,8 +17,8 @@ fn id(dir: &Path) -> JournalId {
 /// Walks the journal alone.
 fn walk(dir: &Path) -> Result<Walk, StorageError> {
     let id = id(dir);
-    let segments = segment::list(&id)?;
-    walk::to_the_end(&id, &segments, &Library::new(&segments), Default::default(), &mut |_, _, _| Ok(()))
+    let files = Files::list(&id)?;
+    walk::to_the_end(&id, &files, &Library::new(&files)?, Default::default(), &mut |_, _, _| Ok(()))
 }
 
 /// The first segment, and offset and length of each frame in it.

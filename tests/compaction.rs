@@ -1,0 +1,59 @@
+//! Compaction, as whoever keeps a vault meets it: less room, the same charts, the same log, and an entry.
+
+mod support;
+
+use chartvault::*;
+use support::{House, files_in, note, verify, whole_log};
+
+#[test]
+fn a_compacted_vault_holds_the_same_charts_and_the_same_log() {
+    let (house, vault) = House::create();
+    let s = house.session(&vault);
+    let ama = s.register_patient([]).unwrap();
+    let scan: Vec<u8> = (0..9_000_u32).map(|at| (at % 251) as u8).collect();
+    let kind = Kind::new("DocumentReference").unwrap();
+    let mut ids = Vec::new();
+    for number in 0..40 {
+        ids.push(s.put(ama, &note(&format!("note {number}"))).unwrap());
+        s.put_verbatim(ama, &kind, &scan, PutOptions::new()).unwrap();
+    }
+    for id in &ids[..20] {
+        s.amend(*id, Version::FIRST, &note("amended")).unwrap();
+    }
+    let before = whole_log(&s);
+    let mut steps = 0;
+    let compaction = vault.compact_with(&mut |progress| steps += usize::from(progress.task == Task::Compact)).unwrap();
+    let compaction = compaction.expect("segments were closed");
+    assert!(steps > 0 && compaction.bytes_after < compaction.bytes_before, "{compaction:?}");
+    assert!(files_in(&house.path()).iter().any(|path| path.to_string_lossy().contains("base-")));
+    assert!(!house.path().join("journal/0000000001.cvj").exists());
+    assert_eq!(vault.compact().unwrap(), None);
+
+    for crash in [true, false] {
+        let check = |vault: &Vault| {
+            let s = house.session(vault);
+            for (number, id) in ids.iter().enumerate() {
+                let entry = s.get(*id).unwrap();
+                let text = if number < 20 { "amended".to_owned() } else { format!("note {number}") };
+                assert_eq!(entry.value.text, text);
+            }
+            verify(&s);
+            let log = whole_log(&s);
+            let words = |entry: &AuditEntry| (entry.seq, entry.time, entry.event, entry.subjects.len());
+            assert!(log.iter().zip(&before).all(|(now, then)| words(now) == words(then)));
+            assert_eq!(log.iter().filter(|entry| entry.event == AuditEvent::JournalCompacted).count(), 1);
+        };
+        check(&vault);
+        if crash {
+            // The trees are lost as well: the base is all there is of the closed segments.
+            let copy = tempfile::tempdir().unwrap();
+            support::copy_dir(&house.path(), copy.path());
+            std::fs::remove_dir_all(copy.path().join("sled-1")).unwrap();
+            let again = house.open_at(copy.path()).unwrap();
+            assert!(again.opening().rebuilt.is_some());
+            check(&again);
+        }
+    }
+    vault.close().unwrap();
+    assert!(matches!(vault.compact(), Err(Error::Sealed)));
+}
