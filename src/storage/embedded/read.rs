@@ -191,3 +191,24 @@ fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::tests::{create, entry, open, put};
+
+    #[test]
+    fn an_entry_that_the_trees_lost_is_named_and_then_had_from_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = create(dir.path());
+        put(&storage, &[], vec![entry(&[6; 5_000], &[]), entry(b"next", &[])]);
+        storage.close().unwrap();
+        let (storage, _) = open(dir.path());
+        let trees = storage.inner.trees().unwrap();
+        let (key, _) = trees.at_or_below(Tree::Audit, &[0; 8]).unwrap().unwrap();
+        trees.remove(Tree::Audit, &key).unwrap();
+        drop(trees);
+        assert!(matches!(storage.inner.entries_once(0, 9), Err(StorageError::Missing { seq: 0 })));
+        assert_eq!(storage.inner.entries(0, 9).unwrap().len(), 2);
+    }
+}
