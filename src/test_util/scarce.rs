@@ -18,7 +18,7 @@ pub struct Without {
 }
 
 /// Lets the present thread run out of a resource until the guard is dropped, whether the bytes would have come from the
-/// operating system or from [`seeded`](super::seeded).
+/// operating system or from [`seeded`](super::seeded()).
 ///
 /// ```
 /// use chartvault::Error;

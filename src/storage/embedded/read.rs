@@ -198,6 +198,16 @@ mod tests {
     use crate::storage::tests::{create, entry, open, put};
 
     #[test]
+    fn a_row_that_turns_to_nonsense_after_it_was_compared_is_no_value() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = create(dir.path());
+        put(&storage, &[(b"a", Some(b"1"))], vec![]);
+        storage.inner.trees().unwrap().insert(Tree::Records, b"a", vec![9]).unwrap();
+        let read = storage.inner.get(Tree::Records, b"a");
+        assert!(matches!(read, Err(StorageError::Trees { doing: "reading", .. })), "{read:?}");
+    }
+
+    #[test]
     fn an_entry_that_the_trees_lost_is_named_and_then_had_from_the_journal() {
         let dir = tempfile::tempdir().unwrap();
         let storage = create(dir.path());

@@ -220,14 +220,6 @@ fn a_state_that_neither_trees_nor_journal_match_stops_the_storage() {
 }
 
 #[test]
-fn trees_that_do_not_open_say_so() {
-    let dir = vault();
-    std::fs::write(dir.path().join("sled-1/conf"), b"nonsense").unwrap();
-    let broken = Trees::open(dir.path(), 1, 1 << 20).map(drop);
-    assert!(matches!(broken, Err(StorageError::Trees { doing: "opening", .. })), "{broken:?}");
-}
-
-#[test]
 fn a_segment_of_a_newer_format_is_named() {
     let dir = vault();
     let path = dir.path().join("journal/0000000001.cvj");
