@@ -79,7 +79,8 @@ fn more_blocks_never_allow_more(bodies: &[Body], seed: &[u8]) {
     assert!(allowed.is_sorted_by(|before, after| before >= after), "{request:?}: {allowed:?}");
 }
 
-/// Unsigned tokens over two blocks, with every kind of proof: with all items that can be checked, and with all there are.
+/// Unsigned tokens over two blocks: one with all items that there are, and one for each kind of proof with those items
+/// that can be checked.
 #[cfg(test)]
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     use super::item::{Item, Role, Scope, Wanted};

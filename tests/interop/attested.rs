@@ -1,5 +1,5 @@
-//! What the stranger finds of attesters, of the choice about reads, and of a session that was opened with all that can be
-//! shown beside a token.
+//! What the stranger finds of attesters, of the choice about reads, and of a session that was opened with all that can
+//! be shown beside a token.
 
 use std::time::Duration;
 
