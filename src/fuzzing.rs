@@ -89,6 +89,18 @@ pub fn token_text(bytes: &[u8]) -> bool {
     token::fuzzing::text(bytes)
 }
 
+/// An attestation, and what a vault makes of it.
+#[must_use]
+pub fn attestation(bytes: &[u8]) -> bool {
+    token::fuzzing::attestation(bytes)
+}
+
+/// A proof of possession or of a device, and what a vault makes of it.
+#[must_use]
+pub fn possession(bytes: &[u8]) -> bool {
+    token::fuzzing::possession(bytes) | token::fuzzing::device_proof(bytes)
+}
+
 /// A record body.
 #[must_use]
 pub fn record_body(bytes: &[u8]) -> bool {
@@ -99,6 +111,18 @@ pub fn record_body(bytes: &[u8]) -> bool {
 #[must_use]
 pub fn record_value<T: Record>(bytes: &[u8]) -> Option<T> {
     record::fuzzing::value(bytes)
+}
+
+/// A value that was stored as `Old` and is asked for as `New`, of which `Old` is an earlier version.
+#[must_use]
+pub fn record_value_of<Old: Record, New: Record>(bytes: &[u8]) -> Option<New> {
+    record::fuzzing::value_of::<Old, New>(bytes)
+}
+
+/// A value whose bytes carry any version and any shape.
+#[must_use]
+pub fn record_value_as<T: Record>(version: u16, shape: [u8; 8], bytes: &[u8]) -> Option<T> {
+    record::fuzzing::value_as(version, shape, bytes)
 }
 
 /// A policy row.

@@ -86,6 +86,55 @@ fn nothing_is_readable_in_a_store() {
     }
 }
 
+#[test]
+fn a_test_vault_tells_whether_the_grant_or_the_vault_was_the_reason() {
+    let clinic = TestVault::new().build().unwrap();
+    let refused = clinic.session(&clinic.grant("dr.osei"));
+    assert!(matches!(refused, Err(TestVaultError::Grant(GrantError::Missing { .. }))), "{refused:?}");
+    clinic.vault().close().unwrap();
+    let refused = clinic.physician();
+    assert!(matches!(refused, Err(TestVaultError::Vault(Error::Sealed))), "{refused:?}");
+}
+
+#[test]
+fn what_runs_out_comes_back_with_its_guard_and_only_here() {
+    let clinic = TestVault::new().build().unwrap();
+    let _seeded = seeded(1);
+    let outer = without(Resource::RandomBytes).after(1);
+    {
+        let _inner = without(Resource::RandomBytes);
+        let _other = without(Resource::PassphraseMemory);
+        assert!(RawKey::generate().is_err());
+        let elsewhere = std::thread::spawn(|| RawKey::generate().is_ok());
+        assert!(elsewhere.join().unwrap(), "other threads are not touched");
+    }
+    assert!(RawKey::generate().is_ok() && RawKey::generate().is_err(), "the outer one had one left");
+    drop(outer);
+    clinic.physician().unwrap();
+}
+
+#[test]
+fn a_store_is_tampered_with_where_told_and_a_copy_is_not() {
+    let clinic = TestVault::new().build().unwrap();
+    let (_, id) = a_day(&clinic);
+    let (store, physician) = (clinic.store().unwrap(), clinic.physician().unwrap());
+    let (copy, before) = (store.copy(), store.bytes());
+    for what in [Stored::Records, Stored::Patients, Stored::Identifiers, Stored::Policy, Stored::Entries] {
+        let mut places = Vec::new();
+        store.tamper(what, |place, bytes| {
+            places.push(place);
+            !bytes.is_empty()
+        });
+        assert!(!places.is_empty() && places.iter().copied().eq(0..places.len()), "{what:?}: {places:?}");
+    }
+    assert!(store.bytes() == before, "nothing was changed");
+    // Of the two versions the newest stands first.
+    store.tamper(Stored::Records, |place, _| place == 1);
+    assert!(matches!(physician.get_version(id, Version::FIRST), Ok(entry) if entry.value == note("first")));
+    assert!(matches!(physician.get_version(id, Version::new(2).unwrap()), Err(Error::NoSuchVersion { .. })));
+    assert!(copy.bytes() == before && store.bytes() != before);
+}
+
 /// What is in a vault's directory, but for the files of sled, which are a cache.
 fn stored(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let ours = files_in(dir).into_iter().filter(|file| !file.starts_with("sled-1"));

@@ -21,7 +21,17 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     again::<Version>(text);
     again::<Kind>(text);
     again::<RecordRef>(text);
+    again::<IssuerId>(text);
+    again::<AttesterId>(text);
+    again::<DeviceId>(text);
     again::<IssuerPublicKey>(text);
+    again::<HolderPublicKey>(text);
+    again::<DevicePublicKey>(text);
+    again::<AttesterPublicKey>(text);
+    again::<Challenge>(text);
+    again::<Attestation>(text);
+    again::<Possession>(text);
+    again::<DeviceProof>(text);
     if let Ok(key) = text.parse::<RecoveryKey>() {
         let shown = key.expose_text();
         assert_eq!(*shown.parse::<RecoveryKey>().unwrap().expose_text(), *shown);

@@ -88,7 +88,7 @@ pub(crate) fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     use super::subject::BlockPlace;
     use super::tests::kit;
     let (mut payloads, mut blocks) = (Vec::new(), Vec::new());
-    for bytes in kit::log(vec![kit::genesis(), kit::read(1), kit::full()]) {
+    for bytes in kit::log(vec![kit::genesis(), kit::read(1), kit::full(), kit::opened_with_proofs()]) {
         let entry = EntryRef::parse(&bytes).unwrap();
         let payload = entry.open(&kit::keys()).unwrap();
         for (index, subject) in (0..).zip(Payload::decode(&payload).unwrap().subjects) {

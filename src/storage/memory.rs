@@ -84,6 +84,19 @@ impl MemoryStore {
         kept.header.as_deref().into_iter().chain(rows).chain(unsettled).chain(entries).collect::<Vec<_>>().concat()
     }
 
+    /// Lets all settled rows of a tree be changed or, where `edit` says no, taken out.
+    pub(crate) fn edit_rows(&self, tree: Tree, edit: &mut dyn FnMut(usize, &mut Vec<u8>) -> bool) {
+        let mut kept = lock(&self.0);
+        let mut place = 0..;
+        kept.rows.retain(|(of, _), value| *of != tree || edited(&mut place, value, edit));
+    }
+
+    /// The same for the log.
+    pub(crate) fn edit_entries(&self, edit: &mut dyn FnMut(usize, &mut Vec<u8>) -> bool) {
+        let mut place = 0..;
+        lock(&self.0).entries.retain_mut(|entry| edited(&mut place, entry, edit));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         let kept = lock(&self.0);
         kept.vault.is_none() && kept.header.is_none() && kept.attempts.is_none()
@@ -180,6 +193,17 @@ impl Kept {
             self.settled = entries;
         }
     }
+}
+
+fn edited(
+    place: &mut impl Iterator<Item = usize>,
+    stored: &mut Bytes,
+    edit: &mut dyn FnMut(usize, &mut Vec<u8>) -> bool,
+) -> bool {
+    let mut bytes = stored.to_vec();
+    let stays = place.next().is_some_and(|place| edit(place, &mut bytes));
+    *stored = bytes.into();
+    stays
 }
 
 /// One opening of a [`MemoryStore`].

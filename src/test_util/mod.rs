@@ -1,5 +1,6 @@
 //! Floor 10: what tests, fuzzers and benches of programs that use the crate need (feature `test-util`): a vault in memory, a
-//! clock set by hand, file operations that fail when told, and random bytes that repeat.
+//! clock set by hand, file operations that fail when told, what a machine can run out of, stored bytes to tamper with, and random
+//! bytes that repeat.
 //!
 //! The feature adds this module and changes nothing else: a vault behaves as without it unless something from here is
 //! called. `docs/testing.md` shows how the parts go together.
@@ -27,12 +28,16 @@
 
 mod clock;
 mod fault;
+mod scarce;
 mod seeded;
+mod tamper;
 mod vault;
 
 pub use clock::TestClock;
 pub use fault::Fault;
+pub use scarce::{Resource, Without, without};
 pub use seeded::{Seeded, SeededRefused, seeded};
+pub use tamper::Stored;
 pub use vault::{NewTestVault, TestVault, TestVaultError};
 
 pub use crate::storage::fault::FileOp;

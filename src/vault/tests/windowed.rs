@@ -111,6 +111,24 @@ fn entries_that_waited_for_long_enough_are_written_by_themselves() {
 }
 
 #[test]
+fn an_entry_waits_no_longer_than_the_newest_choice_lets_it() {
+    for between in [None, Some(ReadAudit::Durable)] {
+        let ward = Ward::windowed(LONG, 100);
+        ward.read();
+        let short = ReadAudit::Windowed { delay: Duration::from_millis(1), entries: 100 };
+        for choice in between.into_iter().chain([short]) {
+            ward.vault.set_read_audit(choice, &ward.key).unwrap();
+        }
+        let (before, since) = (ward.durable(), Instant::now());
+        ward.read();
+        while ward.durable() != before + 1 {
+            assert!(since.elapsed() < LONG / 2, "it waits as long as the choice before let it");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[test]
 fn many_readers_never_get_ahead_of_the_window() {
     const WINDOW: u32 = 8;
     let ward = Ward::windowed(LONG, WINDOW);
