@@ -10,11 +10,12 @@ files=("$@")
 [ $# -gt 0 ] || files=(src/token/verify.rs src/token/decide.rs src/format/envelope.rs src/format/frame.rs
     src/storage/journal/walk.rs src/storage/journal/tail.rs src/audit/verify.rs)
 
-copy=$(mktemp -d)
-trap 'rm -rf "$copy"' EXIT
-cp -r Cargo.toml Cargo.lock src derive docs tests benches examples "$copy"
-target="$PWD/${CARGO_TARGET_DIR:-target}/flips"
-export CARGO_TARGET_DIR="$target"
+# The copy always stands in the same place, so that only what was flipped is built again.
+CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+export CARGO_TARGET_DIR
+copy=$CARGO_TARGET_DIR/flips
+rm -rf "$copy" && mkdir -p "$copy"
+cp -r Cargo.toml Cargo.lock src derive docs tests benches examples fuzz "$copy"
 
 # Line number and flipped line of every comparison outside comments, attributes and constants.
 flips() {
