@@ -209,6 +209,8 @@ pub(crate) mod fault {
         Sync,
         Rename,
         Remove,
+        /// What sled does as its last handle goes.
+        LastSync,
     }
 
     #[cfg(not(test))]
@@ -235,7 +237,7 @@ pub(crate) mod fault {
     }
 
     #[cfg(test)]
-    pub(super) fn check(op: Op) -> io::Result<()> {
+    pub(in crate::storage) fn check(op: Op) -> io::Result<()> {
         match ARMED.get() {
             Some((armed, 0, kind)) if armed == op => {
                 ARMED.set(None);

@@ -142,3 +142,16 @@ fn each_name_of_a_new_path_is_made_durable() {
         }
     }
 }
+
+/// sled syncs its file once more when its last handle goes, and panics if that fails.
+#[test]
+fn trees_whose_last_sync_fails_close_without_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    put(&storage, &[(b"key", Some(b"value"))], vec![entry(b"entry", &[])]);
+    fault::arm(Op::LastSync, 0, std::io::ErrorKind::Other);
+    storage.close().unwrap();
+    assert!(fault::disarm(), "the trees went with the closing");
+    let (storage, _) = open(dir.path());
+    assert_eq!(get(&storage, b"key").unwrap(), b"value");
+}
