@@ -11,7 +11,7 @@ use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::report::{self, Tally};
 use crate::scene::Scenes;
-use crate::{court, kill, power, workload};
+use crate::{contention, court, errors, ext4, kill, power, rot, workload};
 
 const USAGE: &str = "\
 torture quick [WAY…] [--seed N] [--jobs N] [--scratch DIR] [--first]
@@ -23,12 +23,19 @@ torture case WAY:NUMBER [--seed N] [--full]
 torture judge DIR [--seed N]
     judges what was kept of a bad case: DIR/v by DIR/ledger
 
-ways: kill power";
+ways: kill power errors rot contention ext4";
 
 /// A way of hurting a vault.
 type Way = fn(&Settings, &Scenes, &mut Tally) -> io::Result<()>;
 
-const WAYS: &[(&str, Way)] = &[("kill", kill::run), ("power", power::run)];
+const WAYS: &[(&str, Way)] = &[
+    ("kill", kill::run),
+    ("power", power::run),
+    ("errors", errors::run),
+    ("rot", rot::run),
+    ("contention", contention::run),
+    ("ext4", ext4::run),
+];
 
 /// What was asked for.
 struct Asked {

@@ -10,18 +10,25 @@
 
 pub mod acts;
 pub mod bench;
+mod clock_jumps;
 pub mod command;
+pub mod contention;
 pub mod court;
 pub mod disk;
+pub mod errors;
 pub mod expected;
+pub mod ext4;
+mod full_disk;
 pub mod judge;
 pub mod keys;
 pub mod kill;
 pub mod ledger;
+pub mod listen;
 pub mod plan;
 pub mod power;
 pub mod report;
 pub mod rng;
+pub mod rot;
 pub mod scene;
 pub mod tracer;
 pub mod value;

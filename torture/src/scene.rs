@@ -39,7 +39,7 @@ impl Scene {
     pub fn plan_at(&self, dir: &Path) -> io::Result<Plan> {
         let mut plan = Plan { dir: dir.to_owned(), ..self.plan.clone() };
         if let Some(base) = &self.base {
-            let ledger = dir.with_file_name("said-before");
+            let ledger = dir.with_extension("said");
             fs::write(&ledger, &base.said)?;
             plan.ledger = Some(ledger);
         }

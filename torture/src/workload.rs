@@ -23,6 +23,8 @@ pub struct Shared {
     next_op: AtomicU64,
     /// Records that readers may ask for.
     pub known: Mutex<Vec<RecordRef>>,
+    /// The issuer is trusted, as far as anybody heard.
+    trusted: AtomicBool,
     /// Somebody was answered with an error of the store: everybody finishes.
     pub failed: AtomicBool,
 }
@@ -104,6 +106,7 @@ pub fn run(plan: Plan) -> io::Result<()> {
         voice,
         next_op: AtomicU64::new(earlier.next_op()),
         known: Mutex::new(known),
+        trusted: AtomicBool::new(earlier.trusted),
         failed: AtomicBool::new(false),
         plan,
     };
@@ -152,14 +155,21 @@ fn create(shared: &Shared) -> Option<Vault> {
         }
     };
     shared.say("a - created");
-    match vault.trust_issuer(keys::issuer(shared.plan.seed).public(), &key) {
-        Ok(()) => shared.say("a - trusted"),
+    trust(shared, &vault).then_some(vault)
+}
+
+fn trust(shared: &Shared, vault: &Vault) -> bool {
+    match vault.trust_issuer(keys::issuer(shared.plan.seed).public(), &keys::raw_key(shared.plan.seed)) {
+        Ok(()) => {
+            shared.trusted.store(true, Ordering::Relaxed);
+            shared.say("a - trusted");
+            true
+        }
         Err(error) => {
             shared.fail("-", &error);
-            return None;
+            false
         }
     }
-    Some(vault)
 }
 
 fn open(shared: &Shared) -> Option<Vault> {
@@ -167,7 +177,7 @@ fn open(shared: &Shared) -> Option<Vault> {
     match Vault::open_with(&shared.plan.dir, keys::options()).and_then(|locked| locked.unlock(&key)) {
         Ok(vault) => {
             shared.say(&format!("a - opened {}", vault.opening()));
-            Some(vault)
+            (shared.trusted.load(Ordering::Relaxed) || trust(shared, &vault)).then_some(vault)
         }
         Err(error) => {
             shared.fail("-", &error);

@@ -1,0 +1,207 @@
+//! `rot`: bits flip, files are cut, lost, zeroed in places, or put back from an earlier day, in vaults of both suites.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::bench::{self, Allow, Case, Settings};
+use crate::plan::Plan;
+use crate::report::Tally;
+use crate::scene::{Base, Scenes, run_whole};
+
+/// Numbers of the cases of one suite start at a multiple of this.
+const SUITE: u64 = 1_000_000_000;
+const PAGE: usize = 4_096;
+
+/// What happens to one file.
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    Delete,
+    Older,
+    Cut(usize),
+    ZeroPage(usize),
+    Flip { byte: usize, bit: usize },
+}
+
+/// One file of a vault, and how often it can be damaged in each way.
+struct Target {
+    path: PathBuf,
+    len: usize,
+    /// Up to here there is something; behind it are zeros.
+    used: usize,
+    /// Every bit is flipped, or one of each byte.
+    every_bit: bool,
+    older: Option<PathBuf>,
+}
+
+impl Target {
+    fn pages(&self) -> usize {
+        self.len.div_ceil(PAGE)
+    }
+
+    /// Cut at each page, and around its end.
+    fn cuts(&self) -> usize {
+        self.pages() + 8
+    }
+
+    fn flips(&self) -> usize {
+        // Of zeros behind the end, one in each sector.
+        let behind = (self.len - self.used) / 512;
+        self.used * if self.every_bit { 8 } else { 1 } + behind
+    }
+
+    fn cases(&self) -> usize {
+        2 + self.cuts() + self.pages() + self.flips()
+    }
+
+    fn damage(&self, mut case: usize) -> Damage {
+        if case < 2 {
+            return if case == 0 { Damage::Delete } else { Damage::Older };
+        }
+        case -= 2;
+        if case < self.cuts() {
+            let len =
+                if case < self.pages() { case * PAGE } else { self.used.saturating_sub((case - self.pages()) * 7) };
+            return Damage::Cut(len);
+        }
+        case -= self.cuts();
+        if case < self.pages() {
+            return Damage::ZeroPage(case);
+        }
+        case -= self.pages();
+        let per_byte = if self.every_bit { 8 } else { 1 };
+        if case < self.used * per_byte {
+            let byte = case / per_byte;
+            return Damage::Flip { byte, bit: if self.every_bit { case % 8 } else { byte % 8 } };
+        }
+        Damage::Flip { byte: self.used + (case - self.used * per_byte) * 512, bit: 3 }
+    }
+}
+
+/// A vault, as it was on an earlier day and as it is.
+struct Exhibit {
+    base: Base,
+    targets: Vec<Target>,
+}
+
+impl Exhibit {
+    fn make(settings: &Settings, aes: bool) -> io::Result<Self> {
+        let root = settings.scratch.join(format!("rot-{}", if aes { "aes" } else { "chacha" }));
+        bench::clear(&root)?;
+        let (now, earlier) = (root.join("now"), root.join("earlier"));
+        let first = Plan { create: true, aes, steps: 12, dir: now.clone(), ..Plan::new(settings.seed) };
+        let mut said = run_whole(&first)?;
+        bench::copy_dir(&now, &earlier)?;
+        let ledger = root.join("said");
+        fs::write(&ledger, &said)?;
+        let second = Plan { steps: 12, dir: now.clone(), ledger: Some(ledger), ..Plan::new(settings.seed + 1_000) };
+        // The same secrets, other steps.
+        let second = Plan { seed: settings.seed, checkpoint: 5, ..second };
+        said.push_str(&run_whole(&second)?);
+        let mut targets = Vec::new();
+        for path in bench::files_in(&now)? {
+            let bytes = fs::read(now.join(&path))?;
+            if path == Path::new("lock") || bytes.is_empty() {
+                continue;
+            }
+            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            let older = Some(earlier.join(&path)).filter(|older| older.exists());
+            let every_bit = !path.starts_with("sled-1");
+            targets.push(Target { path, len: bytes.len(), used, every_bit, older });
+        }
+        Ok(Self { base: Base { dir: now, said }, targets })
+    }
+
+    fn cases(&self) -> usize {
+        self.targets.iter().map(Target::cases).sum()
+    }
+
+    fn case(&self, mut case: usize) -> Option<(&Target, Damage)> {
+        for target in &self.targets {
+            if case < target.cases() {
+                return Some((target, target.damage(case)));
+            }
+            case -= target.cases();
+        }
+        None
+    }
+
+    /// All cases, those that are few first, the many mixed so that a part of them is a fair sample.
+    fn order(&self, quick: bool) -> Vec<usize> {
+        let (mut few, mut many, mut start) = (Vec::new(), Vec::new(), 0);
+        for target in &self.targets {
+            let single = 2 + target.cuts() + target.pages();
+            few.extend((start..start + single).filter(|case| !quick || case % 7 < 1 || *case < start + 2));
+            let flips = target.flips();
+            // A stride that has no divisor in common with any number of flips up to itself.
+            let mut stride = 7_919;
+            while flips.is_multiple_of(stride) {
+                stride += 2;
+            }
+            let wanted = if quick { flips.min(150) } else { flips };
+            many.push((0..wanted).map(|at| start + single + at * stride % flips.max(1)).collect::<Vec<_>>());
+            start += target.cases();
+        }
+        let longest = many.iter().map(Vec::len).max().unwrap_or(0);
+        few.extend((0..longest).flat_map(|at| many.iter().filter_map(move |flips| flips.get(at).copied())));
+        few
+    }
+}
+
+fn hurt(vault: &Path, target: &Target, damage: Damage) -> io::Result<()> {
+    let path = vault.join(&target.path);
+    let change = |change: &dyn Fn(&mut Vec<u8>)| -> io::Result<()> {
+        let mut bytes = fs::read(&path)?;
+        change(&mut bytes);
+        fs::write(&path, bytes)
+    };
+    match damage {
+        Damage::Delete => fs::remove_file(&path),
+        Damage::Older => target.older.as_ref().map_or(Ok(()), |older| fs::copy(older, &path).map(drop)),
+        Damage::Cut(len) => change(&|bytes| bytes.truncate(len)),
+        Damage::ZeroPage(page) => change(&|bytes| {
+            let end = (page * PAGE + PAGE).min(bytes.len());
+            bytes[page * PAGE..end].fill(0);
+        }),
+        Damage::Flip { byte, bit } => change(&|bytes| {
+            if let Some(byte) = bytes.get_mut(byte) {
+                *byte ^= 1 << bit;
+            }
+        }),
+    }
+}
+
+pub fn run(settings: &Settings, _: &Scenes, tally: &mut Tally) -> io::Result<()> {
+    let exhibits = [Exhibit::make(settings, false)?, Exhibit::make(settings, true)?];
+    let orders: Vec<Vec<usize>> = exhibits.iter().map(|exhibit| exhibit.order(settings.quick)).collect();
+    println!("  {} cases in one suite, {} in the other", exhibits[0].cases(), exhibits[1].cases());
+    let longest = orders.iter().map(Vec::len).max().unwrap_or(0);
+    let alternating = (0..longest).flat_map(|at| {
+        (0..2).filter_map({
+            let orders = &orders;
+            move |suite| orders[suite].get(at).map(|case| (suite, *case))
+        })
+    });
+    let exhibits = &exhibits;
+    let cases = alternating.filter_map(|(suite, case)| {
+        let (target, damage) = exhibits[suite].case(case)?;
+        let number = (suite as u64 + 1) * SUITE + case as u64;
+        let suite_name = if suite == 0 { "ChaCha20" } else { "AES" };
+        Some(Case {
+            number,
+            label: format!("{suite_name}, {}: {damage:?}", target.path.display()),
+            what: (suite, target, damage),
+        })
+    });
+    let limit = Duration::from_secs(settings.scale(45, 864_000) as u64);
+    bench::run(settings, tally, limit, cases, |bench, case| {
+        let (suite, target, damage) = case.what;
+        let base = &exhibits[suite].base;
+        let vault = bench.lay_out(Some(&base.dir))?;
+        hurt(&vault, target, damage)?;
+        // Only the journal is the truth; all else is mended from it, or has a second copy.
+        let allow = if target.path.starts_with("journal") { Allow::NamedDamage } else { Allow::Nothing };
+        bench.judge(case.number, settings.seed, &base.said, allow)
+    })
+}
