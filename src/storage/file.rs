@@ -210,6 +210,7 @@ pub(crate) mod fault {
         Rename,
         Remove,
         /// What sled does as its last handle goes.
+        #[cfg(test)]
         LastSync,
     }
 
