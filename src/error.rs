@@ -7,11 +7,13 @@ use std::sync::Arc;
 use crate::audit::AuditFault;
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
-use crate::ids::{KindId, PatientId, Ticket};
+use crate::ids::{AttesterId, KindId, PatientId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
+use crate::observe::Told;
+use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, RecordRef, Version};
 use crate::storage::StorageError;
-use crate::token::{Denial, TokenError};
+use crate::token::{Denial, ProofError, TokenError};
 
 /// Whatever a vault or a session may answer instead of a result. Every message says what happened and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,21 @@ pub enum Error {
     /// The token is good, but not for this purpose of use, or it demands what this version cannot check.
     #[error("the token opens no session: {0}")]
     SessionRefused(Denial),
+    /// The token is good, but what it demands beside itself was not shown, or does not hold.
+    #[error("the token opens no session: {0}")]
+    Proof(#[from] ProofError),
+    /// Too many challenges were given out within a minute and not answered.
+    #[error("{limit} challenges are outstanding already; answer one, or wait a minute")]
+    TooManyChallenges {
+        /// How many can be outstanding.
+        limit: usize,
+    },
+    /// An attester of this id is trusted already.
+    #[error("this vault trusts {attester} already")]
+    AlreadyTrusted {
+        /// The attester.
+        attester: AttesterId,
+    },
     /// The session ended by itself; open a new one.
     #[error("the session has ended: {why}; open a new one")]
     SessionEnded {
@@ -70,6 +87,13 @@ pub enum Error {
     /// A vault needs a passphrase or a raw key when it is created.
     #[error("no credential was given; give a passphrase or a raw key when creating a vault")]
     NoCredential,
+
+    /// The cursor comes from another list or chart. Nothing was read.
+    #[error("the cursor comes from another list or chart; go on where its page came from")]
+    CursorOfAnother,
+    /// The window for entries of reads is outside its bounds.
+    #[error(transparent)]
+    ReadAudit(#[from] ReadAuditOutOfBounds),
 
     /// No such patient in this vault.
     #[error("there is no {0} in this vault")]
@@ -134,10 +158,12 @@ pub enum Error {
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// The stored bytes are whole, but are not what this type can read.
-    #[error("{record}: {source}")]
+    #[error("{record} version {version}: {source}")]
     Decode {
         /// The record.
         record: RecordRef,
+        /// The version of the record.
+        version: Version,
         /// Why not.
         source: DecodeError,
     },
@@ -225,6 +251,8 @@ impl Error {
         match self {
             Self::Denied { .. } | Self::SessionRefused(_) => "denied",
             Self::Token(_) => "token refused",
+            Self::Proof(_) => "proof refused",
+            Self::AlreadyTrusted { .. } => "trusted already",
             Self::SessionEnded { .. } => "session ended",
             Self::ClockRollback { .. } => "clock rollback",
             Self::Sealed => "sealed",
@@ -236,10 +264,15 @@ impl Error {
             Self::Conflict { .. } => "conflict",
             Self::Voided(_) => "voided",
             Self::IdentifierTaken { .. } => "identifier taken",
-            Self::Identifier(_) | Self::InvalidText { .. } | Self::TooMany { .. } | Self::CommitTooLarge { .. } => {
-                "outside limits"
-            }
+            Self::Identifier(_)
+            | Self::InvalidText { .. }
+            | Self::TooMany { .. }
+            | Self::TooManyChallenges { .. }
+            | Self::CommitTooLarge { .. }
+            | Self::CursorOfAnother
+            | Self::ReadAudit(_) => "outside limits",
             Self::Encode(_) => "not encodable",
+            Self::Decode { source: DecodeError::Upgrade { .. }, .. } => "not upgradable",
             Self::Decode { .. } => "not decodable",
             Self::Tampered { .. } | Self::TamperedRow { .. } => "tampered",
             Self::Missing { .. } => "missing",
@@ -249,5 +282,39 @@ impl Error {
             Self::Storage(_) | Self::Io { .. } => "storage failed",
             Self::Random(_) => "no random bytes",
         }
+    }
+}
+
+impl Told for Error {
+    fn word(&self) -> &'static str {
+        Error::word(self)
+    }
+
+    fn is_denial(&self) -> bool {
+        matches!(
+            self,
+            Self::Denied { .. }
+                | Self::Token(_)
+                | Self::SessionRefused(_)
+                | Self::SessionEnded { .. }
+                | Self::ClockRollback { .. }
+                | Self::Unlock(UnlockError::WrongCredential)
+        )
+    }
+
+    fn is_alarming(&self) -> bool {
+        matches!(
+            self,
+            Self::Tampered { .. }
+                | Self::TamperedRow { .. }
+                | Self::Missing { .. }
+                | Self::Audit(_)
+                | Self::AuditUnavailable { .. }
+                | Self::NotCommitted(_)
+                | Self::OutcomeUnknown(_)
+                | Self::Storage(_)
+                | Self::Header(_)
+                | Self::Unlock(UnlockError::HeaderTampered)
+        )
     }
 }

@@ -103,9 +103,55 @@ id!(
     IssuerId, "issuer-", "an issuer id (`issuer-` and 32 hexadecimal digits)"
 );
 id!(
+    /// Names an attester's public key.
+    AttesterId, "attester-", "an attester id (`attester-` and 32 hexadecimal digits)"
+);
+id!(
     /// Handed out with a denial; an auditor finds the reason by it.
     Ticket, "ticket-", "a ticket (`ticket-` and 32 hexadecimal digits)"
 );
+
+/// Names a device by the SHA-256 of its public key: `device-` and 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceId([u8; 32]);
+
+impl DeviceId {
+    /// From its 32 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("device-")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for DeviceId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = InvalidId::new("a device id (`device-` and 64 hexadecimal digits)");
+        let digits = text.strip_prefix("device-").ok_or(invalid)?;
+        let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| invalid)?;
+        bytes.try_into().map(Self).map_err(|_| invalid)
+    }
+}
 
 impl PatientId {
     /// The vault's own chart for what belongs to no patient: organisations, practitioners, devices. Sixteen zero
@@ -126,5 +172,8 @@ mod tests {
         assert!(text.parse::<VaultId>().is_err());
         assert!(text[..text.len() - 1].parse::<PatientId>().is_err());
         assert!(format!("{text}00").parse::<PatientId>().is_err());
+        let device = DeviceId::from_bytes([0x5A; 32]);
+        assert_eq!(device.to_string().parse(), Ok(device));
+        assert!("device-5a".parse::<DeviceId>().is_err() && text.parse::<DeviceId>().is_err());
     }
 }

@@ -66,6 +66,8 @@
 //! 1. **An acknowledged write is never lost**, and is never seen without its audit entry: a call that writes returns
 //!    after one journal frame with both is synced to disk.
 //! 2. **No access without a log entry.** Where the entry cannot be made durable, the access fails. Denials are logged, too.
+//!    A vault may choose [`ReadAudit::Windowed`] for bulk work: then a crash can lose the entries of the last reads, at
+//!    most as many as the vault chose, and the log says after which entry that may be.
 //! 3. **No wrong answer.** A value that was changed, moved, swapped, replayed or cut is a typed [`Error`], never a value.
 //! 4. **Nothing readable at rest**: not values, not identifiers, not kinds. What does leak stands in `SECURITY.md`.
 //!
@@ -74,13 +76,20 @@
 //!
 //! # Where to look
 //!
-//! [`Vault`] creates, opens and closes; [`Session`] reads and writes; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
+//! [`Vault`] creates, opens and closes; [`Session`] reads and writes, and [`Session::export`] takes out in bulk; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
 //! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
-//! such as FHIR JSON as they came. Calls block; in async code use `spawn_blocking`.
+//! such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
+//! `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations;
+//! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; the feature `async` has them as futures.
 //!
 //! # Features
 //!
-//! `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+//! * `derive` (default): `#[derive(Record)]` and `#[derive(Shape)]`.
+//! * `async`: `AsyncVault` and `AsyncSession`, whose calls are futures under any runtime; the work is done by `Workers`,
+//!   threads made for blocking. No further dependency.
+//! * `tracing`: a span for each operation and events for what happens to a vault, through the `tracing` facade.
+//! * `metrics`: counters, gauges and histograms through the `metrics` facade. What both give out, and that none of it is
+//!   about anybody, stands in `docs/observability.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
@@ -114,9 +123,13 @@ mod error;
 mod format;
 mod ids;
 mod keyring;
+#[cfg(feature = "async")]
+mod nonblocking;
+mod observe;
 mod platform;
 mod policy;
 mod progress;
+mod read_audit;
 mod record;
 mod secret;
 mod session;
@@ -139,31 +152,46 @@ pub use error::Error;
 pub use format::ParseError;
 pub use format::header::HeaderError;
 pub use format::slot::SlotKind;
-pub use ids::{InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId};
+pub use ids::{
+    AttesterId, DeviceId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId,
+};
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, NewSlotError, RawKey,
     RecoveryKey, UnlockError,
 };
+#[cfg(feature = "async")]
+pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use progress::{OnProgress, Progress, Task};
+pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
-    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, Record, RecordId,
-    RecordRef, Shape, Shaped, Status, VerbatimEntry, Version, WrongKind,
+    DecodeError, EncodeError, Entry, InvalidKind, InvalidLabels, Kind, Labels, MAX_REASON, MAX_VALUE, NoPrevious,
+    Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Identifier,
-    KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, VerifiedLog,
+    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Export,
+    ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, SessionOpening,
+    VerifiedLog,
 };
 pub use storage::StorageError;
 pub use terms::{Action, Confidentiality, Purpose};
 pub use token::{
-    AttenuateError, Attenuation, Caveat, Denial, DenyReason, Grant, GrantError, InvalidIssuerKey, IssuerKey,
-    IssuerPublicKey, LimitError, Token, TokenError, UnverifiedToken,
+    AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, BlockRights,
+    BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,
+    DevicePublicKey, EffectiveRights, Grant, GrantError, HolderKey, HolderPublicKey, InvalidIssuerKey, InvalidProof,
+    InvalidPublicKey, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation, Possession, ProofError,
+    ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
-pub use vault::{LockedVault, NewVault, Opening, Options, Vault};
+pub use vault::{LockedVault, MissingReads, NewVault, Opening, Options, Vault};
+
+/// The examples of docs/records.md.
+#[cfg(all(doctest, feature = "derive"))]
+#[doc = include_str!("../docs/records.md")]
+mod records_page {}
 
 /// What the derives' code names. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::record::Derived;
+    pub use crate::record::past::{Past, UpgradeFrom, same_kind};
     pub use crate::record::shape::{Fields, enumeration, structure};
 }

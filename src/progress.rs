@@ -28,6 +28,8 @@ pub enum Task {
     Rebuild,
     /// Verifying the audit log; entries.
     VerifyAudit,
+    /// Taking records out in bulk; records.
+    Export,
 }
 
 /// Called now and then during a long task, from the thread that called the library.

@@ -27,9 +27,15 @@ macro_rules! term {
             }
         }
 
+        impl $name {
+            pub(crate) const fn word(self) -> &'static str {
+                match self { $(Self::$item => $word,)* }
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$item => $word,)* })
+                f.write_str(self.word())
             }
         }
     };

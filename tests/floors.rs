@@ -8,8 +8,10 @@ const FLOORS: &[(&str, u8)] = &[
     ("bytes", 0),
     ("clock", 0),
     ("ids", 0),
+    ("observe", 0),
     ("platform", 0),
     ("progress", 0),
+    ("read_audit", 0),
     ("secret", 0),
     ("terms", 0),
     ("crypto", 1),
@@ -25,7 +27,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("unlocked", 7),
     ("session", 8),
     ("vault", 9),
-    ("lib", 10),
+    ("nonblocking", 10),
+    ("lib", 11),
 ];
 
 /// Pairs on one floor where the first may use the second, because the second is a vocabulary of the first's floor.

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chartvault::*;
+use support::golden::PASSPHRASE;
 use support::{Allergy, HandClock, Note, base_grant, files_in, note, small, verify, whole_log};
 
-const PASSPHRASE: &str = "golden correct horse battery staple";
 const RAW_KEY: [u8; 32] = [0x47; 32];
 const ISSUER: [u8; 32] = [0x69; 32];
 
@@ -99,26 +99,11 @@ fn write_a_new_golden_vault() {
     fs::write(home().join("log.txt"), log).unwrap();
 }
 
-/// Takes so many bytes off the front.
-fn take<'a>(rest: &mut &'a [u8], len: usize) -> &'a [u8] {
-    let (taken, behind) = rest.split_at(len);
-    *rest = behind;
-    taken
-}
-
 /// The golden vault in a directory of its own.
 fn unpacked() -> (tempfile::TempDir, PathBuf, Arc<HandClock>) {
-    let archive = zstd::decode_all(&fs::read(home().join("vault.zst")).unwrap()[..]).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let (path, mut rest) = (dir.path().join("vault"), &archive[..]);
-    while !rest.is_empty() {
-        let len = u16::from_le_bytes(take(&mut rest, 2).try_into().unwrap());
-        let file = path.join(std::str::from_utf8(take(&mut rest, usize::from(len))).unwrap());
-        let len = u32::from_le_bytes(take(&mut rest, 4).try_into().unwrap());
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, take(&mut rest, usize::try_from(len).unwrap())).unwrap();
-    }
-    fs::create_dir_all(path.join("sled-1/blobs")).unwrap();
+    let path = dir.path().join("vault");
+    support::golden::unpack(&path);
     let clock = HandClock::new();
     clock.step(86_400);
     (dir, path, clock)
@@ -184,5 +169,58 @@ fn version_1_is_rebuilt_from_its_journal_alone() {
     let locked = Vault::open_with(&path, small().clock(clock.clone())).unwrap();
     let vault = locked.unlock(&RawKey::from_bytes(RAW_KEY)).unwrap();
     assert!(vault.opening().rebuilt.is_some(), "{}", vault.opening());
+    hold(&vault, &clock);
+}
+
+/// What later programs make of the kinds in the golden vault.
+mod later {
+    use super::*;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Record, Serialize, Deserialize, Debug, PartialEq)]
+    #[record(kind = "note", version = 2, previous = Note)]
+    pub struct NoteV2 {
+        pub text: String,
+        pub words: u32,
+    }
+
+    impl TryFrom<Note> for NoteV2 {
+        type Error = std::num::TryFromIntError;
+
+        fn try_from(Note { text }: Note) -> Result<Self, Self::Error> {
+            let words = text.split_whitespace().count().try_into()?;
+            Ok(Self { text, words })
+        }
+    }
+
+    #[derive(Record, Serialize, Deserialize, Debug, PartialEq)]
+    #[record(kind = "note", version = 3, previous = NoteV2)]
+    pub struct NoteV3 {
+        pub lines: Vec<String>,
+        pub words: u32,
+    }
+
+    impl From<NoteV2> for NoteV3 {
+        fn from(NoteV2 { text, words }: NoteV2) -> Self {
+            Self { lines: vec![text], words }
+        }
+    }
+}
+
+#[test]
+fn records_of_version_1_read_as_types_that_were_made_later() {
+    let (_dir, path, clock) = unpacked();
+    let locked = Vault::open_with(&path, small().clock(clock.clone())).unwrap();
+    let vault = locked.unlock(&RawKey::from_bytes(RAW_KEY)).unwrap();
+    let s = session(&vault, &clock);
+    let ama = s.find_patient(&mrn("1")).unwrap().unwrap();
+    let second = s.list::<later::NoteV2>(ama).page().unwrap().entries;
+    let third = s.list::<later::NoteV3>(ama).page().unwrap().entries;
+    let ([second], [third]) = (&second[..], &third[..]) else { panic!("{second:?} {third:?}") };
+    assert_eq!((second.schema, third.schema), (Some(1), Some(1)));
+    assert_eq!(second.value, later::NoteV2 { text: "first, amended".into(), words: 2 });
+    assert_eq!(third.value, later::NoteV3 { lines: vec!["first, amended".into()], words: 2 });
+    let history = s.history(third.id).unwrap().into_iter().map(|entry| entry.value.words);
+    assert_eq!(history.collect::<Vec<_>>(), [2, 1]);
     hold(&vault, &clock);
 }

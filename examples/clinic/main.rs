@@ -1,8 +1,9 @@
-//! A clinic, from the first day to an audit: `cargo run --release --example clinic [FILE.ndjson|FILE.ndjson.zst]`.
+//! A clinic, from the first day to an audit:
+//! `cargo run --release --example clinic -- [--keep DIR] [FILE.ndjson|FILE.ndjson.zst]`.
 //!
 //! Imports FHIR resources (200 generated patients if no file is named), reads them all back, lets a physician share one
 //! chart with a nurse, asks the log about it, damages a copy on purpose, and opens the original again. Leaves nothing
-//! behind, and exits with failure unless everything was refused that has to be, and nothing else.
+//! behind, unless `--keep` names a directory for the vault and a file with its passphrase, and exits with failure unless everything was refused that has to be, and nothing else.
 
 mod audit;
 mod damage;
@@ -19,6 +20,7 @@ mod staff;
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -38,11 +40,13 @@ fn main() -> ExitCode {
 
 fn run() -> Outcome<()> {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/carebundle-200.ndjson.zst");
-    let file = env::args_os().nth(1).map_or(sample, PathBuf::from);
-    let dir = tempfile::tempdir()?; // removed with all that is in it when this function returns
+    let (kept, file) = arguments()?;
+    let file = file.unwrap_or(sample);
+    let temporary = tempfile::tempdir()?; // removed with all that is in it when this function returns
+    let dir = kept.as_deref().unwrap_or(temporary.path());
 
     heading("A new vault");
-    let clinic = staff::Clinic::create(dir.path())?;
+    let clinic = staff::Clinic::create(dir)?;
 
     heading("Import");
     let imported = import::run(&clinic, &file)?;
@@ -58,7 +62,7 @@ fn run() -> Outcome<()> {
 
     heading("A changed byte");
     clinic.vault.close()?;
-    damage::run(&clinic, &dir.path().join("copy.vault"), &day)?;
+    damage::run(&clinic, &dir.join("copy.vault"), &day)?;
 
     heading("The next morning");
     let morning = night::run(&clinic)?;
@@ -75,5 +79,27 @@ fn run() -> Outcome<()> {
     item("size on disk", show::size(files::size(&clinic.path)?));
     item("of it the journal", show::size(files::size(&clinic.path.join("journal"))?));
     note("Refused, as it has to be: 1 denial, 1 changed byte, 1 wrong passphrase.");
+    if kept.is_some() {
+        let passphrase = dir.join("passphrase.txt");
+        fs::write(&passphrase, staff::PASSPHRASE)?;
+        println!();
+        item("kept", clinic.path.display());
+        item("its passphrase", passphrase.display());
+    }
     Ok(())
+}
+
+/// The directory to keep the vault in, and the file to import, if they are named.
+fn arguments() -> Outcome<(Option<PathBuf>, Option<PathBuf>)> {
+    let (mut kept, mut file, mut given) = (None, None, env::args_os().skip(1));
+    while let Some(argument) = given.next() {
+        if argument == "--keep" {
+            let dir = PathBuf::from(given.next().ok_or("--keep needs a directory")?);
+            fs::create_dir_all(&dir)?;
+            kept = Some(dir);
+        } else {
+            file = Some(PathBuf::from(argument));
+        }
+    }
+    Ok((kept, file))
 }

@@ -38,7 +38,7 @@ pub fn run(clinic: &Clinic, file: &Path, imported: &Imported) -> Outcome<Read> {
         }
         Ok(equal)
     };
-    // Each page waits for its log entry to be on the disk; others go on meanwhile.
+    // Each batch waits for its log entry to be on the disk; others go on meanwhile.
     let threads = 4 * thread::available_parallelism().map_or(1, usize::from);
     let equal: Vec<Outcome<usize>> = thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
@@ -70,27 +70,16 @@ fn expected(file: &Path, records: &[RecordRef]) -> Outcome<HashMap<PatientId, Ch
     Ok(charts)
 }
 
-/// Reads a chart page by page. Each page is one entry of the log that names every record in it.
+/// Takes a chart out. Each thousand of its records has one entry of the log, which names every record in it.
 fn compare(session: &Session, patient: PatientId, mut chart: Chart, bar: &ProgressBar) -> Outcome<usize> {
     let wanted = chart.len();
-    let mut after = None;
-    loop {
-        let mut query = session.chart(patient).limit(1_000);
-        if let Some(cursor) = after {
-            query = query.after(cursor);
+    for entry in session.export().patients([patient]).start()? {
+        let entry = entry?;
+        let found: [u8; 32] = Sha256::digest(&entry.verbatim()?.value).into();
+        if chart.remove(&entry.record()) != Some(found) {
+            return Err(format!("{} is not what was imported", entry.record()).into());
         }
-        let page = query.page()?;
-        for entry in &page.entries {
-            let found: [u8; 32] = Sha256::digest(&entry.verbatim()?.value).into();
-            if chart.remove(&entry.record()) != Some(found) {
-                return Err(format!("{} is not what was imported", entry.record()).into());
-            }
-        }
-        bar.inc(page.entries.len() as u64);
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
+        bar.inc(1);
     }
     match chart.keys().next() {
         Some(lost) => Err(format!("{lost} was imported and did not come back").into()),

@@ -41,13 +41,21 @@ macro_rules! events {
                     other => Self::Other(other),
                 }
             }
+
+            /// Its word; one for all that this version does not know.
+            pub(crate) const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                    Self::Other(_) => "other",
+                }
+            }
         }
 
         impl fmt::Display for AuditEvent {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    $(Self::$name => f.write_str($word),)*
                     Self::Other(code) => write!(f, "event-{code}"),
+                    known => f.write_str(known.word()),
                 }
             }
         }
@@ -70,6 +78,8 @@ events! {
     IssuerTrusted = 10, "issuer-trusted";
     /// A record kind was registered.
     KindRegistered = 11, "kind-registered";
+    /// An attester's public key was trusted.
+    AttesterTrusted = 13, "attester-trusted";
     /// A token opened a session.
     SessionOpened = 20, "session-opened";
     /// A session was closed.
@@ -100,12 +110,16 @@ events! {
     RecordVoided = 47, "record-voided";
     /// The kinds in a chart were listed.
     KindsListed = 48, "kinds-listed";
+    /// Records were taken out in bulk.
+    RecordsExported = 49, "records-exported";
     /// The audit log was verified.
     AuditVerified = 60, "audit-verified";
     /// The audit log was read.
     AuditQueried = 61, "audit-queried";
     /// The highest time seen was set back to the system clock.
     ClockReset = 70, "clock-reset";
+    /// When entries of reads become durable was chosen anew; `detail` names the old choice and the new one.
+    ReadAuditChanged = 71, "read-audit-changed";
 }
 
 /// How it ended.

@@ -8,7 +8,7 @@ use super::event::{AuditEvent, Outcome};
 use super::subject::SubjectRef;
 use crate::bytes::{Put, Reader, TooLong};
 use crate::clock::Timestamp;
-use crate::ids::{IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket};
+use crate::ids::{AttesterId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket};
 use crate::terms::{Action, Purpose};
 
 /// Tags of the fields. One without its top bit set must be understood by whoever reads the entry.
@@ -32,11 +32,15 @@ pub(crate) mod tag {
     pub(crate) const REQUEST_ID: u16 = 0x8002;
     pub(crate) const HOST: u16 = 0x8003;
     pub(crate) const DEVICE: u16 = 0x8004;
+    pub(crate) const POSSESSION: u16 = 0x8005;
+    pub(crate) const ATTESTERS: u16 = 0x8006;
     pub(crate) const CLOCK: u16 = 0x80FF;
 }
 
 /// Blocks of a token, and so revocation ids in an entry.
 pub(crate) const MAX_REVOCATION_IDS: usize = 8;
+/// Attestations that are looked at when a session is opened, and so attesters in an entry.
+pub(crate) const MAX_ATTESTERS: usize = 32;
 /// Bytes of the detail text.
 pub(crate) const MAX_DETAIL: usize = 1_024;
 /// Bytes of the texts that the host gives: request id, host, device.
@@ -70,6 +74,10 @@ pub(crate) struct Fields {
     pub(crate) request_id: Option<String>,
     pub(crate) host: Option<String>,
     pub(crate) device: Option<String>,
+    /// The key of a token's last block was shown.
+    pub(crate) possession: bool,
+    /// Whose attestations were shown, or who was trusted to give them.
+    pub(crate) attesters: Vec<AttesterId>,
 }
 
 impl Fields {
@@ -92,6 +100,8 @@ impl Fields {
             request_id: None,
             host: None,
             device: None,
+            possession: false,
+            attesters: Vec::new(),
         }
     }
 
@@ -104,6 +114,7 @@ impl Fields {
             (tag::REQUEST_ID, len(&self.request_id), MAX_HOST_TEXT),
             (tag::HOST, len(&self.host), MAX_HOST_TEXT),
             (tag::DEVICE, len(&self.device), MAX_HOST_TEXT),
+            (tag::ATTESTERS, self.attesters.len(), MAX_ATTESTERS),
         ]
         .into_iter()
         .find(|(_, len, limit)| len > limit)
@@ -135,9 +146,18 @@ impl Fields {
         put_some(out, tag::DETAIL, self.detail.as_ref())?;
         put_some(out, tag::REQUEST_ID, self.request_id.as_ref())?;
         put_some(out, tag::HOST, self.host.as_ref())?;
-        put_some(out, tag::DEVICE, self.device.as_ref())
+        put_some(out, tag::DEVICE, self.device.as_ref())?;
+        put_some(out, tag::POSSESSION, self.possession.then_some([SHOWN]))?;
+        if self.attesters.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<u8> = self.attesters.iter().flat_map(|id| *id.as_bytes()).collect();
+        put_field(out, tag::ATTESTERS, &ids)
     }
 }
+
+/// The only value of the field that says that something was shown.
+const SHOWN: u8 = 1;
 
 pub(super) fn put_field(out: &mut Vec<u8>, tag: u16, value: &[u8]) -> Result<(), TooLong> {
     out.put_u16(tag);
@@ -181,7 +201,9 @@ impl<'a> Payload<'a> {
         match tag {
             tag::ACTOR => fields.actor = Some(PrincipalId::from_bytes(exactly(tag, value)?)),
             tag::ISSUER => fields.issuer = Some(IssuerId::from_bytes(exactly(tag, value)?)),
-            tag::REVOCATION_IDS => fields.revocation_ids = revocation_ids(value)?,
+            tag::REVOCATION_IDS => {
+                fields.revocation_ids = ids(tag, value, MAX_REVOCATION_IDS)?.map(RevocationId::from_bytes).collect()
+            }
             tag::SESSION => fields.session = Some(SessionId::from_bytes(exactly(tag, value)?)),
             tag::ACTION => fields.action = Some(term(tag, value, Action::from_bit)?),
             tag::PURPOSE => fields.purpose = Some(term(tag, value, Purpose::from_bit)?),
@@ -195,6 +217,11 @@ impl<'a> Payload<'a> {
             tag::REQUEST_ID => fields.request_id = Some(text(tag, value, MAX_HOST_TEXT)?),
             tag::HOST => fields.host = Some(text(tag, value, MAX_HOST_TEXT)?),
             tag::DEVICE => fields.device = Some(text(tag, value, MAX_HOST_TEXT)?),
+            tag::POSSESSION if exactly(tag, value)? == [SHOWN] => fields.possession = true,
+            tag::POSSESSION => return Err(EntryDefect::FieldValue(tag)),
+            tag::ATTESTERS => {
+                fields.attesters = ids(tag, value, MAX_ATTESTERS)?.map(AttesterId::from_bytes).collect();
+            }
             tag::CLOCK => self.clock = Some(Timestamp::from_micros(i64::from_be_bytes(exactly(tag, value)?))),
             unknown if unknown & tag::IGNORABLE == 0 => return Err(EntryDefect::UnknownField(unknown)),
             _ => {}
@@ -224,12 +251,13 @@ fn text(tag: u16, value: &[u8], limit: usize) -> Result<String, EntryDefect> {
     text.map(str::to_owned).ok_or(EntryDefect::FieldValue(tag))
 }
 
-fn revocation_ids(value: &[u8]) -> Result<Vec<RevocationId>, EntryDefect> {
+/// 1 to `most` ids.
+fn ids(tag: u16, value: &[u8], most: usize) -> Result<impl Iterator<Item = [u8; 16]>, EntryDefect> {
     let (ids, rest) = value.as_chunks::<16>();
-    if !rest.is_empty() || ids.is_empty() || ids.len() > MAX_REVOCATION_IDS {
-        return Err(EntryDefect::FieldValue(tag::REVOCATION_IDS));
+    if !rest.is_empty() || ids.is_empty() || ids.len() > most {
+        return Err(EntryDefect::FieldValue(tag));
     }
-    Ok(ids.iter().copied().map(RevocationId::from_bytes).collect())
+    Ok(ids.iter().copied())
 }
 
 /// `n u16 ‖ n × subject`, no patient twice.

@@ -10,7 +10,7 @@ use super::keys::{AuditKeys, SubjectKey};
 use super::payload::{Payload, tag};
 use super::subject::{AuditSubject, BlockPlace, MAX_RECORDS_PER_ENTRY, SubjectRef};
 use crate::clock::Timestamp;
-use crate::ids::{IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket};
+use crate::ids::{AttesterId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket};
 use crate::terms::{Action, Purpose};
 
 /// One entry of the audit log: who did what to whom, when, why, and how it ended.
@@ -58,8 +58,12 @@ pub struct AuditEntry {
     pub request_id: Option<String>,
     /// The host's name. At most 128 bytes.
     pub host: Option<String>,
-    /// The device's name. At most 128 bytes.
+    /// The device: the id of one that was shown when the session was opened. At most 128 bytes.
     pub device: Option<String>,
+    /// Whether the session was opened with a proof of possession of the token's last key.
+    pub possession: bool,
+    /// Whose attestations the session was opened with, or which attester was trusted.
+    pub attesters: Vec<AttesterId>,
     /// The patients that it is about, with the records touched.
     pub subjects: Vec<AuditSubject>,
 }
@@ -123,6 +127,8 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
         request_id: fields.request_id,
         host: fields.host,
         device: fields.device,
+        possession: fields.possession,
+        attesters: fields.attesters,
         subjects,
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::{mem, thread};
 
 use super::ticket::{Outcome, Ticket};
+use super::window::Share;
 use super::{CommitFailed, Committer, Job};
 use crate::storage::{StorageError, Tree};
 
@@ -14,6 +15,8 @@ pub(super) struct Group<'c> {
     committer: &'c Committer,
     tickets: Vec<Arc<Ticket>>,
     rows: Vec<(u64, Places)>,
+    /// What the group's reads take of the window.
+    answered: Share,
     /// What the callers are told when this is dropped.
     pub(super) outcome: Outcome,
 }
@@ -21,12 +24,22 @@ pub(super) struct Group<'c> {
 impl<'c> Group<'c> {
     pub(super) fn of(committer: &'c Committer, jobs: &mut [Job]) -> Self {
         let tickets = jobs.iter().map(|job| Arc::clone(&job.ticket)).collect();
+        let mut answered = Share::default();
+        for (_, share) in jobs.iter().filter_map(|job| job.answered) {
+            answered.entries += share.entries;
+            answered.bytes += share.bytes;
+        }
         let jobs = jobs.iter_mut().filter(|job| !job.keys.is_empty());
         let rows = jobs.map(|job| (job.number, mem::take(&mut job.keys))).collect();
         // What holds if the leader panics: a caller's clock did, or the trees.
         let cause = "the thread that committed panicked".to_owned();
         let outcome = Err(CommitFailed::OutcomeUnknown(Arc::new(StorageError::Poisoned { cause })));
-        Self { committer, tickets, rows, outcome }
+        Self { committer, tickets, rows, answered, outcome }
+    }
+
+    /// Its jobs with rows.
+    pub(super) const fn writing(&self) -> usize {
+        self.rows.len()
     }
 
     /// Takes the group's rows from the overlay: the trees have them.
@@ -41,6 +54,9 @@ impl Drop for Group<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.committer.stop("the thread that committed panicked");
+        }
+        if self.outcome.is_ok() {
+            self.committer.release(self.answered);
         }
         for ticket in mem::take(&mut self.tickets) {
             ticket.finish(self.outcome.clone());

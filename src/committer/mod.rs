@@ -6,30 +6,32 @@
 //! wakes the group. A lone caller therefore never waits for another thread.
 
 mod group;
+mod lead;
 mod overlay;
 mod stripes;
 mod ticket;
+mod window;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::mem;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use overlay::Row;
 pub(crate) use stripes::{Stripe, Stripes};
+pub(crate) use window::Bell;
 
 use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head, Prepared};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::Suite;
 use crate::ids::PatientId;
-use crate::storage::{
-    Batch, Bytes, CommitError, Pending, PreparedWrite, Scan, SealedEntry, Storage, StorageError, Tree,
-};
-use group::Group;
+use crate::observe;
+use crate::read_audit::ReadAudit;
+use crate::storage::{Bytes, CommitError, PreparedWrite, Scan, Storage, StorageError, Tree};
 use overlay::{Overlay, merge};
 use ticket::{Outcome, Ticket, Woken};
+use window::{Share, Window};
 
-/// Bytes that one group may put into its frame.
-const GROUP_BYTES: usize = 8 << 20;
 /// Bytes that may wait in the queue before further callers block.
 const QUEUE_BYTES: usize = 32 << 20;
 /// The most that one job may bring: it has to fit a frame of 16 MiB together with its entries.
@@ -65,6 +67,8 @@ struct Job {
     keys: Vec<(Tree, Vec<u8>)>,
     entries: Vec<PreparedEntry>,
     ticket: Arc<Ticket>,
+    /// Of an entry that was answered for: its time, and what it takes of the window. Nobody waits for it.
+    answered: Option<(Timestamp, Share)>,
 }
 
 /// An entry that lacks only its place in the chain.
@@ -86,8 +90,12 @@ struct Queue {
     bytes: usize,
     next_number: u64,
     leading: bool,
+    /// Jobs with rows that are not durable yet.
+    writing: usize,
+    window: Window,
     /// Why nothing is accepted any more.
     stopped: Option<Arc<str>>,
+    _seen_stopped: Option<observe::Stopped>,
 }
 
 /// What only the leader touches.
@@ -98,7 +106,7 @@ struct Order {
 
 /// Work that was queued and will be acknowledged by [`Committer::wait`].
 #[must_use = "queued work is acknowledged only when waited for"]
-pub(crate) struct Queued(Arc<Ticket>);
+pub(crate) struct Queued(Option<Arc<Ticket>>);
 
 pub(crate) struct Committer {
     storage: Arc<dyn Storage>,
@@ -108,6 +116,9 @@ pub(crate) struct Committer {
     overlay: Overlay,
     queue: Mutex<Queue>,
     room: Condvar,
+    bell: Arc<Bell>,
+    /// The latest time of an entry that was answered for before it was durable, in microseconds.
+    answered: AtomicI64,
     order: Mutex<Order>,
     /// The newest durable entry, known while a leader holds `order`.
     newest: Mutex<Option<Head>>,
@@ -132,6 +143,8 @@ impl Committer {
             overlay: Overlay::default(),
             queue: Mutex::default(),
             room: Condvar::new(),
+            bell: Arc::default(),
+            answered: AtomicI64::new(i64::MIN),
             newest: Mutex::new(chain.head()),
             readable: Mutex::new(chain.head()),
             order: Mutex::new(Order { chain, keys }),
@@ -148,9 +161,20 @@ impl Committer {
         *self.readable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time of the newest durable entry: the vault's clock never goes behind it.
+    /// The time of the newest entry that is durable or was answered for: the vault's clock never goes behind it.
     pub(crate) fn newest_time(&self) -> Option<Timestamp> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).map(|head| head.time)
+        let answered = Timestamp::from_micros(self.answered.load(Ordering::Relaxed));
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).map(|head| head.time.max(answered))
+    }
+
+    /// When entries of reads become durable from now on. What was answered for stays in the queue.
+    pub(crate) fn choose(&self, choice: ReadAudit) {
+        self.lock_queue().window.choose(choice);
+    }
+
+    /// Rings when entries that were answered for are due: then somebody has to call [`Committer::flush`].
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
     /// The value of a key, waiting or settled.
@@ -177,6 +201,51 @@ impl Committer {
 
     /// Queues rows and the entries that stand for them. Its order among all commits is fixed when this returns.
     pub(crate) fn queue(&self, rows: Vec<Row>, drafts: Vec<Draft>) -> Result<Queued, CommitFailed> {
+        let job = self.job(&rows, drafts)?;
+        let mut queue = self.lock_for(job.size)?;
+        queue.writing += usize::from(!rows.is_empty());
+        // Under the queue's lock, so that later jobs overwrite earlier ones here as they do in the journal.
+        if !rows.is_empty() {
+            self.overlay.show(queue.next_number, rows.into_iter().map(|row| (row.tree, row.key, row.value)));
+        }
+        Ok(Self::push(&mut queue, job))
+    }
+
+    /// Queues the entry of a read. Where the vault chose so and the window has room, it is answered for at once. Not
+    /// while a write is under way, which the reader may have seen: what it saw could still be lost.
+    pub(crate) fn queue_read(&self, draft: Draft) -> Result<Queued, CommitFailed> {
+        let now = self.clock.now();
+        let mut job = self.job(&[], vec![draft])?;
+        let share = Share { entries: job.entries.len(), bytes: job.size };
+        let mut queue = self.lock_for(job.size)?;
+        if queue.writing == 0
+            && let Some(delay) = queue.window.admit(share)
+        {
+            job.answered = Some((now, share));
+            self.answered.fetch_max(now.as_micros(), Ordering::Relaxed);
+            self.bell.within(delay);
+        }
+        Ok(Self::push(&mut queue, job))
+    }
+
+    /// Makes durable, and readable, whatever was answered for until now.
+    pub(crate) fn flush(&self) -> Outcome {
+        let job = self.job(&[], Vec::new())?;
+        let queued = {
+            let mut queue = self.lock_queue();
+            if queue.window.is_empty() {
+                return Ok(());
+            }
+            if let Some(cause) = &queue.stopped {
+                return Err(CommitFailed::Stopped(Arc::clone(cause)));
+            }
+            Self::push(&mut queue, job)
+        };
+        self.wait(queued)
+    }
+
+    /// All of a job but its place.
+    fn job(&self, rows: &[Row], drafts: Vec<Draft>) -> Result<Job, CommitFailed> {
         // The digest would count such a row twice, and the trees hold it once.
         let distinct: BTreeSet<_> = rows.iter().map(|row| (row.tree.code(), row.key.as_slice())).collect();
         if distinct.len() != rows.len() {
@@ -187,7 +256,7 @@ impl Committer {
         let mut size: usize = drafts.iter().map(Draft::encoded_len).sum();
         let entries = drafts.into_iter().map(PreparedEntry::of).collect::<Result<_, _>>()?;
         let mut writes = Vec::with_capacity(rows.len());
-        for row in &rows {
+        for row in rows {
             size += ROW_OVERHEAD + row.key.len() + row.value.as_ref().map_or(0, |value| value.len());
             let replaces = row.replaces.as_deref();
             writes.push(self.storage.prepare(row.tree, row.key.clone(), row.value.clone(), replaces));
@@ -195,28 +264,35 @@ impl Committer {
         if size > JOB_BYTES {
             return Err(CommitFailed::TooLarge { len: size });
         }
-        let ticket = Arc::new(Ticket::new());
+        let keys = rows.iter().map(|row| (row.tree, row.key.clone())).collect();
+        Ok(Job { number: 0, size, writes, keys, entries, ticket: Arc::new(Ticket::new()), answered: None })
+    }
+
+    /// The queue, once it has room for so many bytes.
+    fn lock_for(&self, size: usize) -> Result<MutexGuard<'_, Queue>, CommitFailed> {
         let mut queue = self.lock_queue();
         while queue.bytes + size > QUEUE_BYTES && queue.bytes > 0 && queue.stopped.is_none() {
             queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        if let Some(cause) = &queue.stopped {
-            return Err(CommitFailed::Stopped(Arc::clone(cause)));
+        match &queue.stopped {
+            Some(cause) => Err(CommitFailed::Stopped(Arc::clone(cause))),
+            None => Ok(queue),
         }
-        let number = queue.next_number;
+    }
+
+    fn push(queue: &mut Queue, mut job: Job) -> Queued {
+        job.number = queue.next_number;
         queue.next_number += 1;
-        queue.bytes += size;
-        let keys = rows.iter().map(|row| (row.tree, row.key.clone())).collect();
-        // Under the queue's lock, so that later jobs overwrite earlier ones here as they do in the journal.
-        if !rows.is_empty() {
-            self.overlay.show(number, rows.into_iter().map(|row| (row.tree, row.key, row.value)));
-        }
-        queue.jobs.push_back(Job { number, size, writes, keys, entries, ticket: Arc::clone(&ticket) });
-        Ok(Queued(ticket))
+        queue.bytes += job.size;
+        observe::queued(job.size);
+        let queued = Queued(job.answered.is_none().then(|| Arc::clone(&job.ticket)));
+        queue.jobs.push_back(job);
+        queued
     }
 
     /// Waits until queued work is durable, leading the group if nobody does.
     pub(crate) fn wait(&self, queued: Queued) -> Outcome {
+        let Some(ticket) = queued.0 else { return Ok(()) };
         let lead = {
             let mut queue = self.lock_queue();
             !mem::replace(&mut queue.leading, true)
@@ -225,7 +301,7 @@ impl Committer {
             self.lead();
         }
         loop {
-            match queued.0.wait() {
+            match ticket.wait() {
                 Woken::Lead => self.lead(),
                 Woken::Done(outcome) => return outcome,
             }
@@ -243,105 +319,20 @@ impl Committer {
         self.stop_locked(&mut queue, cause);
     }
 
-    /// Writes one group and settles it.
-    fn lead(&self) {
-        let mut order = self.order();
-        let mut jobs = self.take_group();
-        if jobs.is_empty() {
-            self.pass_on();
-            return;
-        }
-        let mut group = Group::of(self, &mut jobs);
-        match self.write(&mut order, jobs) {
-            Ok(pending) => {
-                // Durable, and so acknowledged whatever happens to the trees: the journal brings it back.
-                group.outcome = Ok(());
-                let newest = order.chain.head();
-                self.pass_on();
-                drop(order);
-                match self.storage.settle(pending) {
-                    Ok(()) => self.set_readable(newest),
-                    Err(error) => self.stop(&error.to_string()),
-                }
-                group.settled();
-            }
-            Err(failed) => {
-                let mut queue = self.lock_queue();
-                self.stop_locked(&mut queue, &failed.to_string());
-                queue.leading = false;
-                drop(queue);
-                group.outcome = Err(failed);
-            }
-        }
-    }
-
-    fn write(&self, order: &mut Order, jobs: Vec<Job>) -> Result<Pending, CommitFailed> {
-        let mut chain = order.chain;
-        let now = self.clock.now();
-        let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
-        let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
-        for job in jobs {
-            for PreparedEntry { prepared, subjects } in job.entries {
-                let count = |patient: PatientId| {
-                    let tag = subjects.iter().find(|(named, _)| *named == patient).map_or([0; 16], |(_, tag)| *tag);
-                    let tally = tallies.entry(tag).or_insert_with(|| self.storage.tally(&tag));
-                    *tally += 1;
-                    *tally
-                };
-                let appended = chain.append(&order.keys, self.suite, now, prepared, count);
-                let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
-                let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
-                batch.entries.push(SealedEntry { bytes, subjects });
-            }
-            batch.writes.extend(job.writes);
-        }
-        let pending = self.storage.commit(self.storage.head(), batch)?;
-        order.chain = chain;
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
-        Ok(pending)
-    }
-
-    /// Groups settle in order, but their leaders come here in any.
-    fn set_readable(&self, newest: Option<Head>) {
-        let mut readable = self.readable.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.map(|head| head.seq) > readable.map(|head| head.seq) {
-            *readable = newest;
-        }
-    }
-
-    fn take_group(&self) -> Vec<Job> {
-        let mut queue = self.lock_queue();
-        let mut size = 0;
-        let mut group = Vec::new();
-        while let Some(job) = queue.jobs.front() {
-            if !group.is_empty() && size + job.size > GROUP_BYTES {
-                break;
-            }
-            size += job.size;
-            group.extend(queue.jobs.pop_front());
-        }
-        queue.bytes -= size;
-        self.room.notify_all();
-        group
-    }
-
-    /// Makes the first caller queued meanwhile the leader, if there is one.
-    fn pass_on(&self) {
-        let mut queue = self.lock_queue();
-        match queue.jobs.front() {
-            Some(next) => next.ticket.promote(),
-            None => queue.leading = false,
-        }
-    }
-
     fn stop_locked(&self, queue: &mut Queue, cause: &str) {
         let cause: Arc<str> = cause.into();
         for job in mem::take(&mut queue.jobs) {
             job.ticket.finish(Err(CommitFailed::Stopped(Arc::clone(&cause))));
         }
-        queue.bytes = 0;
+        observe::unqueued(mem::take(&mut queue.bytes));
         queue.stopped.get_or_insert(cause);
+        queue._seen_stopped.get_or_insert_with(observe::Stopped::new);
         self.room.notify_all();
+    }
+
+    /// Entries that were answered for are durable and settled, or lost because everything stops.
+    fn release(&self, share: Share) {
+        self.lock_queue().window.release(share);
     }
 
     fn lock_queue(&self) -> MutexGuard<'_, Queue> {

@@ -8,7 +8,7 @@ use crate::audit::{AuditEvent, EntryKind, Outcome as Answer};
 use crate::clock::SystemClock;
 use crate::ids::VaultId;
 use crate::secret::{Key, Secret};
-use crate::storage;
+use crate::storage::{self, Batch, CommitError, Pending};
 
 /// Storage of nothing but counts, which does as it is told when work arrives.
 struct Puppet {
@@ -163,4 +163,80 @@ fn a_commit_that_writes_a_row_twice_is_refused() {
     let other = Row::new(Tree::Policy, b"key".to_vec(), b"value".to_vec());
     assert!(matches!(committer.commit(vec![row(), row()], draft()), Err(CommitFailed::NotCommitted(_))));
     committer.commit(vec![row(), other], draft()).unwrap();
+}
+
+fn read() -> Draft {
+    Draft::new(AuditEvent::RecordRead, Answer::Allowed)
+}
+
+const WINDOW: ReadAudit = ReadAudit::Windowed { delay: Duration::from_secs(60), entries: 100 };
+
+fn spawn_wait(committer: &Arc<Committer>, queued: Queued) -> thread::JoinHandle<Outcome> {
+    let committer = Arc::clone(committer);
+    thread::spawn(move || committer.wait(queued))
+}
+
+fn is_answered(queued: &Queued) -> bool {
+    queued.0.is_none()
+}
+
+#[test]
+fn a_read_beside_a_write_under_way_waits_with_it() {
+    let (hook, has_come, go) = stop_at(2, || ());
+    let committer = committer(hook, Box::new(|_| ()));
+    committer.choose(WINDOW);
+    assert!(is_answered(&committer.queue_read(read()).unwrap()));
+    let row = Row::new(Tree::Lookup, b"key".to_vec(), b"value".to_vec());
+    let write = committer.queue(vec![row], draft()).unwrap();
+    let beside_queued = committer.queue_read(read()).unwrap();
+    assert!(!is_answered(&beside_queued));
+    let writer = spawn_wait(&committer, write);
+    has_come.recv().unwrap();
+    let beside_written = committer.queue_read(read()).unwrap();
+    assert!(!is_answered(&beside_written));
+    go.send(()).unwrap();
+    writer.join().unwrap().unwrap();
+    committer.wait(beside_queued).unwrap();
+    committer.wait(beside_written).unwrap();
+    assert!(is_answered(&committer.queue_read(read()).unwrap()));
+}
+
+#[test]
+fn a_flush_waits_for_a_frame_under_way_and_makes_none_of_its_own() {
+    let (hook, has_come, go) = stop_at(2, || ());
+    let committer = committer(Box::new(|_| ()), hook);
+    committer.choose(WINDOW);
+    committer.wait(committer.queue_read(read()).unwrap()).unwrap();
+    let spawn = || {
+        let committer = Arc::clone(&committer);
+        thread::spawn(move || committer.flush().map(|()| committer.newest_entry().unwrap().seq))
+    };
+    let first = spawn();
+    has_come.recv().unwrap();
+    let second = spawn();
+    go.send(()).unwrap();
+    // The second may find the frame still being settled, and then settles it, too.
+    go.send(()).unwrap();
+    assert!(matches!((first.join().unwrap(), second.join().unwrap()), (Ok(1), Ok(1))));
+    assert_eq!(committer.storage.head().seq, 2);
+    committer.flush().unwrap();
+    assert_eq!(committer.storage.head().seq, 2);
+}
+
+#[test]
+fn a_leader_hands_on_past_entries_that_nobody_waits_for() {
+    let (hook, has_come, go) = stop_at(2, || ());
+    let committer = committer(hook, Box::new(|_| ()));
+    committer.choose(WINDOW);
+    let first = spawn_wait(&committer, committer.queue(Vec::new(), draft()).unwrap());
+    has_come.recv().unwrap();
+    committer.wait(committer.queue_read(read()).unwrap()).unwrap();
+    let behind = spawn_wait(&committer, committer.queue(Vec::new(), draft()).unwrap());
+    go.send(()).unwrap();
+    first.join().unwrap().unwrap();
+    behind.join().unwrap().unwrap();
+    assert_eq!(committer.newest_entry().unwrap().seq, 3);
+    committer.wait(committer.queue_read(read()).unwrap()).unwrap();
+    committer.flush().unwrap();
+    assert_eq!(committer.newest_entry().unwrap().seq, 4);
 }

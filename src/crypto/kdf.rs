@@ -3,7 +3,7 @@
 //! `L(x)` is the text `chartvault/v1/x` behind one byte with its length.
 
 use super::hash::{self, HmacKey, Prk};
-use crate::ids::{IssuerId, KindId, PatientId, PrincipalId};
+use crate::ids::{AttesterId, IssuerId, KindId, PatientId, PrincipalId};
 use crate::secret::{Key, Secret};
 
 /// What each key is for; see [`Key`].
@@ -228,6 +228,11 @@ pub(crate) fn issuer_id(public: &[u8; 32]) -> IssuerId {
     IssuerId::from_bytes(hash::sha256_short(&[label!("cap/kid").bytes(), public]))
 }
 
+/// An attester's id: `kid = H(L("cap/kid") ‖ public key)[..16]`.
+pub(crate) fn attester_id(public: &[u8; 32]) -> AttesterId {
+    AttesterId::from_bytes(*issuer_id(public).as_bytes())
+}
+
 /// Labels inside tokens (`D"x" = L("cap/x")`).
 pub(crate) mod cap {
     use super::{Label, behind_its_length};
@@ -236,6 +241,9 @@ pub(crate) mod cap {
     pub(crate) const BLOCK: Label = label!("cap/block");
     pub(crate) const LINK: Label = label!("cap/link");
     pub(crate) const RID: Label = label!("cap/rid");
+    pub(crate) const SEAL: Label = label!("cap/seal");
+    pub(crate) const POP: Label = label!("cap/pop");
+    pub(crate) const ATTEST: Label = label!("cap/attest");
 }
 
 fn expand_mac(key: &[u8; 32], label: Label) -> HmacKey {

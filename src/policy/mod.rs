@@ -9,14 +9,17 @@ pub(crate) use row::PolicyRow;
 
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
-use crate::ids::{IssuerId, KindId};
+use crate::ids::{AttesterId, IssuerId, KindId};
+use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 
 #[derive(Default)]
 struct Known {
     issuers: HashMap<IssuerId, [u8; 32]>,
+    attesters: HashMap<AttesterId, [u8; 32]>,
     kinds: BTreeMap<KindId, Kind>,
     clock_reset: Option<(Timestamp, Timestamp)>,
+    read_audit: ReadAudit,
 }
 
 /// The policy in force.
@@ -31,10 +34,14 @@ impl Policy {
             PolicyRow::Issuer { public, .. } => {
                 known.issuers.insert(kdf::issuer_id(&public), public);
             }
+            PolicyRow::Attester { public, .. } => {
+                known.attesters.insert(kdf::attester_id(&public), public);
+            }
             PolicyRow::Kind { kind } => {
                 known.kinds.insert(kind.id(), kind);
             }
             PolicyRow::ClockReset { jumped_to, reset_to } => known.clock_reset = Some((jumped_to, reset_to)),
+            PolicyRow::ReadAudit(choice) => known.read_audit = choice,
         }
     }
 
@@ -43,9 +50,19 @@ impl Policy {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clock_reset
     }
 
+    /// When entries of reads become durable.
+    pub(crate) fn read_audit(&self) -> ReadAudit {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).read_audit
+    }
+
     /// The public key of a trusted issuer.
     pub(crate) fn issuer(&self, id: IssuerId) -> Option<[u8; 32]> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).issuers.get(&id).copied()
+    }
+
+    /// The public key of a trusted attester.
+    pub(crate) fn attester(&self, id: AttesterId) -> Option<[u8; 32]> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).attesters.get(&id).copied()
     }
 
     /// The kind of an id, if it has been used in this vault.

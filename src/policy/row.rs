@@ -1,12 +1,20 @@
 //! Policy rows as bytes (docs/format/policy.md): `table u8 ‖ fields`, sealed under the policy key.
 
+use std::time::Duration;
+
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
+use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 
 const TABLE_ISSUER: u8 = 1;
 const TABLE_KIND: u8 = 2;
 const TABLE_CLOCK: u8 = 3;
+const TABLE_ATTESTER: u8 = 4;
+const TABLE_READ_AUDIT: u8 = 5;
+
+const CHOICE_DURABLE: u8 = 0;
+const CHOICE_WINDOWED: u8 = 1;
 
 /// One thing that the vault remembers about whom and what it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +25,10 @@ pub(crate) enum PolicyRow {
     Kind { kind: Kind },
     /// The clock had jumped ahead, and was set back.
     ClockReset { jumped_to: Timestamp, reset_to: Timestamp },
+    /// When entries of reads become durable.
+    ReadAudit(ReadAudit),
+    /// Attestations under this key count.
+    Attester { public: [u8; 32], trusted_at: Timestamp },
 }
 
 /// A policy row that this version cannot read.
@@ -36,6 +48,8 @@ impl PolicyRow {
             Self::Issuer { public, .. } => (TABLE_ISSUER, *crate::crypto::kdf::issuer_id(public).as_bytes()),
             Self::Kind { kind } => (TABLE_KIND, *kind.id().as_bytes()),
             Self::ClockReset { .. } => (TABLE_CLOCK, [0; 16]),
+            Self::ReadAudit(_) => (TABLE_READ_AUDIT, [0; 16]),
+            Self::Attester { public, .. } => (TABLE_ATTESTER, *crate::crypto::kdf::attester_id(public).as_bytes()),
         }
     }
 
@@ -55,6 +69,22 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_CLOCK);
                 bytes.put_i64(jumped_to.as_micros());
                 bytes.put_i64(reset_to.as_micros());
+            }
+            Self::Attester { public, trusted_at } => {
+                bytes.put_u8(TABLE_ATTESTER);
+                bytes.put(public);
+                bytes.put_i64(trusted_at.as_micros());
+            }
+            Self::ReadAudit(choice) => {
+                bytes.put_u8(TABLE_READ_AUDIT);
+                match choice {
+                    ReadAudit::Durable => bytes.put_u8(CHOICE_DURABLE),
+                    ReadAudit::Windowed { delay, entries } => {
+                        bytes.put_u8(CHOICE_WINDOWED);
+                        bytes.put_u64(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
+                        bytes.put_u32(*entries);
+                    }
+                }
             }
         }
         bytes
@@ -79,6 +109,23 @@ impl PolicyRow {
                 reader.finish()?;
                 Ok(Self::ClockReset { jumped_to, reset_to })
             }
+            TABLE_ATTESTER => {
+                let public = reader.array()?;
+                let trusted_at = Timestamp::from_micros(reader.i64()?);
+                reader.finish()?;
+                Ok(Self::Attester { public, trusted_at })
+            }
+            TABLE_READ_AUDIT => {
+                let choice = match reader.u8()? {
+                    CHOICE_DURABLE => ReadAudit::Durable,
+                    CHOICE_WINDOWED => {
+                        ReadAudit::Windowed { delay: Duration::from_nanos(reader.u64()?), entries: reader.u32()? }
+                    }
+                    _ => return Err(BadRow),
+                };
+                reader.finish()?;
+                choice.check().map(Self::ReadAudit).map_err(|_| BadRow)
+            }
             _ => Err(BadRow),
         }
     }
@@ -88,6 +135,7 @@ impl PolicyRow {
 mod tests {
     use super::*;
     use crate::format::worked;
+    use proptest::prelude::*;
 
     const PAGE: &str = include_str!("../../docs/format/policy.md");
 
@@ -96,11 +144,59 @@ mod tests {
         let public = worked::array(PAGE, "issuer_public");
         let issuer = PolicyRow::Issuer { public, trusted_at: "2026-01-05T12:00:00Z".parse().unwrap() };
         assert_eq!(worked::bytes(PAGE, "issuer_row"), issuer.to_bytes());
+        let attester = PolicyRow::Attester { public, trusted_at: "2026-01-05T12:00:00Z".parse().unwrap() };
+        assert_eq!(worked::bytes(PAGE, "attester_row"), attester.to_bytes());
         let name = String::from_utf8(worked::bytes(PAGE, "kind_name")).unwrap();
         let kind = PolicyRow::Kind { kind: Kind::new(&name).unwrap() };
         assert_eq!(worked::bytes(PAGE, "kind_row"), kind.to_bytes());
         let [jumped_to, reset_to] = ["jumped_to", "reset_to"].map(|name| worked::text(PAGE, name).parse().unwrap());
         assert_eq!(worked::bytes(PAGE, "clock_row"), PolicyRow::ClockReset { jumped_to, reset_to }.to_bytes());
+        let window = ReadAudit::Windowed { delay: Duration::from_millis(50), entries: 500 };
+        assert_eq!(worked::bytes(PAGE, "windowed_row"), PolicyRow::ReadAudit(window).to_bytes());
+        assert_eq!(worked::bytes(PAGE, "durable_row"), PolicyRow::ReadAudit(ReadAudit::Durable).to_bytes());
+    }
+
+    fn any_choice() -> impl Strategy<Value = ReadAudit> {
+        let windowed = (1_000_000..=60_000_000_000_u64, 1..=10_000_u32)
+            .prop_map(|(nanos, entries)| ReadAudit::Windowed { delay: Duration::from_nanos(nanos), entries });
+        prop_oneof![Just(ReadAudit::Durable), windowed]
+    }
+
+    proptest! {
+        #[test]
+        fn a_choice_of_the_read_audit_comes_back(choice in any_choice()) {
+            let row = PolicyRow::ReadAudit(choice);
+            prop_assert_eq!(PolicyRow::parse(&row.to_bytes()), Ok(row));
+        }
+
+        #[test]
+        fn what_parses_is_what_would_be_written(bytes in proptest::collection::vec(any::<u8>(), 0..16)) {
+            let bytes = [&[TABLE_READ_AUDIT][..], &bytes].concat();
+            if let Ok(row) = PolicyRow::parse(&bytes) {
+                prop_assert_eq!(row.to_bytes(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_choice_that_was_cut_prolonged_or_flipped_is_refused_or_another_one() {
+        let window = ReadAudit::Windowed { delay: Duration::from_secs(1), entries: 100 };
+        for row in [PolicyRow::ReadAudit(window), PolicyRow::ReadAudit(ReadAudit::Durable)] {
+            let bytes = row.to_bytes();
+            for len in 0..bytes.len() {
+                assert_eq!(PolicyRow::parse(&bytes[..len]), Err(BadRow), "{len}");
+            }
+            assert_eq!(PolicyRow::parse(&[&bytes[..], &[0]].concat()), Err(BadRow));
+            for bit in 0..bytes.len() * 8 {
+                let mut bad = bytes.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                assert_ne!(PolicyRow::parse(&bad).as_ref(), Ok(&row), "bit {bit}");
+            }
+        }
+        let (delay, entries) = (Duration::from_secs(61), 10_001);
+        for out in [ReadAudit::Windowed { delay, entries: 1 }, ReadAudit::Windowed { delay: delay / 2, entries }] {
+            assert_eq!(PolicyRow::parse(&PolicyRow::ReadAudit(out).to_bytes()), Err(BadRow));
+        }
     }
 
     #[test]
@@ -109,15 +205,20 @@ mod tests {
             PolicyRow::Issuer { public: [7; 32], trusted_at: Timestamp::from_micros(-5) },
             PolicyRow::Kind { kind: Kind::new("Observation").unwrap() },
             PolicyRow::ClockReset { jumped_to: Timestamp::from_micros(9), reset_to: Timestamp::from_micros(-9) },
+            PolicyRow::Attester { public: [8; 32], trusted_at: Timestamp::from_micros(5) },
         ];
         for row in rows {
             let bytes = row.to_bytes();
             assert_eq!(PolicyRow::parse(&bytes), Ok(row));
             assert_eq!(PolicyRow::parse(&bytes[..1]), Err(BadRow));
         }
-        let issuer = PolicyRow::Issuer { public: [7; 32], trusted_at: Timestamp::from_micros(0) }.to_bytes();
-        for len in 0..issuer.len() {
-            assert_eq!(PolicyRow::parse(&issuer[..len]), Err(BadRow), "{len}");
+        let (public, trusted_at) = ([7; 32], Timestamp::from_micros(0));
+        for row in [PolicyRow::Issuer { public, trusted_at }, PolicyRow::Attester { public, trusted_at }] {
+            let bytes = row.to_bytes();
+            for len in 0..bytes.len() {
+                assert_eq!(PolicyRow::parse(&bytes[..len]), Err(BadRow), "{len}");
+            }
+            assert_eq!(PolicyRow::parse(&[&bytes[..], &[0]].concat()), Err(BadRow));
         }
         assert_eq!(PolicyRow::parse(&[4, 1, 2]), Err(BadRow));
         assert_eq!(PolicyRow::parse(b"\x02not a kind"), Err(BadRow));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::codec::{Coding, DecodeError, EncodeError, check_reason_len, check_value_len, decode};
+use super::codec::{Coding, DecodeError, EncodeError, check_not_newer, check_reason_len, check_value_len, decode};
 use super::labels::{Labels, MAX_LABELS};
 use super::{MAX_REASON, MAX_VALUE, Record};
 use crate::bytes::{Put, Reader, Truncated};
@@ -157,10 +157,23 @@ impl<'a> Body<'a> {
         Ok(body)
     }
 
-    /// The value, if it is one of `T`.
+    /// The value, if it is one of `T` or of one of its earlier versions. The one way from stored bytes to typed values.
     pub(crate) fn decode<T: Record>(&self) -> Result<T, DecodeError> {
         self.check_kind(kdf::kind_id(T::KIND))?;
         decode(self.coding, self.value)
+    }
+
+    /// Refuses a body whose value is of a newer version than `T`.
+    pub(crate) fn check_not_newer<T: Record>(&self) -> Result<(), DecodeError> {
+        check_not_newer::<T>(self.coding)
+    }
+
+    /// The version of the type that wrote the value; none where the bytes were kept as they came.
+    pub(crate) const fn schema(&self) -> Option<u16> {
+        match self.coding {
+            Coding::Typed { version, .. } => Some(version),
+            Coding::Verbatim => None,
+        }
     }
 
     /// The value, if it was stored verbatim under this kind.

@@ -4,9 +4,18 @@
 use bincode::{ErrorKind, Options};
 use zeroize::Zeroizing;
 
+use super::past::UpgradeReason;
 use super::{MAX_REASON, MAX_VALUE, Record};
 use crate::ids::KindId;
 use crate::secret::SecretBytes;
+
+/// A value of codec 1 as it is stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(super) version: u16,
+    pub(super) shape: [u8; 8],
+    bytes: &'a [u8],
+}
 
 /// How the bytes of a value were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +69,21 @@ pub enum EncodeError {
         /// What was wrong, without any content.
         reason: &'static str,
     },
+    /// Two types of the program have the same kind and version, and different shapes.
+    #[error(
+        "version {version} of kind `{kind}` is declared by `{first}` and, with another shape, by `{second}`; \
+         give one of them another version, or another kind"
+    )]
+    DeclaredTwice {
+        /// Kind of both.
+        kind: &'static str,
+        /// Version of both.
+        version: u16,
+        /// The type that was used first.
+        first: &'static str,
+        /// The type that was refused.
+        second: &'static str,
+    },
     /// Read back and written again, the bytes are others.
     #[error("values of kind `{kind}` change when read back and written again; mend Serialize and Deserialize")]
     NotRepeatable {
@@ -69,11 +93,11 @@ pub enum EncodeError {
 }
 
 /// A stored value that cannot be had as the type asked for. The stored bytes are authentic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Written by a newer version of the type.
-    #[error("kind `{kind}` was written in version {found}, this program knows up to {newest}; update it")]
+    /// Written in a version above the newest that this program declares.
+    #[error("kind `{kind}` was written in version {found}, this program knows up to {newest}; update the program")]
     NewerRecord {
         /// Kind asked for.
         kind: &'static str,
@@ -82,10 +106,23 @@ pub enum DecodeError {
         /// Version of the type at hand.
         newest: u16,
     },
-    /// Written by a type which this program does not declare.
+    /// Written in a version below the oldest that this program declares.
     #[error(
-        "kind `{kind}` was written in version {version} with shape {:016x}, which this program does not declare; \
-         a type that changes needs a new version",
+        "kind `{kind}` was written in version {found}, this program knows from {oldest} on; \
+         declare the older types with `previous = …`"
+    )]
+    OlderRecord {
+        /// Kind asked for.
+        kind: &'static str,
+        /// Version of the stored value.
+        found: u16,
+        /// The oldest version at hand.
+        oldest: u16,
+    },
+    /// The version is declared, but by a type of another shape: it was changed without a new version.
+    #[error(
+        "kind `{kind}` was written in version {version} with shape {:016x}, but this program declares that version with \
+         another shape; undo the change to the type and make it in a new version",
         u64::from_be_bytes(*.shape)
     )]
     UnknownShape {
@@ -95,6 +132,24 @@ pub enum DecodeError {
         version: u16,
         /// Shape of the stored value.
         shape: [u8; 8],
+    },
+    /// A value of an older version has no successor in the next. It is stored as it was, and the older type still reads it.
+    #[error(
+        "kind `{kind}`, written in version {stored}, cannot be upgraded from version {from} to {to}: {reason}; \
+         read it as the older type and amend the record"
+    )]
+    Upgrade {
+        /// Kind asked for.
+        kind: &'static str,
+        /// Version of the stored value.
+        stored: u16,
+        /// Where the step that failed begins.
+        from: u16,
+        /// Where it ends.
+        to: u16,
+        /// What `TryFrom` said.
+        #[source]
+        reason: UpgradeReason,
     },
     /// A value of another kind.
     #[error("the record holds {found}, not {wanted}")]
@@ -151,16 +206,32 @@ pub(crate) fn encode<T: Record>(value: &T) -> Result<SecretBytes, EncodeError> {
     Ok(bytes)
 }
 
-/// The value that the bytes hold, if a type like `T` wrote them.
+/// The value that the bytes hold, if `T` or one of its earlier versions wrote them.
 pub(crate) fn decode<T: Record>(coding: Coding, bytes: &[u8]) -> Result<T, DecodeError> {
-    let kind = T::KIND;
+    check_not_newer::<T>(coding)?;
     let Coding::Typed { version, shape } = coding else {
-        return Err(DecodeError::Verbatim { kind });
+        return Err(DecodeError::Verbatim { kind: T::KIND });
     };
-    if version > T::VERSION {
-        return Err(DecodeError::NewerRecord { kind, found: version, newest: T::VERSION });
+    read(&Stored { version, shape, bytes })
+}
+
+/// Refuses values of a version above that of `T`: whoever does not know all that one says must not replace it either.
+pub(super) const fn check_not_newer<T: Record>(coding: Coding) -> Result<(), DecodeError> {
+    match coding {
+        Coding::Typed { version, .. } if version > T::VERSION => {
+            Err(DecodeError::NewerRecord { kind: T::KIND, found: version, newest: T::VERSION })
+        }
+        _ => Ok(()),
     }
-    if version < T::VERSION || shape != T::SHAPE.to_bytes() {
+}
+
+/// Decodes bytes as the one type that has their version and shape, and brings the value up to `T`.
+pub(super) fn read<T: Record>(stored: &Stored<'_>) -> Result<T, DecodeError> {
+    let (kind, Stored { version, shape, bytes }) = (T::KIND, *stored);
+    if version < T::VERSION {
+        return (T::PAST.read)(stored);
+    }
+    if version > T::VERSION || shape != T::SHAPE.to_bytes() {
         return Err(DecodeError::UnknownShape { kind, version, shape });
     }
     // The length is bounded here: bincode ignores its own limit when it reads from a slice.

@@ -23,6 +23,9 @@ pub struct Entry<T, Id = RecordId<T>> {
     pub id: Id,
     /// Which version of it.
     pub version: Version,
+    /// The version of the type in which this version of the record is stored; below [`Record::VERSION`] where `value` was
+    /// upgraded while it was read. `None` for verbatim bytes.
+    pub schema: Option<u16>,
     /// Who wrote this version.
     pub author: PrincipalId,
     /// When this version was written.
@@ -64,6 +67,7 @@ impl<T, Id> Entry<T, Id> {
             value,
             id,
             version,
+            schema: body.schema(),
             author: body.author,
             recorded_at: body.recorded_at,
             clinical_time: body.clinical_time,
@@ -80,6 +84,7 @@ impl<T, Id: fmt::Debug> fmt::Debug for Entry<T, Id> {
         f.debug_struct("Entry")
             .field("id", &self.id)
             .field("version", &self.version)
+            .field("schema", &self.schema)
             .field("author", &self.author)
             .field("recorded_at", &self.recorded_at)
             .field("status", &self.status)
@@ -121,6 +126,7 @@ mod tests {
         let entry: Entry<Allergy> = Entry::from_typed(body, id, Version::FIRST).unwrap();
         assert_eq!(entry.value, allergy());
         assert_eq!((entry.id, entry.version, entry.status), (id, Version::FIRST, Status::Voided));
+        assert_eq!(entry.schema, Some(1));
         assert_eq!(entry.author, PrincipalId::from_bytes([1; 16]));
         assert_eq!(entry.recorded_at.as_micros(), 2);
         assert_eq!(entry.clinical_time.map(Timestamp::as_micros), Some(3));
@@ -134,7 +140,7 @@ mod tests {
         let kind = kdf::kind_id("Observation");
         let id = RecordRef::new(PATIENT, kind, 1);
         let entry = VerbatimEntry::from_verbatim(body(kind, Coding::Verbatim, b"{}"), id, Version::FIRST).unwrap();
-        assert_eq!((entry.value.as_slice(), entry.id), (&b"{}"[..], id));
+        assert_eq!((entry.value.as_slice(), entry.id, entry.schema), (&b"{}"[..], id, None));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::committer::{Row, Stripe};
 use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{KindId, PatientId, Ticket};
+use crate::observe::Watch;
 use crate::record::Kind;
 use crate::terms::{Action, Confidentiality};
 use crate::token::{Denial, Reach, Request};
@@ -32,6 +33,7 @@ pub(super) struct Op<'s> {
     access: Access,
     /// What it was about when it last asked: what a refusal is about.
     asked: Cell<Access>,
+    watch: Watch,
 }
 
 /// What an operation did, to be made durable together with its entry.
@@ -81,21 +83,28 @@ pub(super) enum Hold<'a> {
     Write(&'a [Stripe]),
 }
 
+/// Whether entries of this event may wait where the vault chose so.
+const fn is_read(event: AuditEvent) -> bool {
+    use AuditEvent::{ChartRead, HistoryRead, RecordRead, RecordsListed};
+    matches!(event, RecordRead | RecordsListed | ChartRead | HistoryRead)
+}
+
 impl Session {
     /// Lets an operation in, or logs why not.
     pub(super) fn begin(&self, access: Access) -> Result<Op<'_>, Error> {
-        let unlocked = self.0.gate.enter()?;
+        let watch = Watch::start(access.event.word(), access.action.word());
+        let unlocked = self.0.gate.enter().map_err(|error| watch.refused(error))?;
         let now = match unlocked.now() {
             Ok(now) => now,
-            Err(error) => return Err(self.log_failure(&unlocked, access, Outcome::Denied, error)),
+            Err(error) => return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error))),
         };
         if let Err(error) = self.stay_alive(&unlocked, now) {
-            return Err(self.log_failure(&unlocked, access, Outcome::Denied, error));
+            return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
         }
-        let op = Op { session: self, unlocked, now, access, asked: Cell::new(access) };
+        let op = Op { session: self, unlocked, now, access, asked: Cell::new(access), watch };
         match op.decide(access.kind, access.patient, None) {
             Ok(()) => Ok(op),
-            Err(denial) => Err(op.log_denial(denial)),
+            Err(denial) => Err(op.watch.refused(op.log_denial(denial))),
         }
     }
 
@@ -213,9 +222,19 @@ impl Op<'_> {
         chart.ok_or(Error::NoSuchPatient(patient))
     }
 
-    /// Does the work, logs how it went, and answers only then.
+    /// Does the work, logs how it went, and answers only then; for a read, "logs" means what the vault chose it to mean.
     pub(super) fn run<T>(
         self,
+        hold: Hold<'_>,
+        work: impl FnOnce(&Self) -> Result<Done<T>, Refused>,
+    ) -> Result<T, Error> {
+        let result = self.work_and_log(hold, work);
+        self.watch.end(&result);
+        result
+    }
+
+    fn work_and_log<T>(
+        &self,
         hold: Hold<'_>,
         work: impl FnOnce(&Self) -> Result<Done<T>, Refused>,
     ) -> Result<T, Error> {
@@ -227,12 +246,17 @@ impl Op<'_> {
                 Hold::Read(stripe) => (stripes.read(stripe), None),
                 Hold::Write(several) => (None, Some(stripes.write(several))),
             };
-            work(&self).map(|done| {
+            work(self).map(|done| {
+                self.watch.touched(done.subjects.iter().map(|subject| subject.records.len()).sum());
                 let mut draft = self.session.draft_of(self.access, Outcome::Allowed);
                 draft.fields.detail = done.detail;
                 draft.fields.count = done.count;
                 draft.subjects = done.subjects;
-                let queued = committer.queue(done.rows, vec![draft]);
+                let queued = if is_read(self.access.event) && done.rows.is_empty() {
+                    committer.queue_read(draft)
+                } else {
+                    committer.queue(done.rows, vec![draft])
+                };
                 if queued.is_ok() {
                     // Before the chart is let go: whoever sees its rows from now on can name their kinds.
                     self.unlocked.learn(done.kinds);
@@ -255,7 +279,7 @@ impl Op<'_> {
         }
     }
 
-    fn log_denial(&self, denial: Denial) -> Error {
+    pub(super) fn log_denial(&self, denial: Denial) -> Error {
         let ticket = match random::array() {
             Ok(bytes) => Ticket::from_bytes(bytes),
             Err(error) => return error.into(),

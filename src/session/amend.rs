@@ -5,7 +5,7 @@ use super::read::Opened;
 use super::{PutOptions, Session};
 use crate::audit::AuditEvent;
 use crate::error::Error;
-use crate::record::{self, Body, Coding, MAX_REASON, Record, RecordId, RecordRef, Status, Version};
+use crate::record::{self, Body, Coding, DecodeError, MAX_REASON, Record, RecordId, RecordRef, Status, Version};
 use crate::terms::Action;
 use crate::token::Reach;
 
@@ -17,34 +17,49 @@ struct Change<'a> {
     reason: &'a str,
     /// `None` repeats the value.
     value: Option<(Coding, &'a [u8])>,
+    /// Refuses to follow a value that the writer does not know all of.
+    knows: fn(&Body<'_>) -> Result<(), DecodeError>,
     /// `None` keeps time, confidentiality and labels.
     options: Option<PutOptions>,
 }
 
 impl<'a> Change<'a> {
-    const fn amend(coding: Coding, value: &'a [u8], options: Option<PutOptions>) -> Self {
-        Self {
-            event: AuditEvent::RecordAmended,
-            action: Action::Amend,
-            status: Status::Active,
-            reason: "",
-            value: Some((coding, value)),
-            options,
-        }
+    const fn typed<T: Record>(value: &'a [u8], options: Option<PutOptions>) -> Self {
+        let knows = |before: &Body<'_>| before.check_not_newer::<T>();
+        Self { value: Some((Coding::of::<T>(), value)), knows, options, ..Self::AMENDMENT }
     }
+
+    const fn verbatim(value: &'a [u8]) -> Self {
+        Self { value: Some((Coding::Verbatim, value)), ..Self::AMENDMENT }
+    }
+
+    const fn void(reason: &'a str) -> Self {
+        let (event, action, status) = (AuditEvent::RecordVoided, Action::Void, Status::Voided);
+        Self { event, action, status, reason, ..Self::AMENDMENT }
+    }
+
+    const AMENDMENT: Self = Self {
+        event: AuditEvent::RecordAmended,
+        action: Action::Amend,
+        status: Status::Active,
+        reason: "",
+        value: None,
+        knows: |_| Ok(()),
+        options: None,
+    };
 }
 
 impl Session {
     /// Writes a new version of a record, based on the version that was read. Clinical time, confidentiality and labels
-    /// stay. Returns the new version.
+    /// stay. Returns the new version, which is stored in the version of `T`, whichever the earlier ones are stored in.
     ///
     /// # Errors
     /// [`Error::Conflict`] when `expected` is not the newest version any more, [`Error::Voided`] for a record that was
-    /// voided, [`Error::Encode`], what [`Session::get`] answers for a record that is not there or damaged, and what
+    /// voided, [`Error::Decode`] when the record is stored in a newer version of the type, [`Error::Encode`], what [`Session::get`] answers for a record that is not there or damaged, and what
     /// [`Session`] lists.
     pub fn amend<T: Record>(&self, id: RecordId<T>, expected: Version, value: &T) -> Result<Version, Error> {
         let encoded = self.encode(value)?;
-        self.change(id.into(), expected, &Change::amend(Coding::of::<T>(), &encoded, None))
+        self.change(id.into(), expected, &Change::typed::<T>(&encoded, None))
     }
 
     /// [`Session::amend`] that also replaces clinical time, confidentiality and labels.
@@ -59,7 +74,7 @@ impl Session {
         options: PutOptions,
     ) -> Result<Version, Error> {
         let encoded = self.encode(value)?;
-        self.change(id.into(), expected, &Change::amend(Coding::of::<T>(), &encoded, Some(options)))
+        self.change(id.into(), expected, &Change::typed::<T>(&encoded, Some(options)))
     }
 
     /// [`Session::amend`] for bytes kept as they are.
@@ -68,7 +83,7 @@ impl Session {
     /// As [`Session::amend`].
     pub fn amend_verbatim(&self, record: RecordRef, expected: Version, bytes: &[u8]) -> Result<Version, Error> {
         record::check_value(bytes.len())?;
-        self.change(record, expected, &Change::amend(Coding::Verbatim, bytes, None))
+        self.change(record, expected, &Change::verbatim(bytes))
     }
 
     /// Marks a record as entered in error, with the reason (1 to 1,024 bytes). Its history stays readable; it takes no
@@ -81,15 +96,7 @@ impl Session {
             let len = reason.trim().len();
             return Err(Error::InvalidText { what: "reason", len, least: 1, limit: MAX_REASON });
         }
-        let change = Change {
-            event: AuditEvent::RecordVoided,
-            action: Action::Void,
-            status: Status::Voided,
-            reason,
-            value: None,
-            options: None,
-        };
-        self.change(record.into(), expected, &change)
+        self.change(record.into(), expected, &Change::void(reason))
     }
 
     fn change(&self, record: RecordRef, expected: Version, change: &Change<'_>) -> Result<Version, Error> {
@@ -106,6 +113,7 @@ impl Session {
             op.may_give(&newest)?;
             let before = newest.body()?;
             let version = next_version(&newest, &before, expected)?;
+            (change.knows)(&before).map_err(|source| newest.undecoded(source))?;
             let (coding, value) = change.value.unwrap_or((before.coding, before.value));
             let mut body = Body {
                 coding,

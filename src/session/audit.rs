@@ -136,6 +136,7 @@ impl<'s, 'a> AuditVerify<'s, 'a> {
 }
 
 fn verify(unlocked: &Unlocked, scope: Scope, progress: Option<OnProgress<'_>>) -> Result<VerifiedLog, Error> {
+    unlocked.committer.flush()?;
     let storage = unlocked.committer.storage();
     let expected = unlocked.committer.newest_entry();
     let Some(expected) = expected else {
@@ -236,6 +237,7 @@ impl AuditQuery<'_> {
 
     fn collect(&self, op: &Op<'_>) -> Result<AuditPage, Error> {
         let unlocked = &op.unlocked;
+        unlocked.committer.flush()?;
         let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
         let mut end = self.before.map_or(end, |before| before.min(end));
         let lowest = end.saturating_sub(SCAN_LIMIT);

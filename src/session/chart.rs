@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::access::{Access, Done, Hold, Op};
+use super::any::{AnyEntry, event_time};
 use super::list::{DEFAULT_PAGE, PAGE_BYTES, page_limit};
 use super::read::{Opened, missing};
 use super::{Session, cache};
@@ -12,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree};
 use crate::ids::PatientId;
-use crate::record::{Entry, Kind, Record, RecordRef, Status, VerbatimEntry};
+use crate::record::{Kind, RecordRef, Status};
 use crate::storage::Scan;
 use crate::terms::Action;
 use crate::token::Reach;
@@ -23,9 +24,12 @@ const CHUNK: usize = 256;
 /// Bytes of opened records that one call keeps while it sorts; the rest is opened again.
 const KEEP_BYTES: usize = 16 << 20;
 
-/// Where a page of a chart ended.
+/// Where a page of a chart ended. Good for the same chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChartCursor(Spot);
+pub struct ChartCursor {
+    patient: PatientId,
+    spot: Spot,
+}
 
 /// The place of a record in a chart: newest first, then by kind and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,63 +49,6 @@ pub struct ChartPage {
     pub next: Option<ChartCursor>,
     /// Records left out of this page because they are more confidential than the token allows.
     pub withheld: usize,
-}
-
-/// A record of whatever kind, opened but not decoded.
-pub struct AnyEntry {
-    kind: Kind,
-    opened: Opened,
-    time: Timestamp,
-    status: Status,
-}
-
-impl AnyEntry {
-    /// Its kind.
-    #[must_use]
-    pub const fn kind(&self) -> &Kind {
-        &self.kind
-    }
-
-    /// Which record it is.
-    #[must_use]
-    pub const fn record(&self) -> RecordRef {
-        self.opened.record
-    }
-
-    /// When it happened: its clinical time, or else when it was recorded.
-    #[must_use]
-    pub const fn time(&self) -> Timestamp {
-        self.time
-    }
-
-    /// Whether it was voided.
-    #[must_use]
-    pub const fn status(&self) -> Status {
-        self.status
-    }
-
-    /// As a record of type `T`.
-    ///
-    /// # Errors
-    /// [`Error::Decode`] when it is none.
-    pub fn decode<T: Record>(&self) -> Result<Entry<T>, Error> {
-        self.opened.typed()
-    }
-
-    /// As the bytes that were put.
-    ///
-    /// # Errors
-    /// [`Error::Decode`] when it was not put verbatim.
-    pub fn verbatim(&self) -> Result<VerbatimEntry, Error> {
-        self.opened.verbatim()
-    }
-}
-
-/// Leaves the value out.
-impl std::fmt::Debug for AnyEntry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AnyEntry").field("kind", &self.kind).field("record", &self.record()).finish_non_exhaustive()
-    }
 }
 
 /// How many records of a kind a chart holds, voided ones included.
@@ -205,9 +152,12 @@ impl ChartQuery<'_> {
     /// Reads the page. One log entry covers it.
     ///
     /// # Errors
-    /// [`Error::NoSuchPatient`], [`Error::Missing`] or [`Error::Tampered`] when a record was removed or changed, and what
-    /// [`Session`] lists.
+    /// [`Error::NoSuchPatient`], [`Error::Missing`] or [`Error::Tampered`] when a record was removed or changed,
+    /// [`Error::CursorOfAnother`] for a cursor from another chart, and what [`Session`] lists.
     pub fn page(self) -> Result<ChartPage, Error> {
+        if self.after.is_some_and(|cursor| cursor.patient != self.patient) {
+            return Err(Error::CursorOfAnother);
+        }
         let op = self.session.begin(access(AuditEvent::ChartRead, self.patient))?;
         let stripe = op.stripe(self.patient);
         op.run(Hold::Read(stripe), |op| {
@@ -216,7 +166,7 @@ impl ChartQuery<'_> {
             let (order, mut kept) = op.order(&chart, &names)?;
             let mut page = ChartPage { entries: Vec::new(), next: None, withheld: 0 };
             let (mut touched, mut bytes) = (Vec::new(), 0);
-            let behind = |place: &&Place| self.after.is_none_or(|cursor| place.spot > cursor.0);
+            let behind = |place: &&Place| self.after.is_none_or(|cursor| place.spot > cursor.spot);
             let wanted = |place: &&Place| {
                 let time = place.spot.time.0;
                 time >= self.from && time < self.to && (self.voided || place.status == Status::Active)
@@ -227,7 +177,9 @@ impl ChartQuery<'_> {
                     continue;
                 }
                 if page.entries.len() >= self.limit || bytes >= PAGE_BYTES {
-                    page.next = page.entries.last().map(|last| ChartCursor(spot_of(op, &chart, last)));
+                    let patient = self.patient;
+                    let spot = page.entries.last().map(|last| spot_of(op, &chart, last));
+                    page.next = spot.map(|spot| ChartCursor { patient, spot });
                     break;
                 }
                 let opened = match kept.remove(&place.key) {
@@ -240,8 +192,7 @@ impl ChartQuery<'_> {
                 }
                 touched.push(opened.audited(&chart));
                 bytes += opened.len();
-                let (time, status) = (place.spot.time.0, place.status);
-                page.entries.push(AnyEntry { kind: kind.clone(), opened, time, status });
+                page.entries.push(AnyEntry::new(kind.clone(), opened)?);
             }
             // Grouped by kind, so that the entry names each kind once.
             touched.sort_by_key(|record| record.kind);
@@ -255,7 +206,7 @@ impl ChartQuery<'_> {
 
 fn spot_of(op: &Op<'_>, chart: &Chart, entry: &AnyEntry) -> Spot {
     Spot {
-        time: std::cmp::Reverse(entry.time),
+        time: std::cmp::Reverse(entry.time()),
         kind_tag: op.kind_tag(chart, entry.record().kind()),
         number: std::cmp::Reverse(entry.record().number()),
     }
@@ -273,19 +224,19 @@ pub(super) struct Place {
 type Ordered = (Arc<[Place]>, HashMap<RecordKey, Opened>);
 
 /// The kinds of a chart by their blinded tags.
-type Names = HashMap<[u8; 8], Kind>;
+pub(super) type Names = HashMap<[u8; 8], Kind>;
 
-fn named(names: &Names, key: RecordKey) -> Result<&Kind, Error> {
+pub(super) fn named(names: &Names, key: RecordKey) -> Result<&Kind, Error> {
     names.get(&key.kind_tag).ok_or(Error::TamperedRow { what: "kind" })
 }
 
 impl Op<'_> {
-    fn kind_names(&self, chart: &Chart) -> Names {
+    pub(super) fn kind_names(&self, chart: &Chart) -> Names {
         let kinds = self.unlocked.policy.kinds().into_iter();
         kinds.map(|kind| (self.kind_tag(chart, kind.id()), kind)).collect()
     }
 
-    fn at(&self, chart: &Chart, kind: &Kind, key: RecordKey) -> Result<Opened, Error> {
+    pub(super) fn at(&self, chart: &Chart, kind: &Kind, key: RecordKey) -> Result<Opened, Error> {
         let bytes = key.to_bytes();
         match self.unlocked.committer.get(Tree::Records, &bytes)? {
             Some(value) => self.open(chart, kind.id(), &bytes, &value),
@@ -310,7 +261,7 @@ impl Op<'_> {
                 let opened = self.at(chart, named(names, *key)?, *key)?;
                 let body = opened.body()?;
                 let spot = Spot {
-                    time: std::cmp::Reverse(Self::event_time(&body)),
+                    time: std::cmp::Reverse(event_time(&body)),
                     kind_tag: key.kind_tag,
                     number: std::cmp::Reverse(key.number),
                 };

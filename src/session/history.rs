@@ -1,8 +1,9 @@
 //! Earlier versions of a record.
 
 use super::Session;
-use super::access::{Done, Hold};
-use super::read::{Opened, access, missing};
+use super::access::{Done, Hold, Op};
+use super::any::AnyEntry;
+use super::read::{AnswerBytes, Opened, access, missing};
 use crate::audit::AuditEvent;
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, record_prefix};
@@ -16,9 +17,11 @@ impl Session {
     /// All versions of a record, newest first; at most the newest 1,000.
     ///
     /// # Errors
-    /// As [`Session::get`]; one version that was changed or removed fails the call.
+    /// [`Error::TooMany`] above 64 MiB of versions (then read them one by one with [`Session::get_version`], or with
+    /// [`Session::export`]), and as [`Session::get`]; one version that was changed or removed, or has no successor in
+    /// the version of `T`, fails the call. [`Session::history_any`] shows the others.
     pub fn history<T: Record>(&self, id: RecordId<T>) -> Result<Vec<Entry<T>>, Error> {
-        self.versions(id.into(), Opened::typed)
+        self.versions(id.into(), |_, opened| opened.typed())
     }
 
     /// [`Session::history`] of a record that was put verbatim.
@@ -26,10 +29,27 @@ impl Session {
     /// # Errors
     /// As [`Session::history`].
     pub fn history_verbatim(&self, record: RecordRef) -> Result<Vec<VerbatimEntry>, Error> {
-        self.versions(record, Opened::verbatim)
+        self.versions(record, |_, opened| opened.verbatim())
     }
 
-    fn versions<T>(&self, record: RecordRef, view: impl Fn(&Opened) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    /// All versions of a record, newest first and at most the newest 1,000, each to be decoded on its own: for a record
+    /// of a kind known only at run time, or one of whose versions cannot be upgraded.
+    ///
+    /// # Errors
+    /// As [`Session::history`], but for [`Error::Decode`].
+    pub fn history_any(&self, record: impl Into<RecordRef>) -> Result<Vec<AnyEntry>, Error> {
+        let record = record.into();
+        self.versions(record, |op, opened| {
+            let kind = op.unlocked.policy.kind(record.kind()).ok_or(Error::TamperedRow { what: "kind" })?;
+            AnyEntry::new(kind, opened)
+        })
+    }
+
+    fn versions<T>(
+        &self,
+        record: RecordRef,
+        view: impl Fn(&Op<'_>, Opened) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
         let op = self.begin(access(AuditEvent::HistoryRead, record.kind(), record.patient()))?;
         let stripe = op.stripe(record.patient());
         op.run(Hold::Read(stripe), |op| {
@@ -37,20 +57,24 @@ impl Session {
             let newest = op.newest(&chart, record)?;
             let prefix = record_prefix(&chart.tag, &op.kind_tag(&chart, record.kind()), record.number());
             let scan = Scan { prefix: &prefix, after: None, limit: MAX_HISTORY };
-            let rows = op.unlocked.committer.scan(Tree::Records, scan)?;
+            let keys = op.unlocked.committer.scan_keys(Tree::Records, scan)?;
             let mut expected = newest.version.number();
-            let (mut entries, mut touched) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-            for (key, value) in &rows {
-                let opened = op.open(&chart, record.kind(), key, value)?;
+            let (mut entries, mut touched) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
+            let mut bytes = AnswerBytes::default();
+            for key in &keys {
+                let gone = || missing(record, "a version", u64::from(expected));
+                let value = op.unlocked.committer.get(Tree::Records, key)?.ok_or_else(gone)?;
+                let opened = op.open(&chart, record.kind(), key, &value)?;
                 if opened.version.number() != expected {
                     return Err(missing(record, "a version", u64::from(expected)).into());
                 }
                 expected = expected.saturating_sub(1);
                 op.may_give(&opened)?;
-                entries.push(view(&opened)?);
+                bytes.add(&opened)?;
                 touched.push(opened.audited(&chart));
+                entries.push(view(op, opened)?);
             }
-            if expected != 0 && rows.len() < MAX_HISTORY {
+            if expected != 0 && keys.len() < MAX_HISTORY {
                 return Err(missing(record, "a version", u64::from(expected)).into());
             }
             Ok(Done::read(entries, vec![chart.audited(touched)]))

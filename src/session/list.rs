@@ -31,9 +31,13 @@ pub(super) const fn page_limit(limit: usize) -> usize {
     }
 }
 
-/// Where a page ended.
+/// Where a page ended. Good for the list of the same patient and kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListCursor(u64);
+pub struct ListCursor {
+    patient: PatientId,
+    kind: KindId,
+    number: u64,
+}
 
 /// Some records of a list, newest first.
 #[derive(Clone, Debug)]
@@ -128,8 +132,13 @@ impl<E> ListQuery<'_, E> {
     ///
     /// # Errors
     /// [`Error::NoSuchPatient`], [`Error::Missing`] or [`Error::Tampered`] when a record was removed or changed,
-    /// [`Error::Decode`], and what [`Session`] lists.
+    /// [`Error::Decode`] naming a record that `E` cannot hold ([`Session::chart`] gives the others one by one),
+    /// [`Error::CursorOfAnother`] for a cursor from the list of another patient or kind, and what
+    /// [`Session`] lists.
     pub fn page(self) -> Result<Page<E>, Error> {
+        if self.after.is_some_and(|cursor| (cursor.patient, cursor.kind) != (self.patient, self.kind)) {
+            return Err(Error::CursorOfAnother);
+        }
         let op = self.session.begin(Access {
             event: AuditEvent::RecordsListed,
             action: Action::List,
@@ -152,7 +161,7 @@ impl<E> ListQuery<'_, E> {
     fn collect(&self, op: &Op<'_>, chart: &Chart) -> Result<(Vec<Opened>, Option<ListCursor>, usize), Refused> {
         let kind_tag = op.kind_tag(chart, self.kind);
         let prefix = kind_prefix(&chart.tag, &kind_tag);
-        let mut walk = Walk::new(chart, &kind_tag, self.after.map(|cursor| cursor.0));
+        let mut walk = Walk::new(chart, &kind_tag, self.after.map(|cursor| cursor.number));
         let (mut found, mut withheld, mut bytes) = (Vec::new(), 0, 0);
         let chunk = self.limit.clamp(16, 64);
         loop {
@@ -160,7 +169,8 @@ impl<E> ListQuery<'_, E> {
             let rows = op.unlocked.committer.scan(Tree::Records, scan)?;
             for (key, value) in &rows {
                 if found.len() >= self.limit || bytes >= PAGE_BYTES {
-                    return Ok((found, walk.cursor(), withheld));
+                    let next = walk.rest().map(|number| ListCursor { patient: self.patient, kind: self.kind, number });
+                    return Ok((found, next, withheld));
                 }
                 let Some(number) = walk.step(key, RecordRef::new(chart.patient, self.kind, 0))? else { continue };
                 let opened = op.open(chart, self.kind, key, value)?;
@@ -219,7 +229,8 @@ impl Walk {
         }
     }
 
-    fn cursor(&self) -> Option<ListCursor> {
-        self.last.filter(|last| *last > 1).map(ListCursor)
+    /// The record behind which there are more.
+    fn rest(&self) -> Option<u64> {
+        self.last.filter(|last| *last > 1)
     }
 }

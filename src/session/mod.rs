@@ -3,43 +3,51 @@
 
 mod access;
 mod amend;
+mod any;
 mod audit;
 mod batch;
+mod bulk;
 mod cache;
 mod chart;
+mod export;
 mod history;
 mod list;
+mod opening;
 mod options;
 mod patients;
 mod read;
 mod write;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use any::AnyEntry;
 pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
 pub use batch::Batch;
-pub use chart::{AnyEntry, ChartCursor, ChartPage, ChartQuery, KindCount};
+pub use chart::{ChartCursor, ChartPage, ChartQuery, KindCount};
+pub use export::{Export, ExportStream};
 pub use list::{ListCursor, ListQuery, Page};
+pub use opening::SessionOpening;
 pub use options::PutOptions;
 pub use patients::Identifier;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::clock::Timestamp;
-use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
+use crate::observe;
 use crate::terms::Purpose;
-use crate::token::{DEFAULT_LONGEST_TTL, UnverifiedToken, VerifiedToken};
-use crate::unlocked::{Gate, HoldsKeys, Unlocked};
+use crate::token::AdmittedToken;
+use crate::unlocked::{Gate, HoldsKeys};
 use cache::Charts;
 
 /// Work with the vault under one token, for one purpose of use. Cheap to clone, `Send` and `Sync`; clones are the same
 /// session.
 ///
 /// Every call is decided by the token and logged, whether allowed, denied or failed; a result is returned only after
-/// its log entry is durable. A call that is refused for its arguments alone (a value too large, a blank reason, too
-/// many ids) touches nothing and leaves no entry. Calls block; in async code use `spawn_blocking`.
+/// its log entry is durable, except for reads in a vault that chose [`ReadAudit::Windowed`](crate::ReadAudit). A call
+/// that is refused for its arguments alone (a value too large, a blank reason, too many ids) touches nothing and leaves
+/// no entry. Calls block; the feature `async` has them as futures.
 ///
 /// Any call can answer [`Error::Denied`] (the token does not allow it), [`Error::SessionEnded`] (idle or open too long,
 /// or closed), [`Error::ClockRollback`], [`Error::Sealed`] (the vault was closed), [`Error::AuditUnavailable`] (the log
@@ -50,12 +58,13 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     gate: Gate,
-    token: VerifiedToken,
+    token: AdmittedToken,
     purpose: Purpose,
     id: SessionId,
     opened: Timestamp,
     life: Mutex<Life>,
     charts: Mutex<Charts>,
+    open: observe::OpenSession,
 }
 
 struct Life {
@@ -65,41 +74,6 @@ struct Life {
 }
 
 impl Session {
-    /// Verifies a token and opens a session with it; the log has an entry either way.
-    pub(crate) fn open(gate: Gate, token: &UnverifiedToken, purpose: Purpose) -> Result<Self, Error> {
-        let unlocked = gate.enter()?;
-        let now = match unlocked.now() {
-            Ok(now) => now,
-            Err(error) => {
-                refused(&unlocked, AuditEvent::SessionOpened, purpose, error.word().to_owned())?;
-                return Err(error);
-            }
-        };
-        let issuer = |issuer| unlocked.policy.issuer(issuer);
-        let verified = token.verify(unlocked.vault, issuer, |_| false, now, DEFAULT_LONGEST_TTL);
-        let token = match verified {
-            Ok(token) => token,
-            Err(error) => {
-                refused(&unlocked, AuditEvent::TokenRefused, purpose, error.to_string())?;
-                return Err(Error::Token(error));
-            }
-        };
-        let id = SessionId::from_bytes(random::array()?);
-        let life = Mutex::new(Life { last_used: now, ended: None });
-        let session = Self(Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts: Mutex::default() }));
-        let mut draft = session.draft(AuditEvent::SessionOpened, Outcome::Allowed);
-        if let Err(denial) = session.0.token.decide_opening(purpose) {
-            draft.fields.outcome = Outcome::Denied;
-            draft.fields.reason = Some(denial.reason.code());
-            unlocked.commit(Vec::new(), vec![draft])?;
-            return Err(Error::SessionRefused(denial));
-        }
-        unlocked.commit(Vec::new(), vec![draft])?;
-        let holder: Weak<Inner> = Arc::downgrade(&session.0);
-        unlocked.add_holder(holder);
-        Ok(session)
-    }
-
     /// The session's id, as it stands in the log.
     #[must_use]
     pub fn id(&self) -> SessionId {
@@ -109,7 +83,7 @@ impl Session {
     /// For whom the token was granted.
     #[must_use]
     pub fn principal(&self) -> PrincipalId {
-        self.0.token.subject()
+        self.0.token.verified().subject()
     }
 
     /// The purpose of use that every access in this session has.
@@ -121,7 +95,7 @@ impl Session {
     /// When the token stops to be valid. The session can end earlier, by idle or total time.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.0.token.not_after()
+        self.0.token.verified().not_after()
     }
 
     /// Ends the session for all its clones and logs it. Sessions also end by the token's idle and total time, and when
@@ -130,9 +104,11 @@ impl Session {
     /// # Errors
     /// [`Error::SessionEnded`] when it has ended already, [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn close(&self) -> Result<(), Error> {
-        let unlocked = self.0.gate.enter()?;
-        self.end("it was closed")?;
-        unlocked.commit(Vec::new(), vec![self.draft(AuditEvent::SessionClosed, Outcome::Allowed)])
+        observe::operation(AuditEvent::SessionClosed.word(), "none", || {
+            let unlocked = self.0.gate.enter()?;
+            self.end("it was closed")?;
+            unlocked.commit(Vec::new(), vec![self.draft(AuditEvent::SessionClosed, Outcome::Allowed)])
+        })
     }
 
     /// Marks the session ended, once.
@@ -149,13 +125,7 @@ impl Session {
     }
 
     fn draft(&self, event: AuditEvent, outcome: Outcome) -> Draft {
-        let mut draft = Draft::new(event, outcome);
-        draft.fields.actor = Some(self.0.token.subject());
-        draft.fields.issuer = Some(self.0.token.issuer());
-        draft.fields.revocation_ids = self.0.token.rids().to_vec();
-        draft.fields.session = Some(self.0.id);
-        draft.fields.purpose = Some(self.0.purpose);
-        draft
+        opening::draft(event, outcome, self.0.token.verified(), self.0.id, self.0.purpose)
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {
@@ -175,6 +145,7 @@ impl Session {
 impl HoldsKeys for Inner {
     fn let_go(&self) {
         self.charts.lock().unwrap_or_else(PoisonError::into_inner).close();
+        self.open.closed();
     }
 }
 
@@ -182,16 +153,8 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("id", &self.0.id)
-            .field("principal", &self.0.token.subject())
+            .field("principal", &self.principal())
             .field("purpose", &self.0.purpose)
             .finish_non_exhaustive()
     }
-}
-
-/// Logs that a token opened no session. What it claims is not repeated: nobody vouches for it.
-fn refused(unlocked: &Unlocked, event: AuditEvent, purpose: Purpose, detail: String) -> Result<(), Error> {
-    let mut draft = Draft::new(event, Outcome::Denied);
-    draft.fields.purpose = Some(purpose);
-    draft.fields.detail = Some(detail);
-    unlocked.commit(Vec::new(), vec![draft])
 }

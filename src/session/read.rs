@@ -9,7 +9,7 @@ use crate::audit::{AuditEvent, AuditRecord};
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, record_prefix};
 use crate::ids::{KindId, PatientId};
-use crate::record::{Body, Entry, Kind, Record, RecordId, RecordRef, VerbatimEntry, Version};
+use crate::record::{Body, DecodeError, Entry, Kind, Record, RecordId, RecordRef, VerbatimEntry, Version};
 use crate::secret::SecretBytes;
 use crate::storage::Scan;
 use crate::terms::Action;
@@ -18,6 +18,24 @@ use crate::unlocked::Chart;
 
 /// Records that one call of [`Session::get_many`] may read.
 const MAX_GET: usize = 1_000;
+
+/// Bytes of opened records that one call may return at once; above, it answers [`Error::TooMany`]. The crate's own tests
+/// need not wait for so many.
+const ANSWER_BYTES: usize = if cfg!(test) { 1 << 20 } else { 64 << 20 };
+
+/// What an answer that is not paged holds so far.
+#[derive(Default)]
+pub(super) struct AnswerBytes(usize);
+
+impl AnswerBytes {
+    pub(super) fn add(&mut self, opened: &Opened) -> Result<(), Error> {
+        self.0 = self.0.saturating_add(opened.len());
+        if self.0 > ANSWER_BYTES {
+            return Err(Error::TooMany { what: "bytes of records in one answer", len: self.0, limit: ANSWER_BYTES });
+        }
+        Ok(())
+    }
+}
 
 /// One version of a record, opened: authentic bytes of a record body.
 pub(super) struct Opened {
@@ -50,13 +68,15 @@ impl Opened {
 
     pub(super) fn typed<T: Record>(&self) -> Result<Entry<T>, Error> {
         let id = RecordId::new(self.record.patient(), self.record.number());
-        let entry = Entry::from_typed(self.body()?, id, self.version);
-        entry.map_err(|source| Error::Decode { record: self.record, source })
+        Entry::from_typed(self.body()?, id, self.version).map_err(|source| self.undecoded(source))
     }
 
     pub(super) fn verbatim(&self) -> Result<VerbatimEntry, Error> {
-        let entry = Entry::from_verbatim(self.body()?, self.record, self.version);
-        entry.map_err(|source| Error::Decode { record: self.record, source })
+        Entry::from_verbatim(self.body()?, self.record, self.version).map_err(|source| self.undecoded(source))
+    }
+
+    pub(super) const fn undecoded(&self, source: DecodeError) -> Error {
+        Error::Decode { record: self.record, version: self.version, source }
     }
 }
 
@@ -93,7 +113,7 @@ impl Session {
     /// or missing fails the call.
     ///
     /// # Errors
-    /// [`Error::TooMany`] above 1,000, and as [`Session::get`].
+    /// [`Error::TooMany`] above 1,000 records, or 64 MiB of them (then ask for fewer), and as [`Session::get`].
     pub fn get_many<T: Record>(&self, ids: &[RecordId<T>]) -> Result<Vec<Entry<T>>, Error> {
         let records: Vec<RecordRef> = ids.iter().map(|id| RecordRef::from(*id)).collect();
         self.get_all(Reach::One(Kind::of::<T>().id()), &records, Opened::typed)
@@ -119,7 +139,7 @@ impl Session {
         let (action, patient) = (Action::Read, Reach::Filtered);
         let op = self.begin(Access { event: AuditEvent::RecordRead, action, kind, patient })?;
         op.run(Hold::Nothing, |op| {
-            let mut entries = Vec::with_capacity(records.len());
+            let (mut entries, mut bytes) = (Vec::with_capacity(records.len()), AnswerBytes::default());
             let mut touched: BTreeMap<PatientId, (Arc<Chart>, Vec<AuditRecord>)> = BTreeMap::new();
             for record in records {
                 let patient = record.patient();
@@ -127,6 +147,7 @@ impl Session {
                 let chart = op.chart(patient)?;
                 let opened = op.newest(&chart, *record)?;
                 op.may_give(&opened)?;
+                bytes.add(&opened)?;
                 entries.push(view(&opened)?);
                 let audited = opened.audited(&chart);
                 touched.entry(patient).or_insert_with(|| (chart, Vec::new())).1.push(audited);

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::access::{Access, Done, Hold, Op, Refused};
 use super::{PutOptions, Session};
 use crate::audit::{AuditEvent, AuditRecord};
-use crate::clock::Timestamp;
 use crate::committer::{Row, Stripe};
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, kind_prefix};
@@ -104,11 +103,11 @@ impl Session {
     /// Encodes a value; the first of its type in this vault must also come back whole.
     pub(super) fn encode<T: Record>(&self, value: &T) -> Result<SecretBytes, Error> {
         let unlocked = self.0.gate.enter()?;
-        if unlocked.is_proven::<T>() {
+        if unlocked.types().is_proven::<T>() {
             return Ok(record::encode(value)?);
         }
         let encoded = record::prove_round_trip(value)?;
-        unlocked.set_proven::<T>();
+        unlocked.types().admit::<T>()?;
         Ok(encoded)
     }
 }
@@ -188,11 +187,6 @@ impl Op<'_> {
                 Ok(key.number)
             }
         }
-    }
-
-    /// When a record's event happened: its clinical time, or else when it was recorded.
-    pub(super) fn event_time(body: &Body<'_>) -> Timestamp {
-        body.clinical_time.unwrap_or(body.recorded_at)
     }
 
     /// Shorthand for a kind's tag in a chart.

@@ -1,11 +1,15 @@
-//! Narrowing: a further block, signed by whoever holds an open token.
+//! Narrowing: a further block, signed by whoever holds an open token, or the key of a bound one.
+
+use std::fmt;
 
 use super::body::{Body, BodyTooLarge};
 use super::caveat::Caveat;
+use super::closed::BoundToken;
 use super::holder::Token;
 use super::item::{Item, Scope};
+use super::keys::HolderPublicKey;
 use super::limits::{LimitError, Limits, limit_steps};
-use super::wire::Block;
+use super::wire::{Block, Wire};
 use super::{MAX_BODY_LEN, MAX_TOKEN_LEN};
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::sign::SigningSeed;
@@ -55,16 +59,18 @@ impl From<BodyTooLarge> for AttenuateError {
 }
 
 /// A narrower token in the making; what is not said stays as it is. See [`Token::attenuate`].
-#[derive(Debug)]
 #[must_use = "nothing is narrowed until `finish`"]
 pub struct Attenuation<'a> {
-    token: &'a Token,
+    wire: &'a Wire,
+    /// The secret behind the last block's key.
+    signer: &'a SigningSeed,
     limits: Limits,
 }
 
 impl<'a> Attenuation<'a> {
-    pub(super) fn of(token: &'a Token) -> Self {
-        Self { token, limits: Limits::default() }
+    /// `signer` must be the key that the last block names.
+    pub(super) fn of(wire: &'a Wire, signer: &'a SigningSeed) -> Self {
+        Self { wire, signer, limits: Limits::default() }
     }
 
     limit_steps!();
@@ -77,39 +83,83 @@ impl<'a> Attenuation<'a> {
         self.finish_with(random::array()?, SigningSeed::generate()?)
     }
 
+    /// Binds the narrower token to a key whose secret stays with its holder. Say it last.
+    pub const fn bound_to(self, holder: HolderPublicKey) -> BoundAttenuation<'a> {
+        BoundAttenuation { attenuation: self, holder }
+    }
+
     /// [`Attenuation::finish`] with given random values.
     pub(super) fn finish_with(self, nonce: [u8; 16], holder: SigningSeed) -> Result<Token, AttenuateError> {
-        let now = self.limits.issued_at.unwrap_or_else(|| SystemClock.now());
-        let items = self.limits.into_items(now, shortest_session(self.token))?;
-        refuse_widening(self.token, &items)?;
+        let (vault, issuer) = (self.wire.vault, self.wire.issuer);
+        let narrower = Token::new(vault, issuer, self.blocks(nonce, holder.public())?, holder);
+        check_len(narrower.wire().len())?;
+        Ok(narrower)
+    }
 
-        let wire = self.token.wire();
-        let (messages, chain) = wire.messages();
+    /// The token's blocks and the new one.
+    fn blocks(self, nonce: [u8; 16], next_public: [u8; 32]) -> Result<Vec<Block>, AttenuateError> {
+        let now = self.limits.issued_at.unwrap_or_else(|| SystemClock.now());
+        let items = self.limits.into_items(now, shortest_session(self.wire))?;
+        refuse_widening(self.wire, &items)?;
+
+        let (messages, chain) = self.wire.messages();
         let block = u8::try_from(messages.len()).unwrap_or(u8::MAX);
         let body = Body::new(block, nonce, now.as_secs(), items)?;
-        let next_public = holder.public();
-        let signature = self.token.holder().sign(&chain.message(&body, &next_public));
-        let mut blocks = wire.blocks.clone();
+        let signature = self.signer.sign(&chain.message(&body, &next_public));
+        let mut blocks = self.wire.blocks.clone();
         blocks.push(Block { body, next_public, signature });
-        let narrower = Token::new(wire.vault, wire.issuer, blocks, holder);
-        match narrower.wire().len() {
-            found if found > MAX_TOKEN_LEN => Err(AttenuateError::TokenTooLarge { found }),
-            _ => Ok(narrower),
-        }
+        Ok(blocks)
     }
 }
 
+impl fmt::Debug for Attenuation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attenuation").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// A narrower token in the making that will be bound to its holder; see [`Attenuation::bound_to`].
+#[derive(Debug)]
+#[must_use = "nothing is narrowed until `finish`"]
+pub struct BoundAttenuation<'a> {
+    attenuation: Attenuation<'a>,
+    holder: HolderPublicKey,
+}
+
+impl BoundAttenuation<'_> {
+    /// Makes the narrower token. The one it was made from stays as it is.
+    ///
+    /// # Errors
+    /// As [`Attenuation::finish`].
+    pub fn finish(self) -> Result<BoundToken, AttenuateError> {
+        self.finish_with(random::array()?)
+    }
+
+    /// [`BoundAttenuation::finish`] with a given nonce.
+    pub(super) fn finish_with(self, nonce: [u8; 16]) -> Result<BoundToken, AttenuateError> {
+        let (vault, issuer) = (self.attenuation.wire.vault, self.attenuation.wire.issuer);
+        let blocks = self.attenuation.blocks(nonce, *self.holder.as_bytes())?;
+        let narrower = BoundToken::new(vault, issuer, blocks);
+        check_len(narrower.wire().len())?;
+        Ok(narrower)
+    }
+}
+
+const fn check_len(found: usize) -> Result<(), AttenuateError> {
+    if found > MAX_TOKEN_LEN { Err(AttenuateError::TokenTooLarge { found }) } else { Ok(()) }
+}
+
 /// The shortest idle and longest seconds that any block says.
-fn shortest_session(token: &Token) -> (u32, u32) {
-    token.wire().items().fold((u32::MAX, u32::MAX), |shortest, placed| match placed.item {
+fn shortest_session(wire: &Wire) -> (u32, u32) {
+    wire.items().fold((u32::MAX, u32::MAX), |shortest, placed| match placed.item {
         Item::Session { idle, longest } => (shortest.0.min(*idle), shortest.1.min(*longest)),
         _ => shortest,
     })
 }
 
 /// Holds every new item against every item of its kind. A depth of 7 at most in the grant also keeps a ninth block out.
-pub(super) fn refuse_widening(token: &Token, items: &[Item]) -> Result<(), AttenuateError> {
-    for placed in token.wire().items() {
+pub(super) fn refuse_widening(wire: &Wire, items: &[Item]) -> Result<(), AttenuateError> {
+    for placed in wire.items() {
         let behind = placed.below.saturating_add(1);
         if matches!(placed.item, Item::MaxDepth(most) if behind > *most) {
             return Err(AttenuateError::TooDeep { block: placed.block });
@@ -136,6 +186,9 @@ impl Item {
             (Self::Session { idle, longest }, Self::Session { idle: old_idle, longest: old_longest }) => {
                 idle <= old_idle && longest <= old_longest
             }
+            // Nobody has two devices at once.
+            (Self::Device(new), Self::Device(old)) => new == old,
+            // A further attestation is demanded beside those before it.
             // The other items cannot be said when narrowing, and say nothing about what these say.
             _ => true,
         }

@@ -142,12 +142,9 @@ pub(super) fn decide_opening(blocks: &[Body], purpose: Purpose) -> Result<(), De
     placed_items(blocks.iter()).try_for_each(|placed| {
         let reason = match placed.item {
             Item::Purposes(bits) if bits & purpose.bit() == 0 => DenyReason::Purpose,
-            Item::Roles(_)
-            | Item::MaxUses(_)
-            | Item::Mfa { .. }
-            | Item::Device(_)
-            | Item::Attestations(_)
-            | Item::Facility(_) => DenyReason::Unsupported(placed.item.caveat()),
+            Item::Roles(_) | Item::MaxUses(_) | Item::Mfa { .. } | Item::Facility(_) => {
+                DenyReason::Unsupported(placed.item.caveat())
+            }
             _ => return Ok(()),
         };
         Err(Denial { block: placed.block, reason })
@@ -159,9 +156,13 @@ impl Item {
     pub(super) fn allows(&self, request: &Request, below: u8) -> Result<(), DenyReason> {
         let allow = |allowed: bool, reason| if allowed { Ok(()) } else { Err(reason) };
         match self {
-            // Who the subject is and how long a session lasts bind the session, not the operation. An emergency gives
-            // nothing until it is invoked.
-            Self::Subject(_) | Self::Session { .. } | Self::Emergency { .. } => Ok(()),
+            // Who the subject is, how long a session lasts and what had to be shown to open it bind the session, not the
+            // operation. An emergency gives nothing until it is invoked.
+            Self::Subject(_)
+            | Self::Session { .. }
+            | Self::Device(_)
+            | Self::Attestations(_)
+            | Self::Emergency { .. } => Ok(()),
             Self::NotBefore(_) | Self::NotAfter(_) | Self::MaxDepth(_) => self.stands(request.now, below),
             Self::Actions(bits) => allow(bits & request.action.bit() != 0, DenyReason::Action),
             Self::Kinds(kinds) => allow(self::allows(kinds, request.kind), DenyReason::Kind),
@@ -170,12 +171,9 @@ impl Item {
             Self::Sensitivity(ceiling) => {
                 allow(request.confidentiality.is_none_or(|level| level <= *ceiling), DenyReason::Sensitivity)
             }
-            Self::Roles(_)
-            | Self::MaxUses(_)
-            | Self::Mfa { .. }
-            | Self::Device(_)
-            | Self::Attestations(_)
-            | Self::Facility(_) => Err(DenyReason::Unsupported(self.caveat())),
+            Self::Roles(_) | Self::MaxUses(_) | Self::Mfa { .. } | Self::Facility(_) => {
+                Err(DenyReason::Unsupported(self.caveat()))
+            }
         }
     }
 
@@ -220,7 +218,7 @@ mod tests {
 
     #[test]
     fn denials_name_block_and_caveat() {
-        let denial = Denial { block: 2, reason: DenyReason::Unsupported(Caveat::Device) };
-        assert_eq!(denial.to_string(), "block 2 of the token: it demands `device`, which is not supported yet");
+        let denial = Denial { block: 2, reason: DenyReason::Unsupported(Caveat::Facility) };
+        assert_eq!(denial.to_string(), "block 2 of the token: it demands `facility`, which is not supported yet");
     }
 }

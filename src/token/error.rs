@@ -126,15 +126,18 @@ pub enum TokenError {
     /// The proof does not belong to the last block: blocks were dropped, or the proof was changed.
     #[error("the proof does not belong to the last block; the token is forged, cut or damaged")]
     BadProof,
-    /// Well-formed, but this version cannot check it.
-    #[error("{what} are not supported yet; use an open token")]
-    Unsupported {
-        /// What cannot be checked.
-        what: &'static str,
-    },
     /// Only an open token can be narrowed.
     #[error("only an open token can be narrowed, and this one is sealed or bound")]
     NotOpen,
+    /// A sealed token was expected.
+    #[error("this token is open or bound, not sealed")]
+    NotSealed,
+    /// A bound token was expected.
+    #[error("this token is open or sealed, not bound to a holder")]
+    NotBound,
+    /// The token's last block names another key.
+    #[error("the token is bound to another holder's key")]
+    OtherHolder,
     /// The block, or one it was narrowed from, was revoked.
     #[error("block {block} of the token was revoked ({rid}); ask for a new grant")]
     Revoked {

@@ -3,9 +3,11 @@
 use super::body::{Body, BodyTooLarge};
 use super::caveat::Caveat;
 use super::chain::Chain;
+use super::closed::BoundToken;
 use super::holder::Token;
 use super::issuer::IssuerKey;
 use super::item::Item;
+use super::keys::HolderPublicKey;
 use super::limits::{LimitError, Limits, limit_steps};
 use super::wire::Block;
 use super::{MAX_BLOCKS, MAX_BODY_LEN};
@@ -124,6 +126,22 @@ impl Grant {
         nonce: [u8; 16],
         holder: SigningSeed,
     ) -> Result<Token, GrantError> {
+        let block = self.block(issuer, vault, nonce, holder.public())?;
+        Ok(Token::new(vault, issuer.public().id(), vec![block], holder))
+    }
+
+    /// Binds the token to a key whose secret stays with its holder. Say it last.
+    pub const fn bound_to(self, holder: HolderPublicKey) -> BoundGrant {
+        BoundGrant { grant: self, holder }
+    }
+
+    fn block(
+        &self,
+        issuer: &IssuerKey,
+        vault: VaultId,
+        nonce: [u8; 16],
+        next_public: [u8; 32],
+    ) -> Result<Block, GrantError> {
         let now = self.limits.issued_at.unwrap_or_else(|| SystemClock.now());
         let mut items = self.limits.clone().into_items(now, (u32::MAX, u32::MAX))?;
         items.extend(self.subject.map(Item::Subject));
@@ -133,9 +151,26 @@ impl Grant {
             }
         }
         let body = Body::new(0, nonce, now.as_secs(), items)?;
-        let next_public = holder.public();
-        let kid = issuer.public().id();
-        let signature = issuer.sign(&Chain::start(vault, kid).message(&body, &next_public));
-        Ok(Token::new(vault, kid, vec![Block { body, next_public, signature }], holder))
+        let signature = issuer.sign(&Chain::start(vault, issuer.public().id()).message(&body, &next_public));
+        Ok(Block { body, next_public, signature })
+    }
+}
+
+/// A grant whose token will be bound to its holder; see [`Grant::bound_to`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is granted until `sign`"]
+pub struct BoundGrant {
+    grant: Grant,
+    holder: HolderPublicKey,
+}
+
+impl BoundGrant {
+    /// Signs the grant for one vault.
+    ///
+    /// # Errors
+    /// As [`Grant::sign`].
+    pub fn sign(&self, issuer: &IssuerKey, vault: VaultId) -> Result<BoundToken, GrantError> {
+        let block = self.grant.block(issuer, vault, random::array()?, *self.holder.as_bytes())?;
+        Ok(BoundToken::new(vault, issuer.public().id(), vec![block]))
     }
 }

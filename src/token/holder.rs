@@ -7,11 +7,35 @@ use zeroize::Zeroizing;
 
 use super::attenuate::Attenuation;
 use super::error::TokenError;
+use super::inspect::Rights;
 use super::item::Item;
-use super::wire::{self, Block, Proof, Wire};
+use super::wire::{self, Block, Placed, Proof, Wire};
 use crate::clock::Timestamp;
+use crate::crypto::hash;
 use crate::crypto::sign::SigningSeed;
-use crate::ids::{IssuerId, RevocationId, VaultId};
+use crate::ids::{IssuerId, PrincipalId, RevocationId, VaultId};
+
+/// Who can use a token, and who can narrow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProofKind {
+    /// Whoever has it can use it and narrow it.
+    Open,
+    /// Whoever has it can use it; nobody can narrow it.
+    Sealed,
+    /// Only who holds the last block's key can use it and narrow it.
+    Bound,
+}
+
+impl fmt::Display for ProofKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Sealed => "sealed",
+            Self::Bound => "bound",
+        })
+    }
+}
 
 /// A token as it was received: its form is checked, but nothing it says is true until a vault has verified it, which
 /// happens when a session is opened. What it holds is wiped when dropped, and never printed.
@@ -41,6 +65,18 @@ impl UnverifiedToken {
         Ok(Self { wire: Wire::parse(bytes)? })
     }
 
+    /// Reads a token in whichever form it comes: its bytes, or its text in ASCII. Nothing else is looked at, and nothing
+    /// is trusted.
+    ///
+    /// # Errors
+    /// A [`TokenError`] that names the first thing that is not as it must be.
+    pub fn parse(token: &[u8]) -> Result<Self, TokenError> {
+        match std::str::from_utf8(token) {
+            Ok(text) if wire::is_text(text) => Self::from_text(text),
+            _ => Self::from_bytes(token),
+        }
+    }
+
     /// The vault it claims to be for.
     #[must_use]
     pub const fn vault(&self) -> VaultId {
@@ -59,10 +95,48 @@ impl UnverifiedToken {
         self.wire.revocation_ids()
     }
 
+    /// The id it claims: the revocation id of its last block.
+    #[must_use]
+    pub fn id(&self) -> RevocationId {
+        self.revocation_ids().last().copied().unwrap_or(RevocationId::from_bytes([0; 16]))
+    }
+
+    /// Whom it claims to be granted to.
+    #[must_use]
+    pub fn subject(&self) -> PrincipalId {
+        let subject = |placed: Placed<'_>| if let Item::Subject(id) = placed.item { Some(*id) } else { None };
+        self.wire.items().find_map(subject).unwrap_or(PrincipalId::from_bytes([0; 16]))
+    }
+
+    /// Who can use it and narrow it, as it claims.
+    #[must_use]
+    pub const fn proof(&self) -> ProofKind {
+        match self.wire.proof {
+            Proof::Open(_) => ProofKind::Open,
+            Proof::Sealed(_) => ProofKind::Sealed,
+            Proof::Bound => ProofKind::Bound,
+        }
+    }
+
     /// The first instant at which it is not valid any more, as it claims.
     #[must_use]
     pub fn not_after(&self) -> Timestamp {
         instant(earliest_end(self.wire.items().map(|placed| placed.item)))
+    }
+
+    /// What it claims to allow, as a list that a person can read. Nothing of it is verified.
+    #[must_use]
+    pub fn inspect(&self) -> Rights {
+        Rights::of(self)
+    }
+
+    pub(super) const fn of(wire: Wire) -> Self {
+        Self { wire }
+    }
+
+    /// SHA-256 of its bytes, by which proofs of possession name it.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        hash::sha256(&[&self.wire.to_bytes()])
     }
 
     pub(super) const fn wire(&self) -> &Wire {
@@ -86,16 +160,11 @@ impl FromStr for UnverifiedToken {
 
 impl fmt::Debug for UnverifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let proof = match self.wire.proof {
-            Proof::Open(_) => "open",
-            Proof::Sealed(_) => "sealed",
-            Proof::Bound => "bound",
-        };
         f.debug_struct("UnverifiedToken")
             .field("vault", &self.wire.vault)
             .field("issuer", &self.wire.issuer)
             .field("blocks", &self.wire.blocks.len())
-            .field("proof", &format_args!("{proof}, redacted"))
+            .field("proof", &format_args!("{}, redacted", self.proof()))
             .finish()
     }
 }
@@ -134,7 +203,7 @@ impl Token {
     /// The id of this token: the revocation id of its last block.
     #[must_use]
     pub fn id(&self) -> RevocationId {
-        self.revocation_ids().last().copied().unwrap_or(RevocationId::from_bytes([0; 16]))
+        self.unverified.id()
     }
 
     /// Each block's revocation id, the grant's first. Revoking one kills its block and all that was narrowed from it.
@@ -161,9 +230,15 @@ impl Token {
         self.unverified.not_after()
     }
 
+    /// What it allows, as a list that a person can read. Only a vault can say whether it is genuine.
+    #[must_use]
+    pub fn inspect(&self) -> Rights {
+        self.unverified.inspect()
+    }
+
     /// Starts a narrower token, to hand on. Needs neither the vault nor the issuer.
     pub fn attenuate(&self) -> Attenuation<'_> {
-        Attenuation::of(self)
+        Attenuation::of(self.wire(), &self.holder)
     }
 
     /// `blocks` must end with one whose key is `holder`'s.
@@ -187,8 +262,11 @@ impl TryFrom<UnverifiedToken> for Token {
     fn try_from(unverified: UnverifiedToken) -> Result<Self, TokenError> {
         let Proof::Open(seed) = &unverified.wire.proof else { return Err(TokenError::NotOpen) };
         let holder = SigningSeed::from_seed(seed);
-        let last = unverified.wire.blocks.last().map(|block| block.next_public);
-        if last == Some(holder.public()) { Ok(Self { unverified, holder }) } else { Err(TokenError::BadProof) }
+        if unverified.wire.last_public() == Some(holder.public()) {
+            Ok(Self { unverified, holder })
+        } else {
+            Err(TokenError::BadProof)
+        }
     }
 }
 

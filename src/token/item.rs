@@ -1,9 +1,10 @@
 //! One item of a block, and its bytes.
 
-use super::MAX_LISTED;
+use super::attestation::Claim;
 use super::caveat::Caveat;
+use super::{MAX_LISTED, MAX_WANTED};
 use crate::bytes::{Put, Reader, TooLong, Truncated};
-use crate::ids::{KindId, PatientId, PrincipalId};
+use crate::ids::{AttesterId, KindId, PatientId, PrincipalId};
 use crate::terms::{Action, Confidentiality, Purpose};
 
 /// Everything, or only what is listed.
@@ -63,7 +64,24 @@ pub(super) struct Role {
 pub(super) struct Wanted {
     pub(super) attester: [u8; 16],
     pub(super) claim: u16,
+    /// Seconds.
     pub(super) oldest: u32,
+}
+
+impl Wanted {
+    pub(super) const fn attester(&self) -> AttesterId {
+        AttesterId::from_bytes(self.attester)
+    }
+
+    pub(super) const fn claim(&self) -> Claim {
+        Claim::from_code(self.claim)
+    }
+}
+
+impl From<((AttesterId, Claim), u32)> for Wanted {
+    fn from(((attester, claim), oldest): ((AttesterId, Claim), u32)) -> Self {
+        Self { attester: *attester.as_bytes(), claim: claim.code(), oldest }
+    }
 }
 
 /// The value's length, a bit of it, or the order of its list is not as it must be.
@@ -193,7 +211,7 @@ impl Item {
                 let wanted = |value: &mut Reader<'_>| {
                     Ok(Wanted { attester: value.array()?, claim: value.u16()?, oldest: value.u32()? })
                 };
-                Self::Attestations(list(&mut value, 4, wanted, |wanted| (wanted.attester, wanted.claim))?)
+                Self::Attestations(list(&mut value, MAX_WANTED, wanted, |wanted| (wanted.attester, wanted.claim))?)
             }
             Caveat::Facility => Self::Facility(list(&mut value, 16, Reader::array, |id| *id)?),
             Caveat::Emergency => Self::Emergency {

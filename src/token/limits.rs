@@ -1,13 +1,14 @@
 //! What a grant and a narrowing block can both say, collected step by step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::attestation::Claim;
 use super::caveat::Caveat;
-use super::item::{Item, Scope};
-use super::{MAX_BLOCKS, MAX_LISTED};
+use super::item::{Item, Scope, Wanted};
+use super::{MAX_BLOCKS, MAX_LISTED, MAX_WANTED};
 use crate::clock::Timestamp;
-use crate::ids::{KindId, PatientId};
+use crate::ids::{AttesterId, DeviceId, KindId, PatientId};
 use crate::terms::Confidentiality;
 
 /// Something that no block can say.
@@ -110,6 +111,9 @@ pub(super) struct Limits {
     pub(super) max_depth: Option<u8>,
     pub(super) idle: Option<Duration>,
     pub(super) longest: Option<Duration>,
+    pub(super) device: Option<DeviceId>,
+    /// Oldest age in seconds, by attester and claim.
+    pub(super) attestations: BTreeMap<(AttesterId, Claim), u32>,
 }
 
 impl Limits {
@@ -142,6 +146,14 @@ impl Limits {
             let idle = self.idle.map_or(Ok(session.0), session_seconds)?;
             let longest = self.longest.map_or(Ok(session.1), session_seconds)?;
             items.push(Item::Session { idle, longest });
+        }
+        items.extend(self.device.map(|device| Item::Device(*device.as_bytes())));
+        match self.attestations.len() {
+            0 => {}
+            found if found > MAX_WANTED => {
+                return Err(LimitError::TooMany { caveat: Caveat::Attestations, found, most: MAX_WANTED });
+            }
+            _ => items.push(Item::Attestations(self.attestations.into_iter().map(Wanted::from).collect())),
         }
         Ok(items)
     }
@@ -260,6 +272,25 @@ macro_rules! limit_steps {
         /// Ends sessions this long after they were opened: whole seconds, one at least.
         pub const fn longest(mut self, length: std::time::Duration) -> Self {
             self.limits.longest = Some(length);
+            self
+        }
+
+        /// Sessions open on this device only.
+        pub const fn device(mut self, device: crate::ids::DeviceId) -> Self {
+            self.limits.device = Some(device);
+            self
+        }
+
+        /// Sessions open only with an attestation of this claim, by this attester, not older than this: whole seconds.
+        /// At most 4 in one block; they add to what the blocks before demand.
+        pub fn attestation(
+            mut self,
+            attester: crate::ids::AttesterId,
+            claim: super::attestation::Claim,
+            oldest: std::time::Duration,
+        ) -> Self {
+            let oldest = u32::try_from(oldest.as_secs()).unwrap_or(u32::MAX);
+            self.limits.attestations.insert((attester, claim), oldest);
             self
         }
 

@@ -3,34 +3,55 @@
 //! block allows it, so no block can ever widen what stands before it. Pure: no storage, and the time is given.
 //!
 //! Read in this order: [`caveat`] (what a block can say), [`item`] and [`body`] (how it says it), [`chain`] (what is
-//! signed), [`wire`] (the whole token), [`grant`] and [`attenuate`] (making), [`verify`] and [`decide`] (judging).
+//! signed), [`wire`] (the whole token), [`grant`], [`attenuate`] and [`closed`] (making), [`verify`],
+//! [`admit`] and [`decide`] (judging), [`possession`] and [`attestation`] (what is shown beside a token), [`statement`] and
+//! [`inspect`] (for people to read).
 
+mod admit;
 mod attenuate;
+mod attestation;
 mod body;
 mod caveat;
 mod chain;
+mod closed;
 mod decide;
 mod error;
 mod grant;
 mod holder;
+mod inspect;
 mod issuer;
 mod item;
+mod keys;
 mod limits;
+mod possession;
+mod proof_error;
+mod statement;
+mod text;
 mod verify;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub use attenuate::{AttenuateError, Attenuation};
+pub(crate) use admit::{Admission, AdmittedToken, Proven, Shown};
+pub use attenuate::{AttenuateError, Attenuation, BoundAttenuation};
+pub use attestation::{AttestError, Attestation, Claim, NewAttestation};
 pub use caveat::Caveat;
+pub use closed::{BoundToken, SealedToken};
 pub use decide::{Denial, DenyReason};
 pub(crate) use decide::{Reach, Request};
 pub use error::TokenError;
-pub use grant::{Grant, GrantError};
-pub use holder::{Token, UnverifiedToken};
+pub use grant::{BoundGrant, Grant, GrantError};
+pub use holder::{ProofKind, Token, UnverifiedToken};
+pub use inspect::{BlockRights, EffectiveRights, Rights};
 pub use issuer::{InvalidIssuerKey, IssuerKey, IssuerPublicKey};
+pub use keys::{
+    AttesterKey, AttesterPublicKey, DeviceKey, DevicePublicKey, HolderKey, HolderPublicKey, InvalidPublicKey,
+};
 pub use limits::LimitError;
+pub use possession::{Challenge, DeviceProof, Possession};
+pub use proof_error::{InvalidProof, ProofError};
+pub use statement::{Listed, Statement};
 pub(crate) use verify::{DEFAULT_LONGEST_TTL, VerifiedToken};
 
 /// Most bytes of a token.
@@ -45,5 +66,9 @@ pub(crate) const MIN_BODY_LEN: u16 = 26;
 pub(crate) const MAX_BODY_LEN: u16 = 1024;
 /// Most items of a block.
 pub(crate) const MAX_ITEMS: u8 = 24;
+/// Most attestations that one block can demand.
+pub(crate) const MAX_WANTED: usize = 4;
+/// Most attestations looked at when a session is opened: as many as all blocks together can demand.
+pub(crate) const MAX_SHOWN: usize = 32;
 /// Most kinds, and most patients, that one block can list.
 pub(crate) const MAX_LISTED: usize = 32;

@@ -1,12 +1,13 @@
-//! From a token as received to one that may be asked for decisions. What costs little is checked first, so that nobody
-//! makes the vault work on signatures for a token that cannot be good anyway.
+//! From a token as received to one whose signatures are known to be good. What costs little is checked first, so that
+//! nobody makes the vault work on signatures for a token that cannot be good anyway. It may be asked for decisions only
+//! once it is admitted, with whatever it demands beside itself ([`super::admit`]).
 
 use std::time::Duration;
 
 use super::body::Body;
 use super::caveat::Caveat;
 use super::chain;
-use super::decide::{self, Denial, Request};
+use super::decide::{self, Denial};
 use super::error::TokenError;
 use super::holder::{UnverifiedToken, earliest_end, instant};
 use super::item::Item;
@@ -21,13 +22,18 @@ use crate::terms::Purpose;
 pub(crate) const DEFAULT_LONGEST_TTL: Duration = Duration::from_secs(366 * 86_400);
 
 /// How far an issuer's clock may be ahead of the vault's.
-const CLOCK_TOLERANCE: u64 = 120;
+pub(super) const CLOCK_TOLERANCE: u64 = 120;
 
-/// A token whose signatures, proof, revocations, validity and depth were found good at one instant. Time goes on and
-/// revocations arrive: [`VerifiedToken::decide`] looks at the time again, the session at the revocations.
+/// A token whose signatures, proof, revocations, validity and depth were found good at one instant. Nobody has shown yet
+/// that they hold the key of a bound one.
 #[derive(Clone, Debug)]
 pub(crate) struct VerifiedToken {
+    vault: VaultId,
     issuer: IssuerId,
+    /// SHA-256 of its bytes.
+    digest: [u8; 32],
+    last_public: [u8; 32],
+    bound: bool,
     subject: PrincipalId,
     rids: Vec<RevocationId>,
     blocks: Vec<Body>,
@@ -66,7 +72,9 @@ impl UnverifiedToken {
             .find_map(|placed| if let Item::Subject(subject) = placed.item { Some(*subject) } else { None })
             .ok_or(TokenError::MissingItem { caveat: Caveat::Subject })?;
         let blocks = wire.blocks.iter().map(|block| block.body.clone()).collect();
-        Ok(VerifiedToken { issuer: wire.issuer, subject, rids, blocks })
+        let last_public = wire.last_public().ok_or(TokenError::BlockCount { found: 0 })?;
+        let (digest, bound) = (self.digest(), matches!(wire.proof, Proof::Bound));
+        Ok(VerifiedToken { vault, issuer: wire.issuer, digest, last_public, bound, subject, rids, blocks })
     }
 }
 
@@ -82,9 +90,10 @@ fn check_signatures(wire: &Wire, issuer_key: [u8; 32]) -> Result<Vec<RevocationI
     }
     match &wire.proof {
         Proof::Open(seed) if SigningSeed::from_seed(seed).public() == key => {}
-        Proof::Open(_) => return Err(TokenError::BadProof),
-        Proof::Sealed(_) => return Err(TokenError::Unsupported { what: "sealed tokens" }),
-        Proof::Bound => return Err(TokenError::Unsupported { what: "bound tokens" }),
+        Proof::Sealed(seal) if sign::verify(&key, &wire.seal_message(), seal) => {}
+        Proof::Open(_) | Proof::Sealed(_) => return Err(TokenError::BadProof),
+        // Whoever presents it has to show possession of the key before a session opens.
+        Proof::Bound => {}
     }
     Ok(messages.iter().map(|message| chain::revocation_id(message)).collect())
 }
@@ -133,36 +142,44 @@ impl VerifiedToken {
         instant(earliest_end(self.items()))
     }
 
-    /// How long a session may lie idle; `None` where the token does not say.
-    pub(crate) fn idle(&self) -> Option<Duration> {
-        shortest(self.items().filter_map(|item| if let Item::Session { idle, .. } = item { Some(*idle) } else { None }))
-    }
-
-    /// How long a session may last; `None` where the token does not say.
-    pub(crate) fn longest(&self) -> Option<Duration> {
-        shortest(
-            self.items()
-                .filter_map(|item| if let Item::Session { longest, .. } = item { Some(*longest) } else { None }),
-        )
-    }
-
     /// Decides whether a session may open at all: for this purpose, and with nothing in the token that cannot be checked.
     /// A token with such an item allows no operation, so it is better said at once.
     pub(crate) fn decide_opening(&self, purpose: Purpose) -> Result<(), Denial> {
         decide::decide_opening(&self.blocks, purpose)
     }
 
-    /// Decides on one operation; see [`Request`] for what must be asked again for each record.
-    pub(crate) fn decide(&self, request: &Request) -> Result<(), Denial> {
-        decide::decide(&self.blocks, request)
+    pub(super) const fn vault(&self) -> VaultId {
+        self.vault
     }
 
-    fn items(&self) -> impl Iterator<Item = &Item> {
-        placed_items(self.blocks.iter()).map(|placed| placed.item)
+    pub(super) const fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The key behind the last block.
+    pub(super) const fn last_public(&self) -> &[u8; 32] {
+        &self.last_public
+    }
+
+    pub(super) const fn is_bound(&self) -> bool {
+        self.bound
+    }
+
+    pub(super) fn blocks(&self) -> &[Body] {
+        &self.blocks
+    }
+
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.placed().map(|(_, item)| item)
+    }
+
+    /// Every item behind the number of its block.
+    pub(super) fn placed(&self) -> impl Iterator<Item = (u8, &Item)> {
+        placed_items(self.blocks.iter()).map(|placed| (placed.block, placed.item))
     }
 }
 
 /// The shortest of the blocks' durations. The greatest number of seconds means "no limit from this block".
-fn shortest(seconds: impl Iterator<Item = u32>) -> Option<Duration> {
+pub(super) fn shortest(seconds: impl Iterator<Item = u32>) -> Option<Duration> {
     seconds.min().filter(|seconds| *seconds != u32::MAX).map(|seconds| Duration::from_secs(seconds.into()))
 }

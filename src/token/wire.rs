@@ -9,6 +9,8 @@ use super::error::TokenError;
 use super::item::Item;
 use super::{MAX_BLOCKS, MAX_TEXT_LEN, MAX_TOKEN_LEN};
 use crate::bytes::{Put, Reader};
+use crate::crypto::hash;
+use crate::crypto::kdf::cap;
 use crate::crypto::sign::SIGNATURE_LEN;
 use crate::ids::{IssuerId, RevocationId, VaultId};
 use crate::secret::{Secret, SecretBytes};
@@ -85,6 +87,18 @@ impl Wire {
     pub(super) fn to_bytes(&self) -> SecretBytes {
         // Room for all of it, so that growing leaves no copy of the proof behind.
         let mut token = Zeroizing::new(Vec::with_capacity(self.len()));
+        self.put_unproven(&mut token);
+        token.put_u8(self.proof.code());
+        match &self.proof {
+            Proof::Open(seed) => token.put(seed.expose()),
+            Proof::Sealed(signature) => token.put(signature),
+            Proof::Bound => {}
+        }
+        token
+    }
+
+    /// Everything before the kind of proof.
+    fn put_unproven(&self, token: &mut Vec<u8>) {
         token.put(&MAGIC);
         token.put(self.vault.as_bytes());
         token.put(self.issuer.as_bytes());
@@ -94,13 +108,18 @@ impl Wire {
             token.put(&block.next_public);
             token.put(&block.signature);
         }
-        token.put_u8(self.proof.code());
-        match &self.proof {
-            Proof::Open(seed) => token.put(seed.expose()),
-            Proof::Sealed(signature) => token.put(signature),
-            Proof::Bound => {}
-        }
-        token
+    }
+
+    /// What a seal signs: `D"seal" ‖ H(all bytes before the kind of proof)`.
+    pub(super) fn seal_message(&self) -> Vec<u8> {
+        let mut unproven = Vec::with_capacity(self.len());
+        self.put_unproven(&mut unproven);
+        [cap::SEAL.bytes(), &hash::sha256(&[&unproven])].concat()
+    }
+
+    /// The public key behind the last block; `None` only without blocks.
+    pub(super) fn last_public(&self) -> Option<[u8; 32]> {
+        self.blocks.last().map(|block| block.next_public)
     }
 
     /// Bytes of [`Wire::to_bytes`].
@@ -168,6 +187,11 @@ pub(super) fn to_text(bytes: &[u8]) -> Zeroizing<String> {
     text.push_str(TEXT_PREFIX);
     BASE64URL_NOPAD.encode_append(bytes, &mut text);
     text
+}
+
+/// Whether this is meant to be a token's text.
+pub(super) fn is_text(text: &str) -> bool {
+    text.starts_with(TEXT_PREFIX)
 }
 
 /// The bytes of a token's text, which has one form only.

@@ -69,6 +69,18 @@ impl Unlocked {
         self.chart_of(patient, key, secret).map(Some)
     }
 
+    /// The first chart behind a patient tag, in the order of tags, or the first of all: its tag and its patient.
+    pub(crate) fn next_patient(&self, passed: Option<&[u8; 16]>) -> Result<Option<([u8; 16], PatientId)>, Error> {
+        // Behind all generations of that patient's secret.
+        let after = passed.map(|tag| [&tag[..], &[0xFF; 4]].concat());
+        let scan = Scan { prefix: &[], after: after.as_deref(), limit: 1 };
+        let keys = self.committer.scan_keys(Tree::Patients, scan)?;
+        let Some(key) = keys.first() else { return Ok(None) };
+        let tag = PatientKey::from_bytes(key).map_err(|_| TAMPERED)?.patient_tag;
+        let (_, patient, _) = self.patient_row(&tag)?.ok_or(TAMPERED)?;
+        Ok(Some((tag, patient)))
+    }
+
     /// Opens a subject's key for reading the log. `None` where the patient is unknown or erased.
     pub(crate) fn subject_of(&self, tag: &[u8; 16], generation: u32) -> Option<SubjectKey> {
         let (key, _, secret) = self.patient_row(tag).ok()??;

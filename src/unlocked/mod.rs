@@ -1,13 +1,15 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
+mod challenges;
 mod chart;
+mod flusher;
 mod gate;
 mod lock;
 mod time;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
 pub(crate) use gate::Gate;
 pub(crate) use lock::DirLock;
@@ -21,10 +23,10 @@ use crate::crypto::seal::{SealError, Sealer};
 use crate::error::Error;
 use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::Tree;
-use crate::ids::{KindId, VaultId};
+use crate::ids::VaultId;
 use crate::keyring::Keyring;
 use crate::policy::{Policy, PolicyRow};
-use crate::record::{Kind, Record};
+use crate::record::{Kind, Types};
 use crate::secret::SecretBytes;
 use crate::storage::Scan;
 
@@ -45,8 +47,10 @@ pub(crate) struct Unlocked {
     pub(crate) committer: Committer,
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
-    /// Record types whose values were shown to come back whole.
-    pub(crate) proven: Mutex<HashSet<KindId>>,
+    pub(crate) challenges: Challenges,
+    pub(crate) types: Mutex<Types>,
+    /// Held while the read audit is chosen anew: one choice after the other.
+    pub(crate) choosing: Mutex<()>,
     /// Who else has to let go of keys when the vault is sealed.
     pub(crate) holders: Mutex<Vec<Weak<dyn HoldsKeys>>>,
     /// Held as long as the vault is open.
@@ -152,13 +156,16 @@ impl Unlocked {
         self.policy.kind(kind.id()).is_some()
     }
 
-    /// Whether a value of this type was shown to come back whole since the vault was opened.
-    pub(crate) fn is_proven<T: Record>(&self) -> bool {
-        self.proven.lock().unwrap_or_else(PoisonError::into_inner).contains(&Kind::of::<T>().id())
+    /// The record types used since the vault was opened.
+    pub(crate) fn types(&self) -> MutexGuard<'_, Types> {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    pub(crate) fn set_proven<T: Record>(&self) {
-        self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(Kind::of::<T>().id());
+/// What was answered for becomes durable as long as it still can.
+impl Drop for Unlocked {
+    fn drop(&mut self) {
+        let _ = self.committer.flush();
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::open::{Parts, assemble, storage_keys};
-use super::{Opening, Options, Vault};
+use super::{Opening, Options, Vault, operate, read_audit_draft};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
@@ -14,6 +14,9 @@ use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PatientId, VaultId};
 use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey, copies};
+use crate::observe;
+use crate::policy::PolicyRow;
+use crate::read_audit::ReadAudit;
 use crate::storage::{Embedded, file};
 use crate::unlocked::DirLock;
 
@@ -27,6 +30,7 @@ pub struct NewVault<'a> {
     suite: Suite,
     cost: PassphraseCost,
     options: Options,
+    read_audit: ReadAudit,
 }
 
 impl Vault {
@@ -52,6 +56,7 @@ impl Vault {
             suite: Suite::ChaCha20Poly1305,
             cost: PassphraseCost::default(),
             options: Options::new(),
+            read_audit: ReadAudit::Durable,
         }
     }
 }
@@ -81,6 +86,25 @@ impl<'a> NewVault<'a> {
         self
     }
 
+    /// When entries of reads become durable; before the value is returned if not called. Kept in the vault;
+    /// [`Vault::set_read_audit`] changes it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use chartvault::{RawKey, ReadAudit, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("clinic.vault");
+    /// let window = ReadAudit::Windowed { delay: Duration::from_millis(50), entries: 500 };
+    /// let key = RawKey::generate()?;
+    /// let (vault, _) = Vault::create(&path).raw_key(&key).read_audit(window).finish()?;
+    /// assert_eq!(vault.read_audit()?, window);
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub const fn read_audit(mut self, choice: ReadAudit) -> Self {
+        self.read_audit = choice;
+        self
+    }
+
     /// Settings of this process.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
@@ -92,12 +116,17 @@ impl<'a> NewVault<'a> {
     ///
     /// # Errors
     /// [`Error::NoCredential`] without a passphrase or raw key, [`Error::Slot`] for an empty passphrase or when its memory
-    /// cannot be had, [`Error::NotEmpty`] when something is in the directory, [`Error::InUse`], [`Error::Io`],
+    /// cannot be had, [`Error::ReadAudit`] for a window outside its bounds, [`Error::NotEmpty`] when something is in the directory, [`Error::InUse`], [`Error::Io`],
     /// [`Error::Storage`], [`Error::Random`].
     pub fn finish(self) -> Result<(Vault, RecoveryKey), Error> {
+        operate(AuditEvent::VaultCreated, || self.create())
+    }
+
+    fn create(self) -> Result<(Vault, RecoveryKey), Error> {
         if self.passphrase.is_none() && self.raw_key.is_none() {
             return Err(Error::NoCredential);
         }
+        let read_audit = self.read_audit.check()?;
         let dir = &self.path;
         // Looked at again under the lock: somebody else may have created a vault here meanwhile, and closed it.
         empty_dir(dir)?;
@@ -122,9 +151,17 @@ impl<'a> NewVault<'a> {
         let mut genesis = Draft::new(AuditEvent::VaultCreated, Outcome::Allowed);
         genesis.kind = EntryKind::Genesis;
         genesis.subjects = vec![chart.audited(Vec::new())];
-        unlocked.commit(vec![row], vec![genesis])?;
+        let (mut rows, mut drafts) = (vec![row], vec![genesis]);
+        if read_audit != ReadAudit::Durable {
+            let row = PolicyRow::ReadAudit(read_audit);
+            rows.push(unlocked.policy_row(&row)?);
+            drafts.push(read_audit_draft(ReadAudit::Durable, read_audit));
+            unlocked.policy.apply(row);
+        }
+        unlocked.commit(rows, drafts)?;
         copies::create(dir, &header)?;
-        Ok((Vault::new(dir.clone(), unlocked, Opening::created()), recovery))
+        observe::opened(true, 0, 0, None);
+        Ok((Vault::new(dir.clone(), unlocked, Opening::created())?, recovery))
     }
 
     fn header(&self, id: VaultId, keyring: &Keyring, recovery: &RecoveryKey) -> Result<Vec<u8>, Error> {

@@ -8,11 +8,11 @@ mod options;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 pub use create::NewVault;
 pub use open::LockedVault;
-pub use opening::Opening;
+pub use opening::{MissingReads, Opening};
 pub use options::Options;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
@@ -21,11 +21,13 @@ use crate::crypto::aead::Suite;
 use crate::error::Error;
 use crate::ids::VaultId;
 use crate::keyring::{Credential, UnlockError};
+use crate::observe;
 use crate::policy::PolicyRow;
+use crate::read_audit::ReadAudit;
 use crate::record::{self, Kind, Record};
-use crate::session::Session;
-use crate::terms::Purpose;
-use crate::token::{IssuerPublicKey, UnverifiedToken};
+use crate::session::{Session, SessionOpening};
+use crate::terms::{Action, Purpose};
+use crate::token::{AttesterPublicKey, Challenge, IssuerPublicKey, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
 
 /// An unlocked vault. Cheap to clone, `Send` and `Sync`; all clones and sessions are sealed by [`Vault::close`].
@@ -44,9 +46,18 @@ struct Inner {
 }
 
 impl Vault {
-    fn new(dir: PathBuf, unlocked: Unlocked, opening: Opening) -> Self {
+    fn new(dir: PathBuf, unlocked: Unlocked, opening: Opening) -> Result<Self, Error> {
         let (id, suite) = (unlocked.vault, unlocked.suite);
-        Self(Arc::new(Inner { dir, id, suite, gate: Gate::new(unlocked), opening }))
+        let vault = Self(Arc::new(Inner { dir, id, suite, gate: Gate::new(unlocked), opening }));
+        let unlocked = vault.0.gate.enter()?;
+        vault.follow(&unlocked, unlocked.policy.read_audit())?;
+        Ok(vault)
+    }
+
+    /// Lets entries of reads wait as chosen.
+    fn follow(&self, unlocked: &Arc<Unlocked>, choice: ReadAudit) -> Result<(), Error> {
+        let doing = "starting the thread that writes the log of";
+        self.0.gate.choose(unlocked, choice).map_err(|source| Error::Io { doing, path: self.0.dir.clone(), source })
     }
 
     /// The vault's id, which tokens name.
@@ -77,9 +88,42 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Token`] with the reason why the token is refused, [`Error::SessionRefused`] when it does not allow the
-    /// purpose, [`Error::ClockRollback`], [`Error::Sealed`], [`Error::AuditUnavailable`].
+    /// purpose, [`Error::Proof`] when it demands that something is shown beside it ([`Vault::session_with`]),
+    /// [`Error::ClockRollback`], [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn session(&self, token: impl AsRef<UnverifiedToken>, purpose: Purpose) -> Result<Session, Error> {
-        Session::open(self.0.gate.clone(), token.as_ref(), purpose)
+        self.session_with(&token, purpose).open()
+    }
+
+    /// Starts opening a session with a token that demands more than itself: a proof of possession if it is bound to its
+    /// holder, a device, attestations. [`Vault::session`] is the short form for one that demands nothing.
+    ///
+    /// ```
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let Clinic { vault, token, dir, .. } = Clinic::new();
+    /// use chartvault::{DeviceKey, ProofError};
+    /// let device = DeviceKey::generate()?; // stays in the tablet
+    /// let token = token.attenuate().device(device.public().id()).finish()?;
+    /// let challenge = vault.challenge()?;
+    /// let proof = device.prove(&token, &challenge, Purpose::Treatment, &[0; 32]);
+    /// let session = vault.session_with(&token, Purpose::Treatment).device(proof.clone()).open()?;
+    /// let again = vault.session_with(&token, Purpose::Treatment).device(proof).open();
+    /// assert!(matches!(again, Err(Error::Proof(ProofError::UnknownChallenge)))); // good once
+    /// # drop((session, dir));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn session_with<'t>(&self, token: &'t impl AsRef<UnverifiedToken>, purpose: Purpose) -> SessionOpening<'t> {
+        SessionOpening::new(self.0.gate.clone(), token.as_ref(), purpose)
+    }
+
+    /// Gives out a challenge for one session opening within 60 seconds, to be answered by holders, devices and sign-in
+    /// attestations. At most 4,096 are outstanding; they are kept in memory only, and so are unknown once the vault is
+    /// opened again. Leaves no log entry: nothing is accessed.
+    ///
+    /// # Errors
+    /// [`Error::TooManyChallenges`], [`Error::ClockRollback`], [`Error::Sealed`], [`Error::Random`].
+    pub fn challenge(&self) -> Result<Challenge, Error> {
+        self.0.gate.enter()?.challenge()
     }
 
     /// Trusts an issuer: tokens signed with its secret key are accepted from now on. Asks for a credential of the vault,
@@ -99,6 +143,27 @@ impl Vault {
         })
     }
 
+    /// Trusts an attester: attestations signed with its secret key count from now on. Asks for a credential of the vault,
+    /// as [`Vault::trust_issuer`] does.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyTrusted`] when an attester of this id is trusted already, [`Error::Unlock`] when the credential
+    /// does not open the vault, [`Error::Sealed`], [`Error::AuditUnavailable`].
+    pub fn trust_attester<'c>(
+        &self,
+        attester: AttesterPublicKey,
+        credential: impl Into<Credential<'c>>,
+    ) -> Result<(), Error> {
+        let mut draft = Draft::new(AuditEvent::AttesterTrusted, Outcome::Allowed);
+        draft.fields.attesters = vec![attester.id()];
+        self.administer(credential.into(), draft, |unlocked| {
+            if unlocked.policy.attester(attester.id()).is_some() {
+                return Err(Error::AlreadyTrusted { attester: attester.id() });
+            }
+            Ok(PolicyRow::Attester { public: *attester.as_bytes(), trusted_at: unlocked.now()? })
+        })
+    }
+
     /// Sets the latest time that the vault has seen back to the system clock. Needed once after the clock had jumped
     /// ahead and was set right, when every access answers [`Error::ClockRollback`]. Log entries keep the later time, with
     /// the clock's own beside it, until the clock has caught up.
@@ -110,8 +175,47 @@ impl Vault {
         self.administer(credential.into(), draft, |unlocked| Ok(unlocked.clock_reset_row()))
     }
 
+    /// When entries of reads become durable in this vault.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`].
+    pub fn read_audit(&self) -> Result<ReadAudit, Error> {
+        Ok(self.0.gate.enter()?.policy.read_audit())
+    }
+
+    /// Chooses anew when entries of reads become durable, from now on and after every later opening. Asks for a
+    /// credential of the vault, because a window is a gap in what the log can promise. The change is an entry of the log,
+    /// which names the old choice and the new one; when it returns, all entries from under the old choice are durable.
+    ///
+    /// # Errors
+    /// [`Error::ReadAudit`] for a window outside its bounds, [`Error::Unlock`] when the credential does not open the
+    /// vault, [`Error::Io`] when the thread that a window needs cannot be started (reads are durable then, until the next
+    /// opening), [`Error::Sealed`], [`Error::AuditUnavailable`].
+    pub fn set_read_audit<'c>(&self, choice: ReadAudit, credential: impl Into<Credential<'c>>) -> Result<(), Error> {
+        let choice = choice.check()?;
+        let unlocked = self.0.gate.enter()?;
+        let _choosing = unlocked.choosing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = unlocked.policy.read_audit();
+        let changed = self.administer(credential.into(), read_audit_draft(old, choice), |unlocked| {
+            // No read is answered early between the two choices: after a crash, the stored one must be the one that held.
+            unlocked.committer.choose(ReadAudit::Durable);
+            Ok(PolicyRow::ReadAudit(choice))
+        });
+        self.follow(&unlocked, unlocked.policy.read_audit())?;
+        changed
+    }
+
     /// Changes the policy if the credential opens the vault; logs it either way.
     fn administer(
+        &self,
+        credential: Credential<'_>,
+        draft: Draft,
+        row: impl FnOnce(&Unlocked) -> Result<PolicyRow, Error>,
+    ) -> Result<(), Error> {
+        operate(draft.fields.event, || self.confirm_and_keep(credential, draft, row))
+    }
+
+    fn confirm_and_keep(
         &self,
         credential: Credential<'_>,
         mut draft: Draft,
@@ -140,21 +244,22 @@ impl Vault {
     }
 
     /// Makes a record type known and proves with a sample that its values come back whole, so that a type which cannot
-    /// be read back is found at start and not in the clinic. Putting does the same with the first value of a type.
+    /// be read back is found at start and not in the clinic. Also finds types of the program that give a version of the
+    /// kind, back to the oldest, another shape. Putting does the same with the first value of a type.
     ///
     /// # Errors
-    /// [`Error::Encode`] when the sample does not come back whole, [`Error::Sealed`], [`Error::AuditUnavailable`].
+    /// [`Error::Encode`] when the sample does not come back whole or a version has two shapes, [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn register<T: Record>(&self, sample: &T) -> Result<(), Error> {
         record::prove_round_trip(sample)?;
         let unlocked = self.0.gate.enter()?;
-        unlocked.set_proven::<T>();
+        unlocked.types().admit::<T>()?;
         let kind = Kind::of::<T>();
         if unlocked.knows(&kind) {
             return Ok(());
         }
         let mut draft = Draft::new(AuditEvent::KindRegistered, Outcome::Allowed);
         draft.fields.kind = Some(kind.id());
-        self.keep(&unlocked, PolicyRow::Kind { kind }, draft)
+        operate(draft.fields.event, || self.keep(&unlocked, PolicyRow::Kind { kind }, draft))
     }
 
     /// Makes a policy row durable with its entry, then takes it in force.
@@ -174,7 +279,11 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`] when it fails; what was acknowledged is safe in the journal all the same. [`Error::Sealed`].
     pub fn checkpoint(&self) -> Result<(), Error> {
-        Ok(self.0.gate.enter()?.committer.storage().checkpoint()?)
+        observe::operation("checkpoint", Action::Operate.word(), || {
+            let unlocked = self.0.gate.enter()?;
+            unlocked.committer.flush()?;
+            Ok(unlocked.committer.storage().checkpoint()?)
+        })
     }
 
     /// Closes the vault: waits for calls under way (so do not call it from inside one, such as a progress report), writes the closing entry, makes the trees durable and wipes the
@@ -184,13 +293,27 @@ impl Vault {
     /// [`Error::Sealed`] when it was closed already; [`Error::AuditUnavailable`] or [`Error::Storage`] when the last
     /// writes fail. It is closed all the same, and what was acknowledged is safe.
     pub fn close(&self) -> Result<(), Error> {
-        let unlocked = self.0.gate.seal()?;
-        unlocked.let_go();
-        let logged = unlocked.commit(Vec::new(), vec![Draft::new(AuditEvent::VaultClosed, Outcome::Allowed)]);
-        let closed = unlocked.committer.storage().close();
-        logged?;
-        Ok(closed?)
+        operate(AuditEvent::VaultClosed, || {
+            let unlocked = self.0.gate.seal()?;
+            unlocked.let_go();
+            let logged = unlocked.commit(Vec::new(), vec![Draft::new(AuditEvent::VaultClosed, Outcome::Allowed)]);
+            // Without its last entry the log may lack others, too: then the vault counts as not closed, and the next
+            // opening says what may be missing.
+            logged?;
+            Ok(unlocked.committer.storage().close()?)
+        })
     }
+}
+
+/// An operation on the vault as a whole, as operators see it.
+fn operate<T>(event: AuditEvent, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    observe::operation(event.word(), Action::Operate.word(), work)
+}
+
+fn read_audit_draft(old: ReadAudit, new: ReadAudit) -> Draft {
+    let mut draft = Draft::new(AuditEvent::ReadAuditChanged, Outcome::Allowed);
+    draft.fields.detail = Some(format!("from {old} to {new}"));
+    draft
 }
 
 impl fmt::Debug for Vault {

@@ -1,12 +1,12 @@
 //! Opening and unlocking a vault.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::attempts::Attempts;
-use super::{Opening, Options, Vault};
+use super::opening::MissingReads;
+use super::{Opening, Options, Vault, operate};
 use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
 use crate::audit::{AuditFault, FaultKind};
 use crate::clock::Clock;
@@ -17,10 +17,12 @@ use crate::format::header::UnverifiedHeader;
 use crate::ids::VaultId;
 use crate::keyring::copies::{self, OtherCopy};
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
+use crate::observe;
 use crate::policy::Policy;
 use crate::progress::OnProgress;
+use crate::record::Types;
 use crate::storage::{Embedded, Opened, Storage, StorageKeys};
-use crate::unlocked::{DirLock, Latest, Unlocked};
+use crate::unlocked::{Challenges, DirLock, Latest, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -82,13 +84,17 @@ impl LockedVault {
         credential: impl Into<Credential<'c>>,
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
+        operate(AuditEvent::VaultOpened, || self.unlock_and_assemble(credential.into(), progress))
+    }
+
+    fn unlock_and_assemble(&self, credential: Credential<'_>, progress: OnProgress<'_>) -> Result<Vault, Error> {
         let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = match held.take() {
             Some(lock) => lock,
             // A vault unlocked from here took the lock along; it is free again once that vault is closed.
             None => DirLock::take(&self.dir)?,
         };
-        match self.unlock_keyring(credential.into()) {
+        match self.unlock_keyring(credential) {
             Ok(keyring) => self.assemble(keyring, lock, progress),
             Err(error) => {
                 *held = Some(lock);
@@ -129,12 +135,14 @@ impl LockedVault {
         let unlocked = assemble(parts, Arc::new(storage))?;
         unlocked.load_policy()?;
         let attempts = Attempts::load(&self.dir);
-        let opening = Opening::of(&found);
+        let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
+        let opening = Opening::of(&found, missing_reads);
         unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
         let io =
             |source| Error::Io { doing: "clearing the count of failed unlocks in", path: self.dir.clone(), source };
         Attempts::clear(&self.dir).map_err(io)?;
-        Ok(Vault::new(self.dir.clone(), unlocked, opening))
+        observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);
+        Vault::new(self.dir.clone(), unlocked, opening)
     }
 }
 
@@ -206,9 +214,25 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     let keys = || AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate());
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header_generation, chain, keys());
     let audit = keys();
-    let (stripes, policy, proven) = (Stripes::new(), Policy::default(), Mutex::new(HashSet::new()));
-    let (holders, latest) = (Mutex::default(), Latest::new());
-    Ok(Unlocked { vault, suite, clock, latest, keyring, audit, committer, stripes, policy, proven, holders, lock })
+    let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
+    let (holders, latest, choosing, challenges) =
+        (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());
+    Ok(Unlocked {
+        vault,
+        suite,
+        clock,
+        latest,
+        keyring,
+        audit,
+        committer,
+        stripes,
+        policy,
+        challenges,
+        types,
+        choosing,
+        holders,
+        lock,
+    })
 }
 
 /// Number of the signing key; there is one until checkpoints are signed.

@@ -1,7 +1,9 @@
 //! What opening a vault found.
 
 use std::fmt;
+use std::time::Duration;
 
+use crate::read_audit::ReadAudit;
 use crate::storage::Opened;
 
 /// How opening went. After an unclean end, or if the trees were rebuilt, it also stands in the log.
@@ -16,15 +18,42 @@ pub struct Opening {
     pub replayed_frames: u64,
     /// Why the trees were rebuilt from the journal, if they were.
     pub rebuilt: Option<String>,
+    /// Reads that were answered and may have no entry in the log: only where the vault had not been closed and had
+    /// chosen [`ReadAudit::Windowed`].
+    pub missing_reads: Option<MissingReads>,
+}
+
+/// A gap that an unclean end may have left at the end of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MissingReads {
+    /// The number of the newest entry that was found. Missing ones would stand right after it.
+    pub after: u64,
+    /// The most entries that can be missing.
+    pub at_most: u32,
+    /// How long an entry was allowed to wait: missing reads are from so short before the end, and the time of one sync.
+    pub delay: Duration,
+}
+
+impl MissingReads {
+    pub(super) fn of(opened: &Opened, choice: ReadAudit, after: u64) -> Option<Self> {
+        match choice {
+            ReadAudit::Windowed { delay, entries } if !opened.clean && entries > 1 => {
+                Some(Self { after, at_most: entries - 1, delay })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Opening {
     pub(super) const fn created() -> Self {
-        Self { clean: true, torn_bytes: 0, replayed_frames: 0, rebuilt: None }
+        Self { clean: true, torn_bytes: 0, replayed_frames: 0, rebuilt: None, missing_reads: None }
     }
 
-    pub(super) fn of(opened: &Opened) -> Self {
+    pub(super) fn of(opened: &Opened, missing_reads: Option<MissingReads>) -> Self {
         Self {
+            missing_reads,
             clean: opened.clean,
             torn_bytes: opened.torn.as_ref().map_or(0, |torn| torn.len),
             replayed_frames: opened.replayed_frames,
@@ -42,6 +71,10 @@ impl fmt::Display for Opening {
         write!(f, ", {} frames replayed", self.replayed_frames)?;
         if let Some(reason) = &self.rebuilt {
             write!(f, ", trees rebuilt ({reason})")?;
+        }
+        if let Some(MissingReads { after, at_most, delay }) = self.missing_reads {
+            let millis = delay.as_secs_f64() * 1_000.0;
+            write!(f, ", up to {at_most} reads of the last {millis} ms may be missing after entry {after}")?;
         }
         Ok(())
     }

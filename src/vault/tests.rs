@@ -1,3 +1,5 @@
+mod windowed;
+
 use super::*;
 use crate::keyring::{self, Keyring, NewSlot, RawKey, copies};
 use crate::token::IssuerKey;
@@ -45,4 +47,42 @@ fn no_session_keeps_keys_after_it_has_ended_or_the_vault_was_closed() {
     assert!(!sessions[0].holds_keys());
     vault.close().unwrap();
     assert!(!sessions[1].holds_keys());
+}
+
+#[test]
+fn an_answer_that_would_fill_the_memory_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = RawKey::generate().unwrap();
+    let (vault, _) = Vault::create(dir.path()).raw_key(&key).finish().unwrap();
+    let issuer = IssuerKey::generate().unwrap();
+    vault.trust_issuer(issuer.public(), &key).unwrap();
+    let grant = Grant::to("dr.osei").all_patients().all_kinds().actions(Action::ALL.iter().copied());
+    let grant = grant.purpose(Purpose::Treatment).valid_for(std::time::Duration::from_secs(3_600));
+    let session = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
+    let patient = session.register_patient([]).unwrap();
+    let (kind, value) = (Kind::new("Binary").unwrap(), vec![b'x'; 300 << 10]);
+    let record = session.put_verbatim(patient, &kind, &value, crate::PutOptions::new()).unwrap();
+    let amend = |from| session.amend_verbatim(record, crate::Version::new(from).unwrap(), &value).unwrap();
+    for from in 1..3 {
+        amend(from);
+    }
+    assert_eq!(session.get_many_verbatim(&[record; 3]).unwrap().len(), 3);
+    assert!(matches!(session.get_many_verbatim(&[record; 4]), Err(Error::TooMany { limit: 0x10_0000, .. })));
+    assert_eq!(session.history_verbatim(record).unwrap().len(), 3);
+    amend(3);
+    assert!(matches!(session.history_verbatim(record), Err(Error::TooMany { limit: 0x10_0000, .. })));
+    assert_eq!(session.get_verbatim_version(record, crate::Version::FIRST).unwrap().value, value);
+    let all = session.export().whole_history().patients([patient]).start().unwrap();
+    assert_eq!(all.map(|entry| entry.unwrap().version().number()).min(), Some(1));
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn every_event_of_an_operation_has_a_span_of_its_own_name() {
+    use AuditEvent as E;
+    // Entries that stand beside the one of the operation, or in its place.
+    let beside = [E::UnlockFailed, E::Recovered, E::TokenRefused, E::SessionExpired];
+    for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
+        assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");
+    }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // no test uses all of it
 
 pub mod exhibit;
+pub mod golden;
 pub mod machine;
 
 use std::fs;

@@ -5,10 +5,10 @@ use super::payload::any_fields;
 use crate::audit::draft::{Draft, DraftError};
 use crate::audit::entry::{EntryRef, MAX_ENTRY};
 use crate::audit::event::{AuditEvent, Outcome};
-use crate::audit::payload::{MAX_DETAIL, MAX_HOST_TEXT, MAX_REVOCATION_IDS, tag};
+use crate::audit::payload::{MAX_ATTESTERS, MAX_DETAIL, MAX_HOST_TEXT, MAX_REVOCATION_IDS, tag};
 use crate::audit::subject::{AuditRecord, DraftSubject, MAX_RECORDS_PER_ENTRY};
 use crate::crypto::RandomFailed;
-use crate::ids::RevocationId;
+use crate::ids::{AttesterId, RevocationId};
 
 fn draft_of(subjects: Vec<DraftSubject>) -> Draft {
     let mut draft = Draft::new(AuditEvent::ChartRead, Outcome::Allowed);
@@ -24,6 +24,7 @@ fn longest() -> Draft {
     for text in [&mut draft.fields.request_id, &mut draft.fields.host, &mut draft.fields.device] {
         *text = Some("a".repeat(MAX_HOST_TEXT));
     }
+    draft.fields.attesters = vec![AttesterId::from_bytes([1; 16]); MAX_ATTESTERS];
     draft.subjects.clear();
     draft
 }
@@ -131,6 +132,8 @@ fn fields_over_their_limits_are_refused_by_name() {
     assert_eq!(too_long(|draft| draft.fields.request_id = Some("a".repeat(129))), expected(tag::REQUEST_ID, 128));
     assert_eq!(too_long(|draft| draft.fields.host = Some("a".repeat(129))), expected(tag::HOST, 128));
     assert_eq!(too_long(|draft| draft.fields.device = Some("a".repeat(70_000))), expected(tag::DEVICE, 128));
+    let more = |draft: &mut Draft| draft.fields.attesters.push(AttesterId::from_bytes([1; 16]));
+    assert_eq!(too_long(more), expected(tag::ATTESTERS, 32));
 }
 
 #[test]

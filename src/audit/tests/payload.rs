@@ -3,9 +3,11 @@ use proptest::prelude::*;
 use super::kit;
 use crate::audit::defect::EntryDefect;
 use crate::audit::event::{AuditEvent, Outcome};
-use crate::audit::payload::{Fields, MAX_DETAIL, MAX_HOST_TEXT, MAX_REVOCATION_IDS, Payload, put_field, tag};
+use crate::audit::payload::{
+    Fields, MAX_ATTESTERS, MAX_DETAIL, MAX_HOST_TEXT, MAX_REVOCATION_IDS, Payload, put_field, tag,
+};
 use crate::clock::Timestamp;
-use crate::ids::{IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket};
+use crate::ids::{AttesterId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket};
 use crate::terms::{Action, Purpose};
 
 fn maybe<T: std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
@@ -33,7 +35,9 @@ pub(super) fn any_fields() -> impl Strategy<Value = Fields> {
     );
     let rest = (maybe(any::<u16>()), maybe(any::<u32>()), any::<bool>());
     let texts = (text(MAX_DETAIL), text(MAX_HOST_TEXT), text(MAX_HOST_TEXT), text(MAX_HOST_TEXT));
-    (what, ids, rest, texts).prop_map(|(what, ids, (reason, count, terms), texts)| {
+    let attesters = proptest::collection::vec(any::<[u8; 16]>().prop_map(AttesterId::from_bytes), 0..=MAX_ATTESTERS);
+    let shown = (any::<bool>(), attesters);
+    (what, ids, rest, texts, shown).prop_map(|(what, ids, (reason, count, terms), texts, (possession, attesters))| {
         let fields = Fields::new(AuditEvent::from_code(what.0), Outcome::from_code(what.1).unwrap());
         let (actor, issuer, session, ticket, kind, requested, revocation_ids) = ids;
         let (detail, request_id, host, device) = texts;
@@ -53,6 +57,8 @@ pub(super) fn any_fields() -> impl Strategy<Value = Fields> {
             request_id,
             host,
             device,
+            possession,
+            attesters,
             ..fields
         }
     })
@@ -171,6 +177,21 @@ fn terms_and_texts_that_cannot_be_are_refused() {
     for len in [0, 15, 17, 144] {
         assert_eq!(ids(len), Err(EntryDefect::FieldValue(tag::REVOCATION_IDS)), "{len} bytes");
     }
+}
+
+#[test]
+fn what_was_shown_at_session_opening_is_read_strictly() {
+    assert!(with(tag::POSSESSION, &[1]).unwrap().possession);
+    for value in [&[][..], &[0], &[2], &[1, 1]] {
+        assert_eq!(with(tag::POSSESSION, value), Err(EntryDefect::FieldValue(tag::POSSESSION)), "{value:?}");
+    }
+    let ids = |len| with(tag::ATTESTERS, &vec![1; len]);
+    assert!(ids(16).is_ok() && ids(MAX_ATTESTERS * 16).is_ok());
+    for len in [0, 15, 17, (MAX_ATTESTERS + 1) * 16] {
+        assert_eq!(ids(len), Err(EntryDefect::FieldValue(tag::ATTESTERS)), "{len} bytes");
+    }
+    // A version that does not know these fields skips them.
+    assert!([tag::POSSESSION, tag::ATTESTERS].iter().all(|tag| tag & 0x8000 != 0));
 }
 
 #[test]

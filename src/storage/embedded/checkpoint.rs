@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::observe;
 
 impl Inner {
     /// Notes what is applied, makes the trees durable, then writes the note. So the trees hold at least what the
@@ -55,7 +56,14 @@ impl Inner {
         Ok((state, trees))
     }
 
-    fn write_checkpoint(&self, files: &mut StateFiles, mut state: State, trees: &Trees) -> Result<(), StorageError> {
+    fn write_checkpoint(&self, files: &mut StateFiles, state: State, trees: &Trees) -> Result<(), StorageError> {
+        let took = observe::Stopwatch::start();
+        let written = self.sync_and_note(files, state, trees);
+        observe::checkpointed(took, written.is_ok());
+        written
+    }
+
+    fn sync_and_note(&self, files: &mut StateFiles, mut state: State, trees: &Trees) -> Result<(), StorageError> {
         if let Err(error) = trees.sync() {
             self.poison(&error);
             return Err(error);

@@ -7,6 +7,7 @@ use super::super::journal::{segment, walk};
 use super::*;
 use crate::format::digest;
 use crate::format::frame::Frame;
+use crate::observe;
 use crate::progress::{Progress, Task};
 
 /// Progress is reported about this often, in bytes.
@@ -149,7 +150,9 @@ impl Inner {
     /// Builds new trees while running, and serves from them. If that fails the storage stops.
     pub(super) fn rebuild(&self, applied: &mut Applied) -> Result<(), StorageError> {
         self.alive()?;
+        let took = observe::Stopwatch::start();
         let done = self.rebuild_now(applied);
+        observe::rebuilt(took, done.is_ok());
         if let Err(error) = &done {
             self.poison(error);
         }

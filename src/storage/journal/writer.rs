@@ -9,6 +9,7 @@ use crate::bytes::TooLong;
 use crate::format::frame::{self, FrameKind, FrameWriter, Link, MAX_LEN, SEAL_LEN};
 use crate::format::segment::SegmentHeader;
 use crate::format::state::Place;
+use crate::observe;
 use crate::storage::file::{self, StoredFile};
 use crate::storage::{StorageError, StorageOptions};
 
@@ -127,6 +128,7 @@ impl Writer {
         self.tip = Place { seq: seal_seq, hash, segment: self.segment.header.number, offset: self.next };
         library.add(&segment);
         (self.file, self.segment, self.next) = (file, segment, FIRST_FRAME);
+        observe::rolled(size);
         Ok(())
     }
 

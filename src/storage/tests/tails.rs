@@ -89,6 +89,25 @@ fn every_way_to_tear_the_last_frame_is_recognised() {
     }
 }
 
+/// However much of the frame's tail lies in a last sector that never reached the disk: the hash may stand before it, the
+/// end mark does not.
+#[test]
+fn a_frame_that_lacks_nothing_but_its_last_sector_is_torn() {
+    let mut behind_the_boundary = Vec::new();
+    for size in (400..912).step_by(8) {
+        let dir = crashed(&[100, size]);
+        let segment = Segment::of(dir.path());
+        let (at, len) = segment.frames[1];
+        let boundary = (at + len - 1) / 512 * 512;
+        segment.set(boundary, &vec![0; at + len - boundary]);
+        let walk = walk(dir.path()).unwrap_or_else(|error| panic!("{} bytes lacking: {error}", at + len - boundary));
+        assert!(matches!(walk.tail, Tail::Torn { offset, .. } if offset == at as u64), "{:?}", walk.tail);
+        behind_the_boundary.push(at + len - boundary);
+    }
+    behind_the_boundary.sort_unstable();
+    assert!(behind_the_boundary.into_iter().eq((8..=512).step_by(8)), "every alignment was tried");
+}
+
 /// A head that lies in two sectors, at each way that eight-byte alignment allows.
 #[test]
 fn a_head_of_which_only_the_first_words_were_written_is_torn() {

@@ -347,13 +347,14 @@ fn values_that_do_not_exist_are_refused() {
 }
 
 #[test]
-fn sealed_and_bound_tokens_are_read_and_not_accepted() {
+fn sealed_and_bound_tokens_are_read_and_accepted_with_their_own_proof_only() {
     let open = Raw::new().bytes();
     let body = &open[..open.len() - 33];
     let sealed = [body, &[2], &[0; 64]].concat();
     let bound = [body, &[3]].concat();
-    for (bytes, what) in [(sealed, "sealed tokens"), (bound, "bound tokens")] {
-        assert_eq!(accept(&bytes).err(), Some(TokenError::Unsupported { what }));
+    assert_eq!(accept(&sealed).err(), Some(TokenError::BadProof));
+    assert_eq!(admit(accept(&bound).unwrap(), &Shown::default()).err(), Some(ProofError::PossessionMissing));
+    for bytes in [sealed, bound] {
         let token = UnverifiedToken::from_bytes(&bytes).unwrap();
         assert_eq!(&token.wire().to_bytes()[..], &bytes[..]);
         assert_eq!(Token::try_from(token).err(), Some(TokenError::NotOpen));

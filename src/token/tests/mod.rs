@@ -1,30 +1,40 @@
 //! Tests over whole tokens. [`Raw`] writes tokens by the format's description, with code of its own, so that it can
 //! also write what the library would never write.
 
+mod attested;
+mod bound;
 mod build;
 mod forge;
 mod form;
+mod inspected;
 mod limits;
+mod sealed;
 mod vector;
 mod widen;
 
 use std::time::Duration;
 
+use super::admit::{Admission, AdmittedToken, Proven, Shown};
+use super::attestation::{Attestation, Claim};
 use super::body::Body;
 use super::caveat::Caveat;
 use super::chain::Chain;
-use super::decide::{DenyReason, Reach, Request};
+use super::closed::{BoundToken, SealedToken};
+use super::decide::{Denial, DenyReason, Reach, Request};
 use super::error::TokenError;
 use super::grant::Grant;
 use super::holder::{Token, UnverifiedToken};
 use super::issuer::{IssuerKey, IssuerPublicKey};
 use super::item::{Item, Role, Scope, Wanted};
+use super::keys::{AttesterKey, DeviceKey, HolderKey, HolderPublicKey};
+use super::possession::{Challenge, DeviceProof, Possession};
+use super::proof_error::ProofError;
 use super::verify::{DEFAULT_LONGEST_TTL, VerifiedToken};
 use super::wire::{self, Block, Proof, Wire};
 use crate::clock::Timestamp;
 use crate::crypto::kdf::{self, cap};
 use crate::crypto::{hash, sign::SigningSeed};
-use crate::ids::{IssuerId, KindId, PatientId, PrincipalId, RevocationId, VaultId};
+use crate::ids::{AttesterId, DeviceId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, VaultId};
 use crate::secret::Secret;
 use crate::terms::{Action, Confidentiality, Purpose};
 
@@ -104,6 +114,48 @@ fn verify_at(token: impl AsRef<UnverifiedToken>, now: Timestamp) -> Result<Verif
 /// Reads and verifies bytes, as a session does.
 fn accept(bytes: &[u8]) -> Result<VerifiedToken, TokenError> {
     verify(UnverifiedToken::from_bytes(bytes)?)
+}
+
+fn admit(token: VerifiedToken, shown: &Shown) -> Result<(AdmittedToken, Proven), ProofError> {
+    let at = Admission { purpose: Purpose::Treatment, now: NOW };
+    let take = |nonce| if nonce == CHALLENGE.nonce() { Ok(CHALLENGE) } else { Err(ProofError::UnknownChallenge) };
+    token.admit(shown, at, trusted_attester, take)
+}
+
+/// The only challenge that is outstanding.
+const CHALLENGE: Challenge = Challenge::from_bytes([0xC4; 32]);
+const TRANSCRIPT: [u8; 32] = [0x7A; 32];
+
+fn attester() -> AttesterKey {
+    AttesterKey::from_secret_bytes(&[0x44; 32])
+}
+
+fn trusted_attester(id: AttesterId) -> Option<[u8; 32]> {
+    let public = attester().public();
+    (id == public.id()).then_some(*public.as_bytes())
+}
+
+/// What a session asks of its token, for tokens that demand nothing beside themselves.
+trait Opened {
+    fn opened(&self) -> AdmittedToken;
+
+    fn decide(&self, request: &Request) -> Result<(), Denial> {
+        self.opened().decide(request)
+    }
+
+    fn idle(&self) -> Option<Duration> {
+        self.opened().idle()
+    }
+
+    fn longest(&self) -> Option<Duration> {
+        self.opened().longest()
+    }
+}
+
+impl Opened for VerifiedToken {
+    fn opened(&self) -> AdmittedToken {
+        admit(self.clone(), &Shown::default()).unwrap().0
+    }
 }
 
 /// A further block with these items, whatever they say.

@@ -207,13 +207,7 @@ fn the_start_is_exact_at_every_depth() {
 
 #[test]
 fn items_that_cannot_be_checked_deny_at_every_depth() {
-    let items = [
-        Item::MaxUses(1),
-        Item::Mfa { level: 1, oldest: 60 },
-        Item::Device([1; 32]),
-        Item::Attestations(vec![Wanted { attester: [1; 16], claim: 1, oldest: 1 }]),
-        Item::Facility(vec![[1; 16]]),
-    ];
+    let items = [Item::MaxUses(1), Item::Mfa { level: 1, oldest: 60 }, Item::Facility(vec![[1; 16]])];
     for (item, block) in items.iter().flat_map(|item| (1..8).map(move |block| (item, block))) {
         let parent = deepen(signed(&wide()), usize::from(block) - 1);
         assert_eq!(verify(&parent).unwrap().decide(&request()), Ok(()));
@@ -348,7 +342,7 @@ proptest! {
         wishes in proptest::collection::vec(wish(), 48),
     ) {
         let parent = append(&signed(&wide().not_before(second(NOW_SECONDS - 10)).valid_for(HOUR)), first.clone());
-        if crate::token::attenuate::refuse_widening(&parent, &second_block).is_err() {
+        if crate::token::attenuate::refuse_widening(parent.wire(), &second_block).is_err() {
             return Ok(());
         }
         let said: Vec<Caveat> = second_block.iter().map(Item::caveat).collect();

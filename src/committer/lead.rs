@@ -1,0 +1,118 @@
+//! What the leader does: one group, one frame, in order.
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+
+use super::group::Group;
+use super::{CommitFailed, Committer, Job, Order, PreparedEntry};
+use crate::audit::Head;
+use crate::ids::PatientId;
+use crate::observe;
+use crate::storage::{Batch, Pending, SealedEntry};
+
+/// Bytes that one group may put into its frame.
+const GROUP_BYTES: usize = 8 << 20;
+
+impl Committer {
+    /// Writes one group and settles it.
+    pub(super) fn lead(&self) {
+        let mut order = self.order();
+        let mut jobs = self.take_group();
+        if jobs.is_empty() {
+            self.pass_on(0);
+            return;
+        }
+        let mut group = Group::of(self, &mut jobs);
+        match self.write(&mut order, jobs) {
+            Ok(pending) => {
+                // Durable, and so acknowledged whatever happens to the trees: the journal brings it back.
+                group.outcome = Ok(());
+                let newest = order.chain.head();
+                self.pass_on(group.writing());
+                drop(order);
+                match self.storage.settle(pending) {
+                    Ok(()) => self.set_readable(newest),
+                    Err(error) => self.stop(&error.to_string()),
+                }
+                group.settled();
+            }
+            Err(failed) => {
+                let mut queue = self.lock_queue();
+                self.stop_locked(&mut queue, &failed.to_string());
+                queue.leading = false;
+                drop(queue);
+                group.outcome = Err(failed);
+            }
+        }
+    }
+
+    fn write(&self, order: &mut Order, jobs: Vec<Job>) -> Result<Pending, CommitFailed> {
+        let mut chain = order.chain;
+        let (now, jobs_in_group) = (self.clock.now(), jobs.len());
+        let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
+        let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
+        for job in jobs {
+            let time = job.answered.map_or(now, |(time, _)| time);
+            for PreparedEntry { prepared, subjects } in job.entries {
+                let count = |patient: PatientId| {
+                    let tag = subjects.iter().find(|(named, _)| *named == patient).map_or([0; 16], |(_, tag)| *tag);
+                    let tally = tallies.entry(tag).or_insert_with(|| self.storage.tally(&tag));
+                    *tally += 1;
+                    *tally
+                };
+                let appended = chain.append(&order.keys, self.suite, time, prepared, count);
+                let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
+                let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
+                batch.entries.push(SealedEntry { bytes, subjects });
+            }
+            batch.writes.extend(job.writes);
+        }
+        let head = self.storage.head();
+        if batch.writes.is_empty() && batch.entries.is_empty() {
+            // Somebody waits for what is durable already, and for it to be settled.
+            return Ok(Pending { seq: head.seq });
+        }
+        let (took, entries) = (observe::Stopwatch::start(), batch.entries.len());
+        let committed = self.storage.commit(head, batch);
+        observe::committed(took, jobs_in_group, entries, committed.is_ok());
+        let pending = committed?;
+        order.chain = chain;
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
+        Ok(pending)
+    }
+
+    /// Groups settle in order, but their leaders come here in any.
+    fn set_readable(&self, newest: Option<Head>) {
+        let mut readable = self.readable.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.map(|head| head.seq) > readable.map(|head| head.seq) {
+            *readable = newest;
+        }
+    }
+
+    fn take_group(&self) -> Vec<Job> {
+        let mut queue = self.lock_queue();
+        let mut size = 0;
+        let mut group = Vec::new();
+        while let Some(job) = queue.jobs.front() {
+            if !group.is_empty() && size + job.size > GROUP_BYTES {
+                break;
+            }
+            size += job.size;
+            group.extend(queue.jobs.pop_front());
+        }
+        queue.bytes -= size;
+        observe::unqueued(size);
+        self.room.notify_all();
+        group
+    }
+
+    /// Makes the first caller who waits the leader, if there is one; so many jobs with rows are durable now.
+    fn pass_on(&self, written: usize) {
+        let mut queue = self.lock_queue();
+        queue.writing = queue.writing.saturating_sub(written);
+        match queue.jobs.iter().find(|job| job.answered.is_none()) {
+            Some(next) => next.ticket.promote(),
+            None => queue.leading = false,
+        }
+    }
+}

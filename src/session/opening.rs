@@ -1,0 +1,157 @@
+//! Opening a session: a token, a purpose, and whatever the token demands to be shown beside it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, Weak};
+
+use super::{Inner, Life, Session};
+use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::crypto::random;
+use crate::error::Error;
+use crate::ids::SessionId;
+use crate::observe;
+use crate::terms::Purpose;
+use crate::token::{
+    Admission, Attestation, DEFAULT_LONGEST_TTL, DeviceProof, Possession, Proven, Shown, UnverifiedToken, VerifiedToken,
+};
+use crate::unlocked::{Gate, Unlocked};
+
+/// A session about to be opened with a token and what is shown beside it; see [`Vault::session_with`](crate::Vault::session_with).
+#[must_use = "no session is opened before `open`"]
+pub struct SessionOpening<'t> {
+    gate: Gate,
+    token: &'t UnverifiedToken,
+    purpose: Purpose,
+    shown: Shown,
+}
+
+impl<'t> SessionOpening<'t> {
+    pub(crate) fn new(gate: Gate, token: &'t UnverifiedToken, purpose: Purpose) -> Self {
+        Self { gate, token, purpose, shown: Shown::default() }
+    }
+
+    /// Shows that the holder of a bound token has its key.
+    pub fn possession(mut self, proof: Possession) -> Self {
+        self.shown.possession = Some(proof);
+        self
+    }
+
+    /// Shows on which device the session is opened.
+    pub fn device(mut self, proof: DeviceProof) -> Self {
+        self.shown.device = Some(proof);
+        self
+    }
+
+    /// What this host and its peer agree on about their connection, such as a TLS exporter (RFC 9266). Proofs made for
+    /// another connection are refused then. 32 zero bytes if not called.
+    pub const fn host_transcript(mut self, transcript: [u8; 32]) -> Self {
+        self.shown.transcript = transcript;
+        self
+    }
+
+    /// Shows what others attest; at most 32, and each must hold, demanded or not.
+    pub fn attestations(mut self, attestations: impl IntoIterator<Item = Attestation>) -> Self {
+        self.shown.attestations.extend(attestations);
+        self
+    }
+
+    /// Verifies the token and all that was shown, and opens the session; the log has an entry either way. The challenge
+    /// that was answered is used up, whatever comes of it, unless the token itself is refused.
+    ///
+    /// # Errors
+    /// [`Error::Token`] with the reason why the token is refused, [`Error::SessionRefused`] when it does not allow the
+    /// purpose, [`Error::Proof`] when something it demands was not shown or something shown does not hold,
+    /// [`Error::ClockRollback`], [`Error::Sealed`], [`Error::AuditUnavailable`].
+    pub fn open(self) -> Result<Session, Error> {
+        observe::operation(AuditEvent::SessionOpened.word(), "none", || self.verify())
+    }
+
+    fn verify(self) -> Result<Session, Error> {
+        let unlocked = self.gate.enter()?;
+        let now = match unlocked.now() {
+            Ok(now) => now,
+            Err(error) => {
+                self.refused(&unlocked, AuditEvent::SessionOpened, error.word().to_owned())?;
+                return Err(error);
+            }
+        };
+        let issuer = |issuer| unlocked.policy.issuer(issuer);
+        let token = match self.token.verify(unlocked.vault, issuer, |_| false, now, DEFAULT_LONGEST_TTL) {
+            Ok(token) => token,
+            Err(error) => {
+                self.refused(&unlocked, AuditEvent::TokenRefused, error.to_string())?;
+                return Err(Error::Token(error));
+            }
+        };
+        let id = SessionId::from_bytes(random::array()?);
+        let mut draft = draft(AuditEvent::SessionOpened, Outcome::Allowed, &token, id, self.purpose);
+        if let Err(denial) = token.decide_opening(self.purpose) {
+            draft.fields.outcome = Outcome::Denied;
+            draft.fields.reason = Some(denial.reason.code());
+            unlocked.commit(Vec::new(), vec![draft])?;
+            return Err(Error::SessionRefused(denial));
+        }
+        let attester = |attester| unlocked.policy.attester(attester);
+        let take = |nonce| unlocked.take_challenge(nonce, now);
+        match token.admit(&self.shown, Admission { purpose: self.purpose, now }, attester, take) {
+            Err(error) => {
+                draft.fields.outcome = Outcome::Denied;
+                draft.fields.reason = Some(error.code());
+                draft.fields.detail = Some(error.to_string());
+                unlocked.commit(Vec::new(), vec![draft])?;
+                Err(Error::Proof(error))
+            }
+            Ok((token, proven)) => {
+                say(proven, &mut draft);
+                unlocked.commit(Vec::new(), vec![draft])?;
+                let life = Mutex::new(Life { last_used: now, ended: None });
+                let (charts, open) = (Mutex::default(), observe::OpenSession::new());
+                let (gate, purpose) = (self.gate, self.purpose);
+                let inner = Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts, open });
+                let holder: Weak<Inner> = Arc::downgrade(&inner);
+                unlocked.add_holder(holder);
+                Ok(Session(inner))
+            }
+        }
+    }
+
+    /// Logs that a token opened no session. What it claims is not repeated: nobody vouches for it.
+    fn refused(&self, unlocked: &Unlocked, event: AuditEvent, detail: String) -> Result<(), Error> {
+        let mut draft = Draft::new(event, Outcome::Denied);
+        draft.fields.purpose = Some(self.purpose);
+        draft.fields.detail = Some(detail);
+        unlocked.commit(Vec::new(), vec![draft])
+    }
+}
+
+impl fmt::Debug for SessionOpening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionOpening")
+            .field("token", self.token)
+            .field("purpose", &self.purpose)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An entry that names a verified token. Of a refused opening it says which token was tried, not who tried.
+pub(super) fn draft(
+    event: AuditEvent,
+    outcome: Outcome,
+    token: &VerifiedToken,
+    session: SessionId,
+    purpose: Purpose,
+) -> Draft {
+    let mut draft = Draft::new(event, outcome);
+    draft.fields.actor = Some(token.subject());
+    draft.fields.issuer = Some(token.issuer());
+    draft.fields.revocation_ids = token.rids().to_vec();
+    draft.fields.session = Some(session);
+    draft.fields.purpose = Some(purpose);
+    draft
+}
+
+/// Names in the log what was shown and held.
+fn say(proven: Proven, draft: &mut Draft) {
+    draft.fields.possession = proven.possession;
+    draft.fields.device = proven.device.map(|device| device.to_string());
+    draft.fields.attesters = proven.attesters;
+}

@@ -1,0 +1,382 @@
+//! A reader in another language, `tests/interop/read_vault.py`, finds in a vault what the library finds, and refuses what
+//! the library refuses. It was written from docs/format.md, and shows that a vault can be read without this crate.
+//!
+//! Skipped with a printed line where Python 3 or its package `cryptography` with Argon2id is missing.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use chartvault::*;
+use serde_json::Value;
+use sha2::Digest;
+use support::{Allergy, HandClock, Note, base_grant, copy_dir, golden, note, small, verify, whole_log};
+
+const PASSPHRASE: &str = "e\u{301}t\u{e9} \u{2126} of interop"; // not in NFC
+const DAMAGED_HEADER: i32 = 4;
+const NEWER_FORMAT: i32 = 5;
+const WRONG_CREDENTIAL: i32 = 6;
+const TAMPERED_HEADER: i32 = 7;
+const ROLLED_BACK: i32 = 8;
+const DAMAGED_JOURNAL: i32 = 9;
+const FORGED_JOURNAL: i32 = 10;
+
+fn can_run() -> bool {
+    let needed = "from cryptography.hazmat.primitives.kdf.argon2 import Argon2id";
+    let able = Command::new("python3").args(["-c", needed]).output().is_ok_and(|output| output.status.success());
+    if !able {
+        println!("skipped: there is no python3 with the package cryptography and its Argon2id");
+    }
+    able
+}
+
+/// Runs the reader; checks that it keeps its promises about errors: one line, and no fault of its own.
+fn read(vault: &Path, passphrase: &str, arguments: &[&str]) -> Output {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/read_vault.py");
+    let mut command = Command::new("python3");
+    command.arg(program).arg(vault).args(arguments).env("CHARTVAULT_PASSPHRASE", passphrase);
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(errors.lines().count(), usize::from(!output.status.success()), "{errors}");
+    assert!(output.status.code().is_some_and(|code| code == 0 || (2..=12).contains(&code)), "{errors}");
+    output
+}
+
+fn code(vault: &Path) -> i32 {
+    read(vault, PASSPHRASE, &["--json"]).status.code().unwrap()
+}
+
+fn json(vault: &Path, passphrase: &str) -> Value {
+    let output = read(vault, passphrase, &["--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn options(clock: &Arc<HandClock>) -> Options {
+    small().clock(clock.clone())
+}
+
+fn session(vault: &Vault, issuer: &IssuerKey, clock: &HandClock) -> Session {
+    let grant = base_grant().issued_at(clock.now()).all_patients().all_kinds().actions(Action::ALL.iter().copied());
+    vault.session(grant.sign(issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap()
+}
+
+/// What both sides say of one version of a record.
+type Versions = BTreeMap<(String, String, u64, u64), (String, String, i64, String, String)>;
+
+fn told<T>(
+    found: &mut Versions,
+    kind: &Kind,
+    record: RecordRef,
+    history: Vec<Entry<T, impl Sized>>,
+    bytes: fn(&T) -> Vec<u8>,
+) {
+    for entry in history {
+        let name = (hex(record.patient().as_bytes()), kind.to_string(), record.number(), entry.version.number().into());
+        let status = if entry.status == Status::Voided { "voided" } else { "active" };
+        let (author, time) = (hex(entry.author.as_bytes()), entry.recorded_at.as_micros());
+        let reason = entry.reason.unwrap_or_default();
+        found.insert(name, (status.to_owned(), author, time, reason, hex(&bytes(&entry.value))));
+    }
+}
+
+fn told_by_the_reader(json: &Value) -> Versions {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut found = Versions::new();
+    for (patient, versions) in json["patients"].as_object().unwrap() {
+        for v in versions.as_array().unwrap() {
+            let name =
+                (patient.clone(), text(&v["kind"]), v["number"].as_u64().unwrap(), v["version"].as_u64().unwrap());
+            let value = text(&v["value"]);
+            assert_eq!(v["size"].as_u64().unwrap(), value.len() as u64 / 2);
+            let time = v["recorded_at"].as_i64().unwrap();
+            found.insert(name, (text(&v["status"]), text(&v["author"]), time, text(&v["reason"]), value));
+        }
+    }
+    found
+}
+
+/// A closed vault, and what the library says is in it.
+struct Exhibit {
+    dir: tempfile::TempDir,
+    clock: Arc<HandClock>,
+    issuer: IssuerKey,
+    expected: Versions,
+    log: Vec<AuditEntry>,
+}
+
+impl Exhibit {
+    fn new(suite: Suite) -> Self {
+        let (dir, clock, issuer) = (tempfile::tempdir().unwrap(), HandClock::new(), IssuerKey::generate().unwrap());
+        let passphrase = Passphrase::new(PASSPHRASE);
+        let new = Vault::create(dir.path().join("vault")).passphrase(&passphrase).suite(suite);
+        let (vault, _) = new.passphrase_cost(PassphraseCost::MINIMUM).options(options(&clock)).finish().unwrap();
+        vault.trust_issuer(issuer.public(), &passphrase).unwrap();
+        let s = session(&vault, &issuer, &clock);
+        let mrn = |value| Identifier::new("urn:mrn:interop", value).unwrap();
+        let (ama, ben) = (s.register_patient([mrn("1"), mrn("1b")]).unwrap(), s.register_patient([mrn("2")]).unwrap());
+        clock.step_micros(61_000_001);
+        let first = s.put(ama, &note("first")).unwrap();
+        s.amend(first, Version::FIRST, &note("first, amended")).unwrap();
+        let wrong = s.put(ama, &note("of somebody else")).unwrap();
+        s.void(wrong, Version::FIRST, "wrong patient").unwrap();
+        let labels = Labels::new(["minor", "psychotherapy"]).unwrap();
+        let private = PutOptions::new().confidentiality(Confidentiality::VeryRestricted).labels(labels);
+        let allergy = s.put_with(ben, &Allergy { substance: "p\u{e9}nicilline".into() }, private).unwrap();
+        let document = Kind::new("Document.Reference").unwrap();
+        // Larger than the first segment, larger than what the trees hold, and nothing.
+        let scans = [vec![0x5A; 100_000], (0..5_000).map(|at| (at % 251) as u8).collect(), Vec::new()];
+        let scans = scans.map(|scan| s.put_verbatim(PatientId::FACILITY, &document, &scan, PutOptions::new()).unwrap());
+        s.get(first).unwrap();
+        clock.step(-60); // the next entry repeats the time of the one before
+        s.list::<Note>(ama).include_voided().page().unwrap();
+
+        let mut expected = Versions::new();
+        for id in [first, wrong] {
+            told(&mut expected, &Kind::of::<Note>(), id.into(), s.history(id).unwrap(), |v| {
+                bincode::serialize(v).unwrap()
+            });
+        }
+        let history = s.history(allergy).unwrap();
+        told(&mut expected, &Kind::of::<Allergy>(), allergy.into(), history, |v| bincode::serialize(v).unwrap());
+        for scan in scans {
+            told(&mut expected, &document, scan, s.history_verbatim(scan).unwrap(), Vec::clone);
+        }
+        assert_eq!(expected.len(), 8);
+        let log = whole_log(&s);
+        vault.close().unwrap();
+        Self { dir, clock, issuer, expected, log }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("vault")
+    }
+
+    /// A copy without trees, state and marks, so that the library too has nothing but header and journal to go by.
+    fn bare_copy(&self) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vault");
+        fs::create_dir(&path).unwrap();
+        for name in ["header.a", "header.b"] {
+            fs::copy(self.path().join(name), path.join(name)).unwrap();
+        }
+        copy_dir(&self.path().join("journal"), &path.join("journal"));
+        (dir, path)
+    }
+
+    fn open(&self, path: &Path) -> Result<Vault, Error> {
+        Vault::open_with(path, options(&self.clock))?.unlock(&Passphrase::new(PASSPHRASE))
+    }
+}
+
+fn change(path: &Path, at: usize, by: u8) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= by;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Makes the checksum of a header right again, as whoever changes it can.
+fn set_checksum(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let len = u32::from_be_bytes(bytes[10..14].try_into().unwrap()) as usize;
+    if (64..=bytes.len()).contains(&len) {
+        let checksum = sha2::Sha256::digest(&bytes[..len - 32]);
+        bytes[len - 32..len].copy_from_slice(&checksum);
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_stranger_reads_the_charts_and_the_log_that_the_library_reads() {
+    if !can_run() {
+        return;
+    }
+    for suite in [Suite::ChaCha20Poly1305, Suite::Aes256Gcm] {
+        let exhibit = Exhibit::new(suite);
+        let read = json(&exhibit.path(), PASSPHRASE);
+        assert_eq!(told_by_the_reader(&read), exhibit.expected);
+        let lines = read["log"]["lines"].as_array().unwrap();
+        for (line, entry) in lines.iter().zip(&exhibit.log) {
+            let start = format!("{} {} {} {}", entry.seq, entry.time, entry.event, entry.outcome);
+            assert!(line.as_str().unwrap().starts_with(&start), "{line} is not {start}");
+        }
+        // The library finds the reader's head where the reader says it is, and that nothing was rewritten.
+        let vault = exhibit.open(&exhibit.path()).unwrap();
+        let s = session(&vault, &exhibit.issuer, &exhibit.clock);
+        let mut head = verify(&s);
+        let newest = read["log"]["head"].as_str().unwrap();
+        head.entries = read["log"]["entries"].as_u64().unwrap();
+        assert!(head.entries > exhibit.log.len() as u64, "closing is in the log");
+        head.head = std::array::from_fn(|at| u8::from_str_radix(&newest[2 * at..2 * at + 2], 16).unwrap());
+        s.audit().unwrap().verify(Scope::Since(head)).run().unwrap();
+        head.head[0] ^= 1;
+        assert!(s.audit().unwrap().verify(Scope::Since(head)).run().is_err(), "the library compares the head");
+    }
+}
+
+#[test]
+fn a_stranger_shows_one_chart_with_its_values_and_says_what_is_wrong_by_its_exit_code() {
+    if !can_run() {
+        return;
+    }
+    let exhibit = Exhibit::new(Suite::ChaCha20Poly1305);
+    let path = exhibit.path();
+    let chart = read(&path, PASSPHRASE, &["--patient", &hex(PatientId::FACILITY.as_bytes()), "--values", "--log"]);
+    let scan = [0x5A; 100_000];
+    assert!(chart.status.success() && chart.stdout.windows(scan.len()).any(|bytes| bytes == scan));
+    let all = String::from_utf8_lossy(&chart.stdout).into_owned();
+    assert!(all.contains("Document.Reference 1 version 1 active by") && !all.contains("note 1"), "{all}");
+    assert!(all.contains(" record-voided allowed void TREAT actor "), "{all}");
+
+    assert_eq!(read(&path, "another passphrase", &[]).status.code(), Some(WRONG_CREDENTIAL));
+    let (_dir, copy) = exhibit.bare_copy();
+    assert_eq!(code(&copy), 0);
+    let genuine = fs::read(copy.join("header.a")).unwrap();
+    change(&copy.join("header.a"), 100, 1);
+    assert_eq!(code(&copy), 0, "the other copy will do");
+    change(&copy.join("header.b"), 200, 1);
+    assert_eq!(code(&copy), DAMAGED_HEADER);
+    // A generation is not bound to the slots: the passphrase is right, and the MAC alone tells.
+    for name in ["header.a", "header.b"] {
+        fs::write(copy.join(name), &genuine).unwrap();
+        change(&copy.join(name), 37, 2); // the generation
+        set_checksum(&copy.join(name));
+    }
+    assert_eq!(code(&copy), TAMPERED_HEADER);
+    fs::write(copy.join("header.b"), &genuine).unwrap();
+    assert_eq!(code(&copy), 0, "a forged copy does not stand in the way of a genuine one");
+    fs::write(copy.join("header.a"), &genuine).unwrap();
+
+    // The last frame goes, as if it had never been written: nobody can tell, unless a mark remembers it.
+    let newest = copy.join("journal/0000000002.cvj");
+    assert!(!copy.join("journal/0000000003.cvj").exists());
+    let (mut frames, mut at, mut last) = (fs::read(&newest).unwrap(), 512, 512);
+    while frames[at..].starts_with(b"CVF1") {
+        last = at;
+        at += u32::from_be_bytes(frames[at + 4..at + 8].try_into().unwrap()) as usize;
+    }
+    frames[last..].fill(0);
+    let whole = fs::read(&newest).unwrap();
+    fs::write(&newest, frames).unwrap();
+    assert_eq!(code(&copy), 0);
+    for mark in ["clean", "state.a", "state.b"] {
+        fs::copy(path.join(mark), copy.join(mark)).unwrap();
+    }
+    assert_eq!(code(&copy), DAMAGED_JOURNAL);
+    assert!(matches!(exhibit.open(&copy), Err(Error::Storage(StorageError::Damaged { .. }))));
+    fs::write(&newest, whole).unwrap();
+    assert_eq!(code(&copy), 0);
+
+    let segment = copy.join("journal/0000000001.cvj");
+    change(&segment, 700, 4);
+    assert_eq!(code(&copy), DAMAGED_JOURNAL);
+    change(&segment, 700, 4);
+    let frames = fs::read(&segment).unwrap();
+    let len = u32::from_be_bytes(frames[516..520].try_into().unwrap()) as usize;
+    change(&segment, 512 + len - 20, 4); // in the HMAC, which the hash does not cover
+    assert_eq!(code(&copy), FORGED_JOURNAL);
+}
+
+#[test]
+fn a_stranger_reads_the_golden_vault() {
+    if !can_run() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    golden::unpack(dir.path());
+    let read = json(dir.path(), golden::PASSPHRASE);
+    let versions = told_by_the_reader(&read);
+    assert_eq!(versions.len(), 7);
+    let voided: Vec<_> = versions.values().filter(|version| version.0 == "voided").collect();
+    assert!(matches!(&voided[..], [version] if version.3 == "wrong patient"));
+    let log = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1/log.txt")).unwrap();
+    let lines: Vec<&str> = read["log"]["lines"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    assert!(lines.len() >= log.lines().count());
+    for (line, stored) in lines.iter().zip(log.lines()) {
+        let start: Vec<&str> = stored.split(' ').take(4).collect();
+        assert!(line.starts_with(&start.join(" ")), "{line} is not {stored}");
+    }
+}
+
+/// Which exit code of the reader goes with the library's answer.
+fn fits(answer: &Result<Vault, Error>, code: i32) -> bool {
+    match answer {
+        Ok(_) => code == 0,
+        Err(Error::Header(_)) => code == DAMAGED_HEADER || code == NEWER_FORMAT,
+        Err(Error::Unlock(UnlockError::WrongCredential | UnlockError::NoSuchSlotKind { .. })) => {
+            code == WRONG_CREDENTIAL
+        }
+        Err(Error::Unlock(UnlockError::HeaderTampered)) => code == TAMPERED_HEADER,
+        Err(Error::Storage(StorageError::HeaderRolledBack { .. })) => code == ROLLED_BACK,
+        Err(Error::Storage(_)) => code == DAMAGED_JOURNAL || code == FORGED_JOURNAL,
+        Err(_) => false,
+    }
+}
+
+/// Changes one byte at a time, in the header (both copies; its checksum too in every other case), in the used part of the
+/// journal or behind it. Where the library has state to go by, it does not read again the frames that made it, and may open where the reader refuses.
+fn compare(exhibit: &Exhibit, changes: u64, with_state: bool) {
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    let mut refused = 0;
+    for number in 0..changes {
+        let (_dir, copy) = exhibit.bare_copy();
+        if with_state {
+            copy_dir(&exhibit.path(), &copy);
+        }
+        let files: &[&str] = match number % 4 {
+            0 => &["header.a", "header.b"],
+            1 | 2 => &["journal/0000000001.cvj"],
+            _ => &["journal/0000000002.cvj"],
+        };
+        let bytes = fs::read(copy.join(files[0])).unwrap();
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        let within = if next(4) == 0 { bytes.len() } else { used };
+        let at = next(within);
+        let by = 1 << next(8);
+        for file in files {
+            change(&copy.join(file), at, by);
+            if number % 8 == 0 {
+                set_checksum(&copy.join(file));
+            }
+        }
+        let code = code(&copy);
+        let answer = exhibit.open(&copy);
+        let unread =
+            with_state && answer.is_ok() && number % 4 != 0 && [DAMAGED_JOURNAL, FORGED_JOURNAL].contains(&code);
+        assert!(
+            unread || fits(&answer, code),
+            "byte {at} of {files:?} by {by}: reader {code}, library {:?}",
+            answer.err()
+        );
+        refused += u64::from(code != 0);
+    }
+    assert!(refused > changes / 2, "only {refused} of {changes} were refused");
+}
+
+#[test]
+fn a_stranger_refuses_what_the_library_refuses() {
+    if can_run() {
+        compare(&Exhibit::new(Suite::ChaCha20Poly1305), 12, false);
+    }
+}
+
+#[test]
+#[ignore = "takes minutes; the same as above with more changes"]
+fn a_stranger_refuses_what_the_library_refuses_at_length() {
+    if can_run() {
+        compare(&Exhibit::new(Suite::Aes256Gcm), 240, false);
+        compare(&Exhibit::new(Suite::ChaCha20Poly1305), 120, true);
+    }
+}

@@ -1,0 +1,500 @@
+#!/usr/bin/env python3
+"""Reads a chartvault vault from outside: passphrase in, charts and log out, without the library and without sled.
+
+Written from docs/format.md and the pages in docs/format/; each part names the page and the sections that it follows. It
+changes nothing, and leaves no entry in the log: whoever holds a passphrase and the files can read them. Read a copy, or
+a vault that nobody has open. Without a file the passphrase is taken from the environment, CHARTVAULT_PASSPHRASE; a line
+end behind it does not count. Needs Python 3.10 and the package `cryptography`, 44 or later.
+
+Exit codes; whatever is wrong, there is one line on standard error:
+"""
+import argparse, hashlib, hmac, json, mmap, os, struct, sys, unicodedata
+from datetime import datetime, timedelta
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+CODES = (
+    "everything was read, and was sound",
+    "a fault of this reader",
+    "wrong arguments, or no passphrase",
+    "no vault here, or a file cannot be read",
+    "header damaged: neither copy can be used",
+    "written by a newer version of the format",
+    "wrong credential: no slot opens",
+    "header tampered with",
+    "header rolled back: the journal knows a newer one",
+    "journal damaged",
+    "journal forged: a frame was made without the vault's key",
+    "a row or a record does not open, or has no known form",
+    "log broken: chain, order or content of an entry",
+)
+OK, FAULT, USAGE, NO_VAULT, CORRUPT, NEWER, WRONG, TAMPERED, ROLLED_BACK, DAMAGED, FORGED, ROW, LOG = range(13)
+
+class Refused(Exception):
+    """Something is wrong: which exit code, and where."""
+def must(true, code, where=""):
+    if not true:
+        raise Refused(code, where)
+def content(*path):
+    """A file's bytes; none where there is no such file."""
+    try:
+        with open(os.path.join(*path), "rb") as file:
+            return file.read(1 << 26)
+    except FileNotFoundError:
+        return b""
+
+class Cursor:
+    """Takes fields off the front of bytes. What is missing or left over is refused with the code fitting the place."""
+    def __init__(self, data, code, where=""):
+        self.data, self.at, self.code, self.where = data, 0, code, where
+    def must(self, true):
+        must(true, self.code, self.where)
+    def take(self, n):
+        self.must(n <= len(self.data) - self.at)
+        self.at += n
+        return self.data[self.at - n : self.at]
+    def read(self, fields):
+        """Fields in the notation of Python's `struct`, big-endian: B u8, H u16, I u32, Q u64, q i64, 16s 16 bytes."""
+        return struct.unpack(">" + fields, self.take(struct.calcsize(">" + fields)))
+    def one(self, field):
+        return self.read(field)[0]
+    def sized(self, field):  # bytes behind their length
+        return bytes(self.take(self.one(field)))
+    def rest(self):
+        return self.take(len(self.data) - self.at)
+    def end(self):
+        self.must(self.at == len(self.data))
+
+# ==== envelope.md: Notation, Padding, Seal ====
+def H(data):
+    return hashlib.sha256(data).digest()
+def HMAC(key, data):
+    return hmac.digest(key, data, "sha256")
+def be(size, number):
+    return number.to_bytes(size, "big")
+def text(data):
+    return data.decode("utf-8", "replace")
+def L(label):
+    label = b"chartvault/v1/" + label.encode()
+    return bytes([len(label)]) + label
+same, extract = hmac.compare_digest, HMAC  # HKDF-Extract(salt, ikm) is HMAC(salt, ikm)
+def expand(prk, info, size):
+    """HKDF-Expand."""
+    out = block = b""
+    while len(out) < size:
+        block = HMAC(prk, block + info + bytes([len(out) // 32 + 1]))
+        out += block
+    return out[:size]
+def padme(n):
+    e = n.bit_length() - 1
+    step = 1 << (e - e.bit_length())
+    return -(-n // step) * step
+def aead_open(suite, key, ciphertext, floor):
+    """What was padded and encrypted, or None, whatever was wrong."""
+    try:
+        padded = {1: ChaCha20Poly1305, 2: AESGCM}[suite](key).decrypt(bytes(12), ciphertext, None)
+    except (InvalidTag, KeyError):
+        return None
+    size = int.from_bytes(padded[:4], "big")
+    exact = len(padded) == max(floor, padme(4 + size)) and not any(padded[4 + size :])
+    return padded[4 : 4 + size] if exact else None
+def open_sealed(prk, label, suite, aad, sealed, floor):
+    salt, commitment, ciphertext = sealed[:32], sealed[32:64], sealed[64:]
+    keys = expand(prk, L(label) + H(be(8, len(aad)) + aad + salt), 64)
+    return aead_open(suite, keys[:32], ciphertext, floor) if same(keys[32:], commitment) else None
+
+# ==== header.md: Layout, Slots, Copies ====
+class Header:
+    """One copy of the header, as far as it can be judged without a key."""
+    def __init__(self, file):
+        magic, form, size = Cursor(file, CORRUPT).read("8sHI")
+        must(14 + 32 <= size <= len(file) <= 65_536 and not any(file[size:]), CORRUPT)
+        self.bytes = file[:size]
+        must(H(self.bytes[:-32]) == self.bytes[-32:] and magic == b"CVHDR1\0\0" and form > 0, CORRUPT)
+        must(form == 1, NEWER, "header")
+        c = Cursor(self.bytes[14:-64], CORRUPT)
+        self.vault, self.generation, suites = *c.read("16sQ"), c.sized("B")
+        c.must(self.generation > 0 and suites and set(suites) <= {1, 2} and len(set(suites)) == len(suites))
+        self.slots = {number: slot for number, *slot in (self.slot(c) for _ in range(c.one("B")))}
+        c.must(1 <= len(self.slots) <= 32 and sum(cost for cost, *_ in self.slots.values()) <= 16_777_216)
+        self.keyring = c.sized("H")
+        c.end()
+    def slot(self, c):
+        """Number; cost; m, t, p and salt if it is for a passphrase; additional data; sealed part."""
+        start = c.at
+        (number, kind, _created), label, parameters = c.read("BBq"), c.sized("B"), c.sized("H")
+        aad, sealed = self.vault + c.data[start : c.at], c.sized("H")
+        c.must(kind > 0 and len(label) <= 64 and (kind not in (3, 4) or not parameters))
+        c.must(kind not in (1, 3, 4) or len(sealed) == 145)
+        if kind != 1:
+            return number, 0, None, aad, sealed
+        c.must(len(parameters) == 44)
+        argon2 = m, t, lanes, _salt = struct.unpack(">3I32s", parameters)
+        c.must(19_456 <= m <= 1_048_576 and (2 if m < 47_104 else 1) <= t <= 16 and 1 <= lanes <= 16)
+        c.must(m * t <= 4_194_304)
+        return number, m * t, argon2, aad, sealed
+def read_headers(path):
+    """The copies that can be used, the one with the higher generation first."""
+    copies, refused = [], Refused(NO_VAULT, "no header")
+    for file in filter(None, (content(path, "header.a"), content(path, "header.b"))):
+        try:
+            copies.append(Header(file))
+        except Refused as why:
+            refused = max(refused, why, key=lambda why: why.args[0])
+    if not copies:
+        raise refused
+    must(copies[0].vault == copies[-1].vault, TAMPERED, "copies of two vaults")
+    return sorted(copies, key=lambda copy: -copy.generation)
+
+# ==== envelope.md: Derivations; header.md: Slots, Keyring ====
+class Keys:
+    """The keyring, opened with a passphrase in Unicode NFC; other credentials differ in the KEK alone."""
+    def __init__(self, header, passphrase):
+        root, vault = None, header.vault
+        for _, (m, t, lanes, salt), aad, sealed in (slot for slot in header.slots.values() if slot[1]):
+            kek = Argon2id(salt=salt, length=32, iterations=t, lanes=lanes, memory_cost=m).derive(passphrase)
+            root = root or open_sealed(kek, "slot", sealed[0], aad + sealed[:1], sealed[1:], 64)
+        must(root is not None, WRONG)
+        must(same(HMAC(expand(root, L("header-mac"), 32), header.bytes[:-64]), header.bytes[-64:-32]), TAMPERED)
+        aad = vault + be(8, header.generation) + be(2, 1) + header.keyring[:1]
+        prk = expand(root, L("keyring-master"), 32)
+        plain = open_sealed(prk, "keyring", header.keyring[0], aad, header.keyring[1:], 64)
+        must(plain is not None and plain[:1] == b"\1", TAMPERED, "keyring")
+        c = Cursor(plain[1:], TAMPERED, "keyring")
+        self.data, self.wrap, self.audit = (dict(c.read("I32s") for _ in range(c.one("H"))) for _ in range(3))
+        self.index, self.lookup, self.state, self.journal, self.policy = c.read("32s" * 5)
+        c.end()
+def unlock(path, passphrase):
+    """Header and keys. A copy whose MAC is wrong does not stand in the way of a genuine one."""
+    first, *other = read_headers(path)
+    try:
+        return first, Keys(first, passphrase)
+    except Refused as why:
+        if why.args[0] == TAMPERED and other:
+            return other[0], Keys(other[0], passphrase)
+        raise
+
+# ==== journal.md: Segment, Frame, The end of the journal ====
+MAX_FRAME = 16 << 20
+class Segment:
+    def __init__(self, directory, number, vault):
+        self.where = f"segment {number}"
+        with open(os.path.join(directory, f"{number:010}.cvj"), "rb") as file:
+            must(os.fstat(file.fileno()).st_size >= 512, DAMAGED, self.where)
+            self.data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        c = Cursor(self.data[:512], DAMAGED, self.where)
+        magic, form, of_vault, of_number, self.first, self.before, size, zeros, check = c.read("4sH16sQQ32sQ402s32s")
+        c.must(H(self.data[:480]) == check and magic == b"CVJ1" and form > 0)
+        must(form == 1, NEWER, self.where)
+        c.must((of_vault, of_number, size) == (vault, number, len(self.data)) and not any(zeros))
+    def extent(self, start):  # where the bytes that are not zero end, from start on
+        return start + len(self.data[start:].tobytes().rstrip(b"\0"))
+    def head(self, at):
+        """Length of the frame whose head is whole here, or 0."""
+        head = bytes(self.data[at : at + 24])
+        size, whole = int.from_bytes(head[4:8], "big"), head[:4] == b"CVF1" and H(head[:16])[:8] == head[16:]
+        return size if whole and 152 <= size <= MAX_FRAME and size % 8 == 0 else 0
+    def frame(self, at):
+        """The bytes of the frame that is whole here by its hash, or None."""
+        frame = self.data[at : at + self.head(at)]
+        whole = len(frame) >= 152 and frame[-8:] == b"CVF1-END" and H(frame[:-72]) == frame[-72:-40]
+        return frame if whole else None
+    def is_torn(self, at, number, keys):
+        """Whether what stands here may be a frame that was never acknowledged; anything else is damage."""
+        end, size, hashed = self.extent(at), self.head(at), 0
+        wrong = size and int.from_bytes(self.data[at + 8 : at + 16], "big") != number
+        stop = at + size if size else min(max(end, at + 152), len(self.data))
+        sectors = ((max(s, at), min(s + 512, stop)) for s in range(at - at % 512, stop, 512))
+        wrong = wrong or end > stop or stop > len(self.data) or end - at > MAX_FRAME
+        if wrong or all(any(self.data[a:b]) for a, b in sectors):
+            return False
+        for behind in range(at + 8, end, 8):
+            hashed += self.head(behind)  # bounds the work on bytes made to keep a reader busy
+            if hashed > 4 * MAX_FRAME or self.head(behind) and is_genuine(self.frame(behind), keys):
+                return False
+        return True
+def is_genuine(frame, keys):
+    return frame and same(HMAC(keys.journal, bytes(frame[:24]) + bytes(frame[-72:-40])), bytes(frame[-40:-8]))
+
+class Journal:
+    """All frames from the first on: the rows that they leave, and the entries of the log."""
+    def __init__(self, path, vault, keys):
+        self.keys, self.number, self.generation, self.hashes = keys, 0, 0, [bytes(32)]
+        self.rows, self.entries, self.torn = {1: {}, 2: {}, 3: {}, 4: {}}, [], 0
+        directory = os.path.join(path, "journal")
+        names = sorted(name for name in os.listdir(directory) if name[:10].isdecimal() and name[10:] == ".cvj")
+        must(names and names == [f"{n:010}.cvj" for n in range(1, len(names) + 1)], DAMAGED, "segments are missing")
+        segments = [Segment(directory, number, vault) for number in range(1, len(names) + 1)]
+        for segment, later in zip(segments, [*segments[1:], None]):
+            must((segment.first, segment.before) == (self.number + 1, self.hashes[-1]), DAMAGED, segment.where)
+            if not self.read(segment, later, later is segments[-1]):
+                break
+        self.check_marks(path, vault)
+    def read(self, segment, later, later_is_newest):
+        """Reads a segment; says whether it was sealed."""
+        at = 512
+        while (frame := segment.frame(at)) is not None:
+            where = f"{segment.where}, byte {at}"
+            must(is_genuine(frame, self.keys), FORGED, where)
+            at += len(frame)
+            if self.apply(frame, where):
+                must(later, DAMAGED, "a sealed segment has no successor")
+                return True
+        self.torn = segment.extent(at) - at
+        unused = later and later_is_newest and later.extent(512) == 512 and later.first == self.number + 2
+        ends = (not later or unused) and (not self.torn or segment.is_torn(at, self.number + 1, self.keys))
+        must(ends, DAMAGED, f"{segment.where}, byte {at}")
+    def apply(self, frame, where):
+        """Takes in a frame; says whether it is a seal."""
+        c = Cursor(frame[:-72], DAMAGED, where)
+        _magic, number, _check, before, generation, kind, writes = c.read("8sQ8s32sQBI")
+        c.must((number, before) == (self.number + 1, self.hashes[-1]))
+        c.must(generation >= self.generation and kind in (0, 1))
+        for _ in range(writes):
+            self.write(c)
+        for _ in range(entries := c.one("I")):
+            self.entries.append((c.sized("H"), [bytes(c.take(16)) for _ in range(c.one("H"))]))
+        padding = c.rest()
+        c.must(len(padding) < 8 and not any(padding) and (kind == 0 or writes == entries == 0))
+        self.number, self.generation = number, generation
+        self.hashes.append(bytes(frame[-72:-40]))
+        return kind == 1
+    def write(self, c):
+        """Frame, Digest. Nobody needs the leaf of what is replaced in order to read, but it has to be true."""
+        tree, operation, replaces = c.read("BBB")
+        c.must(tree in self.rows and operation in (0, 1, 2) and replaces in (0, 1))
+        rows, leaf, key, value = self.rows[tree], c.take(32 * replaces), c.sized("H"), c.take(c.one("I"))
+        old = rows.pop(key, None)
+        c.must(len(key) <= 256 and (operation or not value) and (old is not None) == bool(replaces))
+        if old is not None:
+            row = be(1, tree) + be(2, len(key)) + key + be(4, len(old)) + H(old)
+            c.must(same(HMAC(self.keys.state, row), bytes(leaf)))
+        if operation:
+            rows[key] = value
+    def check_marks(self, path, vault):
+        """State file, Clean mark. Nothing in them is needed, but they may remember frames that were cut off since."""
+        key = expand(self.keys.state, L("state-file"), 32)
+        for name, start in (("clean", 24), ("state.a", 42), ("state.b", 42)):
+            mark, clean = content(path, name), name == "clean"
+            of_vault, hashed = (mark[8:24], mark[:-32]) if clean else (mark[18:34], mark[:8] + H(mark[:-64]))
+            if len(mark) >= 96 and of_vault == vault and same(HMAC(key, hashed), mark[-32:]):
+                number, known = struct.unpack_from(">Q32s", mark, start)
+                must(self.hashes[number : number + 1] == [known], DAMAGED, f"frames up to {number} are not all there")
+
+# ==== envelope.md: Envelope, Storage keys; policy.md; record.md: Record body ====
+RECORDS, PATIENTS, LOOKUP, POLICY = 1, 2, 3, 4
+def inverse(data):
+    return int.from_bytes(bytes(255 - byte for byte in data), "big")
+def record_body(body):
+    c = Cursor(body, ROW, "record body")
+    kind, version, shape, codec, author, recorded, given, clinical, status, level = c.read("16sH8sB16sqBqBB")
+    reason, labels, value = c.sized("H"), [c.sized("B") for _ in range(c.one("B"))], c.rest()
+    c.must(codec == 1 and version > 0 or codec == 2 and version == 0 and not any(shape))
+    c.must(given == 1 or given == 0 and clinical == 0)
+    c.must(status in (1, 2) and level < 6 and len(reason) <= 1_024 and len(value) <= 1 << 20)
+    c.must(len(labels) <= 16 and labels == sorted(set(labels)) and b"" not in labels)
+    return kind, value, {
+        "type_version": version, "shape": shape.hex(), "codec": codec, "author": author.hex(), "recorded_at": recorded,
+        "clinical_time": clinical if given else None, "status": ("active", "voided")[status - 1],
+        "confidentiality": "ULMNRV"[level], "reason": text(reason), "labels": [*map(text, labels)], "size": len(value),
+    }
+
+class Vault:
+    def __init__(self, path, passphrase):
+        header, self.keys = unlock(path, passphrase)
+        self.id = header.vault
+        self.journal = Journal(path, self.id, self.keys)
+        must(self.journal.generation <= header.generation, ROLLED_BACK)
+        self.kinds, self.secrets, self.patients, self.bodies = {}, {}, {}, {}
+        readers = {POLICY: self.policy, PATIENTS: self.patient, LOOKUP: self.pointer, RECORDS: self.record}
+        for tree, read in readers.items():
+            for key, value in sorted(self.journal.rows[tree].items()):
+                read(key, bytes(value))
+    def open(self, tree, key, value, prk, label, floor=256):
+        form, suite, flags = Cursor(value, ROW).read("BBH")
+        must(form <= 1, NEWER, "envelope")
+        aad = value[:12] + self.id + be(1, tree) + be(2, len(key)) + key
+        body = open_sealed(prk, label, suite, aad, value[12:], floor) if (form, flags) == (1, 0) else None
+        must(body is not None, ROW, f"tree {tree}")
+        return body
+    def policy(self, key, value):
+        """Kinds give names to records; other rows only have to open."""
+        body = self.open(POLICY, key, value, self.keys.policy, "policy")
+        if body[:1] == b"\2":
+            self.kinds[H(L("cap/kind") + body[1:])[:16]] = text(body[1:])
+    def patient(self, key, value):
+        epoch, generation = Cursor(value[4:], ROW).read("II")
+        must(len(key) == 20 and generation == inverse(key[16:]) and epoch in self.keys.wrap, ROW, "patient")
+        body = self.open(PATIENTS, key, value, self.keys.wrap[epoch], "patient-secret", 64)
+        secret, patient = body[:32], body[32:]
+        must(len(patient) == 16 and HMAC(self.keys.index, L("patient") + patient)[:16] == key[:16], ROW, "patient")
+        self.secrets[key[:16], generation], self.patients[key[:16]] = secret, patient
+    def pointer(self, key, value):
+        patient = self.open(LOOKUP, key, value, self.keys.lookup, "lookup")
+        must(len(key) == 32 and self.patients.get(key[16:]) == patient, ROW, "lookup pointer")
+    def record(self, key, value):
+        """Keys sort by patient and kind, the newest record and version first."""
+        epoch, generation = Cursor(value[4:], ROW).read("II")
+        tag, kind_tag, number, version = key[:16], key[16:24], inverse(key[24:32]), inverse(key[32:])
+        secret, data_key = self.secrets.get((tag, generation)), self.keys.data.get(epoch)
+        must(len(key) == 36 and secret is not None and data_key is not None, ROW, "record")
+        prk = extract(expand(data_key, L("record-master"), 32), secret)
+        body = self.open(RECORDS, key, value, prk, "record")
+        must(HMAC(self.keys.index, L("kind") + tag + body[:16])[:8] == kind_tag, ROW, "record")
+        self.bodies[self.patients[tag], body[:16], number, version] = body
+
+# ==== audit.md ====
+EVENTS = {
+    1: "vault-created", 2: "vault-opened", 3: "vault-closed", 4: "unlock-failed", 5: "recovered", 10: "issuer-trusted",
+    11: "kind-registered", 20: "session-opened", 21: "session-closed", 22: "token-refused", 23: "session-expired",
+    30: "patient-registered", 31: "patient-found", 32: "identifier-added", 40: "record-put", 41: "record-read",
+    42: "records-listed", 43: "chart-read", 44: "history-read", 46: "record-amended", 47: "record-voided",
+    48: "kinds-listed", 60: "audit-verified", 61: "audit-queried", 70: "clock-reset",
+}
+OUTCOMES = (None, "allowed", "denied", "failed")
+ACTIONS = "read list create amend void export erase audit review grant operate".split()
+PURPOSES = "TREAT ETREAT BTG HPAYMT HOPERAT HRESCH PUBHLTH PATRQT FAMRQT COVERAGE HLEGAL HSYSADMIN".split()
+EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)
+SIZES = {EVENT: 2, OUTCOME: 1, 3: 16, 4: 16, 6: 16, 7: 4, 8: 4, 9: 2, 0xA: 16, 0xB: 16, 0xC: 16, 0xD: 4, CLOCK: 8}
+
+class Log:
+    """The entries of all frames: chained, opened, and shown in a line each."""
+    def __init__(self, vault):
+        self.vault, self.counters, self.head, self.lines, self.before = vault, {}, bytes(32), [], (-(1 << 63), 0, 0)
+        for entry, tags in vault.journal.entries:
+            self.lines.append(self.entry(entry, tags, len(self.lines)))
+            self.head = H(b"\0" + entry)
+        must(self.lines, LOG, "no entry, not even that the vault was created")
+    def entry(self, entry, tags, seq):
+        """Audit entry, Chain."""
+        c = Cursor(entry, LOG, f"entry {seq}")
+        magic, kind, flags, vault, number, time, epoch, key_id, prev = c.read("4s2B16sQq2I32s")
+        (_salt, commitment, size), ciphertext = c.read("16s32sH"), c.rest()
+        c.must(magic == b"CVA1" and 1 <= kind <= 5 and (kind == 1) == (seq == 0) and flags & 0x0E == 0)
+        c.must((vault, number, prev) == (self.vault.id, seq, self.head) and len(ciphertext) == size + 16)
+        c.must(all(a <= b for a, b in zip(self.before, (time, epoch, key_id))))
+        c.must(epoch in self.vault.keys.audit and key_id == 1)
+        self.before = time, epoch, key_id
+        key = self.vault.keys.audit[epoch]
+        keys = expand(expand(key, L("audit-entry") + H(entry[:94]), 32), L("audit-open"), 64)
+        payload = aead_open(flags >> 4, keys[:32], ciphertext, 64) if same(keys[32:], commitment) else None
+        c.must(payload is not None)
+        fields = self.payload(Cursor(payload, LOG, c.where))
+        c.must((CLOCK in fields) == bool(flags & 1))
+        subjects = self.subjects(Cursor(fields.get(SUBJECTS, b""), LOG, c.where), seq, flags >> 4, key)
+        c.must([tag for tag, _ in subjects] == tags)
+        return " ".join([str(seq), when(time), *self.words(fields), *(text for _, text in subjects)])
+    def payload(self, p):
+        """Payload: fields by tag."""
+        fields, last = {}, 0
+        while p.at < len(p.data):
+            tag, value = p.one("H"), p.sized("H")
+            known = len(value) == SIZES[tag] if tag in SIZES else tag in (5, SUBJECTS) or tag & 0x8000
+            p.must(tag > last and known and (tag not in TEXTS or len(value) <= (1_024 if tag == TEXTS[0] else 128)))
+            last, fields[tag] = tag, value
+        p.must(EVENT in fields and fields.get(OUTCOME) in (b"\1", b"\2", b"\3"))
+        return fields
+    def words(self, fields):
+        """What a reader of the log looks for first."""
+        number = {tag: int.from_bytes(value, "big") for tag, value in fields.items()}
+        yield from (str(EVENTS.get(number[EVENT], number[EVENT])), OUTCOMES[number[OUTCOME]])
+        for tag, names in ((ACTION, ACTIONS), (PURPOSE, PURPOSES)):
+            if tag in fields:
+                must(number[tag] in (1 << bit for bit in range(len(names))), LOG, "action or purpose")
+                yield names[number[tag].bit_length() - 1]
+        yield from (f"{name} {fields[tag].hex()}" for tag, name in ((3, "actor"), (0xA, "ticket")) if tag in fields)
+        yield from (json.dumps(text(fields[tag])) for tag in TEXTS if tag in fields)
+    def subjects(self, c, seq, suite, key):
+        """Subjects: the tag of each, and what the entry says of it."""
+        found = []
+        for index in range(c.one("H") if c.data else 0):
+            (tag, generation), sealed = c.read("16sI"), c.sized("H")
+            secret = self.vault.secrets.get((tag, generation))
+            if secret is None:
+                found.append((tag, "an erased patient"))
+                continue
+            prk = extract(key, secret)
+            body = open_sealed(prk, "subject", suite, self.vault.id + be(8, seq) + be(2, index), sealed, 64)
+            c.must(body is not None)
+            patient, records = self.block(Cursor(body, LOG, c.where), tag, expand(prk, L("version"), 32))
+            found.append((tag, f"patient {patient.hex()} records {records}"))
+        c.end()
+        return found
+    def block(self, c, tag, key):
+        """The block of one subject: its entries are numbered, and the records are those that are stored."""
+        (patient, counter, groups), records = c.read("16sQH"), 0
+        self.counters[tag] = self.counters.get(tag, 0) + 1
+        c.must(patient == self.vault.patients[tag] and counter == self.counters[tag])
+        for kind, n in (c.read("16sH") for _ in range(groups)):
+            for number, version, version_tag in (c.read("QI16s") for _ in range(n)):
+                body = self.vault.bodies.get((patient, kind, number, version))
+                named = patient + kind + be(8, number) + be(4, version)
+                expected = bytes(16) if version == 0 else body and HMAC(key, named + body)[:16]
+                c.must(version_tag == expected)
+                records += 1
+        c.end()
+        return patient, records
+
+# ==== What is shown ====
+def when(micros):
+    if not -62_135_596_800 <= micros // 1_000_000 < 253_402_300_800:
+        return f"{micros}us"
+    return f"{(datetime(1970, 1, 1) + timedelta(microseconds=micros)).isoformat()}Z"
+def charts(vault, only):
+    """Every version of every record, by patient."""
+    found = {patient.hex(): [] for patient in vault.patients.values() if only in (None, patient.hex())}
+    must(found or only is None, USAGE, "no such patient")
+    for (patient, _, number, version), body in vault.bodies.items():
+        kind, value, fields = record_body(body)
+        names = {"kind": vault.kinds.get(kind, kind.hex()), "number": number, "version": version}
+        if patient.hex() in found:
+            found[patient.hex()].append(names | fields | {"value": value})
+    return found
+def show(vault, log, found, args):
+    for patient, versions in found.items():
+        yield f"patient {patient}: {len(versions)} versions\n"
+        for v in versions:
+            yield f"  {v['kind']} {v['number']} version {v['version']} {v['status']} by {v['author']} "
+            yield f"at {when(v['recorded_at'])}, {v['size']} bytes of codec {v['codec']}\n"
+            if args.values:
+                yield from (v["value"] if v["codec"] == 2 else v["value"].hex(), "\n")
+    yield from (f"{line}\n" for line in log.lines if args.log)
+    yield f"log: {len(log.lines)} entries, newest leaf {log.head.hex()}\n"
+    if vault.journal.torn:
+        yield "behind the last commit stands one that was never finished; it is left out\n"
+def passphrase(path):
+    given = content(path) if path else os.environb.get(b"CHARTVAULT_PASSPHRASE", b"")
+    given = given.removesuffix(b"\n").removesuffix(b"\r")
+    must(given, USAGE)
+    return unicodedata.normalize("NFC", text(given)).encode()
+def run():
+    codes = "".join(f"  {code:2}  {text}\n" for code, text in enumerate(CODES))
+    parser = argparse.ArgumentParser(description=__doc__ + codes, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dir", metavar="DIR")
+    parser.add_argument("--passphrase-file", metavar="FILE")
+    parser.add_argument("--patient", metavar="ID", help="this chart alone: 32 hexadecimal digits")
+    parser.add_argument("--values", action="store_true", help="values as they are; those of codec 1 in hexadecimal")
+    parser.add_argument("--log", action="store_true", help="a line for each entry of the log")
+    parser.add_argument("--json", action="store_true", help="all of it as one object; times in microseconds since 1970")
+    args = parser.parse_args()
+    vault = Vault(args.dir, passphrase(args.passphrase_file))
+    found, log = charts(vault, args.patient), Log(vault)
+    if args.json:
+        journal, chain = vault.journal, {"entries": len(log.lines), "head": log.head, "lines": log.lines}
+        shown = {"vault": vault.id, "frames": journal.number, "torn": journal.torn, "log": chain, "patients": found}
+        return json.dump(shown, sys.stdout, default=lambda data: data.hex())
+    for piece in show(vault, log, found, args):
+        sys.stdout.buffer.write(piece if isinstance(piece, bytes) else piece.encode())
+def main():
+    try:
+        run()
+        return OK
+    except Exception as why:
+        fault = (NO_VAULT, why.strerror) if isinstance(why, OSError) else (FAULT, type(why).__name__)
+        code, where = why.args if isinstance(why, Refused) else fault
+    print(f"read_vault: {CODES[code]}" + (f" ({where})" if where else ""), file=sys.stderr)
+    return code
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+//! The vault of format version 1 that is kept in the repository; tests/golden.rs says how it was made.
+
+use std::fs;
+use std::path::Path;
+
+pub const PASSPHRASE: &str = "golden correct horse battery staple";
+
+/// Takes so many bytes off the front.
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> &'a [u8] {
+    let (taken, behind) = rest.split_at(len);
+    *rest = behind;
+    taken
+}
+
+/// Puts its files into a directory.
+pub fn unpack(path: &Path) {
+    let packed = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1/vault.zst")).unwrap();
+    let archive = zstd::decode_all(&packed[..]).unwrap();
+    let mut rest = &archive[..];
+    while !rest.is_empty() {
+        let len = u16::from_le_bytes(take(&mut rest, 2).try_into().unwrap());
+        let file = path.join(std::str::from_utf8(take(&mut rest, usize::from(len))).unwrap());
+        let len = u32::from_le_bytes(take(&mut rest, 4).try_into().unwrap());
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, take(&mut rest, usize::try_from(len).unwrap())).unwrap();
+    }
+    fs::create_dir_all(path.join("sled-1/blobs")).unwrap();
+}

@@ -1,0 +1,7 @@
+use chartvault::SealedToken;
+
+fn narrow(sealed: SealedToken) {
+    let _ = sealed.attenuate();
+}
+
+fn main() {}
