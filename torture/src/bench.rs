@@ -65,6 +65,8 @@ pub enum Allow {
     Nothing,
     /// A typed error that says what is wrong and what to do.
     NamedDamage,
+    /// Only that: opening has to read what was damaged.
+    OnlyNamedDamage,
 }
 
 impl Bench {
@@ -93,8 +95,9 @@ impl Bench {
         }
         let verdict = self.judge.ask(&self.vault(), &ledger, seed, number.is_multiple_of(3))?;
         let outcome = match verdict {
+            Verdict::Good(class) if allow == Allow::OnlyNamedDamage => Outcome::Bad(format!("not noticed: {class}")),
             Verdict::Good(class) => Outcome::Good(class),
-            Verdict::Refused(name, _) if allow == Allow::NamedDamage && names_damage(&name) => {
+            Verdict::Refused(name, _) if allow != Allow::Nothing && names_damage(&name) => {
                 Outcome::Good(format!("refused: {name}"))
             }
             Verdict::Refused(name, words) => Outcome::Bad(format!("does not open or read: {name}: {words}")),

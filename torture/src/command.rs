@@ -11,7 +11,7 @@ use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::report::{self, Tally};
 use crate::scene::Scenes;
-use crate::{contention, court, errors, ext4, kill, power, rot, workload};
+use crate::{bugs, contention, court, errors, ext4, kill, power, rot, workload};
 
 const USAGE: &str = "\
 torture quick [WAY…] [--seed N] [--jobs N] [--scratch DIR] [--first]
@@ -22,6 +22,9 @@ torture case WAY:NUMBER [--seed N] [--full]
     one case again (--full: numbered by a full run); what it leaves is kept
 torture judge DIR [--seed N]
     judges what was kept of a bad case: DIR/v by DIR/ledger
+torture bugs [NAME…] [--seed N] [--check]
+    puts each bug of torture/bugs into a copy of the library and demands that `quick` finds it (--check: only whether the
+    patches still apply)
 
 ways: kill power errors rot contention ext4";
 
@@ -75,6 +78,10 @@ fn dispatch(args: &[String]) -> io::Result<bool> {
             asked.words = vec![way.to_owned()];
             run(asked)
         }
+        "bugs" => {
+            let asked = parse(rest, true)?;
+            bugs::run(&asked.words, asked.settings.seed, rest.iter().any(|word| word == "--check"))
+        }
         "judge" => {
             let asked = parse(rest, true)?;
             let dir = asked.words.first().ok_or_else(|| io::Error::other(USAGE))?;
@@ -104,7 +111,7 @@ fn parse(args: &[String], quick: bool) -> io::Result<Asked> {
             "--scratch" => settings.scratch = value()?.into(),
             "--state" => settings.state = Some(value()?.into()),
             "--first" => settings.first = true,
-            "--full" => {}
+            "--full" | "--check" => {}
             word if word.starts_with('-') => return Err(io::Error::other(USAGE)),
             word => words.push(word.to_owned()),
         }

@@ -54,10 +54,20 @@ struct Failing {
     number: u64,
     seen: u64,
     failed: &'static str,
+    /// A frame's sync has just failed: whoever waits for it must not be told that all is well.
+    owes_error: bool,
+    /// Somebody was told so.
+    lied: bool,
 }
 
 impl Observer for Failing {
     fn enter(&mut self, call: &Call) -> Reaction {
+        if let What::Say { bytes } = &call.what
+            && self.owes_error
+        {
+            self.lied |= bytes.starts_with(b"a ");
+            self.owes_error = false;
+        }
         if !self.fault.concerns(&call.what) {
             return Reaction::Go;
         }
@@ -67,6 +77,8 @@ impl Observer for Failing {
             return Reaction::Go;
         }
         self.failed = call.what.word();
+        self.owes_error |=
+            matches!(&call.what, What::Sync { path } if path.extension().is_some_and(|end| end == "cvj"));
         Reaction::Refuse(self.fault.errno)
     }
 }
@@ -98,7 +110,8 @@ pub fn run(settings: &Settings, scenes: &Scenes, tally: &mut Tally) -> io::Resul
         let (at, which, number) = case.what;
         let scene = &all[at];
         let vault = bench.lay_out(scene.base.as_ref().map(|base| base.dir.as_path()))?;
-        let mut failing = Failing { fault: FAULTS[which], number, seen: 0, failed: "nothing" };
+        let mut failing =
+            Failing { fault: FAULTS[which], number, seen: 0, failed: "nothing", owes_error: false, lied: false };
         let watch = if failing.fault.reading { Watch::All } else { Watch::Changes };
         let tracer = Tracer { watch, below: &bench.dir, with_data: false, patience: PATIENCE };
         let plan = Plan { faults: true, ..scene.plan_at(&vault)? };
@@ -106,6 +119,9 @@ pub fn run(settings: &Settings, scenes: &Scenes, tally: &mut Tally) -> io::Resul
         if ended.hung || ended.code != Some(0) {
             let how = if ended.hung { "it hung" } else { "it panicked or died" };
             return Ok(Outcome::Bad(format!("{how} after {} failed: {}", failing.failed, ended.complaint)));
+        }
+        if failing.lied {
+            return Ok(Outcome::Bad("the sync of a frame failed, and the next answer was that all is well".into()));
         }
         let said = scene.said().to_owned() + &ended.said;
         bench.judge(case.number, settings.seed, &said, Allow::Nothing)
@@ -121,7 +137,7 @@ fn count(settings: &Settings, scene: &Scene, fault: Fault) -> io::Result<u64> {
     if let Some(base) = &scene.base {
         bench::copy_dir(&base.dir, &vault)?;
     }
-    let mut counter = Failing { fault, number: 0, seen: 0, failed: "" };
+    let mut counter = Failing { fault, number: 0, seen: 0, failed: "", owes_error: false, lied: false };
     let watch = if fault.reading { Watch::All } else { Watch::Changes };
     let tracer = Tracer { watch, below: &root, with_data: false, patience: PATIENCE };
     let ended = tracer.run(&mut bench::work(&scene.plan_at(&vault)?)?, &mut counter)?;

@@ -10,6 +10,7 @@
 
 pub mod acts;
 pub mod bench;
+mod bugs;
 mod clock_jumps;
 pub mod command;
 pub mod contention;

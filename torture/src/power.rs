@@ -165,7 +165,7 @@ fn disk_before(recording: &Recording, model: Model) -> io::Result<Disk> {
         None => Disk::load(model, &recording.top, Path::new("/nonexistent")),
         Some(base) => {
             bench::clear(&recording.vault)?;
-            bench::copy_dir(&base.dir, &recording.vault)?;
+            bench::copy_dir(base.on_disk.as_ref().unwrap_or(&base.dir), &recording.vault)?;
             Disk::load(model, &recording.top, &recording.vault)
         }
     }
@@ -201,7 +201,7 @@ impl Iterator for Cuts<'_> {
 
 pub fn run(settings: &Settings, scenes: &Scenes, tally: &mut Tally) -> io::Result<()> {
     let mut recordings = Vec::new();
-    for scene in scenes.all()?.into_iter().chain([scenes.crowd()]) {
+    for scene in scenes.all()?.into_iter().chain([scenes.crowd(), scenes.ghost()?]) {
         let recording = record(settings, scene)?;
         println!("  {}: {} events", recording.scene.name, recording.events.len());
         recordings.push(recording);

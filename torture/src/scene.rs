@@ -18,6 +18,14 @@ pub struct Base {
     pub dir: PathBuf,
     /// What was said while it was made.
     pub said: String,
+    /// What is on the disk, where the system's cache shows something else: a sync failed, and its pages look clean.
+    pub on_disk: Option<PathBuf>,
+}
+
+impl Base {
+    pub const fn new(dir: PathBuf, said: String) -> Self {
+        Self { dir, said, on_disk: None }
+    }
 }
 
 /// One scene.
@@ -61,12 +69,12 @@ impl Scenes {
         let (root, seed) = (settings.scratch.join("bases"), settings.seed);
         clear(&root)?;
         let small = Plan { create: true, steps: 16, dir: root.join("small"), ..Plan::new(seed) };
-        let small = Base { said: run_whole(&small)?, dir: small.dir };
+        let small = Base::new(small.dir.clone(), run_whole(&small)?);
         let busy = root.join("busy");
         copy_dir(&small.dir, &busy)?;
-        let scenes = Self { root, seed, busy: Base { dir: busy.clone(), said: String::new() }, small };
+        let scenes = Self { root, seed, busy: Base::new(busy.clone(), String::new()), small };
         let said = scenes.kill_at(&scenes.small, &busy, 20, KillWhen::Answered)?;
-        Ok(Self { busy: Base { dir: busy, said }, ..scenes })
+        Ok(Self { busy: Base::new(busy, said), ..scenes })
     }
 
     fn plan(&self, steps: usize) -> Plan {
@@ -144,26 +152,61 @@ impl Scenes {
         clear(&dir)?;
         copy_dir(&self.busy.dir, &dir)?;
         change(&dir)?;
-        Ok(Base { dir, said: self.busy.said.clone() })
+        Ok(Base::new(dir, self.busy.said.clone()))
+    }
+
+    /// A vault whose last frame is in the system's cache and nowhere else, though it looks as if it had been written.
+    pub fn ghost(&self) -> io::Result<Scene> {
+        let (base, _) = self.unsynced("ghost")?;
+        let on_disk = self.root.join("ghost-on-disk");
+        copy_dir(&base.dir, &on_disk)?;
+        let path = newest_segment(&on_disk)?;
+        let mut bytes = fs::read(&path)?;
+        let start = last_frame(&bytes).ok_or_else(|| Error::other("no frame in the newest segment"))?;
+        bytes[start..].fill(0);
+        fs::write(path, bytes)?;
+        let base = Base { on_disk: Some(on_disk), ..base };
+        Ok(Scene { name: "ghost", base: Some(base), plan: self.plan(2) })
     }
 
     /// A vault with the first part of a frame that was never synced: its last sector did not reach the disk.
     fn torn(&self) -> io::Result<Base> {
-        let dir = self.root.join("torn");
-        clear(&dir)?;
-        copy_dir(&self.small.dir, &dir)?;
-        let said = self.kill_at(&self.small, &dir, 12, KillWhen::Unsynced)?;
-        let journal = dir.join("journal");
-        let segments = bench::files_in(&journal)?;
-        let newest = segments.iter().rfind(|name| name.extension().is_some_and(|end| end == "cvj"));
-        let path = journal.join(newest.ok_or_else(|| Error::other("no segment"))?);
+        let (base, path) = self.unsynced("torn")?;
         let mut bytes = fs::read(&path)?;
         let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let sector = (end - 1) / 512 * 512;
         bytes[sector..end].fill(0);
         fs::write(path, bytes)?;
-        Ok(Base { dir, said })
+        Ok(base)
     }
+
+    /// A vault whose process died between the write of a frame and its sync; and the segment with that frame.
+    fn unsynced(&self, name: &str) -> io::Result<(Base, PathBuf)> {
+        let dir = self.root.join(name);
+        clear(&dir)?;
+        copy_dir(&self.small.dir, &dir)?;
+        let said = self.kill_at(&self.small, &dir, 12, KillWhen::Unsynced)?;
+        let path = newest_segment(&dir)?;
+        Ok((Base::new(dir, said), path))
+    }
+}
+
+fn newest_segment(vault: &Path) -> io::Result<PathBuf> {
+    let journal = vault.join("journal");
+    let segments = bench::files_in(&journal)?;
+    let newest = segments.iter().rfind(|name| name.extension().is_some_and(|end| end == "cvj"));
+    Ok(journal.join(newest.ok_or_else(|| Error::other("no segment"))?))
+}
+
+/// Where the last frame of a segment starts (docs/format/journal.md: frames from byte 512 on, magic, then length).
+fn last_frame(segment: &[u8]) -> Option<usize> {
+    let (mut at, mut last) = (512, None);
+    while segment.get(at..at + 4) == Some(b"CVF1") {
+        last = Some(at);
+        let len: [u8; 4] = segment.get(at + 4..at + 8)?.try_into().ok()?;
+        at += u32::from_be_bytes(len) as usize;
+    }
+    last
 }
 
 fn remove(path: &Path) -> io::Result<()> {
