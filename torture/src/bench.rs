@@ -160,7 +160,7 @@ pub fn run<T: Send>(
     };
     let worker = |number: usize| {
         let dir = settings.scratch.join(format!("{way}-{number}"));
-        let mut bench = Bench { dir, judge: Judge::new(), way, settings: settings.clone() };
+        let mut bench = Bench { dir, judge: Judge::default(), way, settings: settings.clone() };
         while !stop.load(Ordering::Relaxed) {
             if started.elapsed() > limit {
                 lock(&tally).remark = Some("stopped by time".into());

@@ -19,6 +19,7 @@ const MEMORY: u64 = 4 << 30;
 const TERM: usize = 2_000;
 
 /// A process that judges.
+#[derive(Default)]
 pub struct Judge {
     running: Option<Running>,
     /// Largest resident size of any, in KiB.
@@ -32,10 +33,6 @@ struct Running {
 }
 
 impl Judge {
-    pub const fn new() -> Self {
-        Self { running: None, peak: 0 }
-    }
-
     /// Has the vault in `dir` judged by a ledger that stands in a file.
     pub fn ask(&mut self, dir: &Path, ledger: &Path, seed: u64, thorough: bool) -> io::Result<Verdict> {
         if self.running.as_ref().is_some_and(|running| running.judged >= TERM) {

@@ -345,3 +345,6 @@ pub fn lay_out(image: &Image, dir: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,7 +148,7 @@ fn cut(
     let mut rng = Rng::of(settings.seed, &[8, number]);
     let mut running = Running::start(&plan, None)?;
     running.hear(rng.below(if create { 60 } else { 250 }));
-    thread::sleep(Duration::from_micros(rng.next() % 3_000));
+    thread::sleep(Duration::from_micros(rng.word() % 3_000));
     running.pause()?;
     // The device must stand still while it is copied: a disk stops at one moment.
     loop {

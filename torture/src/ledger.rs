@@ -176,3 +176,36 @@ impl Ledger {
         self.ops.values().filter(|(deed, end)| which(deed) && matches!(end, End::Acknowledged(_))).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_is_understood() {
+        let patient: PatientId = "patient-00112233445566778899aabbccddeeff".parse().unwrap();
+        let record: RecordRef =
+            "ref-00112233445566778899aabbccddeeff-ffeeddccbbaa99887766554433221100-3".parse().unwrap();
+        let deeds = [
+            Deed::Patient,
+            Deed::Put { patient, kind: 2, lens: vec![0, 5_000] },
+            Deed::Amend { record, kind: 1, expected: 4, len: 0 },
+            Deed::Void { record, expected: 5 },
+            Deed::Read,
+            Deed::Denied,
+            Deed::Look,
+        ];
+        let said: String = (1..).zip(&deeds).map(|(op, deed)| format!("b {op} {deed}\n")).collect();
+        let ledger = Ledger::read(&(said + "a 1 patient-x\ne 2 unknown disk\ne 3 not-committed full\na - closed\n"));
+        assert!(ledger.ops.values().map(|(deed, _)| deed).eq(&deeds));
+        let ends: Vec<&End> = ledger.ops.values().map(|(_, end)| end).take(4).collect();
+        assert!(matches!(ends[..], [End::Acknowledged(_), End::Unknown, End::NotDone, End::Open]));
+        assert!(ledger.closed && ledger.garbled == 0 && ledger.next_op() == 8);
+    }
+
+    #[test]
+    fn a_line_that_was_cut_is_not_taken_for_whole() {
+        let ledger = Ledger::read("b 1 read\na 1");
+        assert_eq!((ledger.garbled, &ledger.ops[&1].1), (1, &End::Open));
+    }
+}

@@ -9,13 +9,13 @@ impl Rng {
     pub fn of(seed: u64, more: &[u64]) -> Self {
         let mut rng = Self(seed);
         for word in more {
-            rng.0 = rng.next() ^ word.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            rng.0 = rng.word() ^ word.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         }
-        rng.next();
+        rng.word();
         rng
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -25,7 +25,7 @@ impl Rng {
 
     /// Below `limit`; 0 if that is 0.
     pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % (limit.max(1) as u64)) as usize
+        (self.word() % (limit.max(1) as u64)) as usize
     }
 
     /// True so many times in a hundred.
@@ -39,6 +39,6 @@ impl Rng {
     }
 
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        std::array::from_fn(|_| self.next() as u8)
+        std::array::from_fn(|_| self.word() as u8)
     }
 }

@@ -110,6 +110,7 @@ impl Scenes {
             Scene { name: "create", base: None, plan: Plan { create: true, ..self.plan(3) } },
             Scene { name: "work", base: small(), plan: Plan { checkpoint: 9, ..self.plan(24) } },
             Scene { name: "roll", base: small(), plan: self.plan(40) },
+            Scene { name: "large", base: small(), plan: Plan { largest: 1 << 20, ..self.plan(10) } },
         ];
         let mend = |name, base: io::Result<Base>| -> io::Result<Scene> {
             Ok(Scene { name, base: Some(base?), plan: self.plan(2) })

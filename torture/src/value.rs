@@ -19,7 +19,7 @@ pub fn value(seed: u64, op: u64, part: usize, len: usize) -> Vec<u8> {
     let mut bytes = format!("{op}.{part}.{len}|").into_bytes();
     let mut rng = Rng::of(seed, &[op, part as u64, len as u64]);
     while bytes.len() < len {
-        bytes.extend(rng.next().to_le_bytes().map(|byte| b'a' + byte % 26));
+        bytes.extend(rng.word().to_le_bytes().map(|byte| b'a' + byte % 26));
     }
     bytes.truncate(len);
     bytes
@@ -43,14 +43,37 @@ pub fn is_genuine(seed: u64, bytes: &[u8]) -> bool {
 
 /// A length from nothing to `largest`: mostly as charts have them, some around the limits of the store.
 pub fn length(rng: &mut Rng, largest: usize) -> usize {
+    if largest >= 1 << 20 && rng.percent(30) {
+        // A typed value is a little longer than its text.
+        return *rng.pick(&[64 << 10, 200_000, (1 << 20) - 64]) - rng.below(2);
+    }
     let len = match rng.below(100) {
         0..5 => 0,
         5..18 => 1 + rng.below(64),
         18..78 => 200 + rng.below(1_800),
         78..86 => 4_040 + rng.below(120),
-        86..97 => 5_000 + rng.below(15_000),
-        97..99 => 60_000 + rng.below(40_000),
-        _ => (1 << 20) - rng.below(2),
+        _ => 5_000 + rng.below(15_000),
     };
     if len > largest { rng.below(largest + 1) } else { len }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_told_from_any_other() {
+        for len in [0, 1, 7, 60, 5_000] {
+            let good = value(3, 12, 1, len);
+            assert_eq!(good.len(), len);
+            assert!(is_genuine(3, &good));
+        }
+        let good = value(3, 12, 1, 60);
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            assert!(!is_genuine(3, &bad), "byte {at}");
+        }
+        assert!(!is_genuine(4, &good) && !is_genuine(3, &good[..59]));
+    }
 }
