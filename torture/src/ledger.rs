@@ -104,6 +104,8 @@ pub struct Ledger {
     /// Creation, and trust in the issuer, were acknowledged.
     pub created: bool,
     pub trusted: bool,
+    /// Reads are answered before their entries are durable, fewer than so many.
+    pub window: usize,
     /// The last thing said was that the vault is closed.
     pub closed: bool,
     /// What the process itself found wrong.
@@ -131,6 +133,7 @@ impl Ledger {
             ["a", "-", "created"] => self.created = true,
             ["a", "-", "trusted"] => self.trusted = true,
             ["a", "-", "closed"] => self.closed = true,
+            ["a", "-", "windowed", entries] => self.window = entries.parse().unwrap_or(0),
             ["a", "-", ..] => {}
             ["b", op, deed @ ..] => match (number(op), Deed::parse(deed)) {
                 (Some(op), Some(deed)) => {

@@ -23,6 +23,8 @@ pub struct Plan {
     pub largest: usize,
     /// A checkpoint after so many steps; 0 for none but those at random.
     pub checkpoint: usize,
+    /// Reads are answered before their entries are durable, at most so many; 0: none.
+    pub window: usize,
     /// Leaves the vault open at the end of the last round.
     pub leave: bool,
     /// The disk may fail: errors are heard, and the vault is opened again after them.
@@ -43,6 +45,7 @@ impl Plan {
             readers: 0,
             largest: 20_000,
             checkpoint: 0,
+            window: 0,
             leave: false,
             faults: false,
         }
@@ -59,6 +62,7 @@ impl Plan {
             format!("readers={}", self.readers),
             format!("largest={}", self.largest),
             format!("checkpoint={}", self.checkpoint),
+            format!("window={}", self.window),
         ];
         words.extend(self.ledger.as_ref().map(|ledger| format!("ledger={}", ledger.display())));
         let flags = [("create", self.create), ("aes", self.aes), ("leave", self.leave), ("faults", self.faults)];
@@ -81,6 +85,7 @@ impl Plan {
                 "readers" => plan.readers = number()?,
                 "largest" => plan.largest = number()?,
                 "checkpoint" => plan.checkpoint = number()?,
+                "window" => plan.window = number()?,
                 "create" => plan.create = true,
                 "aes" => plan.aes = true,
                 "leave" => plan.leave = true,

@@ -108,14 +108,14 @@ impl Tally {
         }
         let outcome = if word == "bad" { Outcome::Bad(text) } else { outcome };
         self.count(&number.to_string(), outcome);
+        if self.done.len().is_multiple_of(100) {
+            self.note_time();
+        }
     }
 
     /// The way is through, for this time.
     pub fn finish(&mut self) {
-        let millis = self.started.elapsed().as_millis();
-        if let Some(log) = &mut self.log {
-            let _ = log.write_all(format!("time\t{millis}\t-\n").as_bytes());
-        }
+        self.note_time();
         println!(
             "{}: {} cases, {} bad, {:.0} s, judges took at most {} MiB{}",
             self.way,
@@ -134,7 +134,15 @@ impl Tally {
             let rest: u64 = classes.iter().skip(12).map(|(_, count)| **count).sum();
             println!("  {rest:>8} in {} other ways", classes.len() - 12);
         }
-        self.before = self.elapsed();
+    }
+
+    /// Keeps the time that was taken, now and then: a run can be stopped at any moment.
+    fn note_time(&mut self) {
+        let millis = self.started.elapsed().as_millis();
+        if let Some(log) = &mut self.log {
+            let _ = log.write_all(format!("time\t{millis}\t-\n").as_bytes());
+        }
+        self.before += self.started.elapsed();
         self.started = Instant::now();
     }
 

@@ -112,6 +112,8 @@ impl Scenes {
             Scene { name: "roll", base: small(), plan: self.plan(40) },
             Scene { name: "large", base: small(), plan: Plan { largest: 1 << 20, ..self.plan(10) } },
         ];
+        let window = Plan { window: 6, ..self.plan(30) };
+        scenes.push(Scene { name: "window", base: small(), plan: window });
         let mend = |name, base: io::Result<Base>| -> io::Result<Scene> {
             Ok(Scene { name, base: Some(base?), plan: self.plan(2) })
         };

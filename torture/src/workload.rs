@@ -7,8 +7,9 @@ use std::os::fd::AsFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use chartvault::{Error, RecordRef, Session, Suite, Vault};
+use chartvault::{Error, ReadAudit, RecordRef, Session, Suite, Vault};
 
 use crate::acts::Writer;
 use crate::keys;
@@ -177,6 +178,9 @@ fn open(shared: &Shared) -> Option<Vault> {
     match Vault::open_with(&shared.plan.dir, keys::options()).and_then(|locked| locked.unlock(&key)) {
         Ok(vault) => {
             shared.say(&format!("a - opened {}", vault.opening()));
+            if !widen(shared, &vault) {
+                return None;
+            }
             (shared.trusted.load(Ordering::Relaxed) || trust(shared, &vault)).then_some(vault)
         }
         Err(error) => {
@@ -184,6 +188,22 @@ fn open(shared: &Shared) -> Option<Vault> {
             None
         }
     }
+}
+
+/// Lets entries of reads wait, if the plan says so.
+fn widen(shared: &Shared, vault: &Vault) -> bool {
+    if shared.plan.window == 0 {
+        return true;
+    }
+    let entries = u32::try_from(shared.plan.window).unwrap_or(u32::MAX);
+    let choice = ReadAudit::Windowed { delay: Duration::from_secs(60), entries };
+    // Said before: once it is begun it may be in force.
+    shared.say(&format!("a - windowed {entries}"));
+    if let Err(error) = vault.set_read_audit(choice, &keys::raw_key(shared.plan.seed)) {
+        shared.fail("-", &error);
+        return false;
+    }
+    true
 }
 
 fn close(shared: &Shared, vault: Vault) {
