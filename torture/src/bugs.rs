@@ -63,6 +63,9 @@ pub(crate) fn run(names: &[String], seed: u64, check: bool) -> io::Result<bool> 
             missed.push(name);
             continue;
         }
+        if output.status.code() != Some(1) && !said.contains("undisturbed") {
+            return Err(Error::other(format!("{name}: the torture itself failed: {said}")));
+        }
         let (way, cases) = found_by(&said);
         println!("{name}: found by {way} after {cases} cases, {seconds} s with building");
         println!("    {}", said.lines().find(|line| line.contains("BAD ")).unwrap_or(said.trim()).trim());
