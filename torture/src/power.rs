@@ -146,7 +146,7 @@ impl<'a> Cuts<'a> {
     fn fates(&self) -> Vec<(u64, Fate)> {
         let mut fates = vec![Fate::AllLost, Fate::AllKept, Fate::ContentsLost, Fate::NamesLost];
         let mut rng = Rng::of(self.settings.seed, &[5, self.number, self.moment]);
-        for at in 0..self.settings.scale(4, 24) {
+        for at in 0..self.settings.scale(4, 48) {
             let sector = if at % 2 == 0 { 512 } else { 4_096 };
             fates.push(Fate::Torn { sector, kept: *rng.pick(&[15, 50, 85, 97]) });
         }
