@@ -29,7 +29,7 @@ pub enum Error {
     #[error("the token was refused: {0}")]
     Token(#[source] TokenError),
     /// The token is good, but not for this purpose of use, or it demands what this version cannot check.
-    #[error("the token opens no session: {0}")]
+    #[error("the token opens no session: {0}; ask for a grant that allows it")]
     SessionRefused(Denial),
     /// The token is good, but what it demands beside itself was not shown, or does not hold.
     #[error("the token opens no session: {0}")]
@@ -41,7 +41,7 @@ pub enum Error {
         limit: usize,
     },
     /// An attester of this id is trusted already.
-    #[error("this vault trusts {attester} already")]
+    #[error("this vault trusts {attester} already; there is nothing to do")]
     AlreadyTrusted {
         /// The attester.
         attester: AttesterId,
@@ -96,13 +96,13 @@ pub enum Error {
     ReadAudit(#[from] ReadAuditOutOfBounds),
 
     /// No such patient in this vault.
-    #[error("there is no {0} in this vault")]
+    #[error("there is no {0} in this vault; check the id, or find the patient by an identifier")]
     NoSuchPatient(PatientId),
     /// No such record.
-    #[error("there is no {0}")]
+    #[error("there is no {0}; list the chart to see what there is")]
     NoSuchRecord(RecordRef),
     /// The record has no such version.
-    #[error("{record} has no version {version}")]
+    #[error("{record} has no version {version}; its history shows those it has")]
     NoSuchVersion {
         /// The record.
         record: RecordRef,
@@ -144,7 +144,7 @@ pub enum Error {
         limit: usize,
     },
     /// More than one call may ask for.
-    #[error("{what}: {len} were given; at most {limit} are possible in one call")]
+    #[error("{what}: {len} were given; at most {limit} are possible in one call: make several")]
     TooMany {
         /// Of what.
         what: &'static str,
@@ -296,6 +296,7 @@ impl Told for Error {
             Self::Denied { .. }
                 | Self::Token(_)
                 | Self::SessionRefused(_)
+                | Self::Proof(_)
                 | Self::SessionEnded { .. }
                 | Self::ClockRollback { .. }
                 | Self::Unlock(UnlockError::WrongCredential)

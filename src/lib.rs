@@ -90,6 +90,7 @@
 //! * `tracing`: a span for each operation and events for what happens to a vault, through the `tracing` facade.
 //! * `metrics`: counters, gauges and histograms through the `metrics` facade. What both give out, and that none of it is
 //!   about anybody, stands in `docs/observability.md`.
+//! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
@@ -121,6 +122,9 @@ mod committer;
 mod crypto;
 mod error;
 mod format;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod keyring;
 #[cfg(feature = "async")]
@@ -135,6 +139,9 @@ mod secret;
 mod session;
 mod storage;
 mod terms;
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub mod test_util;
 mod token;
 mod unlocked;
 mod vault;
@@ -195,3 +202,8 @@ pub mod __private {
     pub use crate::record::past::{Past, UpgradeFrom, same_kind};
     pub use crate::record::shape::{Fields, enumeration, structure};
 }
+
+/// The examples of the page run as tests.
+#[cfg(all(doctest, feature = "test-util"))]
+#[doc = include_str!("../docs/testing.md")]
+mod testing_page {}

@@ -164,6 +164,7 @@ fn an_export_needs_the_export_action_for_each_patient_and_kind_and_hints_at_noth
     assert!(missing.next().is_none());
     let entry = exports(&all).pop().unwrap();
     assert_eq!((entry.outcome, entry.requested), (Outcome::Failed, Some(nobody)));
+    assert_eq!(entry.kind, None, "a kind of the chart before");
     let many = (0..=100_000_u128).map(|at| PatientId::from_bytes(at.to_be_bytes()));
     assert!(matches!(all.export().patients(many).start(), Err(Error::TooMany { len: 100_001, limit: 100_000, .. })));
 }

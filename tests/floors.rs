@@ -28,6 +28,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("session", 8),
     ("vault", 9),
     ("nonblocking", 10),
+    ("fuzzing", 10),
+    ("test_util", 10),
     ("lib", 11),
 ];
 

@@ -3,6 +3,8 @@
 //!
 //! Skipped with a printed line where Python 3 or its package `cryptography` with Argon2id is missing.
 
+#[path = "interop/attested.rs"]
+mod attested;
 mod support;
 
 use std::collections::BTreeMap;

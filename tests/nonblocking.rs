@@ -106,9 +106,11 @@ async fn everyday() {
     let make = move || Vault::create(at).raw_key(&own).options(small()).finish();
     let (vault, recovery) = AsyncVault::create(&workers, make).await.unwrap();
     vault.trust_issuer(issuer.public(), same()).await.unwrap();
+    vault.trust_attester(AttesterKey::generate().unwrap().public(), same()).await.unwrap();
+    vault.set_read_audit(ReadAudit::Durable, same()).await.unwrap();
     vault.register(note("a sample")).await.unwrap();
     let vault_id = vault.vault().id();
-    let token = || support::everything().sign(&issuer, vault_id);
+    let token = move || support::everything().sign(&issuer, vault_id);
     let session = vault.session(token().unwrap(), Purpose::Treatment).await.unwrap();
 
     let mrn = Identifier::new("urn:mrn:a", "12345").unwrap();
@@ -162,7 +164,10 @@ async fn everyday() {
     assert_eq!(locked.id().await.unwrap(), vault.vault().id());
     assert!(matches!(locked.unlock(RawKey::generate().unwrap()).await, Err(Error::Unlock(_))));
     let vault = locked.unlock(recovery).await.unwrap();
-    let session = vault.session(token().unwrap(), Purpose::Treatment).await.unwrap();
+    let bound = move |vault: &Vault| vault.session_with(&token().unwrap(), Purpose::Treatment).open();
+    let session = vault.session_with(bound).await.unwrap();
+    let exported = session.call(|session| session.export().start().unwrap().filter(Result::is_ok).count()).await;
+    assert_eq!(exported, 3);
     assert_eq!(session.get(id).await.unwrap().value, note("one, corrected"));
     vault.close().await.unwrap();
 }

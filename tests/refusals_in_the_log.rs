@@ -2,8 +2,25 @@
 
 mod support;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use chartvault::*;
-use support::{House, base_grant, note, whole_log};
+use support::{House, base_grant, note, verify, whole_log};
+
+#[derive(Record, serde::Serialize, serde::Deserialize, Debug)]
+#[record(kind = "letter", version = 1)]
+struct OldLetter(String);
+
+/// A version whose author forgot a case.
+#[derive(Record, serde::Serialize, serde::Deserialize, Debug)]
+#[record(kind = "letter", version = 2, previous = OldLetter)]
+struct Letter(String);
+
+impl From<OldLetter> for Letter {
+    fn from(old: OldLetter) -> Self {
+        panic!("no letter has {} characters", old.0.len());
+    }
+}
 
 fn named(entry: &AuditEntry) -> Vec<Option<PatientId>> {
     entry.subjects.iter().map(|subject| subject.patient).collect()
@@ -62,4 +79,26 @@ fn a_session_or_trust_refused_because_the_clock_went_back_is_logged() {
     house.clock.step(3_600);
     assert_eq!(newest(&session, AuditEvent::SessionOpened).outcome, Outcome::Denied);
     assert_eq!(newest(&session, AuditEvent::IssuerTrusted).outcome, Outcome::Denied);
+}
+
+#[test]
+fn a_read_whose_type_panics_over_the_value_is_logged_and_stops_nobody() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let patient = session.register_patient([]).unwrap();
+    let record = RecordRef::from(session.put(patient, &OldLetter("Dear colleague".into())).unwrap());
+    let id = RecordId::<Letter>::try_from(record).unwrap();
+    let reads: [(AuditEvent, &dyn Fn()); 3] = [
+        (AuditEvent::RecordRead, &|| drop(session.get(id))),
+        (AuditEvent::RecordsListed, &|| drop(session.list::<Letter>(patient).page())),
+        (AuditEvent::HistoryRead, &|| drop(session.history(id))),
+    ];
+    for (event, read) in reads {
+        assert!(catch_unwind(AssertUnwindSafe(read)).is_err());
+        let entry = newest(&session, event);
+        assert_eq!((entry.outcome, entry.detail.as_deref()), (Outcome::Failed, Some("panicked")));
+        assert_eq!(named(&entry), [Some(patient)]);
+    }
+    session.put(patient, &note("life goes on")).unwrap();
+    verify(&session);
 }

@@ -181,6 +181,18 @@ impl<'a> EntryRef<'a> {
         Ok(Self { front, bytes, bound, commitment, sealed })
     }
 
+    /// Its bytes, made anew from its parts.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut entry = Vec::new();
+        self.front.put(&mut entry);
+        entry.put(&self.bound[FRONT_LEN..]);
+        entry.put(&self.commitment);
+        entry.put_u16(u16::try_from(self.sealed.len() - TAG_LEN).unwrap());
+        entry.put(self.sealed);
+        entry
+    }
+
     /// Its link in the chain.
     pub(crate) fn leaf(&self) -> [u8; 32] {
         leaf_hash(self.bytes)

@@ -7,6 +7,8 @@ pub(crate) mod draft;
 pub(crate) mod entry;
 pub(crate) mod event;
 pub(crate) mod filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod keys;
 pub(crate) mod payload;
 pub(crate) mod subject;

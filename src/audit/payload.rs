@@ -53,7 +53,7 @@ pub(super) const CLOCK_FIELD: usize = FIELD_HEAD + 8;
 
 /// The fields of an entry except its subjects.
 #[derive(Clone, PartialEq, Eq)]
-#[cfg_attr(test, derive(Debug))]
+#[cfg_attr(any(test, fuzzing), derive(Debug))]
 pub(crate) struct Fields {
     pub(crate) event: AuditEvent,
     pub(crate) outcome: Outcome,

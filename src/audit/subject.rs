@@ -118,7 +118,7 @@ impl PreparedSubject {
 }
 
 /// `groups u16 ‖ groups × (kind id ‖ n u16 ‖ n × (number u64 ‖ version u32 ‖ tag[16]))`, a group for each run of one kind.
-fn encode_groups(records: &[AuditRecord]) -> Option<Vec<u8>> {
+pub(super) fn encode_groups(records: &[AuditRecord]) -> Option<Vec<u8>> {
     let runs = records.chunk_by(|a, b| a.kind == b.kind);
     let mut out = Vec::with_capacity(records.len() * (GROUP_HEAD + RECORD_LEN) + 2);
     out.put_u16(u16::try_from(runs.clone().count()).ok()?);
@@ -164,6 +164,14 @@ pub(super) struct SubjectRef<'a> {
 impl<'a> SubjectRef<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, Truncated> {
         Ok(Self { patient_tag: reader.array()?, generation: reader.u32()?, sealed: reader.len16()? })
+    }
+
+    /// As it stood in the payload.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        out.put(&self.patient_tag);
+        out.put_u32(self.generation);
+        out.put_len16(self.sealed).unwrap();
     }
 
     /// `None` when the block does not open under `key` at this place, or holds anything but a block.

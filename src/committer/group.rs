@@ -1,7 +1,7 @@
 //! The callers whose work goes into one frame. However that ends, each of them gets an answer.
 
+use std::mem;
 use std::sync::Arc;
-use std::{mem, thread};
 
 use super::ticket::{Outcome, Ticket};
 use super::window::Share;
@@ -19,6 +19,8 @@ pub(super) struct Group<'c> {
     answered: Share,
     /// What the callers are told when this is dropped.
     pub(super) outcome: Outcome,
+    /// Until the leader is through. Whether the thread unwinds says less: a caller may commit while it does.
+    panicked: bool,
 }
 
 impl<'c> Group<'c> {
@@ -34,12 +36,17 @@ impl<'c> Group<'c> {
         // What holds if the leader panics: a caller's clock did, or the trees.
         let cause = "the thread that committed panicked".to_owned();
         let outcome = Err(CommitFailed::OutcomeUnknown(Arc::new(StorageError::Poisoned { cause })));
-        Self { committer, tickets, rows, answered, outcome }
+        Self { committer, tickets, rows, answered, outcome, panicked: true }
     }
 
     /// Its jobs with rows.
     pub(super) const fn writing(&self) -> usize {
         self.rows.len()
+    }
+
+    /// The leader has done with it all that it does.
+    pub(super) const fn done(&mut self) {
+        self.panicked = false;
     }
 
     /// Takes the group's rows from the overlay: the trees have them.
@@ -52,7 +59,7 @@ impl<'c> Group<'c> {
 
 impl Drop for Group<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
+        if self.panicked {
             self.committer.stop("the thread that committed panicked");
         }
         if self.outcome.is_ok() {

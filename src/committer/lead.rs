@@ -44,6 +44,7 @@ impl Committer {
                 group.outcome = Err(failed);
             }
         }
+        group.done();
     }
 
     fn write(&self, order: &mut Order, jobs: Vec<Job>) -> Result<Pending, CommitFailed> {

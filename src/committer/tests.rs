@@ -108,6 +108,27 @@ fn an_entry_that_is_durable_but_not_settled_is_not_yet_the_newest_to_read() {
     assert_eq!(committer.newest_entry().unwrap().seq, 1);
 }
 
+/// Commits when it is dropped.
+struct LastWords<'c>(&'c Committer);
+
+impl Drop for LastWords<'_> {
+    fn drop(&mut self) {
+        self.0.commit(Vec::new(), draft()).unwrap();
+    }
+}
+
+#[test]
+fn what_a_thread_commits_while_it_unwinds_stops_nobody() {
+    let committer = committer(Box::new(|_| ()), Box::new(|_| ()));
+    let host = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _guard = LastWords(&committer);
+        panic!("a host's own mistake");
+    }));
+    assert!(host.is_err());
+    committer.commit(Vec::new(), draft()).unwrap();
+    assert_eq!(committer.newest_entry().unwrap().seq, 2);
+}
+
 #[test]
 fn a_leader_that_panics_leaves_nobody_waiting() {
     let (hook, has_come, go) = stop_at(2, || panic!("on purpose"));

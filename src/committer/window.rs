@@ -65,8 +65,10 @@ impl Bell {
     /// Sees to it that it rings within `delay`.
     pub(super) fn within(&self, delay: Duration) {
         let mut due = self.lock();
-        if due.at.is_none() {
-            due.at = Instant::now().checked_add(delay);
+        let Some(at) = Instant::now().checked_add(delay) else { return };
+        // What it was to ring for may have been written since, or chosen under a longer delay.
+        if due.at.is_none_or(|earlier| at < earlier) {
+            due.at = Some(at);
             self.changed.notify_all();
         }
     }
@@ -132,6 +134,19 @@ mod tests {
         window.choose(ReadAudit::Windowed { delay, entries: 1 });
         window.release(share(1, WINDOW_BYTES));
         assert_eq!(window.admit(share(1, 1)), None);
+    }
+
+    #[test]
+    fn a_bell_that_was_to_ring_late_rings_early_for_whatever_may_wait_less() {
+        let (bell, (rang, has_rung)) = (Bell::default(), std::sync::mpsc::sync_channel(1));
+        bell.within(Duration::from_secs(3_600));
+        std::thread::scope(|scope| {
+            scope.spawn(|| rang.send(bell.wait()).unwrap());
+            bell.within(Duration::from_millis(1));
+            let rung = has_rung.recv_timeout(Duration::from_secs(30));
+            bell.end();
+            assert_eq!(rung, Ok(true));
+        });
     }
 
     #[test]

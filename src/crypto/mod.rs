@@ -7,7 +7,11 @@ pub(crate) mod kdf;
 pub(crate) mod pad;
 pub(crate) mod passphrase;
 pub(crate) mod random;
+#[cfg(feature = "test-util")]
+pub(crate) mod scarce;
 pub(crate) mod seal;
+#[cfg(feature = "test-util")]
+pub(crate) mod seeded;
 pub(crate) mod sign;
 
 #[cfg(test)]
@@ -20,5 +24,5 @@ mod vectors;
 
 /// The operating system gave no random bytes. Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the operating system's random generator failed; nothing was written")]
+#[error("the operating system's random generator failed; nothing was written: try again")]
 pub struct RandomFailed;

@@ -107,6 +107,8 @@ impl Passphrase {
 
     /// `Argon2id(passphrase, salt, m, t, p, 32)`, version 0x13. `None` when memory cannot be had.
     pub(crate) fn derive(&self, cost: PassphraseCost, salt: &[u8; 32]) -> Option<SlotKey> {
+        #[cfg(feature = "test-util")]
+        super::scarce::take(super::scarce::Resource::PassphraseMemory)?;
         let mut out = Secret::<32>::zeroed();
         argon2id(&self.0, salt, cost, out.expose_mut())?;
         Some(Key::new(out))

@@ -31,7 +31,7 @@ pub(crate) struct EnvelopeHead {
 }
 
 impl EnvelopeHead {
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         self.with_room_for(0)
     }

@@ -29,9 +29,9 @@ pub(crate) const MAX_LEN: usize = 16 << 20;
 /// Bytes of a `seal` frame, which holds nothing.
 pub(crate) const SEAL_LEN: usize = frame_len(0);
 /// What stands after the padding: hash, MAC and end mark.
-const TAIL_LEN: usize = 32 + 32 + END_MARK.len();
+pub(super) const TAIL_LEN: usize = 32 + 32 + END_MARK.len();
 /// Nonzero, so that the last sector of a frame cannot be mistaken for one that was never written.
-const END_MARK: [u8; 8] = *b"CVF1-END";
+pub(super) const END_MARK: [u8; 8] = *b"CVF1-END";
 /// Everything before the first write.
 const FIXED_LEN: usize = HEAD_LEN + 32 + 8 + 1 + 4 + 4;
 

@@ -14,6 +14,8 @@ pub(crate) mod state;
 
 mod error;
 mod fields;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 pub(crate) mod worked;
 

@@ -23,7 +23,7 @@ const BLOCK: usize = 4096;
 #[non_exhaustive]
 pub enum HeaderFileError {
     /// Neither copy exists.
-    #[error("there is no vault in {}: it holds neither header.a nor header.b", .dir.display())]
+    #[error("there is no vault in {}: it holds neither header.a nor header.b; check the path", .dir.display())]
     NotAVault {
         /// The directory that was looked into.
         dir: PathBuf,
@@ -61,7 +61,7 @@ pub enum HeaderFileError {
     #[error(transparent)]
     Header(#[from] HeaderError),
     /// A file operation failed.
-    #[error("{doing} {} failed: {source}", .path.display())]
+    #[error("{doing} {} failed: {source}; check the disk and the permissions", .path.display())]
     Io {
         /// What was being done.
         doing: &'static str,
@@ -94,6 +94,14 @@ pub(crate) struct HeaderCopies {
     /// is [`OtherCopy::Unusable`], this one may be older, and hold a slot that was removed since.
     pub(crate) chosen: UnverifiedHeader,
     pub(crate) other: OtherCopy,
+}
+
+impl HeaderCopies {
+    /// Of a header that is kept once, in memory.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn only(header: &[u8]) -> Result<Self, HeaderFileError> {
+        Ok(Self { chosen: UnverifiedHeader::parse_padded(header)?, other: OtherCopy::Same })
+    }
 }
 
 /// The copy that was not chosen. Anything but [`OtherCopy::Same`] is to be repaired by writing the header again once it

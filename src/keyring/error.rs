@@ -26,7 +26,7 @@ pub enum UnlockError {
         kind: SlotKind,
     },
     /// The passphrase is empty.
-    #[error("the passphrase is empty")]
+    #[error("the passphrase is empty; type it in")]
     EmptyPassphrase,
     /// The memory that Argon2id needs could not be had.
     #[error(
@@ -62,12 +62,6 @@ pub enum NewSlotError {
     OutOfMemory {
         /// What was asked for.
         memory_kib: u32,
-    },
-    /// Slots of this kind cannot be made by this version.
-    #[error("key slots of this kind cannot be made by this version: {kind}")]
-    Unsupported {
-        /// The kind.
-        kind: SlotKind,
     },
     /// The header would break one of its limits.
     #[error(transparent)]

@@ -1,11 +1,12 @@
 //! Key slots in use: making one for a credential, and finding the root key with one.
 
-use super::credential::{Credential, CredentialKind};
+use super::credential::{Credential, CredentialKind, RawKey};
+use super::recovery::RecoveryKey;
 use super::{NewSlotError, UnlockError};
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
 use crate::crypto::kdf::{self, RootKey, SlotKey, SlotSecret};
-use crate::crypto::passphrase::PassphraseCost;
+use crate::crypto::passphrase::{Passphrase, PassphraseCost};
 use crate::crypto::random;
 use crate::crypto::seal::{FLOOR_KEY, Sealer};
 use crate::format::header::{HeaderContent, UnverifiedHeader};
@@ -35,17 +36,18 @@ pub(crate) fn create_slot(
     if !is_sound_label(new.label) {
         return Err(NewSlotError::LabelNotAllowed { limit: MAX_LABEL });
     }
-    let params = match credential.0 {
-        CredentialKind::Passphrase(_) => SlotParams::Argon2id { cost: new.cost, salt: random::array()? },
-        CredentialKind::RecoveryKey(_) => SlotParams::RecoveryKey,
-        CredentialKind::RawKey(_) => SlotParams::RawKey,
+    let (params, derived) = match credential.0 {
+        CredentialKind::Passphrase(passphrase) => {
+            let (cost, salt) = (new.cost, random::array()?);
+            (SlotParams::Argon2id { cost, salt }, from_passphrase(passphrase, cost, &salt))
+        }
+        CredentialKind::RecoveryKey(key) => (SlotParams::RecoveryKey, from_recovery_key(vault, key)),
+        CredentialKind::RawKey(key) => (SlotParams::RawKey, from_raw_key(vault, key)),
     };
-    let kek = match derive(vault, &params, credential) {
+    let kek = match derived {
         Derived::Key(kek) => kek,
         Derived::Empty => return Err(NewSlotError::EmptyPassphrase),
         Derived::NoMemory { memory_kib } => return Err(NewSlotError::OutOfMemory { memory_kib }),
-        // The parameters were made for this credential.
-        Derived::OtherKind => return Err(NewSlotError::Unsupported { kind: params.kind() }),
     };
     let label = new.label.to_owned();
     let mut slot = Slot { number: new.number, created: new.created, label, params, sealed_root: Vec::new() };
@@ -73,13 +75,13 @@ pub(crate) fn open<'a>(
     let mut failed = UnlockError::NoSuchSlotKind { kind };
     for slot in header.slots().iter().filter(|slot| slot.kind() == kind) {
         let kek = match derive(header.vault(), &slot.params, credential) {
-            Derived::Key(kek) => kek,
-            Derived::Empty => return Err(UnlockError::EmptyPassphrase),
-            Derived::NoMemory { memory_kib } => {
+            Some(Derived::Key(kek)) => kek,
+            Some(Derived::Empty) => return Err(UnlockError::EmptyPassphrase),
+            Some(Derived::NoMemory { memory_kib }) => {
                 failed = UnlockError::OutOfMemory { memory_kib };
                 continue;
             }
-            Derived::OtherKind => continue,
+            None => continue,
         };
         if let Some(root) = open_slot(header.vault(), slot, &kek) {
             let content = header.verify(&kdf::header_mac(&root)).ok_or(UnlockError::HeaderTampered)?;
@@ -105,24 +107,33 @@ enum Derived {
     Key(SlotKey),
     Empty,
     NoMemory { memory_kib: u32 },
-    OtherKind,
 }
 
-fn derive(vault: VaultId, params: &SlotParams, credential: Credential<'_>) -> Derived {
+/// What a credential yields with a slot's parameters; `None` where they are of another kind.
+fn derive(vault: VaultId, params: &SlotParams, credential: Credential<'_>) -> Option<Derived> {
     match (credential.0, params) {
-        (CredentialKind::Passphrase(passphrase), _) if passphrase.is_empty() => Derived::Empty,
         (CredentialKind::Passphrase(passphrase), SlotParams::Argon2id { cost, salt }) => {
-            let no_memory = Derived::NoMemory { memory_kib: cost.memory_kib() };
-            passphrase.derive(*cost, salt).map_or(no_memory, Derived::Key)
+            Some(from_passphrase(passphrase, *cost, salt))
         }
-        (CredentialKind::RecoveryKey(key), SlotParams::RecoveryKey) => {
-            Derived::Key(kdf::slot_key(SlotSecret::Recovery, vault.as_bytes(), key.expose()))
-        }
-        (CredentialKind::RawKey(key), SlotParams::RawKey) => {
-            Derived::Key(kdf::slot_key(SlotSecret::Raw, vault.as_bytes(), key.expose()))
-        }
-        _ => Derived::OtherKind,
+        (CredentialKind::RecoveryKey(key), SlotParams::RecoveryKey) => Some(from_recovery_key(vault, key)),
+        (CredentialKind::RawKey(key), SlotParams::RawKey) => Some(from_raw_key(vault, key)),
+        _ => None,
     }
+}
+
+fn from_passphrase(passphrase: &Passphrase, cost: PassphraseCost, salt: &[u8; 32]) -> Derived {
+    if passphrase.is_empty() {
+        return Derived::Empty;
+    }
+    passphrase.derive(cost, salt).map_or(Derived::NoMemory { memory_kib: cost.memory_kib() }, Derived::Key)
+}
+
+fn from_recovery_key(vault: VaultId, key: &RecoveryKey) -> Derived {
+    Derived::Key(kdf::slot_key(SlotSecret::Recovery, vault.as_bytes(), key.expose()))
+}
+
+fn from_raw_key(vault: VaultId, key: &RawKey) -> Derived {
+    Derived::Key(kdf::slot_key(SlotSecret::Raw, vault.as_bytes(), key.expose()))
 }
 
 #[cfg(test)]

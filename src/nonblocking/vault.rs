@@ -8,9 +8,11 @@ use crate::error::Error;
 use crate::ids::VaultId;
 use crate::keyring::{Credential, RecoveryKey};
 use crate::progress::Progress;
+use crate::read_audit::ReadAudit;
 use crate::record::Record;
+use crate::session::Session;
 use crate::terms::Purpose;
-use crate::token::{IssuerPublicKey, UnverifiedToken};
+use crate::token::{AttesterPublicKey, IssuerPublicKey, UnverifiedToken};
 use crate::vault::{LockedVault, Options, Vault};
 
 /// A [`Vault`] whose calls are futures; see [`Call`] for what dropping one means. Cheap to clone.
@@ -121,8 +123,19 @@ impl AsyncVault {
         token: impl AsRef<UnverifiedToken> + Send + 'static,
         purpose: Purpose,
     ) -> Call<Result<AsyncSession, Error>> {
+        self.session_with(move |vault| vault.session(token, purpose))
+    }
+
+    /// A session opened by `open`, for tokens that demand more ([`Vault::session_with`]) or that the caller keeps.
+    ///
+    /// # Errors
+    /// Whatever `open` answers.
+    pub fn session_with(
+        &self,
+        open: impl FnOnce(&Vault) -> Result<Session, Error> + Send + 'static,
+    ) -> Call<Result<AsyncSession, Error>> {
         let workers = self.workers.clone();
-        self.call(move |vault| vault.session(token, purpose).map(|session| AsyncSession::over(&workers, session)))
+        self.call(move |vault| open(vault).map(|session| AsyncSession::over(&workers, session)))
     }
 
     /// [`Vault::trust_issuer`].
@@ -135,6 +148,30 @@ impl AsyncVault {
         for<'c> Credential<'c>: From<&'c C>,
     {
         self.call(move |vault| vault.trust_issuer(issuer, &credential))
+    }
+
+    /// [`Vault::trust_attester`].
+    ///
+    /// # Errors
+    /// As [`Vault::trust_attester`].
+    pub fn trust_attester<C>(&self, attester: AttesterPublicKey, credential: C) -> Call<Result<(), Error>>
+    where
+        C: Send + 'static,
+        for<'c> Credential<'c>: From<&'c C>,
+    {
+        self.call(move |vault| vault.trust_attester(attester, &credential))
+    }
+
+    /// [`Vault::set_read_audit`].
+    ///
+    /// # Errors
+    /// As [`Vault::set_read_audit`].
+    pub fn set_read_audit<C>(&self, choice: ReadAudit, credential: C) -> Call<Result<(), Error>>
+    where
+        C: Send + 'static,
+        for<'c> Credential<'c>: From<&'c C>,
+    {
+        self.call(move |vault| vault.set_read_audit(choice, &credential))
     }
 
     /// [`Vault::reset_clock`].

@@ -23,7 +23,7 @@ const ROLLS: &str = "chartvault_segment_rolls_total";
 /// Tells the recorder, which is there by the time a vault is opened, what the names mean.
 fn describe() {
     describe_counter!(OPERATIONS, Unit::Count, "Operations, by event and outcome");
-    describe_histogram!(OPERATION_SECONDS, Unit::Seconds, "Time an operation took, until its log entry was durable");
+    describe_histogram!(OPERATION_SECONDS, Unit::Seconds, "Time until an operation was answered");
     describe_counter!(DENIALS, Unit::Count, "Operations that a rule refused, by action");
     describe_counter!(ERRORS, Unit::Count, "Operations that did not succeed, by one word for why");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Time to append one group to the journal and sync it");

@@ -31,11 +31,12 @@ macro_rules! spans {
 }
 
 spans! {
-    "vault-created" "vault-opened" "vault-closed" "checkpoint" "issuer-trusted" "kind-registered" "clock-reset"
+    "vault-created" "vault-opened" "vault-closed" "checkpoint" "issuer-trusted" "attester-trusted"
+    "kind-registered" "clock-reset" "read-audit-changed"
     "session-opened" "session-closed"
     "patient-registered" "patient-found" "identifier-added"
     "record-put" "record-read" "records-listed" "chart-read" "history-read" "record-amended" "record-voided"
-    "kinds-listed" "audit-verified" "audit-queried"
+    "kinds-listed" "records-exported" "audit-verified" "audit-queried"
 }
 
 pub(super) struct Span(EnteredSpan);

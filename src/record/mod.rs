@@ -4,6 +4,8 @@
 pub(crate) mod body;
 pub(crate) mod codec;
 pub(crate) mod entry;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod id;
 pub(crate) mod kind;
 pub(crate) mod labels;

@@ -1,6 +1,8 @@
 //! How every operation goes: decide, work, log, answer. Nothing leaves this file without an entry.
 
+use std::any::Any;
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::Session;
@@ -104,7 +106,7 @@ impl Session {
         let op = Op { session: self, unlocked, now, access, asked: Cell::new(access), watch };
         match op.decide(access.kind, access.patient, None) {
             Ok(()) => Ok(op),
-            Err(denial) => Err(op.watch.refused(op.log_denial(denial))),
+            Err(denial) => Err(op.log_denial(denial)),
         }
     }
 
@@ -197,6 +199,10 @@ impl Op<'_> {
         }
         if matches!(patient, Reach::One(_)) {
             asked.patient = patient;
+            if !matches!(kind, Reach::One(_)) {
+                // A kind of the chart before says nothing about this one.
+                asked.kind = self.access.kind;
+            }
         }
         self.asked.set(asked);
     }
@@ -246,7 +252,8 @@ impl Op<'_> {
                 Hold::Read(stripe) => (stripes.read(stripe), None),
                 Hold::Write(several) => (None, Some(stripes.write(several))),
             };
-            work(self).map(|done| {
+            let done = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| self.log_panic(panic));
+            done.map(|done| {
                 self.watch.touched(done.subjects.iter().map(|subject| subject.records.len()).sum());
                 let mut draft = self.session.draft_of(self.access, Outcome::Allowed);
                 draft.fields.detail = done.detail;
@@ -279,7 +286,21 @@ impl Op<'_> {
         }
     }
 
+    /// Logs that a record's type, or whatever else of the host's ran within, panicked over what it was shown; goes on
+    /// unwinding.
+    fn log_panic(&self, panic: Box<dyn Any + Send>) -> ! {
+        let mut draft = self.session.refusal(&self.unlocked, self.asked.get(), Outcome::Failed);
+        draft.fields.detail = Some("panicked".to_owned());
+        // If it cannot be written the vault stops; the answer is the panic either way.
+        let _ = self.unlocked.commit(Vec::new(), vec![draft]);
+        resume_unwind(panic)
+    }
+
     pub(super) fn log_denial(&self, denial: Denial) -> Error {
+        self.watch.refused(self.write_denial(denial))
+    }
+
+    fn write_denial(&self, denial: Denial) -> Error {
         let ticket = match random::array() {
             Ok(bytes) => Ticket::from_bytes(bytes),
             Err(error) => return error.into(),

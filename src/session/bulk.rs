@@ -117,11 +117,12 @@ impl Walk<'_, '_> {
                 bulk.keys += 1;
                 let key = RecordKey::from_bytes(key).map_err(|_| Error::TamperedRow { what: "record key" })?;
                 let kind = named(self.names, key)?;
+                // Whether this kind is wanted or not: the one before it must have ended with its first record.
+                self.check_gap(key)?;
                 if !self.wants(kind) {
                     self.pass_over_kind(key);
                     break;
                 }
-                self.check_gap(key)?;
                 let older = self.last.is_some_and(|last| same_record(last, key));
                 if !older {
                     self.ruling = None;

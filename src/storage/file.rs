@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::StorageError;
+use super::fault::{self, FileOp};
 use crate::platform::{self, PlacedFile};
 
 /// Zeros are written in pieces of this size.
@@ -33,7 +34,7 @@ impl StoredFile {
 
     /// An existing file, to be read.
     pub(crate) fn open(path: &Path) -> Result<Self, StorageError> {
-        fault::check(fault::Op::Open)
+        fault::check(FileOp::Open)
             .and_then(|()| File::open(path))
             .map(|file| Self::new(file, path))
             .map_err(|source| error("opening", path, source))
@@ -41,7 +42,7 @@ impl StoredFile {
 
     /// An existing file, to be read and written.
     pub(crate) fn open_to_write(path: &Path) -> Result<Self, StorageError> {
-        fault::check(fault::Op::Open)
+        fault::check(FileOp::Open)
             .and_then(|()| OpenOptions::new().read(true).write(true).open(path))
             .map(|file| Self::new(file, path))
             .map_err(|source| error("opening", path, source))
@@ -49,7 +50,7 @@ impl StoredFile {
 
     /// A file to be read and written, made if there is none; what it held stays.
     pub(crate) fn create(path: &Path) -> Result<Self, StorageError> {
-        fault::check(fault::Op::Open)
+        fault::check(FileOp::Open)
             .and_then(|()| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path))
             .map(|file| Self::new(file, path))
             .map_err(|source| error("creating", path, source))
@@ -64,21 +65,21 @@ impl StoredFile {
     }
 
     pub(crate) fn set_len(&self, len: u64) -> Result<(), StorageError> {
-        fault::check(fault::Op::Write)
+        fault::check(FileOp::Write)
             .and_then(|()| self.file.file().set_len(len))
             .map_err(|source| error("resizing", &self.path, source))
     }
 
     /// Fills `buffer` from `offset` on.
     pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), StorageError> {
-        fault::check(fault::Op::Read)
+        fault::check(FileOp::Read)
             .and_then(|()| self.file.read_exact_at(buffer, offset))
             .map_err(|source| error("reading", &self.path, source))
     }
 
     /// Writes all of `bytes` from `offset` on.
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), StorageError> {
-        fault::check(fault::Op::Write)
+        fault::check(FileOp::Write)
             .and_then(|()| self.file.write_all_at(bytes, offset))
             .map_err(|source| error("writing", &self.path, source))
     }
@@ -95,14 +96,14 @@ impl StoredFile {
 
     /// Makes contents durable. If it fails, what is on the disk is unknown, and trying again would not tell.
     pub(crate) fn sync_data(&self) -> Result<(), StorageError> {
-        fault::check(fault::Op::Sync)
+        fault::check(FileOp::Sync)
             .and_then(|()| self.file.file().sync_data())
             .map_err(|source| error("syncing", &self.path, source))
     }
 
     /// Makes contents and length durable.
     pub(crate) fn sync_all(&self) -> Result<(), StorageError> {
-        fault::check(fault::Op::Sync)
+        fault::check(FileOp::Sync)
             .and_then(|()| self.file.file().sync_all())
             .map_err(|source| error("syncing", &self.path, source))
     }
@@ -110,15 +111,11 @@ impl StoredFile {
 
 /// Makes the names in a directory durable, where the platform can.
 pub(crate) fn sync_dir(path: &Path) -> Result<(), StorageError> {
-    fault::check(fault::Op::Sync)
-        .and_then(|()| platform::sync_dir(path))
-        .map_err(|source| error("syncing", path, source))
+    fault::check(FileOp::Sync).and_then(|()| platform::sync_dir(path)).map_err(|source| error("syncing", path, source))
 }
 
 pub(crate) fn create_dir(path: &Path) -> Result<(), StorageError> {
-    fault::check(fault::Op::Open)
-        .and_then(|()| fs::create_dir_all(path))
-        .map_err(|source| error("creating", path, source))
+    fault::check(FileOp::Open).and_then(|()| fs::create_dir_all(path)).map_err(|source| error("creating", path, source))
 }
 
 /// Makes a directory and what is missing above it; all these names are durable on return.
@@ -130,7 +127,7 @@ pub(crate) fn create_dir_durably(path: &Path) -> Result<(), StorageError> {
 
 /// Renames within a directory, and makes that durable.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
-    fault::check(fault::Op::Rename)
+    fault::check(FileOp::Rename)
         .and_then(|()| fs::rename(from, to))
         .map_err(|source| error("renaming", from, source))?;
     sync_parent(to)
@@ -138,7 +135,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
 
 /// Removes a file, if it is there.
 pub(crate) fn remove(path: &Path) -> Result<(), StorageError> {
-    match fault::check(fault::Op::Remove).and_then(|()| fs::remove_file(path)) {
+    match fault::check(FileOp::Remove).and_then(|()| fs::remove_file(path)) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(error("removing", path, source)),
         _ => Ok(()),
     }
@@ -146,7 +143,7 @@ pub(crate) fn remove(path: &Path) -> Result<(), StorageError> {
 
 /// Removes a directory with all it holds, if it is there.
 pub(crate) fn remove_dir(path: &Path) -> Result<(), StorageError> {
-    match fault::check(fault::Op::Remove).and_then(|()| fs::remove_dir_all(path)) {
+    match fault::check(FileOp::Remove).and_then(|()| fs::remove_dir_all(path)) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(error("removing", path, source)),
         _ => Ok(()),
     }
@@ -164,7 +161,7 @@ pub(crate) fn sync_parent(path: &Path) -> Result<(), StorageError> {
 /// The names in a directory; empty if there is none. Names that are not UTF-8 are none of ours.
 pub(crate) fn names(dir: &Path) -> Result<Vec<String>, StorageError> {
     let failed = |source| error("listing", dir, source);
-    let listing = match fault::check(fault::Op::Read).and_then(|()| fs::read_dir(dir)) {
+    let listing = match fault::check(FileOp::Read).and_then(|()| fs::read_dir(dir)) {
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         listing => listing.map_err(failed)?,
     };
@@ -195,60 +192,4 @@ pub(crate) fn read_small(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Stora
 pub(crate) fn dir_bytes(dir: &Path) -> u64 {
     fs::read_dir(dir)
         .map_or(0, |listing| listing.flatten().filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum())
-}
-
-/// Tests make operations of the present thread fail.
-pub(crate) mod fault {
-    use std::io;
-
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) enum Op {
-        Open,
-        Read,
-        Write,
-        Sync,
-        Rename,
-        Remove,
-        /// What sled does as its last handle goes.
-        #[cfg(test)]
-        LastSync,
-    }
-
-    #[cfg(not(test))]
-    #[allow(clippy::unnecessary_wraps)]
-    pub(super) const fn check(_: Op) -> io::Result<()> {
-        Ok(())
-    }
-
-    #[cfg(test)]
-    thread_local! {
-        static ARMED: std::cell::Cell<Option<(Op, u32, io::ErrorKind)>> = const { std::cell::Cell::new(None) };
-    }
-
-    /// Lets the next `after` operations of this sort pass, and the one behind them fail, once.
-    #[cfg(test)]
-    pub(crate) fn arm(op: Op, after: u32, kind: io::ErrorKind) {
-        ARMED.set(Some((op, after, kind)));
-    }
-
-    /// Whether the armed failure has happened; it will not any more.
-    #[cfg(test)]
-    pub(crate) fn disarm() -> bool {
-        ARMED.take().is_none()
-    }
-
-    #[cfg(test)]
-    pub(in crate::storage) fn check(op: Op) -> io::Result<()> {
-        match ARMED.get() {
-            Some((armed, 0, kind)) if armed == op => {
-                ARMED.set(None);
-                Err(kind.into())
-            }
-            Some((armed, after, kind)) if armed == op => {
-                ARMED.set(Some((armed, after - 1, kind)));
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
 }

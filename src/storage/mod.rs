@@ -4,8 +4,11 @@
 mod apply;
 pub(crate) mod embedded;
 pub(crate) mod error;
+pub(crate) mod fault;
 pub(crate) mod file;
 mod journal;
+#[cfg(feature = "test-util")]
+pub(crate) mod memory;
 mod pack;
 mod state;
 mod trees;

@@ -207,6 +207,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_block_more_than_allowed_stands_no_more() {
+        let now = Timestamp::from_micros(0);
+        assert_eq!(Item::MaxDepth(1).stands(now, 1), Ok(()));
+        assert_eq!(Item::MaxDepth(1).stands(now, 2), Err(DenyReason::Depth));
+    }
+
+    #[test]
     fn codes_come_back_and_are_unique() {
         let reasons: Vec<DenyReason> = (0..=u16::MAX).filter_map(DenyReason::from_code).collect();
         assert_eq!(reasons.len(), DenyReason::SIMPLE.len() + Caveat::ALL.len());

@@ -282,7 +282,7 @@ macro_rules! limit_steps {
         }
 
         /// Sessions open only with an attestation of this claim, by this attester, not older than this: whole seconds.
-        /// At most 4 in one block; they add to what the blocks before demand.
+        /// At most 4 in one block; they add to what the blocks before demand. Said twice, the shorter time counts.
         pub fn attestation(
             mut self,
             attester: crate::ids::AttesterId,
@@ -290,7 +290,8 @@ macro_rules! limit_steps {
             oldest: std::time::Duration,
         ) -> Self {
             let oldest = u32::try_from(oldest.as_secs()).unwrap_or(u32::MAX);
-            self.limits.attestations.insert((attester, claim), oldest);
+            let strictest = self.limits.attestations.entry((attester, claim)).or_insert(oldest);
+            *strictest = oldest.min(*strictest);
             self
         }
 

@@ -16,6 +16,8 @@ mod chain;
 mod closed;
 mod decide;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod grant;
 mod holder;
 mod inspect;

@@ -4,10 +4,20 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use crate::error::Error;
+#[cfg(feature = "test-util")]
+use crate::storage::memory::MemoryLock;
 
 /// Holds the vault's directory until dropped.
 #[derive(Debug)]
-pub(crate) struct DirLock(#[allow(dead_code)] File); // kept for its lock, which ends with the handle
+pub(crate) struct DirLock(#[allow(dead_code)] Held); // kept for its lock, which ends with the handle
+
+#[derive(Debug)]
+#[allow(dead_code)]
+enum Held {
+    File(File),
+    #[cfg(feature = "test-util")]
+    Memory(MemoryLock),
+}
 
 const NAME: &str = "lock";
 
@@ -18,9 +28,15 @@ impl DirLock {
         let io = |source| Error::Io { doing: "taking the lock file", path: path.clone(), source };
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self(Held::File(file))),
             Err(TryLockError::WouldBlock) => Err(Error::InUse { path: dir.to_owned() }),
             Err(TryLockError::Error(source)) => Err(io(source)),
         }
+    }
+
+    /// The lock of a store in memory.
+    #[cfg(feature = "test-util")]
+    pub(crate) const fn memory(lock: MemoryLock) -> Self {
+        Self(Held::Memory(lock))
     }
 }

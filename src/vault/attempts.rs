@@ -29,18 +29,25 @@ impl Attempts {
         let file = File::open(dir.join(NAME)).ok()?;
         let limit = u64::try_from(LEN + 1).unwrap_or(u64::MAX);
         file.take(limit).read_to_end(&mut bytes).ok()?;
-        let unknown = Self { count: 1, first: Timestamp::MIN, last: Timestamp::MIN };
-        Some(parse(&bytes).unwrap_or(unknown))
+        Some(Self::from_bytes(&bytes))
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        parse(bytes).unwrap_or(Self { count: 1, first: Timestamp::MIN, last: Timestamp::MIN })
+    }
+
+    /// With one more failed unlock.
+    pub(super) fn after(before: Option<Self>, now: Timestamp) -> Self {
+        Self {
+            count: before.map_or(0, |before| before.count).saturating_add(1),
+            first: before.map_or(now, |before| before.first),
+            last: now,
+        }
     }
 
     /// Adds one failed unlock, durably.
     pub(super) fn count_one(dir: &Path, now: Timestamp) -> std::io::Result<()> {
-        let before = Self::load(dir);
-        let after = Self {
-            count: before.map_or(0, |before| before.count).saturating_add(1),
-            first: before.map_or(now, |before| before.first),
-            last: now,
-        };
+        let after = Self::after(Self::load(dir), now);
         let mut file = File::create(dir.join(NAME))?;
         file.write_all(&after.to_bytes())?;
         file.sync_all()
@@ -54,7 +61,7 @@ impl Attempts {
         }
     }
 
-    fn to_bytes(self) -> Vec<u8> {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(LEN);
         bytes.put(MAGIC);
         bytes.put_u64(self.count);

@@ -1,30 +1,26 @@
 //! Creating a vault. The header is written last: until then there is no vault.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::open::{Parts, assemble, storage_keys};
-use super::{Opening, Options, Vault, operate, read_audit_draft};
+use super::{Home, Opening, Options, Vault, operate, read_audit_draft};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
 use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{PatientId, VaultId};
-use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey, copies};
+use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey};
 use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
-use crate::storage::{Embedded, file};
-use crate::unlocked::DirLock;
 
 /// A vault about to be created; see [`Vault::create`].
 #[must_use = "nothing is created before `finish`"]
 #[derive(Debug)]
 pub struct NewVault<'a> {
-    path: PathBuf,
+    home: Home,
     passphrase: Option<&'a Passphrase>,
     raw_key: Option<&'a RawKey>,
     suite: Suite,
@@ -49,8 +45,14 @@ impl Vault {
     /// # Ok::<(), chartvault::Error>(())
     /// ```
     pub fn create<'a>(path: impl AsRef<Path>) -> NewVault<'a> {
-        NewVault {
-            path: path.as_ref().to_owned(),
+        NewVault::at(Home::Dir(path.as_ref().to_owned()))
+    }
+}
+
+impl<'a> NewVault<'a> {
+    pub(crate) fn at(home: Home) -> Self {
+        Self {
+            home,
             passphrase: None,
             raw_key: None,
             suite: Suite::ChaCha20Poly1305,
@@ -59,9 +61,7 @@ impl Vault {
             read_audit: ReadAudit::Durable,
         }
     }
-}
 
-impl<'a> NewVault<'a> {
     /// The passphrase that unlocks it.
     pub const fn passphrase(mut self, passphrase: &'a Passphrase) -> Self {
         self.passphrase = Some(passphrase);
@@ -127,16 +127,15 @@ impl<'a> NewVault<'a> {
             return Err(Error::NoCredential);
         }
         let read_audit = self.read_audit.check()?;
-        let dir = &self.path;
         // Looked at again under the lock: somebody else may have created a vault here meanwhile, and closed it.
-        empty_dir(dir)?;
-        let lock = DirLock::take(dir)?;
-        empty_dir(dir)?;
+        self.home.make_empty()?;
+        let lock = self.home.lock()?;
+        self.home.make_empty()?;
         let id = VaultId::from_bytes(random::array()?);
         let recovery = RecoveryKey::generate()?;
         let keyring = Keyring::generate()?;
         let header = self.header(id, &keyring, &recovery)?;
-        let storage = Embedded::create(dir, id, storage_keys(&keyring), self.options.storage)?;
+        let storage = self.home.create_storage(id, storage_keys(&keyring), self.options.storage)?;
         let parts = Parts {
             vault: id,
             suite: self.suite,
@@ -146,7 +145,7 @@ impl<'a> NewVault<'a> {
             lock,
             chain: Chain::new(id, None),
         };
-        let unlocked = assemble(parts, Arc::new(storage))?;
+        let unlocked = assemble(parts, storage)?;
         let (chart, row) = unlocked.new_chart(PatientId::FACILITY)?;
         let mut genesis = Draft::new(AuditEvent::VaultCreated, Outcome::Allowed);
         genesis.kind = EntryKind::Genesis;
@@ -159,9 +158,9 @@ impl<'a> NewVault<'a> {
             unlocked.policy.apply(row);
         }
         unlocked.commit(rows, drafts)?;
-        copies::create(dir, &header)?;
+        self.home.create_header(&header)?;
         observe::opened(true, 0, 0, None);
-        Ok((Vault::new(dir.clone(), unlocked, Opening::created())?, recovery))
+        Ok((Vault::new(self.home, unlocked, Opening::created())?, recovery))
     }
 
     fn header(&self, id: VaultId, keyring: &Keyring, recovery: &RecoveryKey) -> Result<Vec<u8>, Error> {
@@ -181,20 +180,3 @@ impl<'a> NewVault<'a> {
 }
 
 const FIRST_GENERATION: u64 = 1;
-
-/// Makes the directory, or finds it empty but for a lock file.
-fn empty_dir(dir: &Path) -> Result<(), Error> {
-    let io = |doing| move |source| Error::Io { doing, path: dir.to_owned(), source };
-    match fs::read_dir(dir) {
-        Ok(entries) => {
-            for entry in entries {
-                if entry.map_err(io("reading"))?.file_name() != "lock" {
-                    return Err(Error::NotEmpty { path: dir.to_owned() });
-                }
-            }
-            Ok(())
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(file::create_dir_durably(dir)?),
-        Err(source) => Err(io("reading")(source)),
-    }
-}

@@ -2,15 +2,17 @@
 
 mod attempts;
 mod create;
+mod home;
 mod open;
 mod opening;
 mod options;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 pub use create::NewVault;
+pub(crate) use home::Home;
 pub use open::LockedVault;
 pub use opening::{MissingReads, Opening};
 pub use options::Options;
@@ -38,7 +40,7 @@ use crate::unlocked::{Gate, Unlocked};
 pub struct Vault(Arc<Inner>);
 
 struct Inner {
-    dir: PathBuf,
+    home: Home,
     id: VaultId,
     suite: Suite,
     gate: Gate,
@@ -46,9 +48,9 @@ struct Inner {
 }
 
 impl Vault {
-    fn new(dir: PathBuf, unlocked: Unlocked, opening: Opening) -> Result<Self, Error> {
+    fn new(home: Home, unlocked: Unlocked, opening: Opening) -> Result<Self, Error> {
         let (id, suite) = (unlocked.vault, unlocked.suite);
-        let vault = Self(Arc::new(Inner { dir, id, suite, gate: Gate::new(unlocked), opening }));
+        let vault = Self(Arc::new(Inner { home, id, suite, gate: Gate::new(unlocked), opening }));
         let unlocked = vault.0.gate.enter()?;
         vault.follow(&unlocked, unlocked.policy.read_audit())?;
         Ok(vault)
@@ -57,7 +59,8 @@ impl Vault {
     /// Lets entries of reads wait as chosen.
     fn follow(&self, unlocked: &Arc<Unlocked>, choice: ReadAudit) -> Result<(), Error> {
         let doing = "starting the thread that writes the log of";
-        self.0.gate.choose(unlocked, choice).map_err(|source| Error::Io { doing, path: self.0.dir.clone(), source })
+        let path = || self.path().to_owned();
+        self.0.gate.choose(unlocked, choice).map_err(|source| Error::Io { doing, path: path(), source })
     }
 
     /// The vault's id, which tokens name.
@@ -72,10 +75,10 @@ impl Vault {
         self.0.suite
     }
 
-    /// Its directory.
+    /// Its directory; an empty path for a vault in memory, which only tests make.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0.dir
+        self.0.home.path()
     }
 
     /// How opening went: whether the last process closed the vault, and what had to be mended.
@@ -236,7 +239,7 @@ impl Vault {
     /// Whether a credential opens this very vault. The header is read again from disk, where somebody may have put one
     /// with a credential of their own, so what it opens has to be the keys in use.
     fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
-        let opened = open::open_header(&self.0.dir, credential)?;
+        let opened = open::open_header(&self.0.home, credential)?;
         if opened.header.vault == self.0.id && opened.keyring.is_same(&unlocked.keyring) {
             return Ok(());
         }
@@ -303,6 +306,16 @@ impl Vault {
             Ok(unlocked.committer.storage().close()?)
         })
     }
+
+    /// Ends it as when the process is killed: nothing is written, the directory is free.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn abandon(&self) {
+        if let Ok(unlocked) = self.0.gate.seal() {
+            unlocked.let_go();
+            // Entries of reads that still wait are lost as well.
+            unlocked.committer.stop("abandoned");
+        }
+    }
 }
 
 /// An operation on the vault as a whole, as operators see it.
@@ -318,7 +331,7 @@ fn read_audit_draft(old: ReadAudit, new: ReadAudit) -> Draft {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vault").field("id", &self.0.id).field("dir", &self.0.dir).finish_non_exhaustive()
+        f.debug_struct("Vault").field("id", &self.0.id).field("home", &self.0.home).finish_non_exhaustive()
     }
 }
 

@@ -1,12 +1,12 @@
 //! Opening and unlocking a vault.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::attempts::Attempts;
 use super::opening::MissingReads;
-use super::{Opening, Options, Vault, operate};
+use super::{Home, Opening, Options, Vault, operate};
 use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
 use crate::audit::{AuditFault, FaultKind};
 use crate::clock::Clock;
@@ -15,18 +15,18 @@ use crate::crypto::aead::Suite;
 use crate::error::Error;
 use crate::format::header::UnverifiedHeader;
 use crate::ids::VaultId;
-use crate::keyring::copies::{self, OtherCopy};
+use crate::keyring::copies::OtherCopy;
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
 use crate::observe;
 use crate::policy::Policy;
 use crate::progress::OnProgress;
 use crate::record::Types;
-use crate::storage::{Embedded, Opened, Storage, StorageKeys};
+use crate::storage::{Opened, Storage, StorageKeys};
 use crate::unlocked::{Challenges, DirLock, Latest, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
-    dir: PathBuf,
+    home: Home,
     options: Options,
     /// `None` while a vault unlocked from here holds it.
     lock: Mutex<Option<DirLock>>,
@@ -46,20 +46,23 @@ impl Vault {
     /// # Errors
     /// As [`Vault::open`].
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<LockedVault, Error> {
-        let dir = path.as_ref().to_owned();
-        copies::read(&dir)?;
-        let lock = Mutex::new(Some(DirLock::take(&dir)?));
-        Ok(LockedVault { dir, options, lock })
+        LockedVault::at(Home::Dir(path.as_ref().to_owned()), options)
     }
 }
 
 impl LockedVault {
+    pub(crate) fn at(home: Home, options: Options) -> Result<Self, Error> {
+        home.read_header()?;
+        let lock = Mutex::new(Some(home.lock()?));
+        Ok(Self { home, options, lock })
+    }
+
     /// The vault's id, as its header claims; verified by unlocking.
     ///
     /// # Errors
     /// [`Error::Header`] when the header cannot be read any more.
     pub fn id(&self) -> Result<VaultId, Error> {
-        Ok(copies::read(&self.dir)?.chosen.vault())
+        Ok(self.home.read_header()?.chosen.vault())
     }
 
     /// Unlocks with a passphrase, recovery key or raw key. A wrong credential can be tried again; each failure is
@@ -92,7 +95,7 @@ impl LockedVault {
         let lock = match held.take() {
             Some(lock) => lock,
             // A vault unlocked from here took the lock along; it is free again once that vault is closed.
-            None => DirLock::take(&self.dir)?,
+            None => self.home.lock()?,
         };
         match self.unlock_keyring(credential) {
             Ok(keyring) => self.assemble(keyring, lock, progress),
@@ -104,11 +107,10 @@ impl LockedVault {
     }
 
     fn unlock_keyring(&self, credential: Credential<'_>) -> Result<UnlockedKeyring, Error> {
-        match open_header(&self.dir, credential) {
+        match open_header(&self.home, credential) {
             Err(Error::Unlock(UnlockError::WrongCredential)) => {
                 let now = self.options.clock.now();
-                let io = |source| Error::Io { doing: "counting a failed unlock in", path: self.dir.clone(), source };
-                Attempts::count_one(&self.dir, now).map_err(io)?;
+                self.home.count_attempt(now)?;
                 Err(UnlockError::WrongCredential.into())
             }
             other => other,
@@ -121,40 +123,38 @@ impl LockedVault {
         let (vault, mut header_generation) = (header.vault, header.generation);
         let keys = storage_keys(&keyring);
         let (storage, found) =
-            Embedded::open(&self.dir, vault, keys, self.options.storage, header_generation, progress)?;
-        if copies::read(&self.dir)?.other != OtherCopy::Same {
+            self.home.open_storage(vault, keys, self.options.storage, header_generation, progress)?;
+        if self.home.read_header()?.other != OtherCopy::Same {
             header_generation += 1;
             let repaired = keyring.new_header(vault, header_generation, &header.suites, header.slots, &root)?;
-            copies::write(&self.dir, &repaired)?;
+            self.home.write_header(&repaired)?;
         }
         drop(root);
-        let head = newest(&storage, vault)?;
+        let head = newest(&*storage, vault)?;
         let clock = Arc::clone(&self.options.clock);
         let chain = Chain::new(vault, Some(head));
         let parts = Parts { vault, suite, clock, keyring, header_generation, lock, chain };
-        let unlocked = assemble(parts, Arc::new(storage))?;
+        let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
-        let attempts = Attempts::load(&self.dir);
+        let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
         let opening = Opening::of(&found, missing_reads);
         unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
-        let io =
-            |source| Error::Io { doing: "clearing the count of failed unlocks in", path: self.dir.clone(), source };
-        Attempts::clear(&self.dir).map_err(io)?;
+        self.home.clear_attempts()?;
         observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);
-        Vault::new(self.dir.clone(), unlocked, opening)
+        Vault::new(self.home.clone(), unlocked, opening)
     }
 }
 
 impl fmt::Debug for LockedVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockedVault").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("LockedVault").field("home", &self.home).finish_non_exhaustive()
     }
 }
 
 /// Opens the header's better copy, or the other one where only that is genuine.
-pub(super) fn open_header(dir: &Path, credential: Credential<'_>) -> Result<UnlockedKeyring, Error> {
-    let copies = copies::read(dir)?;
+pub(super) fn open_header(home: &Home, credential: Credential<'_>) -> Result<UnlockedKeyring, Error> {
+    let copies = home.read_header()?;
     let open = |header: &UnverifiedHeader| Keyring::open(header, credential);
     match (open(&copies.chosen), copies.other) {
         (Err(UnlockError::HeaderTampered), OtherCopy::Differs(other) | OtherCopy::Older(other)) => Ok(open(&other)?),
@@ -163,7 +163,7 @@ pub(super) fn open_header(dir: &Path, credential: Credential<'_>) -> Result<Unlo
 }
 
 /// The newest entry of a log that was opened: every vault has its genesis entry at least.
-fn newest(storage: &Embedded, vault: VaultId) -> Result<Head, Error> {
+fn newest(storage: &dyn Storage, vault: VaultId) -> Result<Head, Error> {
     let seq = storage.head().entries.saturating_sub(1);
     let fault = |what| AuditFault { seq, what };
     let last = storage.last_entry().ok_or_else(|| fault(FaultKind::TruncatedTail { last: seq }))?;

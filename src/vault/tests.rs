@@ -1,3 +1,4 @@
+mod removed;
 mod windowed;
 
 use super::*;

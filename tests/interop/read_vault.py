@@ -8,29 +8,21 @@ end behind it does not count. Needs Python 3.10 and the package `cryptography`, 
 
 Exit codes; whatever is wrong, there is one line on standard error:
 """
-import argparse, hashlib, hmac, json, mmap, os, struct, sys, unicodedata
+import argparse, hashlib, hmac, json, mmap, os, re, struct, sys, unicodedata
 from datetime import datetime, timedelta
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 CODES = (
-    "everything was read, and was sound",
-    "a fault of this reader",
-    "wrong arguments, or no passphrase",
-    "no vault here, or a file cannot be read",
-    "header damaged: neither copy can be used",
-    "written by a newer version of the format",
-    "wrong credential: no slot opens",
-    "header tampered with",
-    "header rolled back: the journal knows a newer one",
-    "journal damaged",
-    "journal forged: a frame was made without the vault's key",
-    "a row or a record does not open, or has no known form",
+    "everything was read, and was sound", "a fault of this reader", "wrong arguments, or no passphrase",
+    "no vault here, or a file cannot be read", "header damaged: neither copy can be used",
+    "written by a newer version of the format", "wrong credential: no slot opens", "header tampered with",
+    "header rolled back: the journal knows a newer one", "journal damaged",
+    "journal forged: a frame was made without the vault's key", "a row or a record does not open, or has no known form",
     "log broken: chain, order or content of an entry",
 )
 OK, FAULT, USAGE, NO_VAULT, CORRUPT, NEWER, WRONG, TAMPERED, ROLLED_BACK, DAMAGED, FORGED, ROW, LOG = range(13)
-
 class Refused(Exception):
     """Something is wrong: which exit code, and where."""
 def must(true, code, where=""):
@@ -43,7 +35,6 @@ def content(*path):
             return file.read(1 << 26)
     except FileNotFoundError:
         return b""
-
 class Cursor:
     """Takes fields off the front of bytes. What is missing or left over is refused with the code fitting the place."""
     def __init__(self, data, code, where=""):
@@ -216,7 +207,6 @@ class Segment:
         return True
 def is_genuine(frame, keys):
     return frame and same(HMAC(keys.journal, bytes(frame[:24]) + bytes(frame[-72:-40])), bytes(frame[-40:-8]))
-
 class Journal:
     """All frames from the first on: the rows that they leave, and the entries of the log."""
     def __init__(self, path, vault, keys):
@@ -284,6 +274,7 @@ class Journal:
 
 # ==== envelope.md: Envelope, Storage keys; policy.md; record.md: Record body ====
 RECORDS, PATIENTS, LOOKUP, POLICY = 1, 2, 3, 4
+POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit"}
 def inverse(data):
     return int.from_bytes(bytes(255 - byte for byte in data), "big")
 def record_body(body):
@@ -299,14 +290,13 @@ def record_body(body):
         "clinical_time": clinical if given else None, "status": ("active", "voided")[status - 1],
         "confidentiality": "ULMNRV"[level], "reason": text(reason), "labels": [*map(text, labels)], "size": len(value),
     }
-
 class Vault:
     def __init__(self, path, passphrase):
         header, self.keys = unlock(path, passphrase)
         self.id = header.vault
         self.journal = Journal(path, self.id, self.keys)
         must(self.journal.generation <= header.generation, ROLLED_BACK)
-        self.kinds, self.secrets, self.patients, self.bodies = {}, {}, {}, {}
+        self.secrets, self.patients, self.bodies, self.policies = {}, {}, {}, {name: {} for name in POLICIES.values()}
         readers = {POLICY: self.policy, PATIENTS: self.patient, LOOKUP: self.pointer, RECORDS: self.record}
         for tree, read in readers.items():
             for key, value in sorted(self.journal.rows[tree].items()):
@@ -319,10 +309,17 @@ class Vault:
         must(body is not None, ROW, f"tree {tree}")
         return body
     def policy(self, key, value):
-        """Kinds give names to records; other rows only have to open."""
-        body = self.open(POLICY, key, value, self.keys.policy, "policy")
-        if body[:1] == b"\2":
-            self.kinds[H(L("cap/kind") + body[1:])[:16]] = text(body[1:])
+        """Policy rows: issuers, kinds by their names, clock resets, attesters, when entries of reads become durable."""
+        c = Cursor(self.open(POLICY, key, value, self.keys.policy, "policy"), ROW, "policy row")
+        table, windowed = c.one("B"), c.data[1:2] == b"\1"
+        forms = {1: "32sq", 2: f"{len(c.data) - 1}s", 3: "qq", 4: "32sq", 5: "BQI" if windowed else "B"}
+        row, label = c.read(forms.get(table, "0s")), "cap/kind" if table == 2 else "cap/kid"
+        name = H(L(label) + row[0])[:16] if table in (1, 2, 4) else bytes(16)
+        c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, table) + name)[:16], key) and table in forms)
+        c.must(table != 2 or re.fullmatch(rb"[A-Za-z0-9._-]{1,64}", row[0]))
+        c.must(table != 5 or row == (0,) or windowed and 10**6 <= row[1] <= 6 * 10**10 and 1 <= row[2] <= 10_000)
+        c.end()
+        self.policies[POLICIES[table]][name.hex()] = text(row[0]) if table == 2 else row[1:]
     def patient(self, key, value):
         epoch, generation = Cursor(value[4:], ROW).read("II")
         must(len(key) == 20 and generation == inverse(key[16:]) and epoch in self.keys.wrap, ROW, "patient")
@@ -347,17 +344,18 @@ class Vault:
 # ==== audit.md ====
 EVENTS = {
     1: "vault-created", 2: "vault-opened", 3: "vault-closed", 4: "unlock-failed", 5: "recovered", 10: "issuer-trusted",
-    11: "kind-registered", 20: "session-opened", 21: "session-closed", 22: "token-refused", 23: "session-expired",
-    30: "patient-registered", 31: "patient-found", 32: "identifier-added", 40: "record-put", 41: "record-read",
-    42: "records-listed", 43: "chart-read", 44: "history-read", 46: "record-amended", 47: "record-voided",
-    48: "kinds-listed", 60: "audit-verified", 61: "audit-queried", 70: "clock-reset",
+    11: "kind-registered", 13: "attester-trusted", 20: "session-opened", 21: "session-closed", 22: "token-refused",
+    23: "session-expired", 30: "patient-registered", 31: "patient-found", 32: "identifier-added", 40: "record-put",
+    41: "record-read", 42: "records-listed", 43: "chart-read", 44: "history-read", 46: "record-amended",
+    47: "record-voided", 48: "kinds-listed", 49: "records-exported", 60: "audit-verified", 61: "audit-queried",
+    70: "clock-reset", 71: "read-audit-changed",
 }
 OUTCOMES = (None, "allowed", "denied", "failed")
 ACTIONS = "read list create amend void export erase audit review grant operate".split()
 PURPOSES = "TREAT ETREAT BTG HPAYMT HOPERAT HRESCH PUBHLTH PATRQT FAMRQT COVERAGE HLEGAL HSYSADMIN".split()
 EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)
 SIZES = {EVENT: 2, OUTCOME: 1, 3: 16, 4: 16, 6: 16, 7: 4, 8: 4, 9: 2, 0xA: 16, 0xB: 16, 0xC: 16, 0xD: 4, CLOCK: 8}
-
+POSSESSION, ATTESTERS, IDS = 0x8005, 0x8006, {5: range(16, 129, 16), 0x8006: range(16, 513, 16)}
 class Log:
     """The entries of all frames: chained, opened, and shown in a line each."""
     def __init__(self, vault):
@@ -390,7 +388,8 @@ class Log:
         fields, last = {}, 0
         while p.at < len(p.data):
             tag, value = p.one("H"), p.sized("H")
-            known = len(value) == SIZES[tag] if tag in SIZES else tag in (5, SUBJECTS) or tag & 0x8000
+            known = len(value) == SIZES[tag] if tag in SIZES else tag == SUBJECTS or tag & 0x8000
+            known = len(value) in IDS[tag] if tag in IDS else known and (tag != POSSESSION or value == b"\1")
             p.must(tag > last and known and (tag not in TEXTS or len(value) <= (1_024 if tag == TEXTS[0] else 128)))
             last, fields[tag] = tag, value
         p.must(EVENT in fields and fields.get(OUTCOME) in (b"\1", b"\2", b"\3"))
@@ -403,7 +402,8 @@ class Log:
             if tag in fields:
                 must(number[tag] in (1 << bit for bit in range(len(names))), LOG, "action or purpose")
                 yield names[number[tag].bit_length() - 1]
-        yield from (f"{name} {fields[tag].hex()}" for tag, name in ((3, "actor"), (0xA, "ticket")) if tag in fields)
+        named = (3, "actor"), (0xA, "ticket"), (POSSESSION, "possession"), (ATTESTERS, "attesters")
+        yield from (f"{name} {fields[tag].hex()}" for tag, name in named if tag in fields)
         yield from (json.dumps(text(fields[tag])) for tag in TEXTS if tag in fields)
     def subjects(self, c, seq, suite, key):
         """Subjects: the tag of each, and what the entry says of it."""
@@ -447,7 +447,7 @@ def charts(vault, only):
     must(found or only is None, USAGE, "no such patient")
     for (patient, _, number, version), body in vault.bodies.items():
         kind, value, fields = record_body(body)
-        names = {"kind": vault.kinds.get(kind, kind.hex()), "number": number, "version": version}
+        names = {"kind": vault.policies["kinds"].get(kind.hex(), kind.hex()), "number": number, "version": version}
         if patient.hex() in found:
             found[patient.hex()].append(names | fields | {"value": value})
     return found
@@ -461,12 +461,12 @@ def show(vault, log, found, args):
                 yield from (v["value"] if v["codec"] == 2 else v["value"].hex(), "\n")
     yield from (f"{line}\n" for line in log.lines if args.log)
     yield f"log: {len(log.lines)} entries, newest leaf {log.head.hex()}\n"
+    yield from (f"{what}: {name}, {row}\n" for what, rows in vault.policies.items() for name, row in rows.items())
     if vault.journal.torn:
         yield "behind the last commit stands one that was never finished; it is left out\n"
 def passphrase(path):
     given = content(path) if path else os.environb.get(b"CHARTVAULT_PASSPHRASE", b"")
-    given = given.removesuffix(b"\n").removesuffix(b"\r")
-    must(given, USAGE)
+    must(given := given.removesuffix(b"\n").removesuffix(b"\r"), USAGE)
     return unicodedata.normalize("NFC", text(given)).encode()
 def run():
     codes = "".join(f"  {code:2}  {text}\n" for code, text in enumerate(CODES))
@@ -482,7 +482,8 @@ def run():
     found, log = charts(vault, args.patient), Log(vault)
     if args.json:
         journal, chain = vault.journal, {"entries": len(log.lines), "head": log.head, "lines": log.lines}
-        shown = {"vault": vault.id, "frames": journal.number, "torn": journal.torn, "log": chain, "patients": found}
+        shown = {"vault": vault.id, "frames": journal.number, "torn": journal.torn, "log": chain}
+        shown |= {"policy": vault.policies, "patients": found}
         return json.dump(shown, sys.stdout, default=lambda data: data.hex())
     for piece in show(vault, log, found, args):
         sys.stdout.buffer.write(piece if isinstance(piece, bytes) else piece.encode())
@@ -495,6 +496,5 @@ def main():
         code, where = why.args if isinstance(why, Refused) else fault
     print(f"read_vault: {CODES[code]}" + (f" ({where})" if where else ""), file=sys.stderr)
     return code
-
 if __name__ == "__main__":
     sys.exit(main())

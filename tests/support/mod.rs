@@ -8,9 +8,9 @@ pub mod machine;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+pub use chartvault::test_util::TestClock as HandClock;
 use chartvault::*;
 
 /// A typed record.
@@ -29,31 +29,6 @@ pub struct Allergy {
 
 pub fn note(text: &str) -> Note {
     Note { text: text.to_owned() }
-}
-
-/// A clock that stands still until it is moved.
-pub struct HandClock(AtomicI64);
-
-impl HandClock {
-    pub fn new() -> Arc<Self> {
-        let noon: Timestamp = "2026-01-05T12:00:00Z".parse().unwrap();
-        Arc::new(Self(AtomicI64::new(noon.as_micros())))
-    }
-
-    /// Moves it on, or back where `seconds` is negative.
-    pub fn step(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
-    }
-
-    pub fn step_micros(&self, micros: i64) {
-        self.0.fetch_add(micros, Ordering::SeqCst);
-    }
-}
-
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
-    }
 }
 
 /// A vault's directory and everything needed to open it and to issue tokens for it.

@@ -125,6 +125,29 @@ impl Exhibit {
         Ok(Self { name: if aes { "AES" } else { "ChaCha20" }, base: Base::new(now, said), targets })
     }
 
+    /// A vault whose trees fill several of sled's segments: what rots in an old one is dropped there without a word, and
+    /// newer ones look well.
+    fn grown(settings: &Settings) -> io::Result<Self> {
+        let root = settings.scratch.join("rot-grown");
+        bench::clear(&root)?;
+        let plan = Plan {
+            create: true,
+            steps: 260,
+            largest: 4_096,
+            checkpoint: 40,
+            dir: root.join("now"),
+            ..Plan::new(settings.seed)
+        };
+        let said = run_whole(&plan)?;
+        let mut targets = Vec::new();
+        for path in bench::files_in(&plan.dir)?.into_iter().filter(|path| path.starts_with("sled-1")) {
+            let bytes = fs::read(plan.dir.join(&path))?;
+            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            targets.push(Target { path, len: bytes.len(), used, every_bit: false, read_from: None, older: None });
+        }
+        Ok(Self { name: "grown", base: Base::new(plan.dir, said), targets })
+    }
+
     /// A vault that was not closed. The end of its journal may look torn after a cut, so bits flip there, no more.
     fn unclean(scenes: &Scenes) -> io::Result<Self> {
         let (now, before) = (scenes.busy(), scenes.small());
@@ -203,7 +226,12 @@ fn hurt(vault: &Path, target: &Target, damage: Damage) -> io::Result<()> {
 }
 
 pub fn run(settings: &Settings, scenes: &Scenes, tally: &mut Tally) -> io::Result<()> {
-    let exhibits = [Exhibit::make(settings, false)?, Exhibit::make(settings, true)?, Exhibit::unclean(scenes)?];
+    let exhibits = [
+        Exhibit::make(settings, false)?,
+        Exhibit::make(settings, true)?,
+        Exhibit::unclean(scenes)?,
+        Exhibit::grown(settings)?,
+    ];
     let orders: Vec<Vec<usize>> = exhibits.iter().map(|exhibit| exhibit.order(settings.quick)).collect();
     exhibits.iter().for_each(|exhibit| println!("  {}: {} cases", exhibit.name, exhibit.cases()));
     let longest = orders.iter().map(Vec::len).max().unwrap_or(0);

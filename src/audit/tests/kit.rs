@@ -11,7 +11,9 @@ use crate::audit::subject::{AuditRecord, DraftSubject};
 use crate::audit::view::{AuditEntry, OpenEntryError, open_entry};
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
-use crate::ids::{IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId};
+use crate::ids::{
+    AttesterId, DeviceId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId,
+};
 use crate::secret::{Key, Secret};
 use crate::terms::{Action, Purpose};
 
@@ -86,6 +88,15 @@ pub(crate) fn full() -> Draft {
     fields.host = Some("ward-3".to_owned());
     fields.device = Some("tablet-12".to_owned());
     draft.subjects.push(subject(1, vec![record(1, 1), record(1, 2), record(2, 1)]));
+    draft
+}
+
+/// A session opened with all that can be shown beside a token.
+pub(crate) fn opened_with_proofs() -> Draft {
+    let mut draft = Draft::new(AuditEvent::SessionOpened, Outcome::Allowed);
+    draft.fields.device = Some(DeviceId::from_bytes([0x3A; 32]).to_string());
+    draft.fields.possession = true;
+    draft.fields.attesters = vec![AttesterId::from_bytes([0x3B; 16]), AttesterId::from_bytes([0x3C; 16])];
     draft
 }
 

@@ -136,6 +136,13 @@ fn exchanged_entries_are_found() {
 }
 
 #[test]
+fn an_earlier_entry_in_the_place_of_a_later_one_is_found() {
+    let mut entries = log();
+    entries[5] = entries[2].clone();
+    assert_eq!(fault(&entries), Some((5, FaultKind::Reordered { found: 2 })));
+}
+
+#[test]
 fn a_duplicated_entry_is_found() {
     let mut entries = log();
     entries.insert(4, entries[3].clone());

@@ -1,11 +1,8 @@
 use super::*;
 use crate::crypto::hash::sha256;
-use crate::crypto::passphrase::Passphrase;
 use crate::format::header::HeaderError;
 use crate::format::slot::SlotKind;
 use crate::keyring::Keyring;
-use crate::keyring::credential::RawKey;
-use crate::keyring::recovery::RecoveryKey;
 
 const VAULT: VaultId = VaultId::from_bytes([0xA1; 16]);
 const SUITE: Suite = Suite::ChaCha20Poly1305;

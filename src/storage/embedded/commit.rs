@@ -160,7 +160,7 @@ fn as_stored(write: &PreparedWrite) -> Write<'_> {
 }
 
 /// Bytes that writes and entries take in a frame; refuses what no frame may hold.
-fn body_len(batch: &Batch) -> Result<usize, StorageError> {
+pub(in crate::storage) fn body_len(batch: &Batch) -> Result<usize, StorageError> {
     let refused = |why| Err(StorageError::Refused { why });
     let mut body = 0_usize;
     for write in &batch.writes {

@@ -4,7 +4,7 @@
 //! `front` (what has been committed; held for moments only).
 
 mod checkpoint;
-mod commit;
+pub(super) mod commit;
 mod door;
 mod open;
 mod read;

@@ -191,3 +191,34 @@ fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::tests::{create, entry, open, put};
+
+    #[test]
+    fn a_row_that_turns_to_nonsense_after_it_was_compared_is_no_value() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = create(dir.path());
+        put(&storage, &[(b"a", Some(b"1"))], vec![]);
+        storage.inner.trees().unwrap().insert(Tree::Records, b"a", vec![9]).unwrap();
+        let read = storage.inner.get(Tree::Records, b"a");
+        assert!(matches!(read, Err(StorageError::Trees { doing: "reading", .. })), "{read:?}");
+    }
+
+    #[test]
+    fn an_entry_that_the_trees_lost_is_named_and_then_had_from_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = create(dir.path());
+        put(&storage, &[], vec![entry(&[6; 5_000], &[]), entry(b"next", &[])]);
+        storage.close().unwrap();
+        let (storage, _) = open(dir.path());
+        let trees = storage.inner.trees().unwrap();
+        let (key, _) = trees.at_or_below(Tree::Audit, &[0; 8]).unwrap().unwrap();
+        trees.remove(Tree::Audit, &key).unwrap();
+        drop(trees);
+        assert!(matches!(storage.inner.entries_once(0, 9), Err(StorageError::Missing { seq: 0 })));
+        assert_eq!(storage.inner.entries(0, 9).unwrap().len(), 2);
+    }
+}

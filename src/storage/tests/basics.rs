@@ -1,30 +1,6 @@
-//! What every caller relies on.
+//! What callers rely on, and what only a directory has: segments, trees, places that are taken.
 
 use super::*;
-
-#[test]
-fn a_commit_is_visible_once_settled_and_survives_closing() {
-    let dir = tempfile::tempdir().unwrap();
-    let storage = create(dir.path());
-    let write = storage.prepare(Tree::Records, b"key".to_vec(), Some(Arc::from(&b"value"[..])), None);
-    let batch = Batch { writes: vec![write], entries: vec![entry(b"entry", &[1])], header_generation: 1 };
-    let pending = storage.commit(Head::default(), batch).unwrap();
-    assert_eq!(get(&storage, b"key"), None);
-    assert_eq!((storage.head(), storage.tally(&[1; 16])), (Head { seq: 1, entries: 1 }, 1));
-    assert_eq!(storage.last_entry().as_deref(), Some(&b"entry"[..]));
-    storage.settle(pending).unwrap();
-    assert_eq!(get(&storage, b"key").as_deref(), Some(&b"value"[..]));
-    storage.close().unwrap();
-    assert!(matches!(storage.get(Tree::Records, b"key"), Err(StorageError::Closed)));
-    assert!(matches!(storage.close(), Err(StorageError::Closed)));
-
-    let (storage, opened) = open(dir.path());
-    assert_eq!(opened, Opened { clean: true, torn: None, replayed_frames: 0, rebuilt: None, header_generation: 1 });
-    assert_eq!(get(&storage, b"key").as_deref(), Some(&b"value"[..]));
-    assert_eq!((storage.head(), storage.tally(&[1; 16])), (Head { seq: 1, entries: 1 }, 1));
-    assert_eq!(storage.entries(0, 9).unwrap(), [(0, Arc::from(&b"entry"[..]))]);
-    assert_eq!(storage.last_entry().as_deref(), Some(&b"entry"[..]));
-}
 
 #[test]
 fn everything_committed_survives_a_crash() {
@@ -48,16 +24,6 @@ fn everything_committed_survives_a_crash() {
     assert_eq!((after.head(), after.tally(&[1; 16])), (storage.head(), 13));
     assert_eq!(after.entries(0, 99).unwrap(), storage.entries(0, 99).unwrap());
     assert_eq!(after.entries(0, 99).unwrap().len(), 40);
-}
-
-#[test]
-fn a_moved_head_is_a_conflict() {
-    let dir = tempfile::tempdir().unwrap();
-    let storage = create(dir.path());
-    let before = storage.head();
-    let after = put(&storage, &[(b"a", Some(b"1"))], vec![]);
-    let refused = storage.commit(before, Batch::default());
-    assert!(matches!(refused, Err(CommitError::Conflict { actual }) if actual == after));
 }
 
 #[test]
@@ -178,36 +144,6 @@ fn segments_roll_and_are_read_back_in_order() {
         assert_eq!((after.head(), all(&after).len()), (storage.head(), 122));
         assert_eq!(get(&after, b"large").unwrap(), [9; 200_000]);
     }
-}
-
-#[test]
-fn what_no_frame_may_hold_is_refused_before_writing() {
-    let dir = tempfile::tempdir().unwrap();
-    let storage = create(dir.path());
-    let head = storage.head();
-    let commit = |writes, entries| {
-        let refused = storage.commit(head, Batch { writes, entries, header_generation: 1 });
-        let Err(CommitError::NotCommitted(error)) = refused else { panic!("{refused:?}") };
-        error
-    };
-    let value = |len: usize| Some(Bytes::from(vec![1; len]));
-    let huge = storage.prepare(Tree::Records, b"k".to_vec(), value(16 << 20), None);
-    assert!(matches!(commit(vec![huge], vec![]), StorageError::BatchTooLarge { limit: 16_777_216, .. }));
-    let nearly = storage.prepare(Tree::Records, b"k".to_vec(), value((16 << 20) - 150), None);
-    assert!(matches!(commit(vec![nearly], vec![]), StorageError::BatchTooLarge { .. }));
-    let long_key = storage.prepare(Tree::Records, vec![1; 257], value(1), None);
-    assert!(matches!(commit(vec![long_key], vec![]), StorageError::Refused { .. }));
-    let audit = storage.prepare(Tree::Audit, vec![1], value(1), None);
-    assert!(matches!(commit(vec![audit], vec![]), StorageError::Refused { .. }));
-    assert!(matches!(commit(vec![], vec![entry(&[1; 65_536], &[])]), StorageError::Refused { .. }));
-    assert!(matches!(commit(vec![], vec![entry(b"", &[])]), StorageError::Refused { .. }));
-    let fits = storage.prepare(Tree::Records, vec![1; 256], value((16 << 20) - 2000), None);
-    assert_eq!(storage.head(), head);
-    let pending = storage
-        .commit(head, Batch { writes: vec![fits], entries: vec![entry(&[1; 1000], &[])], header_generation: 1 })
-        .unwrap();
-    storage.settle(pending).unwrap();
-    assert_eq!(get(&storage, &[1; 256]).unwrap().len(), (16 << 20) - 2000);
 }
 
 #[test]

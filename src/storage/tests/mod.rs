@@ -2,6 +2,7 @@
 
 mod basics;
 mod concurrency;
+mod contract;
 mod faults;
 mod model;
 mod rolls;
@@ -13,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::embedded::{Embedded, Opened};
+use super::memory::MemoryStore;
 use super::*;
 use crate::ids::VaultId;
 use crate::secret::{Key, Secret};
@@ -50,7 +52,7 @@ pub(super) fn entry(bytes: &[u8], subjects: &[u8]) -> SealedEntry {
 }
 
 /// Commits puts (or deletes) in `records` and one entry, and settles.
-pub(super) fn put(storage: &Embedded, rows: &[(&[u8], Option<&[u8]>)], entries: Vec<SealedEntry>) -> Head {
+pub(super) fn put(storage: &dyn Storage, rows: &[(&[u8], Option<&[u8]>)], entries: Vec<SealedEntry>) -> Head {
     let writes = rows
         .iter()
         .map(|(key, value)| {
@@ -63,14 +65,67 @@ pub(super) fn put(storage: &Embedded, rows: &[(&[u8], Option<&[u8]>)], entries: 
     storage.head()
 }
 
-pub(super) fn get(storage: &Embedded, key: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn get(storage: &dyn Storage, key: &[u8]) -> Option<Vec<u8>> {
     storage.get(Tree::Records, key).unwrap().map(|value| value.to_vec())
 }
 
-pub(super) fn all(storage: &Embedded) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(super) fn all(storage: &dyn Storage) -> Vec<(Vec<u8>, Vec<u8>)> {
     let scan = Scan { prefix: b"", after: None, limit: usize::MAX };
     let rows = storage.scan(Tree::Records, scan).unwrap();
     rows.into_iter().map(|(key, value)| (key, value.to_vec())).collect()
+}
+
+/// A place for one storage: what holds for a directory holds for a store in memory.
+pub(super) trait Place {
+    fn create(&mut self) -> Box<dyn Storage>;
+    /// Opens what was closed.
+    fn reopen(&mut self) -> (Box<dyn Storage>, Opened);
+    /// Opens what is there while `storage` is still open, as after a power cut.
+    fn crash(&mut self, storage: Box<dyn Storage>) -> (Box<dyn Storage>, Opened);
+}
+
+/// Directories, the last of which is in use.
+#[derive(Default)]
+pub(super) struct OnDisk(Vec<tempfile::TempDir>);
+
+impl Place for OnDisk {
+    fn create(&mut self) -> Box<dyn Storage> {
+        self.0.push(tempfile::tempdir().unwrap());
+        Box::new(create(self.0.last().unwrap().path()))
+    }
+
+    fn reopen(&mut self) -> (Box<dyn Storage>, Opened) {
+        let (storage, opened) = open(self.0.last().unwrap().path());
+        (Box::new(storage), opened)
+    }
+
+    fn crash(&mut self, storage: Box<dyn Storage>) -> (Box<dyn Storage>, Opened) {
+        let dir = tempfile::tempdir().unwrap();
+        copy_dir(self.0.last().unwrap().path(), dir.path());
+        drop(storage);
+        self.0.push(dir);
+        self.reopen()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct InMemory(MemoryStore);
+
+impl Place for InMemory {
+    fn create(&mut self) -> Box<dyn Storage> {
+        Box::new(self.0.create_storage(VAULT).unwrap())
+    }
+
+    fn reopen(&mut self) -> (Box<dyn Storage>, Opened) {
+        let (storage, opened) = self.0.open_storage(VAULT, 1).unwrap();
+        (Box::new(storage), opened)
+    }
+
+    fn crash(&mut self, storage: Box<dyn Storage>) -> (Box<dyn Storage>, Opened) {
+        self.0 = self.0.copy();
+        drop(storage);
+        self.reopen()
+    }
 }
 
 /// Copies a live vault, as a crash would leave it.

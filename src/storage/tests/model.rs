@@ -33,60 +33,72 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 40, ..ProptestConfig::default() })]
     #[test]
     fn storage_is_a_map_that_survives(steps in proptest::collection::vec(step(), 1..60)) {
-        let mut dirs = vec![tempfile::tempdir().unwrap()];
-        let mut storage = create(dirs[0].path());
-        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-        let mut entries: Vec<Vec<u8>> = Vec::new();
-        for (number, step) in (0u8..).zip(steps) {
-            match step {
-                Step::Commit(writes, len) => {
-                    // The last byte tells apart the many values of the same length.
-                    let value = |len: u16| vec![number; usize::from(len)];
-                    let writes: Vec<(Vec<u8>, Option<Vec<u8>>)> =
-                        writes.iter().map(|(key, len)| (vec![key % 3, *key], len.map(value))).collect();
-                    let borrowed: Vec<(&[u8], Option<&[u8]>)> =
-                        writes.iter().map(|(key, value)| (&key[..], value.as_deref())).collect();
-                    let new: Vec<_> = len.into_iter().map(value).collect();
-                    put(&storage, &borrowed, new.iter().map(|bytes| entry(bytes, &[1])).collect());
-                    entries.extend(new);
-                    for (key, value) in writes {
-                        match value {
-                            Some(value) => rows.insert(key, value),
-                            None => rows.remove(&key),
-                        };
-                    }
-                }
-                Step::Checkpoint => storage.checkpoint().unwrap(),
-                Step::Close => {
-                    storage.close().unwrap();
-                    drop(storage);
-                    let (reopened, opened) = open(dirs.last().unwrap().path());
-                    prop_assert!(opened.clean && opened.replayed_frames == 0 && opened.rebuilt.is_none());
-                    storage = reopened;
-                }
-                Step::Crash => {
-                    let dir = tempfile::tempdir().unwrap();
-                    copy_dir(dirs.last().unwrap().path(), dir.path());
-                    let (reopened, opened) = open(dir.path());
-                    prop_assert!(!opened.clean && opened.torn.is_none());
-                    storage = reopened;
-                    dirs.push(dir);
-                }
-                Step::Scan(after, limit) => {
-                    let after = [after % 3, after];
-                    let scan = Scan { prefix: b"", after: Some(&after), limit: usize::from(limit) };
-                    let found = storage.scan(Tree::Records, scan).unwrap();
-                    let expected: Vec<(Vec<u8>, Bytes)> = rows.range(after.to_vec()..).filter(|(key, _)| **key != after)
-                        .take(usize::from(limit)).map(|(key, value)| (key.clone(), Bytes::from(&value[..]))).collect();
-                    prop_assert_eq!(found, expected);
+        work(OnDisk::default(), steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #[test]
+    fn storage_in_memory_is_the_same_map(steps in proptest::collection::vec(step(), 1..60)) {
+        work(InMemory::default(), steps);
+    }
+}
+
+fn work(mut place: impl Place, steps: Vec<Step>) {
+    let mut storage = place.create();
+    let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut entries: Vec<Vec<u8>> = Vec::new();
+    for (number, step) in (0u8..).zip(steps) {
+        match step {
+            Step::Commit(writes, len) => {
+                // The last byte tells apart the many values of the same length.
+                let value = |len: u16| vec![number; usize::from(len)];
+                let writes: Vec<(Vec<u8>, Option<Vec<u8>>)> =
+                    writes.iter().map(|(key, len)| (vec![key % 3, *key], len.map(value))).collect();
+                let borrowed: Vec<(&[u8], Option<&[u8]>)> =
+                    writes.iter().map(|(key, value)| (&key[..], value.as_deref())).collect();
+                let new: Vec<_> = len.into_iter().map(value).collect();
+                put(&*storage, &borrowed, new.iter().map(|bytes| entry(bytes, &[1])).collect());
+                entries.extend(new);
+                for (key, value) in writes {
+                    match value {
+                        Some(value) => rows.insert(key, value),
+                        None => rows.remove(&key),
+                    };
                 }
             }
-            prop_assert_eq!(all(&storage), rows.clone().into_iter().collect::<Vec<_>>());
-            let found: Vec<Vec<u8>> =
-                storage.entries(0, usize::MAX).unwrap().into_iter().map(|(_, entry)| entry.to_vec()).collect();
-            prop_assert_eq!(&found, &entries);
-            prop_assert_eq!(storage.tally(&[1; 16]), entries.len() as u64);
-            prop_assert_eq!(storage.last_entry().map(|entry| entry.to_vec()), entries.last().cloned());
+            Step::Checkpoint => storage.checkpoint().unwrap(),
+            Step::Close => {
+                storage.close().unwrap();
+                drop(storage);
+                let (reopened, opened) = place.reopen();
+                assert!(opened.clean && opened.replayed_frames == 0 && opened.rebuilt.is_none());
+                storage = reopened;
+            }
+            Step::Crash => {
+                let (reopened, opened) = place.crash(storage);
+                assert!(!opened.clean && opened.torn.is_none());
+                storage = reopened;
+            }
+            Step::Scan(after, limit) => {
+                let after = [after % 3, after];
+                let scan = Scan { prefix: b"", after: Some(&after), limit: usize::from(limit) };
+                let found = storage.scan(Tree::Records, scan).unwrap();
+                let expected: Vec<(Vec<u8>, Bytes)> = rows
+                    .range(after.to_vec()..)
+                    .filter(|(key, _)| **key != after)
+                    .take(usize::from(limit))
+                    .map(|(key, value)| (key.clone(), Bytes::from(&value[..])))
+                    .collect();
+                assert_eq!(found, expected);
+            }
         }
+        assert_eq!(all(&*storage), rows.clone().into_iter().collect::<Vec<_>>());
+        let found: Vec<Vec<u8>> =
+            storage.entries(0, usize::MAX).unwrap().into_iter().map(|(_, entry)| entry.to_vec()).collect();
+        assert_eq!(&found, &entries);
+        assert_eq!(storage.tally(&[1; 16]), entries.len() as u64);
+        assert_eq!(storage.last_entry().map(|entry| entry.to_vec()), entries.last().cloned());
     }
 }

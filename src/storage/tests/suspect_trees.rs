@@ -1,6 +1,10 @@
 //! Trees that lost, kept or invented something: noticed on first touch, and rebuilt.
 
 use super::*;
+use crate::crypto::{hash, kdf};
+use crate::format::digest::Digest;
+use crate::format::state::State;
+use crate::storage::state::StateFiles;
 use crate::storage::trees::Trees;
 
 fn vault() -> tempfile::TempDir {
@@ -202,4 +206,28 @@ fn a_rebuild_that_fails_leaves_no_trees_behind_and_one_that_was_killed_makes_way
     std::fs::write(&first, good).unwrap();
     let (storage, _) = open(dir.path());
     assert_eq!(all(&storage).len(), 3);
+}
+
+/// Somebody who has the keys wrote it, or the program is wrong: not even trees made from the journal fit.
+#[test]
+fn a_state_that_neither_trees_nor_journal_match_stops_the_storage() {
+    let dir = vault();
+    let (mut files, state) = StateFiles::read(dir.path(), VAULT, kdf::state_file_mac(&keys().state)).unwrap();
+    files.write(State { digest: Digest::default(), ..state.unwrap() }).unwrap();
+    let (storage, _) = open(dir.path());
+    assert!(matches!(storage.get(Tree::Records, &[3, 7]), Err(StorageError::StateDamaged { .. })));
+    assert!(matches!(storage.get(Tree::Records, &[3, 7]), Err(StorageError::Poisoned { .. })));
+}
+
+#[test]
+fn a_segment_of_a_newer_format_is_named() {
+    let dir = vault();
+    let path = dir.path().join("journal/0000000001.cvj");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[5] = 2;
+    let hash = hash::sha256(&[&bytes[..480]]);
+    bytes[480..512].copy_from_slice(&hash);
+    std::fs::write(&path, bytes).unwrap();
+    let refused = try_open(dir.path()).map(drop);
+    assert!(matches!(refused, Err(StorageError::UnknownFormat { found: 2, newest: 1, .. })), "{refused:?}");
 }

@@ -55,6 +55,18 @@ fn a_token_that_demands_an_attestation_opens_with_it_only() {
 }
 
 #[test]
+fn what_one_block_demands_twice_it_demands_as_new_as_the_stricter_time() {
+    let (by, claim) = (attester().public().id(), Claim::ON_DUTY);
+    for [first, second] in [[MINUTE, HOUR], [HOUR, MINUTE]] {
+        let token = signed(&narrow().attestation(by, claim, first).attestation(by, claim, second));
+        let attested = Attestation::of(&token, claim).issued_at(NOW).valid_for(HOUR).sign(&attester()).unwrap();
+        assert_eq!(open_at(&token, std::slice::from_ref(&attested), NOW.saturating_add(MINUTE)), None);
+        let old = ProofError::AttestationTooOld { block: 0, attester: by, claim, oldest: 60 };
+        assert_eq!(open_at(&token, &[attested], NOW.saturating_add(2 * MINUTE)), Some(old));
+    }
+}
+
+#[test]
 fn an_attestation_for_another_token_or_block_is_refused() {
     let (token, other) = (token(), token());
     let (attester, claim) = (attester().public().id(), Claim::SIGNED_IN);

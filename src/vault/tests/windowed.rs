@@ -1,12 +1,13 @@
 //! Entries of reads that may wait: what is synced when, seen from inside.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::storage::file::fault;
+use crate::storage::fault::{self, FileOp};
 use crate::{Opening, ReadAudit, RecordRef};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -72,7 +73,7 @@ fn reads_in_a_window_are_answered_before_any_sync_and_durable_with_the_next_writ
     let ward = Ward::windowed(LONG, 100);
     let before = ward.durable();
     // Every sync of this thread would fail.
-    fault::arm(fault::Op::Sync, 0, ErrorKind::Other);
+    fault::arm(FileOp::Sync, 0, ErrorKind::Other);
     (0..50).for_each(|_| ward.read());
     assert!(!fault::disarm(), "a read synced");
     assert_eq!(ward.durable(), before);
@@ -104,6 +105,24 @@ fn entries_that_waited_for_long_enough_are_written_by_themselves() {
         ward.read();
         while ward.durable() != before + 1 {
             assert!(since.elapsed() < Duration::from_secs(30), "round {round}: nobody wrote it");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[test]
+fn an_entry_waits_no_longer_than_the_newest_choice_lets_it() {
+    for between in [None, Some(ReadAudit::Durable)] {
+        let ward = Ward::windowed(LONG, 100);
+        ward.read();
+        let short = ReadAudit::Windowed { delay: Duration::from_millis(1), entries: 100 };
+        for choice in between.into_iter().chain([short]) {
+            ward.vault.set_read_audit(choice, &ward.key).unwrap();
+        }
+        let (before, since) = (ward.durable(), Instant::now());
+        ward.read();
+        while ward.durable() != before + 1 {
+            assert!(since.elapsed() < LONG / 2, "it waits as long as the choice before let it");
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -148,7 +167,7 @@ fn where_waiting_entries_cannot_be_written_the_vault_stops_and_the_next_opening_
     let ward = Ward::windowed(LONG, 10);
     let (before, clone) = (ward.durable(), ward.session.clone());
     (0..3).for_each(|_| ward.read());
-    fault::arm(fault::Op::Sync, 0, ErrorKind::Other);
+    fault::arm(FileOp::Sync, 0, ErrorKind::Other);
     assert!(matches!(ward.vault.checkpoint(), Err(Error::OutcomeUnknown(_))));
     assert!(fault::disarm());
     for session in [&clone, &ward.session] {

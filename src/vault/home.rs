@@ -1,0 +1,179 @@
+//! Where a vault lives: a directory, or for tests a store in memory. Header, lock, count of failed unlocks and storage
+//! are reached through here.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::attempts::Attempts;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::VaultId;
+use crate::keyring::copies::{self, HeaderCopies};
+use crate::progress::OnProgress;
+use crate::storage::{Embedded, Opened, Storage, StorageKeys, StorageOptions, file};
+use crate::unlocked::DirLock;
+#[cfg(feature = "test-util")]
+use crate::{keyring::HeaderFileError, storage::memory::MemoryStore};
+
+/// Where a vault lives.
+#[derive(Clone, Debug)]
+pub(crate) enum Home {
+    Dir(PathBuf),
+    #[cfg(feature = "test-util")]
+    Memory(MemoryStore),
+}
+
+impl Home {
+    /// The directory; empty for a store in memory.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Dir(dir) => dir,
+            #[cfg(feature = "test-util")]
+            Self::Memory(_) => Path::new(""),
+        }
+    }
+
+    pub(super) fn lock(&self) -> Result<DirLock, Error> {
+        match self {
+            Self::Dir(dir) => DirLock::take(dir),
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) => {
+                store.hold().map(DirLock::memory).ok_or_else(|| Error::InUse { path: PathBuf::new() })
+            }
+        }
+    }
+
+    /// Makes the directory, or finds it empty but for a lock file.
+    pub(super) fn make_empty(&self) -> Result<(), Error> {
+        match self {
+            Self::Dir(dir) => empty_dir(dir),
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) if store.is_empty() => Ok(()),
+            #[cfg(feature = "test-util")]
+            Self::Memory(_) => Err(Error::NotEmpty { path: PathBuf::new() }),
+        }
+    }
+
+    pub(super) fn read_header(&self) -> Result<HeaderCopies, Error> {
+        match self {
+            Self::Dir(dir) => Ok(copies::read(dir)?),
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) => {
+                let header = store.header().ok_or_else(|| HeaderFileError::NotAVault { dir: PathBuf::new() })?;
+                Ok(HeaderCopies::only(&header)?)
+            }
+        }
+    }
+
+    pub(super) fn create_header(&self, header: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Dir(dir) => Ok(copies::create(dir, header)?),
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) => {
+                store.set_header(header);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn write_header(&self, header: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Dir(dir) => Ok(copies::write(dir, header)?),
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) => {
+                store.set_header(header);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn attempts(&self) -> Option<Attempts> {
+        match self {
+            Self::Dir(dir) => Attempts::load(dir),
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) => store.attempts().as_deref().map(Attempts::from_bytes),
+        }
+    }
+
+    /// Adds one failed unlock, durably.
+    pub(super) fn count_attempt(&self, now: Timestamp) -> Result<(), Error> {
+        match self {
+            Self::Dir(dir) => Attempts::count_one(dir, now).map_err(|source| {
+                let path = dir.clone();
+                Error::Io { doing: "counting a failed unlock in", path, source }
+            }),
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) => {
+                store.set_attempts(Some(Attempts::after(self.attempts(), now).to_bytes()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets the count, once an entry holds it.
+    pub(super) fn clear_attempts(&self) -> Result<(), Error> {
+        match self {
+            Self::Dir(dir) => Attempts::clear(dir).map_err(|source| {
+                let path = dir.clone();
+                Error::Io { doing: "clearing the count of failed unlocks in", path, source }
+            }),
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) => {
+                store.set_attempts(None);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn create_storage(
+        &self,
+        vault: VaultId,
+        keys: StorageKeys,
+        options: StorageOptions,
+    ) -> Result<Arc<dyn Storage>, Error> {
+        Ok(match self {
+            Self::Dir(dir) => Arc::new(Embedded::create(dir, vault, keys, options)?),
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) => Arc::new(store.create_storage(vault)?),
+        })
+    }
+
+    pub(super) fn open_storage(
+        &self,
+        vault: VaultId,
+        keys: StorageKeys,
+        options: StorageOptions,
+        header_generation: u64,
+        progress: OnProgress<'_>,
+    ) -> Result<(Arc<dyn Storage>, Opened), Error> {
+        match self {
+            Self::Dir(dir) => {
+                let (storage, opened) = Embedded::open(dir, vault, keys, options, header_generation, progress)?;
+                Ok((Arc::new(storage), opened))
+            }
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) => {
+                let (storage, opened) = store.open_storage(vault, header_generation)?;
+                Ok((Arc::new(storage), opened))
+            }
+        }
+    }
+}
+
+fn empty_dir(dir: &Path) -> Result<(), Error> {
+    let io = |doing| move |source| Error::Io { doing, path: dir.to_owned(), source };
+    match fs::read_dir(dir) {
+        Ok(entries) => {
+            for entry in entries {
+                if entry.map_err(io("reading"))?.file_name() != "lock" {
+                    return Err(Error::NotEmpty { path: dir.to_owned() });
+                }
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(file::create_dir_durably(dir)?),
+        Err(source) => Err(io("reading")(source)),
+    }
+}

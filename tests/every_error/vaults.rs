@@ -1,0 +1,114 @@
+//! Creating, opening, unlocking, choosing, closing.
+
+use std::fs;
+use std::time::Duration;
+
+use super::*;
+use chartvault::test_util::MemoryStore;
+
+#[test]
+fn a_vault_that_was_closed_is_sealed() {
+    let ward = Ward::new();
+    ward.clinic.vault().close().unwrap();
+    let refused = ward.session.get(ward.id);
+    assert!(matches!(refused, Err(Error::Sealed)), "{refused:?}");
+    advises(refused, "open and unlock it again");
+}
+
+#[test]
+fn a_vault_that_is_open_elsewhere_is_in_use() {
+    let ward = Ward::new();
+    let refused = ward.clinic.store().unwrap().open_vault(Options::new());
+    assert!(matches!(refused, Err(Error::InUse { .. })), "{refused:?}");
+    advises(refused, "close it there first");
+}
+
+#[test]
+fn a_vault_is_not_created_over_another() {
+    let ward = Ward::new();
+    let refused = ward.clinic.store().unwrap().create_vault().raw_key(ward.clinic.key()).finish().map(drop);
+    assert!(matches!(refused, Err(Error::NotEmpty { .. })), "{refused:?}");
+    advises(refused, "open the vault in it, or create one elsewhere");
+}
+
+#[test]
+fn an_empty_directory_is_no_vault() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = Vault::open(dir.path());
+    assert!(matches!(refused, Err(Error::Header(HeaderFileError::NotAVault { .. }))), "{refused:?}");
+    advises(refused, "check the path");
+}
+
+#[test]
+fn a_header_copy_that_cannot_be_read_or_written_is_named() {
+    let (house, vault) = support::House::create();
+    drop(vault);
+    let path = house.path().join("header.b");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let refused = house.open_at(&house.path()).map(drop);
+    assert!(matches!(refused, Err(Error::Header(HeaderFileError::Io { .. }))), "{refused:?}");
+    advises(refused, "check the disk and the permissions");
+}
+
+#[test]
+fn a_wrong_key_unlocks_nothing() {
+    let (_, store) = with_passphrase(PASSPHRASE);
+    let refused = store.open_vault(Options::new()).unwrap().unlock(&RawKey::generate().unwrap()).map(drop);
+    assert!(matches!(refused, Err(Error::Unlock(UnlockError::WrongCredential))), "{refused:?}");
+    advises(refused, "check it and try again");
+    let refused = store.open_vault(Options::new()).unwrap().unlock(&Passphrase::new("")).map(drop);
+    assert!(matches!(refused, Err(Error::Unlock(UnlockError::EmptyPassphrase))), "{refused:?}");
+    advises(refused, "type it in");
+}
+
+#[test]
+fn an_empty_passphrase_makes_no_slot() {
+    let empty = Passphrase::new("");
+    let refused = MemoryStore::new().create_vault().passphrase(&empty).finish().map(drop);
+    assert!(matches!(refused, Err(Error::Slot(NewSlotError::EmptyPassphrase))), "{refused:?}");
+    advises(refused, "choose one");
+}
+
+#[test]
+fn a_vault_without_a_credential_is_not_created() {
+    let refused = MemoryStore::new().create_vault().finish().map(drop);
+    assert!(matches!(refused, Err(Error::NoCredential)), "{refused:?}");
+    advises(refused, "give a passphrase or a raw key");
+}
+
+#[test]
+fn a_window_for_reads_has_bounds() {
+    let ward = Ward::new();
+    let delay = Duration::from_millis(50);
+    for (delay, entries) in [(Duration::ZERO, 1), (Duration::from_secs(61), 1), (delay, 0), (delay, 10_001)] {
+        let window = ReadAudit::Windowed { delay, entries };
+        let refused = ward.clinic.vault().set_read_audit(window, ward.clinic.key());
+        assert!(matches!(refused, Err(Error::ReadAudit(_))), "{refused:?}");
+        advises(refused, "choose another");
+    }
+    let window = ReadAudit::Windowed { delay, entries: 10_001 };
+    let refused = ward.clinic.vault().set_read_audit(window, ward.clinic.key());
+    assert!(matches!(refused, Err(Error::ReadAudit(ReadAuditOutOfBounds::Entries(10_001)))), "{refused:?}");
+    advises(refused, "1 to 10,000");
+}
+
+#[test]
+fn a_file_where_the_vault_should_be_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a file");
+    fs::write(&path, "in the way").unwrap();
+    let key = RawKey::generate().unwrap();
+    let refused = Vault::create(&path).raw_key(&key).finish().map(drop);
+    assert!(matches!(&refused, Err(Error::Io { path: named, .. }) if *named == path), "{refused:?}");
+    advises(refused, "check the disk and the permissions");
+}
+
+/// A closed vault that opens with a passphrase and a raw key.
+pub fn with_passphrase(passphrase: &str) -> (RawKey, MemoryStore) {
+    let (key, store) = (RawKey::generate().unwrap(), MemoryStore::new());
+    let passphrase = Passphrase::new(passphrase);
+    let new = store.create_vault().passphrase(&passphrase).passphrase_cost(PassphraseCost::MINIMUM).raw_key(&key);
+    new.finish().unwrap().0.close().unwrap();
+    (key, store)
+}
