@@ -1,0 +1,334 @@
+//! Opens what is left of a vault and compares it with what was said: every acknowledged write present and equal, nothing
+//! else there but what was under way, wholly or not at all; each version with its log entry and each entry with its
+//! version; the log unbroken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use chartvault::{
+    AuditEvent, AuditFilter, Error, Kind, Outcome, PatientId, RecordId, RecordRef, Scope, Session, Status, Vault,
+};
+
+use crate::acts;
+use crate::expected::{Expected, Found};
+use crate::keys;
+use crate::ledger::{Deed, End, Ledger};
+use crate::value::{self, KINDS, Note};
+use crate::workload::one_line;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All is as it must be; in which state it was found.
+    Good(String),
+    /// A typed error: its name and its words. Whether that may be depends on what was done to the vault.
+    Refused(String, String),
+    /// A promise was broken.
+    Bad(String),
+}
+
+/// Why an examination ended early.
+pub enum Fault {
+    Error(Error),
+    Wrong(String),
+}
+
+impl<E: Into<Error>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+fn wrong<T>(what: String) -> Result<T, Fault> {
+    Err(Fault::Wrong(what))
+}
+
+/// Judges the vault in `dir`. `thorough` works with it afterwards, closes it, and judges it again.
+pub fn judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Verdict {
+    if let Some(what) = ledger.wrong.first() {
+        return Verdict::Bad(format!("while it ran: {what}"));
+    }
+    match try_judge(dir, seed, ledger, thorough) {
+        Ok(class) => Verdict::Good(class),
+        Err(Fault::Wrong(what)) => Verdict::Bad(what),
+        Err(Fault::Error(Error::Header(_))) if !ledger.created => Verdict::Good("no vault yet".into()),
+        Err(Fault::Error(error)) => Verdict::Refused(name(&error), one_line(&error)),
+    }
+}
+
+/// The error's variants, without what they hold.
+pub fn name(error: &Error) -> String {
+    let text = format!("{error:?}");
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let inner = second.starts_with(char::is_uppercase);
+    if inner { format!("{first}({second})") } else { first.to_owned() }
+}
+
+fn open(dir: &Path, seed: u64) -> Result<Vault, Error> {
+    Vault::open_with(dir, keys::options())?.unlock(&keys::raw_key(seed))
+}
+
+fn class(vault: &Vault) -> String {
+    let opening = vault.opening();
+    let mut class = if opening.clean { "closed" } else { "not closed" }.to_owned();
+    if opening.torn_bytes > 0 {
+        class.push_str(", torn");
+    }
+    if let Some(why) = &opening.rebuilt {
+        class.push_str(", rebuilt: ");
+        class.push_str(why);
+    }
+    class
+}
+
+fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Result<String, Fault> {
+    let vault = open(dir, seed)?;
+    let class = class(&vault);
+    if !ledger.trusted {
+        vault.trust_issuer(keys::issuer(seed).public(), &keys::raw_key(seed))?;
+    }
+    let session = keys::session(seed, &vault)?;
+    let missing = missing(&vault, ledger)?;
+    examine(&session, seed, ledger, missing)?;
+    if !thorough {
+        drop(session);
+        vault.close()?;
+        return Ok(class);
+    }
+    let mut later = ledger.clone();
+    go_on(&session, seed, &mut later)?;
+    vault.close()?;
+    drop(session);
+    let vault = open(dir, seed)?;
+    if !vault.opening().clean {
+        return wrong(format!("closed after it was mended, and then found {}", vault.opening()));
+    }
+    let session = keys::session(seed, &vault)?;
+    examine(&session, seed, &later, missing)?;
+    vault.close()?;
+    Ok(class)
+}
+
+/// Answered reads whose entries the opening says may be missing: none but where the vault lets them wait.
+fn missing(vault: &Vault, ledger: &Ledger) -> Result<usize, Fault> {
+    let missing = vault.opening().missing_reads.map_or(0, |missing| missing.at_most as usize);
+    if missing > ledger.window {
+        return wrong(format!("{missing} entries of reads are said to be missing, of a window of {}", ledger.window));
+    }
+    Ok(missing)
+}
+
+/// Works with a vault that was mended.
+fn go_on(session: &Session, seed: u64, ledger: &mut Ledger) -> Result<(), Fault> {
+    let op = ledger.next_op();
+    let patient = session.register_patient([acts::identifier(op)])?;
+    ledger.ops.insert(op, (Deed::Patient, End::Acknowledged(vec![patient.to_string()])));
+    let (op, len) = (op + 1, 700);
+    let note = Note { text: value::text(seed, op, 0, len) };
+    let record = RecordRef::from(session.put(patient, &note)?);
+    let deed = Deed::Put { patient, kind: 0, lens: vec![len] };
+    ledger.ops.insert(op, (deed, End::Acknowledged(vec![record.to_string()])));
+    Ok(())
+}
+
+/// Reads everything in every way and compares. `missing`: answered reads that may have no entry.
+pub fn examine(session: &Session, seed: u64, ledger: &Ledger, missing: usize) -> Result<(), Fault> {
+    let patients = find_patients(session, ledger)?;
+    let mut expected = Expected::of(seed, ledger);
+    let mut versions = BTreeSet::new();
+    for (at, patient) in patients.iter().enumerate() {
+        let charts = read_chart(session, *patient)?;
+        if at == 0 {
+            compare_lists(session, *patient, &charts)?;
+        }
+        for (record, found) in charts {
+            let kind = KINDS.iter().position(|kind| Kind::new(kind).is_ok_and(|kind| kind.id() == record.kind()));
+            let Some(kind) = kind else { return wrong(format!("{record} has a kind that nobody wrote")) };
+            versions.extend((1..=found.len() as u32).map(|version| (record, version)));
+            expected.meet(record, kind, &found).map_err(Fault::Wrong)?;
+        }
+    }
+    expected.finish().map_err(Fault::Wrong)?;
+    session.audit()?.verify(Scope::All).run()?;
+    compare_log(session, ledger, &patients, &versions, missing)
+}
+
+/// All patients that anybody may have registered, in the order of their operations.
+fn find_patients(session: &Session, ledger: &Ledger) -> Result<Vec<PatientId>, Fault> {
+    let mut patients = Vec::new();
+    for (op, (deed, end)) in &ledger.ops {
+        if *deed != Deed::Patient {
+            continue;
+        }
+        let found = session.find_patient(&acts::identifier(*op))?;
+        match (found, end) {
+            (Some(patient), End::Acknowledged(answer)) if *answer != [patient.to_string()] => {
+                return wrong(format!("operation {op} registered {answer:?}, and {patient} is found"));
+            }
+            (Some(patient), End::NotDone) => return wrong(format!("{patient} was not committed, and is there")),
+            (Some(patient), _) => patients.push(patient),
+            (None, End::Acknowledged(answer)) => return wrong(format!("operation {op} registered {answer:?}: gone")),
+            (None, _) => {}
+        }
+    }
+    Ok(patients)
+}
+
+type Chart = BTreeMap<RecordRef, Vec<Found>>;
+
+/// Every version of every record of a chart, oldest first.
+fn read_chart(session: &Session, patient: PatientId) -> Result<Chart, Fault> {
+    let (mut chart, mut after) = (Chart::new(), None);
+    loop {
+        let query = session.chart(patient).include_voided().limit(1_000);
+        let page = after
+            .map_or_else(|| session.chart(patient).include_voided().limit(1_000), |cursor| query.after(cursor))
+            .page()?;
+        for entry in page.entries {
+            let record = entry.record();
+            let (version, value) = match entry.kind().as_str() {
+                "note" => entry.decode::<Note>().map(|note| (note.version, note.value.text.into_bytes()))?,
+                _ => entry.verbatim().map(|bytes| (bytes.version, bytes.value))?,
+            };
+            let newest = Found { value, voided: entry.status() == Status::Voided };
+            let mut versions = if version.number() > 1 { history(session, record)? } else { vec![newest.clone()] };
+            if versions.len() != version.number() as usize || versions.last() != Some(&newest) {
+                return wrong(format!("the history of {record} does not end with its newest version {version}"));
+            }
+            versions.shrink_to_fit();
+            if chart.insert(record, versions).is_some() {
+                return wrong(format!("{record} stands twice in the chart of {patient}"));
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(chart);
+        }
+    }
+}
+
+fn history(session: &Session, record: RecordRef) -> Result<Vec<Found>, Fault> {
+    let mut versions: Vec<Found> = match RecordId::<Note>::try_from(record) {
+        Ok(id) => {
+            let found = |entry: chartvault::Entry<Note>| Found {
+                voided: entry.status == Status::Voided,
+                value: entry.value.text.into_bytes(),
+            };
+            session.history(id)?.into_iter().map(found).collect()
+        }
+        Err(_) => {
+            let found =
+                |entry: chartvault::VerbatimEntry| Found { voided: entry.status == Status::Voided, value: entry.value };
+            session.history_verbatim(record)?.into_iter().map(found).collect()
+        }
+    };
+    versions.reverse();
+    Ok(versions)
+}
+
+/// What a chart shows, its lists, counts and single reads show as well.
+fn compare_lists(session: &Session, patient: PatientId, chart: &Chart) -> Result<(), Fault> {
+    for name in KINDS {
+        let kind = Kind::new(name).map_err(|error| Fault::Wrong(error.to_string()))?;
+        let of_kind: BTreeSet<RecordRef> = chart.keys().copied().filter(|record| record.kind() == kind.id()).collect();
+        let listed: BTreeSet<RecordRef> = if name == KINDS[0] {
+            let page = session.list::<Note>(patient).include_voided().limit(1_000).page()?;
+            page.entries.iter().map(|entry| entry.id.into()).collect()
+        } else {
+            let page = session.list_verbatim(patient, &kind).include_voided().limit(1_000).page()?;
+            page.entries.iter().map(|entry| entry.id).collect()
+        };
+        if listed != of_kind && of_kind.len() <= 1_000 {
+            return wrong(format!("{patient}: {} {name} in the list, {} in the chart", listed.len(), of_kind.len()));
+        }
+        if let Some(record) = of_kind.last() {
+            let value = match RecordId::<Note>::try_from(*record) {
+                Ok(id) => session.get(id)?.value.text.into_bytes(),
+                Err(_) => session.get_verbatim(*record)?.value,
+            };
+            if chart.get(record).and_then(|versions| versions.last()).is_none_or(|newest| newest.value != value) {
+                return wrong(format!("{record} read by itself is not what its chart holds"));
+            }
+        }
+    }
+    let counted: u64 = session.kinds(patient)?.iter().map(|count| count.records).sum();
+    if counted != chart.len() as u64 {
+        return wrong(format!("{patient}: {counted} records counted, {} in the chart", chart.len()));
+    }
+    Ok(())
+}
+
+/// Each version, patient, read and denial has its entry; each entry about a version or patient has that.
+fn compare_log(
+    session: &Session,
+    ledger: &Ledger,
+    patients: &[PatientId],
+    versions: &BTreeSet<(RecordRef, u32)>,
+    missing: usize,
+) -> Result<(), Fault> {
+    let (mut written, mut registered) = (BTreeSet::new(), BTreeSet::new());
+    let (mut reads, mut denials, mut entries, mut before) = (0, BTreeSet::new(), 0_usize, None);
+    loop {
+        let query = session.audit()?.query(AuditFilter::new()).limit(1_000);
+        let page = match before {
+            None => query.page()?,
+            Some(seq) => query.before(seq).page()?,
+        };
+        for entry in &page.entries {
+            entries += 1;
+            match (entry.event, entry.outcome) {
+                (AuditEvent::RecordPut | AuditEvent::RecordAmended | AuditEvent::RecordVoided, Outcome::Allowed) => {
+                    for subject in &entry.subjects {
+                        let Some(patient) = subject.patient else {
+                            return wrong(format!("entry {} names a patient who is not there", entry.seq));
+                        };
+                        for record in &subject.records {
+                            let touched = (patient, record.kind, record.number, record.version);
+                            if !written.insert(touched) {
+                                return wrong(format!("two entries for one version: {touched:?}"));
+                            }
+                        }
+                    }
+                }
+                (AuditEvent::PatientRegistered, Outcome::Allowed) => {
+                    registered.extend(entry.subjects.iter().filter_map(|subject| subject.patient));
+                }
+                (AuditEvent::RecordRead, Outcome::Allowed) => reads += 1,
+                (_, Outcome::Denied) => denials.extend(entry.ticket.map(|ticket| ticket.to_string())),
+                _ => {}
+            }
+        }
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    let there: BTreeSet<_> =
+        versions.iter().map(|(record, version)| (record.patient(), record.kind(), record.number(), *version)).collect();
+    if let Some(lacking) = there.difference(&written).next() {
+        return wrong(format!("a version without its entry: {lacking:?}"));
+    }
+    if let Some(lacking) = written.difference(&there).next() {
+        return wrong(format!("an entry without its version: {lacking:?}"));
+    }
+    if registered != patients.iter().copied().collect() {
+        return wrong(format!("{} patients in the log, {} in the store", registered.len(), patients.len()));
+    }
+    let acknowledged = ledger.count(|deed| *deed == Deed::Read);
+    if reads + missing < acknowledged {
+        return wrong(format!("{acknowledged} reads were answered, and {reads} stand in the log"));
+    }
+    let all = ledger.count(|_| true);
+    if entries + missing < all {
+        return wrong(format!("{all} operations were answered, and {entries} entries are in the log"));
+    }
+    for (deed, end) in ledger.ops.values() {
+        if let (Deed::Denied, End::Acknowledged(ticket)) = (deed, end)
+            && !ticket.iter().all(|ticket| denials.contains(ticket))
+        {
+            return wrong(format!("the denial with {ticket:?} is not in the log"));
+        }
+    }
+    Ok(())
+}
