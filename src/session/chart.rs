@@ -290,7 +290,7 @@ impl Op<'_> {
                 let gap = |last: &RecordKey| missing_before(chart, names, last);
                 match newest.last() {
                     Some(last) if (last.kind_tag, last.number) == (key.kind_tag, key.number) => continue,
-                    Some(last) if last.kind_tag == key.kind_tag && last.number != key.number + 1 => {
+                    Some(last) if last.kind_tag == key.kind_tag && key.number.checked_add(1) != Some(last.number) => {
                         return Err(gap(last));
                     }
                     Some(last) if last.kind_tag != key.kind_tag && last.number != 1 => return Err(gap(last)),

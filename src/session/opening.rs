@@ -54,8 +54,9 @@ impl<'t> SessionOpening<'t> {
         self
     }
 
-    /// Verifies the token and all that was shown, and opens the session; the log has an entry either way. The challenge
-    /// that was answered is used up, whatever comes of it, unless the token itself is refused.
+    /// Verifies the token and all that was shown, and opens the session; the log has an entry either way. A challenge
+    /// that was answered is used up once its answer is looked at, whatever comes of it; not where the token, its purpose
+    /// or the number of things shown is refused before that.
     ///
     /// # Errors
     /// [`Error::Token`] with the reason why the token is refused, [`Error::SessionRefused`] when it does not allow the

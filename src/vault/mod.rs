@@ -52,7 +52,9 @@ impl Vault {
         let (id, suite) = (unlocked.vault, unlocked.suite);
         let vault = Self(Arc::new(Inner { home, id, suite, gate: Gate::new(unlocked), opening }));
         let unlocked = vault.0.gate.enter()?;
-        vault.follow(&unlocked, unlocked.policy.read_audit())?;
+        // Without the thread that a window needs reads are durable, which is more than was chosen.
+        let _ = vault.follow(&unlocked, unlocked.policy.read_audit());
+        drop(unlocked);
         Ok(vault)
     }
 
