@@ -254,12 +254,18 @@ impl Observer for Killer {
         match &call.what {
             What::Say { bytes } if bytes.starts_with(b"a ") => {
                 self.answers = self.answers.saturating_sub(1);
-                if self.answers == 0 && self.when == KillWhen::Answered {
+                // An answer without a sync before it: the frame is not synced now either.
+                if self.answers == 0 && (self.when == KillWhen::Answered || self.written) {
                     return Reaction::Kill;
                 }
             }
             What::Write { path, len, .. } => self.written = in_journal(path) && *len > 1_024,
-            What::Sync { path } if self.answers == 0 && self.written && in_journal(path) => return Reaction::Kill,
+            What::Sync { path } if in_journal(path) => {
+                if self.answers == 0 && self.written && self.when == KillWhen::Unsynced {
+                    return Reaction::Kill;
+                }
+                self.written = false;
+            }
             _ => {}
         }
         Reaction::Go
