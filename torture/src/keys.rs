@@ -24,7 +24,8 @@ pub fn options() -> Options {
 }
 
 pub fn options_at(clock: Arc<dyn Clock>) -> Options {
-    Options::new().segment_bytes(64 << 10, 64 << 10).cache_bytes(8 << 20).clock(clock)
+    // The disks are small; sled is to meet full ones.
+    Options::new().segment_bytes(64 << 10, 64 << 10).cache_bytes(8 << 20).keep_free(256 << 10).clock(clock)
 }
 
 /// A token for everything.
