@@ -15,7 +15,8 @@ CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 export CARGO_TARGET_DIR
 copy=$CARGO_TARGET_DIR/flips
 rm -rf "$copy" && mkdir -p "$copy"
-cp -r Cargo.toml Cargo.lock src derive docs tests benches examples fuzz "$copy"
+cp -r Cargo.toml Cargo.lock README.md src derive docs tests benches examples fuzz torture "$copy"
+(cd "$copy" && cargo test --quiet --lib --no-run) || { echo "the copy does not build as it is"; exit 1; }
 
 # Line number and flipped line of every comparison outside comments, attributes and constants.
 flips() {
@@ -50,4 +51,4 @@ for file in "${files[@]}"; do
     cp "$file" "$copy/$file"
 done
 echo "$noticed flips noticed, ${#missed[@]} missed"
-[ ${#missed[@]} -eq 0 ]
+[ "$noticed" -gt 0 ] && [ ${#missed[@]} -eq 0 ]
