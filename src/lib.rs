@@ -188,7 +188,10 @@ pub use token::{
     InvalidPublicKey, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation, Possession, ProofError,
     ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
-pub use vault::{Compaction, LockedVault, MissingReads, NewVault, Opening, Options, Vault};
+pub use vault::{
+    Compaction, Doubt, JournalWound, LockedVault, MissingReads, NewVault, Opening, Options, SalvageReport,
+    SalvagedRecords, Vault,
+};
 
 /// The examples of docs/records.md.
 #[cfg(all(doctest, feature = "derive"))]

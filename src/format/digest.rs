@@ -37,6 +37,11 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
+    /// Number of rows.
+    pub(crate) const fn rows(&self) -> u64 {
+        self.count
+    }
+
     pub(crate) fn add(&mut self, leaf: &[u8; 32]) {
         self.count = self.count.wrapping_add(1);
         let mut carry = false;

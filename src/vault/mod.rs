@@ -7,6 +7,7 @@ mod home;
 mod open;
 mod opening;
 mod options;
+mod salvage;
 
 use std::fmt;
 use std::path::Path;
@@ -18,6 +19,7 @@ pub(crate) use home::Home;
 pub use open::LockedVault;
 pub use opening::{MissingReads, Opening};
 pub use options::Options;
+pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::committer::Stripe;

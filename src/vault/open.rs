@@ -26,10 +26,10 @@ use crate::unlocked::{Challenges, DirLock, Latest, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
-    home: Home,
-    options: Options,
+    pub(super) home: Home,
+    pub(super) options: Options,
     /// `None` while a vault unlocked from here holds it.
-    lock: Mutex<Option<DirLock>>,
+    pub(super) lock: Mutex<Option<DirLock>>,
 }
 
 impl Vault {
@@ -163,7 +163,7 @@ pub(super) fn open_header(home: &Home, credential: Credential<'_>) -> Result<Unl
 }
 
 /// The newest entry of a log that was opened: every vault has its genesis entry at least.
-fn newest(storage: &dyn Storage, vault: VaultId) -> Result<Head, Error> {
+pub(super) fn newest(storage: &dyn Storage, vault: VaultId) -> Result<Head, Error> {
     let seq = storage.head().entries.saturating_sub(1);
     let fault = |what| AuditFault { seq, what };
     let last = storage.last_entry().ok_or_else(|| fault(FaultKind::TruncatedTail { last: seq }))?;
@@ -241,7 +241,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
 }
 
 /// Number of the signing key; there is one until checkpoints are signed.
-const FIRST_AUDIT_KEY: u32 = 1;
+pub(super) const FIRST_AUDIT_KEY: u32 = 1;
 
 pub(super) fn storage_keys(keyring: &Keyring) -> StorageKeys {
     StorageKeys { journal: keyring.journal_key().duplicate(), state: keyring.state_key().duplicate() }
