@@ -192,9 +192,13 @@ impl Op<'_> {
         let bytes = self.unlocked.open_record(chart, kind, key, value)?;
         let record = RecordRef::new(chart.patient, kind, key.number);
         let version = Version::new(key.version).ok_or(TAMPERED)?;
-        let doubt = self.unlocked.policy.doubt();
-        let doubtful = doubt.is_some_and(|(_, map)| map.covers(Tree::Records, &key.to_bytes()));
-        Ok(Opened { record, version, bytes, doubtful })
+        Ok(Opened { record, version, bytes, doubtful: self.in_doubt(chart) })
+    }
+
+    /// Whether records of a chart may be older than they were, or missing, since the vault was salvaged.
+    pub(super) fn in_doubt(&self, chart: &Chart) -> bool {
+        // A chart lies in one bucket: its records' keys begin with its tag.
+        self.unlocked.policy.doubt().is_some_and(|(_, map)| map.covers(Tree::Records, &chart.tag))
     }
 
     /// Whether a record that was opened may leave the session.

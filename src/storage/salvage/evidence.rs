@@ -60,14 +60,13 @@ impl States {
 
 impl Context<'_> {
     /// Opens a copy of the old trees: sled overwrites what it drops.
-    pub(super) fn old_trees(&mut self, states: &States) -> Option<Trees> {
-        let opened = self.copy_and_open(states);
-        match opened {
-            Ok(trees) => trees,
-            Err(error) => {
+    pub(super) fn old_trees(&mut self, states: &States) -> Result<Option<Trees>, StorageError> {
+        match self.copy_and_open(states) {
+            Err(error) if !matches!(error, StorageError::DiskFull { .. }) => {
                 self.found.trees_failed = Some(error.to_string());
-                None
+                Ok(None)
             }
+            opened => opened,
         }
     }
 

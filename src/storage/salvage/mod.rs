@@ -196,7 +196,7 @@ impl Salvage<'_> {
         pace.add(0)?;
         let states = evidence::states(self.from, self.vault, &kdf::state_file_mac(&self.keys.state))?;
         let walked = context.read_journal(&states, judge, &mut pace)?;
-        let old = context.old_trees(&states);
+        let old = context.old_trees(&states)?;
         let proof = context.proof(&states, &walked, old.as_ref())?;
 
         let to = JournalId::new(self.to, self.vault, self.keys_of_journal());

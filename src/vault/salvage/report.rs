@@ -28,6 +28,8 @@ pub struct SalvageReport {
     pub lost_frames: Vec<(u64, u64)>,
     /// Whether more frames may be lost behind the last one that is known, and nobody can tell how many.
     pub open_end: bool,
+    /// Whether what a compaction had brought together is damaged; its frames have no numbers by which to count them.
+    pub compacted_damaged: bool,
     /// Where the journal is damaged: the first 1,000 places.
     pub wounds: Vec<JournalWound>,
     /// In how many places it is.
@@ -135,6 +137,7 @@ impl SalvageReport {
             frames: found.frames,
             lost_frames: found.lost_frames,
             open_end: found.open_end,
+            compacted_damaged: found.base_damaged,
             wounds: wounds
                 .map(|wound| JournalWound { path: wound.path, offset: wound.offset, what: wound.what })
                 .collect(),
@@ -204,6 +207,9 @@ impl fmt::Display for SalvageReport {
         writeln!(f, "Salvaged {} into {}.", self.from.display(), self.into.display())?;
         let open_end = if self.open_end { ", and perhaps later ones" } else { "" };
         writeln!(f, "Journal: {} frames verified; lost: {}{open_end}.", self.frames, Runs(&self.lost_frames, 20))?;
+        if self.compacted_damaged {
+            writeln!(f, "  what had been compacted is damaged, and more of it may be lost")?;
+        }
         for wound in self.wounds.iter().take(5) {
             writeln!(f, "  {} at byte {} of {}", wound.what, wound.offset, wound.path.display())?;
         }
@@ -235,6 +241,9 @@ impl fmt::Display for SalvageReport {
             None if self.is_whole() => writeln!(f, "Nothing was lost.")?,
             None => writeln!(f, "Whatever else is there is proved to be complete and the newest.")?,
             Some(doubt) => writeln!(f, "In doubt: {doubt}.")?,
+        }
+        if self.doubt.is_some_and(|doubt| doubt.policy) {
+            writeln!(f, "Issuers and attesters that the new vault does not know have to be trusted again.")?;
         }
         f.write_str(match (&self.doubt, self.is_whole()) {
             (None, true) => "Next: open the new vault and go on with it. Keep the damaged one until you have a backup.",
