@@ -389,9 +389,11 @@ fn failing_disks_leave_a_typed_error_nothing_half_made_and_the_damaged_vault_as_
 }
 
 /// Every file of a small vault, every so many bytes: nothing panics, and nothing is older or missing without a word.
+/// `CHARTVAULT_EVERY=97` looks at every 97th byte, which takes some minutes.
 #[test]
 fn wherever_a_bit_flips_nothing_is_silently_older_or_missing() {
-    for (close, step) in [(true, 97), (false, 331)] {
+    let every = std::env::var("CHARTVAULT_EVERY").ok().and_then(|every| every.parse().ok());
+    for (close, step) in [(true, every.unwrap_or(1_499)), (false, every.unwrap_or(3_001))] {
         let clinic = Clinic::new(6, close);
         let (mut whole, mut doubtful) = (0, 0);
         for file in files_in(&clinic.damaged) {
@@ -418,6 +420,6 @@ fn wherever_a_bit_flips_nothing_is_silently_older_or_missing() {
             }
         }
         println!("closed {close}: {whole} whole, {doubtful} not");
-        assert!(whole > 20);
+        assert!(whole > 5);
     }
 }

@@ -158,6 +158,12 @@ pub(super) fn open_header(home: &Home, credential: Credential<'_>) -> Result<Unl
     let open = |header: &UnverifiedHeader| Keyring::open(header, credential);
     match (open(&copies.chosen), copies.other) {
         (Err(UnlockError::HeaderTampered), OtherCopy::Differs(other) | OtherCopy::Older(other)) => Ok(open(&other)?),
+        // A copy that is whole, and whose slots are not, would look like a wrong credential and hide the genuine one. An
+        // older copy that opens is held against the journal, which knows how old the header may be.
+        (
+            Err(refused @ (UnlockError::WrongCredential | UnlockError::NoSuchSlotKind { .. })),
+            OtherCopy::Differs(other) | OtherCopy::Older(other),
+        ) => open(&other).map_err(|_| refused.into()),
         (opened, _) => Ok(opened?),
     }
 }
