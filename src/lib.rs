@@ -179,7 +179,7 @@ pub use session::{
     ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, SessionOpening,
     VerifiedLog,
 };
-pub use storage::StorageError;
+pub use storage::{Severity, StorageError};
 pub use terms::{Action, Confidentiality, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, BlockRights,
@@ -188,7 +188,10 @@ pub use token::{
     InvalidPublicKey, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation, Possession, ProofError,
     ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
-pub use vault::{Compaction, LockedVault, MissingReads, NewVault, Opening, Options, Vault};
+pub use vault::{
+    CheckReport, CheckScope, Compaction, Finding, FindingPlace, LockedVault, MissingReads, NewVault, Opening, Options,
+    Vault,
+};
 
 /// The examples of docs/records.md.
 #[cfg(all(doctest, feature = "derive"))]
@@ -207,3 +210,8 @@ pub mod __private {
 #[cfg(all(doctest, feature = "test-util"))]
 #[doc = include_str!("../docs/testing.md")]
 mod testing_page {}
+
+/// The examples of docs/repair.md.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/repair.md")]
+mod repair_page {}

@@ -168,6 +168,11 @@ impl Committer {
         &*self.storage
     }
 
+    /// The generation of the header that the vault was opened with.
+    pub(crate) const fn header_generation(&self) -> u64 {
+        self.header_generation
+    }
+
     /// The newest entry that can be read. Newer ones may be durable already, but not settled: acknowledged ones only while
     /// the disk is too full to settle them.
     pub(crate) fn newest_entry(&self) -> Option<Head> {

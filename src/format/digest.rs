@@ -37,6 +37,11 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
+    /// How many rows there are.
+    pub(crate) const fn count(&self) -> u64 {
+        self.count
+    }
+
     pub(crate) fn add(&mut self, leaf: &[u8; 32]) {
         self.count = self.count.wrapping_add(1);
         let mut carry = false;
@@ -131,6 +136,17 @@ impl Digest {
     /// The place of one bucket among all buckets.
     pub(crate) fn place(tree: Tree, bucket: usize) -> usize {
         Self::places(tree).start + bucket
+    }
+
+    /// How many rows there are in all.
+    pub(crate) fn rows(&self) -> u64 {
+        self.buckets.iter().fold(0, |sum, bucket| sum.saturating_add(bucket.count))
+    }
+
+    /// How many rows a tree has.
+    pub(crate) fn rows_of(&self, tree: Tree) -> u64 {
+        let buckets = self.buckets.get(Self::places(tree)).unwrap_or_default();
+        buckets.iter().fold(0, |sum, bucket| sum.saturating_add(bucket.count))
     }
 
     /// Number of places.

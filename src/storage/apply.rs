@@ -134,6 +134,17 @@ pub(crate) fn sum(
     tree: Tree,
     bucket: usize,
 ) -> Result<Option<Bucket>, StorageError> {
+    sum_and_kept(trees, state_key, tree, bucket, &mut |_, _| {})
+}
+
+/// [`sum`], showing on the way each row whose value is in the journal.
+pub(crate) fn sum_and_kept(
+    trees: &Trees,
+    state_key: &HmacKey,
+    tree: Tree,
+    bucket: usize,
+    kept: &mut dyn FnMut(&[u8], Pointer),
+) -> Result<Option<Bucket>, StorageError> {
     let (from, to) = digest::bucket_range(tree, bucket);
     let mut found = Bucket::default();
     let mut readable = true;
@@ -141,6 +152,7 @@ pub(crate) fn sum(
         let leaf = match Row::parse(row) {
             Ok(Row::Inline(value)) => digest::leaf(state_key, tree, key, value.len(), &hash::sha256(&[value])).ok(),
             Ok(Row::Kept(at)) => {
+                kept(key, at);
                 usize::try_from(at.len).ok().and_then(|len| digest::leaf(state_key, tree, key, len, &at.hash).ok())
             }
             Err(_) => None,

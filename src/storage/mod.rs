@@ -6,6 +6,7 @@ pub(crate) mod embedded;
 pub(crate) mod error;
 pub(crate) mod fault;
 pub(crate) mod file;
+pub(crate) mod flaw;
 mod journal;
 #[cfg(feature = "test-util")]
 pub(crate) mod memory;
@@ -23,6 +24,8 @@ use crate::progress::OnProgress;
 pub(crate) use embedded::{Embedded, Opened};
 pub(crate) use error::CommitError;
 pub use error::StorageError;
+pub use flaw::Severity;
+use flaw::{Examiner, TreesAre};
 
 /// A stored value or audit entry.
 pub(crate) type Bytes = Arc<[u8]>;
@@ -195,6 +198,11 @@ pub(crate) trait Storage: Send + Sync {
     /// Committed audit entries that name this subject.
     fn tally(&self, subject: &[u8; 16]) -> u64;
 
+    /// How many rows a tree holds, where that is known.
+    fn rows(&self, _tree: Tree) -> Option<u64> {
+        None
+    }
+
     /// Settled audit entries from number `from`, ascending and without a gap, at most `limit`.
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError>;
 
@@ -214,6 +222,29 @@ pub(crate) trait Storage: Send + Sync {
     /// Whether [`Storage::compact`] would free enough to be worth it.
     fn compaction_due(&self) -> Result<bool, StorageError> {
         Ok(false)
+    }
+
+    /// Reads all files of the journal, and the state files, while others go on; does not stop at what is wrong. Says whether
+    /// the journal is whole, where there is one.
+    fn check_journal(&self, _examiner: &mut dyn Examiner) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    /// Compares all rows with the digest, and looks for the values and entries to which rows point. What is wrong is built
+    /// anew from the journal, which is read beforehand unless it is known whether it is `whole`.
+    fn check_trees(&self, _whole: Option<bool>, _examiner: &mut dyn Examiner) -> Result<TreesAre, StorageError> {
+        Ok(TreesAre::Right)
+    }
+
+    /// Builds the trees anew from the journal if all of that is whole, which is looked at first unless it is known. Says
+    /// whether it was done.
+    fn mend_trees(&self, _whole: Option<bool>, _examiner: &mut dyn Examiner) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    /// [`Storage::entries`], without mending anything.
+    fn entries_as_they_are(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
+        self.entries(from, limit)
     }
 
     /// Removes what [`Storage::compact`] made superfluous.

@@ -92,7 +92,7 @@ fn compact(
 
 /// The thread that compacts when it is due. Ends, and is waited for, when dropped.
 pub(super) struct Keeper {
-    stopping: Arc<AtomicBool>,
+    pub(super) stopping: Arc<AtomicBool>,
     /// Dropping it wakes the thread.
     bell: Mutex<Option<Sender<()>>>,
     thread: Option<JoinHandle<()>>,

@@ -1,6 +1,7 @@
 //! Floor 9: a vault from outside: create, open, unlock, look after, close.
 
 mod attempts;
+mod check;
 mod compact;
 mod create;
 mod home;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;
 pub(crate) use home::Home;

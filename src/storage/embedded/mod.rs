@@ -3,6 +3,7 @@
 //! Locks, always taken in this order: `checkpoints`, `order` (who may append), `applied` (who may change the trees),
 //! `front` (what has been committed; held for moments only).
 
+mod check;
 mod checkpoint;
 pub(super) mod commit;
 mod compact;

@@ -107,9 +107,16 @@ impl Inner {
         digest::buckets(tree) == 0 || flag.is_some_and(|flag| flag.load(Ordering::Acquire))
     }
 
-    fn set_verified(&self, tree: Tree, bucket: usize) {
+    pub(super) fn set_verified(&self, tree: Tree, bucket: usize) {
         if let Some(flag) = self.verified.get(Digest::place(tree, bucket)) {
             flag.store(true, Ordering::Release);
+        }
+    }
+
+    /// The rows of a bucket are not to be used before they are compared again.
+    pub(super) fn distrust(&self, tree: Tree, bucket: usize) {
+        if let Some(flag) = self.verified.get(Digest::place(tree, bucket)) {
+            flag.store(false, Ordering::Release);
         }
     }
 
@@ -157,7 +164,7 @@ impl Inner {
         }
     }
 
-    fn entries_once(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
+    pub(super) fn entries_once(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         self.alive()?;
         let (open_first, open) = {
             let applied = lock(&self.applied);

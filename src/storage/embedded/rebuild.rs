@@ -188,7 +188,7 @@ impl Inner {
         done
     }
 
-    fn rebuild_now(&self, applied: &mut Applied) -> Result<(), StorageError> {
+    pub(super) fn rebuild_now(&self, applied: &mut Applied) -> Result<(), StorageError> {
         let _held = self.files.read().unwrap_or_else(PoisonError::into_inner);
         let files = Files::list(&self.journal)?;
         let source = Source {
