@@ -8,6 +8,7 @@ use chartvault::{
     Version,
 };
 
+use crate::compaction;
 use crate::keys;
 use crate::ledger::{Deed, End, Ledger};
 use crate::rng::Rng;
@@ -87,7 +88,9 @@ impl Writer {
         let (mut after_failure, every) = (3, shared.plan.checkpoint);
         let steps = if round >= 1_000 { 4 } else { shared.plan.steps };
         for step in 0..steps {
-            if every > 0 && step % every == every - 1 {
+            if shared.plan.compact > 0 && step % shared.plan.compact == shared.plan.compact - 1 {
+                compaction::compact(shared, vault);
+            } else if every > 0 && step % every == every - 1 {
                 self.checkpoint(shared, vault);
             } else {
                 self.step(shared, vault, session, &mut rng);
@@ -292,7 +295,8 @@ fn read_any(shared: &Shared, session: &Session, rng: &mut Rng) {
     }
 }
 
-fn look(shared: &Shared, look: impl FnOnce() -> Result<(), Error>) {
+/// Does something that leaves an entry, and counts it.
+pub fn look(shared: &Shared, look: impl FnOnce() -> Result<(), Error>) {
     let op = shared.begin(&Deed::Look);
     match look() {
         Ok(()) => shared.acknowledge(op, ""),

@@ -10,6 +10,7 @@ use chartvault::{
 };
 
 use crate::acts;
+use crate::bench;
 use crate::expected::{Expected, Found};
 use crate::keys;
 use crate::ledger::{Deed, End, Ledger};
@@ -91,6 +92,7 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Result<S
     let session = keys::session(seed, &vault)?;
     let missing = missing(&vault, ledger)?;
     examine(&session, seed, ledger, missing)?;
+    left_behind(dir)?;
     if !thorough {
         drop(session);
         vault.close()?;
@@ -98,6 +100,7 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Result<S
     }
     let mut later = ledger.clone();
     go_on(&session, seed, &mut later)?;
+    later.compactions += usize::from(vault.compact()?.is_some());
     vault.close()?;
     drop(session);
     let vault = open(dir, seed)?;
@@ -108,6 +111,16 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Result<S
     examine(&session, seed, &later, missing)?;
     vault.close()?;
     Ok(class)
+}
+
+/// What an interrupted compaction leaves is gone once the vault was opened.
+fn left_behind(dir: &Path) -> Result<(), Fault> {
+    let Ok(files) = bench::files_in(&dir.join("journal")) else { return wrong("there is no journal".into()) };
+    let bases = files.iter().filter(|name| name.to_string_lossy().starts_with("base-")).count();
+    if bases > 1 || files.iter().any(|name| name == Path::new("base.tmp")) {
+        return wrong(format!("opened, and files of a compaction are left: {files:?}"));
+    }
+    Ok(())
 }
 
 /// Answered reads whose entries the opening says may be missing: none but where the vault lets them wait.
@@ -269,6 +282,7 @@ fn compare_log(
 ) -> Result<(), Fault> {
     let (mut written, mut registered) = (BTreeSet::new(), BTreeSet::new());
     let (mut reads, mut denials, mut entries, mut before) = (0, BTreeSet::new(), 0_usize, None);
+    let mut compactions = 0;
     loop {
         let query = session.audit()?.query(AuditFilter::new()).limit(1_000);
         let page = match before {
@@ -295,6 +309,7 @@ fn compare_log(
                     registered.extend(entry.subjects.iter().filter_map(|subject| subject.patient));
                 }
                 (AuditEvent::RecordRead, Outcome::Allowed) => reads += 1,
+                (AuditEvent::JournalCompacted, Outcome::Allowed) => compactions += 1,
                 (_, Outcome::Denied) => denials.extend(entry.ticket.map(|ticket| ticket.to_string())),
                 _ => {}
             }
@@ -318,6 +333,9 @@ fn compare_log(
     let acknowledged = ledger.count(|deed| *deed == Deed::Read);
     if reads + missing < acknowledged {
         return wrong(format!("{acknowledged} reads were answered, and {reads} stand in the log"));
+    }
+    if compactions < ledger.compactions {
+        return wrong(format!("{} compactions were answered, and {compactions} stand in the log", ledger.compactions));
     }
     let all = ledger.count(|_| true);
     if entries + missing < all {

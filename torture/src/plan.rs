@@ -23,6 +23,8 @@ pub struct Plan {
     pub largest: usize,
     /// A checkpoint after so many steps; 0 for none but those at random.
     pub checkpoint: usize,
+    /// A compaction after so many steps, and one after another by a thread of its own where several work; 0 for none.
+    pub compact: usize,
     /// Reads are answered before their entries are durable, at most so many; 0: none.
     pub window: usize,
     /// Leaves the vault open at the end of the last round.
@@ -45,6 +47,7 @@ impl Plan {
             readers: 0,
             largest: 20_000,
             checkpoint: 0,
+            compact: 0,
             window: 0,
             leave: false,
             faults: false,
@@ -62,6 +65,7 @@ impl Plan {
             format!("readers={}", self.readers),
             format!("largest={}", self.largest),
             format!("checkpoint={}", self.checkpoint),
+            format!("compact={}", self.compact),
             format!("window={}", self.window),
         ];
         words.extend(self.ledger.as_ref().map(|ledger| format!("ledger={}", ledger.display())));
@@ -85,6 +89,7 @@ impl Plan {
                 "readers" => plan.readers = number()?,
                 "largest" => plan.largest = number()?,
                 "checkpoint" => plan.checkpoint = number()?,
+                "compact" => plan.compact = number()?,
                 "window" => plan.window = number()?,
                 "create" => plan.create = true,
                 "aes" => plan.aes = true,
