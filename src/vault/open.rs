@@ -12,6 +12,8 @@ use crate::audit::{AuditFault, FaultKind};
 use crate::clock::Clock;
 use crate::committer::{Committer, Stripes};
 use crate::crypto::aead::Suite;
+#[cfg(feature = "test-util")]
+use crate::crypto::{hash::HmacKey, kdf};
 use crate::error::Error;
 use crate::format::header::UnverifiedHeader;
 use crate::ids::VaultId;
@@ -160,6 +162,13 @@ pub(super) fn open_header(home: &Home, credential: Credential<'_>) -> Result<Unl
         (Err(UnlockError::HeaderTampered), OtherCopy::Differs(other) | OtherCopy::Older(other)) => Ok(open(&other)?),
         (opened, _) => Ok(opened?),
     }
+}
+
+/// The vault's id, and the key under which its state files are authenticated.
+#[cfg(feature = "test-util")]
+pub(crate) fn state_file_key(home: &Home, credential: Credential<'_>) -> Result<(VaultId, HmacKey), Error> {
+    let opened = open_header(home, credential)?;
+    Ok((opened.header.vault, kdf::state_file_mac(opened.keyring.state_key())))
 }
 
 /// The newest entry of a log that was opened: every vault has its genesis entry at least.

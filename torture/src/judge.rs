@@ -5,15 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use chartvault::{
-    AuditEvent, AuditFilter, Error, Kind, Outcome, PatientId, RecordId, RecordRef, Scope, Session, Status, Vault,
-};
+use chartvault::{Error, Kind, PatientId, RecordId, RecordRef, Scope, Session, Status, Vault};
 
 use crate::acts;
 use crate::bench;
 use crate::expected::{Expected, Found};
 use crate::keys;
 use crate::ledger::{Deed, End, Ledger};
+use crate::log;
 use crate::value::{self, KINDS, Note};
 use crate::workload::one_line;
 
@@ -40,16 +39,41 @@ impl<E: Into<Error>> From<E> for Fault {
     }
 }
 
-fn wrong<T>(what: String) -> Result<T, Fault> {
+pub(crate) fn wrong<T>(what: String) -> Result<T, Fault> {
     Err(Fault::Wrong(what))
 }
 
-/// Judges the vault in `dir`. `thorough` works with it afterwards, closes it, and judges it again.
-pub fn judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Verdict {
+/// How closely a vault is looked at. Each finds every value, version and log entry that is not as it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Reads everything once, in bulk, and lets go of the vault without closing it.
+    Glance,
+    /// Reads everything in every way, and closes it.
+    Whole,
+    /// Then works with it, compacts it, closes it, and judges it again.
+    Thorough,
+}
+
+impl Care {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Glance => "glance",
+            Self::Whole => "whole",
+            Self::Thorough => "thorough",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Glance, Self::Whole, Self::Thorough].into_iter().find(|care| care.word() == word)
+    }
+}
+
+/// Judges the vault in `dir`.
+pub fn judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Verdict {
     if let Some(what) = ledger.wrong.first() {
         return Verdict::Bad(format!("while it ran: {what}"));
     }
-    match try_judge(dir, seed, ledger, thorough) {
+    match try_judge(dir, seed, ledger, care) {
         Ok(class) => Verdict::Good(class),
         Err(Fault::Wrong(what)) => Verdict::Bad(what),
         Err(Fault::Error(Error::Header(_))) if !ledger.created => Verdict::Good("no vault yet".into()),
@@ -83,7 +107,7 @@ fn class(vault: &Vault) -> String {
     class
 }
 
-fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Result<String, Fault> {
+fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Result<String, Fault> {
     let vault = open(dir, seed)?;
     let class = class(&vault);
     if !ledger.trusted {
@@ -91,9 +115,13 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Result<S
     }
     let session = keys::session(seed, &vault)?;
     let missing = missing(&vault, ledger)?;
-    examine(&session, seed, ledger, missing)?;
     left_behind(dir)?;
-    if !thorough {
+    if care == Care::Glance {
+        glance(&session, seed, ledger, missing)?;
+        return Ok(class);
+    }
+    examine(&session, seed, ledger, missing)?;
+    if care == Care::Whole {
         drop(session);
         vault.close()?;
         return Ok(class);
@@ -148,23 +176,54 @@ fn go_on(session: &Session, seed: u64, ledger: &mut Ledger) -> Result<(), Fault>
 /// Reads everything in every way and compares. `missing`: answered reads that may have no entry.
 pub fn examine(session: &Session, seed: u64, ledger: &Ledger, missing: usize) -> Result<(), Fault> {
     let patients = find_patients(session, ledger)?;
+    let mut charts = Chart::new();
+    for (at, patient) in patients.iter().enumerate() {
+        let chart = read_chart(session, *patient)?;
+        if at == 0 {
+            compare_lists(session, *patient, &chart)?;
+        }
+        charts.extend(chart);
+    }
+    compare(session, seed, ledger, missing, &patients, charts)
+}
+
+/// Compares what was read, and the log, with the ledger.
+fn compare(
+    session: &Session,
+    seed: u64,
+    ledger: &Ledger,
+    missing: usize,
+    patients: &[PatientId],
+    charts: Chart,
+) -> Result<(), Fault> {
     let mut expected = Expected::of(seed, ledger);
     let mut versions = BTreeSet::new();
-    for (at, patient) in patients.iter().enumerate() {
-        let charts = read_chart(session, *patient)?;
-        if at == 0 {
-            compare_lists(session, *patient, &charts)?;
-        }
-        for (record, found) in charts {
-            let kind = KINDS.iter().position(|kind| Kind::new(kind).is_ok_and(|kind| kind.id() == record.kind()));
-            let Some(kind) = kind else { return wrong(format!("{record} has a kind that nobody wrote")) };
-            versions.extend((1..=found.len() as u32).map(|version| (record, version)));
-            expected.meet(record, kind, &found).map_err(Fault::Wrong)?;
-        }
+    for (record, found) in charts {
+        let kind = KINDS.iter().position(|kind| Kind::new(kind).is_ok_and(|kind| kind.id() == record.kind()));
+        let Some(kind) = kind else { return wrong(format!("{record} has a kind that nobody wrote")) };
+        versions.extend((1..=found.len() as u32).map(|version| (record, version)));
+        expected.meet(record, kind, &found).map_err(Fault::Wrong)?;
     }
     expected.finish().map_err(Fault::Wrong)?;
     session.audit()?.verify(Scope::All).run()?;
-    compare_log(session, ledger, &patients, &versions, missing)
+    log::compare(session, ledger, patients, &versions, missing)
+}
+
+/// Reads everything once, in as few operations as there are for that, and compares.
+fn glance(session: &Session, seed: u64, ledger: &Ledger, missing: usize) -> Result<(), Fault> {
+    let patients = find_patients(session, ledger)?;
+    let mut charts = Chart::new();
+    for entry in session.export().patients(patients.iter().copied()).include_voided().whole_history().start()? {
+        let entry = entry?;
+        let (record, voided) = (entry.record(), entry.status() == Status::Voided);
+        let value = match entry.schema() {
+            Some(_) => entry.decode::<Note>()?.value.text.into_bytes(),
+            None => entry.verbatim()?.value,
+        };
+        charts.entry(record).or_default().push(Found { value, voided });
+    }
+    charts.values_mut().for_each(|versions| versions.reverse());
+    compare(session, seed, ledger, missing, &patients, charts)
 }
 
 /// All patients that anybody may have registered, in the order of their operations.
@@ -268,85 +327,6 @@ fn compare_lists(session: &Session, patient: PatientId, chart: &Chart) -> Result
     let counted: u64 = session.kinds(patient)?.iter().map(|count| count.records).sum();
     if counted != chart.len() as u64 {
         return wrong(format!("{patient}: {counted} records counted, {} in the chart", chart.len()));
-    }
-    Ok(())
-}
-
-/// Each version, patient, read and denial has its entry; each entry about a version or patient has that.
-fn compare_log(
-    session: &Session,
-    ledger: &Ledger,
-    patients: &[PatientId],
-    versions: &BTreeSet<(RecordRef, u32)>,
-    missing: usize,
-) -> Result<(), Fault> {
-    let (mut written, mut registered) = (BTreeSet::new(), BTreeSet::new());
-    let (mut reads, mut denials, mut entries, mut before) = (0, BTreeSet::new(), 0_usize, None);
-    let mut compactions = 0;
-    loop {
-        let query = session.audit()?.query(AuditFilter::new()).limit(1_000);
-        let page = match before {
-            None => query.page()?,
-            Some(seq) => query.before(seq).page()?,
-        };
-        for entry in &page.entries {
-            entries += 1;
-            match (entry.event, entry.outcome) {
-                (AuditEvent::RecordPut | AuditEvent::RecordAmended | AuditEvent::RecordVoided, Outcome::Allowed) => {
-                    for subject in &entry.subjects {
-                        let Some(patient) = subject.patient else {
-                            return wrong(format!("entry {} names a patient who is not there", entry.seq));
-                        };
-                        for record in &subject.records {
-                            let touched = (patient, record.kind, record.number, record.version);
-                            if !written.insert(touched) {
-                                return wrong(format!("two entries for one version: {touched:?}"));
-                            }
-                        }
-                    }
-                }
-                (AuditEvent::PatientRegistered, Outcome::Allowed) => {
-                    registered.extend(entry.subjects.iter().filter_map(|subject| subject.patient));
-                }
-                (AuditEvent::RecordRead, Outcome::Allowed) => reads += 1,
-                (AuditEvent::JournalCompacted, Outcome::Allowed) => compactions += 1,
-                (_, Outcome::Denied) => denials.extend(entry.ticket.map(|ticket| ticket.to_string())),
-                _ => {}
-            }
-        }
-        before = page.next;
-        if before.is_none() {
-            break;
-        }
-    }
-    let there: BTreeSet<_> =
-        versions.iter().map(|(record, version)| (record.patient(), record.kind(), record.number(), *version)).collect();
-    if let Some(lacking) = there.difference(&written).next() {
-        return wrong(format!("a version without its entry: {lacking:?}"));
-    }
-    if let Some(lacking) = written.difference(&there).next() {
-        return wrong(format!("an entry without its version: {lacking:?}"));
-    }
-    if registered != patients.iter().copied().collect() {
-        return wrong(format!("{} patients in the log, {} in the store", registered.len(), patients.len()));
-    }
-    let acknowledged = ledger.count(|deed| *deed == Deed::Read);
-    if reads + missing < acknowledged {
-        return wrong(format!("{acknowledged} reads were answered, and {reads} stand in the log"));
-    }
-    if compactions < ledger.compactions {
-        return wrong(format!("{} compactions were answered, and {compactions} stand in the log", ledger.compactions));
-    }
-    let all = ledger.count(|_| true);
-    if entries + missing < all {
-        return wrong(format!("{all} operations were answered, and {entries} entries are in the log"));
-    }
-    for (deed, end) in ledger.ops.values() {
-        if let (Deed::Denied, End::Acknowledged(ticket)) = (deed, end)
-            && !ticket.iter().all(|ticket| denials.contains(ticket))
-        {
-            return wrong(format!("the denial with {ticket:?} is not in the log"));
-        }
     }
     Ok(())
 }

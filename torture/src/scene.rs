@@ -98,7 +98,12 @@ impl Scenes {
         Plan { steps, ..Plan::new(self.seed) }
     }
 
-    /// A vault whose process died in the middle of its work.
+    /// A vault whose process died in the middle of its work, before it said that answer; and what was said of it.
+    pub(crate) fn kill_at_answer(&self, base: &Base, dir: &Path, plan: Plan, answer: usize) -> io::Result<String> {
+        self.kill_at(base, dir, plan, answer, KillWhen::Answered)
+    }
+
+    /// A vault whose process died at some moment.
     fn kill_at(&self, base: &Base, dir: &Path, plan: Plan, answers: usize, when: KillWhen) -> io::Result<String> {
         let scene = Scene { name: "busy", base: Some(base.clone()), plan };
         let mut killer = Killer::new(answers, when);
