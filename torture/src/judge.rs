@@ -114,13 +114,12 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Result<Strin
         vault.trust_issuer(keys::issuer(seed).public(), &keys::raw_key(seed))?;
     }
     let session = keys::session(seed, &vault)?;
-    let missing = missing(&vault, ledger)?;
-    left_behind(dir)?;
+    let owed = owed(&vault, ledger)?;
     if care == Care::Glance {
-        glance(&session, seed, ledger, missing)?;
+        glance(&session, seed, ledger, owed)?;
         return Ok(class);
     }
-    examine(&session, seed, ledger, missing)?;
+    examine(&session, seed, ledger, owed)?;
     if care == Care::Whole {
         drop(session);
         vault.close()?;
@@ -136,28 +135,40 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Result<Strin
         return wrong(format!("closed after it was mended, and then found {}", vault.opening()));
     }
     let session = keys::session(seed, &vault)?;
-    examine(&session, seed, &later, missing)?;
+    examine(&session, seed, &later, Owed { base: base_of(dir)?, ..owed })?;
     vault.close()?;
     Ok(class)
 }
 
-/// What an interrupted compaction leaves is gone once the vault was opened.
-fn left_behind(dir: &Path) -> Result<(), Fault> {
+/// What the log owes for things that are not in the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Owed {
+    /// Answered reads that may have no entry.
+    pub missing: usize,
+    /// The frame through which the journal was compacted: there must be an entry for that.
+    pub base: Option<u64>,
+}
+
+/// The frame that ends what the base of a journal covers. What an interrupted compaction leaves beside it must be gone
+/// once the vault was opened.
+fn base_of(dir: &Path) -> Result<Option<u64>, Fault> {
     let Ok(files) = bench::files_in(&dir.join("journal")) else { return wrong("there is no journal".into()) };
-    let bases = files.iter().filter(|name| name.to_string_lossy().starts_with("base-")).count();
-    if bases > 1 || files.iter().any(|name| name == Path::new("base.tmp")) {
-        return wrong(format!("opened, and files of a compaction are left: {files:?}"));
+    let names: Vec<_> = files.iter().map(|name| name.to_string_lossy()).collect();
+    let mut bases = names.iter().filter_map(|name| name.strip_prefix("base-")?.strip_suffix(".cvj")?.parse().ok());
+    let base = bases.next();
+    if bases.next().is_some() || names.iter().any(|name| name == "base.tmp") {
+        return wrong(format!("opened, and files of a compaction are left: {names:?}"));
     }
-    Ok(())
+    Ok(base)
 }
 
 /// Answered reads whose entries the opening says may be missing: none but where the vault lets them wait.
-fn missing(vault: &Vault, ledger: &Ledger) -> Result<usize, Fault> {
+fn owed(vault: &Vault, ledger: &Ledger) -> Result<Owed, Fault> {
     let missing = vault.opening().missing_reads.map_or(0, |missing| missing.at_most as usize);
     if missing > ledger.window {
         return wrong(format!("{missing} entries of reads are said to be missing, of a window of {}", ledger.window));
     }
-    Ok(missing)
+    Ok(Owed { missing, base: base_of(vault.path())? })
 }
 
 /// Works with a vault that was mended.
@@ -173,8 +184,8 @@ fn go_on(session: &Session, seed: u64, ledger: &mut Ledger) -> Result<(), Fault>
     Ok(())
 }
 
-/// Reads everything in every way and compares. `missing`: answered reads that may have no entry.
-pub fn examine(session: &Session, seed: u64, ledger: &Ledger, missing: usize) -> Result<(), Fault> {
+/// Reads everything in every way and compares.
+pub fn examine(session: &Session, seed: u64, ledger: &Ledger, owed: Owed) -> Result<(), Fault> {
     let patients = find_patients(session, ledger)?;
     let mut charts = Chart::new();
     for (at, patient) in patients.iter().enumerate() {
@@ -184,7 +195,7 @@ pub fn examine(session: &Session, seed: u64, ledger: &Ledger, missing: usize) ->
         }
         charts.extend(chart);
     }
-    compare(session, seed, ledger, missing, &patients, charts)
+    compare(session, seed, ledger, owed, &patients, charts)
 }
 
 /// Compares what was read, and the log, with the ledger.
@@ -192,7 +203,7 @@ fn compare(
     session: &Session,
     seed: u64,
     ledger: &Ledger,
-    missing: usize,
+    owed: Owed,
     patients: &[PatientId],
     charts: Chart,
 ) -> Result<(), Fault> {
@@ -206,11 +217,11 @@ fn compare(
     }
     expected.finish().map_err(Fault::Wrong)?;
     session.audit()?.verify(Scope::All).run()?;
-    log::compare(session, ledger, patients, &versions, missing)
+    log::compare(session, ledger, patients, &versions, owed)
 }
 
 /// Reads everything once, in as few operations as there are for that, and compares.
-fn glance(session: &Session, seed: u64, ledger: &Ledger, missing: usize) -> Result<(), Fault> {
+fn glance(session: &Session, seed: u64, ledger: &Ledger, owed: Owed) -> Result<(), Fault> {
     let patients = find_patients(session, ledger)?;
     let mut charts = Chart::new();
     for entry in session.export().patients(patients.iter().copied()).include_voided().whole_history().start()? {
@@ -223,7 +234,7 @@ fn glance(session: &Session, seed: u64, ledger: &Ledger, missing: usize) -> Resu
         charts.entry(record).or_default().push(Found { value, voided });
     }
     charts.values_mut().for_each(|versions| versions.reverse());
-    compare(session, seed, ledger, missing, &patients, charts)
+    compare(session, seed, ledger, owed, &patients, charts)
 }
 
 /// All patients that anybody may have registered, in the order of their operations.

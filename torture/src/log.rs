@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chartvault::{AuditEvent, AuditFilter, Outcome, PatientId, RecordRef, Session};
 
-use crate::judge::{Fault, wrong};
+use crate::judge::{Fault, Owed, wrong};
 use crate::ledger::{Deed, End, Ledger};
 
 /// Each version, patient, read and denial has its entry; each entry about a version or patient has that.
@@ -13,11 +13,11 @@ pub(crate) fn compare(
     ledger: &Ledger,
     patients: &[PatientId],
     versions: &BTreeSet<(RecordRef, u32)>,
-    missing: usize,
+    owed: Owed,
 ) -> Result<(), Fault> {
     let (mut written, mut registered) = (BTreeSet::new(), BTreeSet::new());
     let (mut reads, mut denials, mut entries, mut before) = (0, BTreeSet::new(), 0_usize, None);
-    let mut compactions = 0;
+    let (mut compactions, mut compacted) = (0, BTreeSet::new());
     loop {
         let query = session.audit()?.query(AuditFilter::new()).limit(1_000);
         let page = match before {
@@ -44,7 +44,13 @@ pub(crate) fn compare(
                     registered.extend(entry.subjects.iter().filter_map(|subject| subject.patient));
                 }
                 (AuditEvent::RecordRead, Outcome::Allowed) => reads += 1,
-                (AuditEvent::JournalCompacted, Outcome::Allowed) => compactions += 1,
+                (AuditEvent::JournalCompacted, Outcome::Allowed) => {
+                    compactions += 1;
+                    let detail = entry.detail.as_deref().unwrap_or_default();
+                    let through = detail.split_once("through frame ").map_or("", |(_, number)| number);
+                    let digits = through.split(|c: char| !c.is_ascii_digit()).next();
+                    compacted.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
+                }
                 (_, Outcome::Denied) => denials.extend(entry.ticket.map(|ticket| ticket.to_string())),
                 _ => {}
             }
@@ -66,14 +72,17 @@ pub(crate) fn compare(
         return wrong(format!("{} patients in the log, {} in the store", registered.len(), patients.len()));
     }
     let acknowledged = ledger.count(|deed| *deed == Deed::Read);
-    if reads + missing < acknowledged {
+    if reads + owed.missing < acknowledged {
         return wrong(format!("{acknowledged} reads were answered, and {reads} stand in the log"));
     }
     if compactions < ledger.compactions {
         return wrong(format!("{} compactions were answered, and {compactions} stand in the log", ledger.compactions));
     }
+    if let Some(base) = owed.base.filter(|base| !compacted.contains(base)) {
+        return wrong(format!("the journal was compacted through frame {base}, and no entry says so"));
+    }
     let all = ledger.count(|_| true);
-    if entries + missing < all {
+    if entries + owed.missing < all {
         return wrong(format!("{all} operations were answered, and {entries} entries are in the log"));
     }
     for (deed, end) in ledger.ops.values() {
