@@ -18,6 +18,8 @@ pub use compact::Compaction;
 pub use create::NewVault;
 pub(crate) use home::Home;
 pub use open::LockedVault;
+#[cfg(feature = "test-util")]
+pub(crate) use open::state_file_key;
 pub use opening::{MissingReads, Opening};
 pub use options::Options;
 

@@ -53,7 +53,8 @@ pub(crate) struct Opened {
     pub(crate) rebuilt: Option<&'static str>,
     /// Where trees are that turned out wrong.
     pub(crate) set_aside: Option<PathBuf>,
-    /// The frame up to which a compaction that had been interrupted was finished.
+    /// The frame up to which a compaction goes that had been interrupted. Its base is sound; what that covers is to be
+    /// removed ([`Storage::remove_compacted`]) once the log has an entry of it.
     pub(crate) compacted: Option<u64>,
     /// Highest header generation in the journal.
     pub(crate) header_generation: u64,

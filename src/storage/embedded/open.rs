@@ -56,7 +56,7 @@ pub(super) fn open(
 
     files.remove_clean()?;
     mend(&journal, &library, &walk, found.covered().seq, clean)?;
-    let compacted = finish_compaction(&found, &state_key)?;
+    let compacted = verify_base_of_interrupted(&found, &state_key)?;
     let source = Source {
         dir,
         journal: &journal,
@@ -180,12 +180,11 @@ fn open_trees(
     }
 }
 
-/// Removes what the base covers, if a compaction was interrupted before it did. Since these files are still the only
-/// other copy, all of the base is read and verified first.
-fn finish_compaction(found: &Files, state_key: &HmacKey) -> Result<Option<u64>, StorageError> {
+/// If a compaction was interrupted before it removed what the base covers, that can be removed, once the log has the
+/// entry of it. Since these files are still the only other copy, all of the base is read and verified first.
+fn verify_base_of_interrupted(found: &Files, state_key: &HmacKey) -> Result<Option<u64>, StorageError> {
     let Some(base) = found.base.as_ref().filter(|_| !found.covered_files.is_empty()) else { return Ok(None) };
     base.verify(state_key, &mut |_| {})?;
-    remove_covered(found)?;
     Ok(Some(base.header.through.seq))
 }
 
