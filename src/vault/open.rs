@@ -142,7 +142,7 @@ impl LockedVault {
         unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
         self.home.clear_attempts()?;
         observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);
-        Vault::new(self.home.clone(), unlocked, opening)
+        Vault::new(self.home.clone(), unlocked, opening, &self.options)
     }
 }
 
