@@ -189,8 +189,8 @@ pub use token::{
     ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    CheckReport, CheckScope, Compaction, Finding, FindingPlace, LockedVault, MissingReads, NewVault, Opening, Options,
-    Vault,
+    CheckReport, CheckScope, Compaction, Finding, FindingPlace, Health, LockedVault, MissingReads, NewVault, Opening,
+    Options, Vault,
 };
 
 /// The examples of docs/records.md.

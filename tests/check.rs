@@ -362,3 +362,70 @@ fn closing_the_vault_ends_a_check_early() {
         assert!(matches!(ended, Err(Error::Sealed)), "{ended:?}");
     });
 }
+
+/// Waits until the scrub has done what `done` looks for.
+fn scrubbed(vault: &Vault, done: impl Fn(&Health) -> bool) -> Health {
+    let started = std::time::Instant::now();
+    loop {
+        let health = vault.health();
+        if done(&health) {
+            return health;
+        }
+        assert!(started.elapsed().as_secs() < 120, "{health:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn the_scrub_finds_a_flipped_bit_by_itself_and_tells_it_once() {
+    let (house, vault, _) = clinic();
+    vault.close().unwrap();
+    let reopen =
+        |rate| Vault::open_with(house.path(), house.options().scrub_rate(rate)).unwrap().unlock(&house.key).unwrap();
+    let vault = reopen(100_000);
+    let health = scrubbed(&vault, |health| health.rounds >= 1);
+    assert!(health.is_sound() && health.rows > 180 && health.bytes > 500_000 && health.entries > 180, "{health:?}");
+    assert_eq!((health.mended, health.last_round.is_some()), (0, true));
+
+    let path = journal(&house, "00").remove(0);
+    let (at, len) = frames(&path)[1];
+    flip(&path, at + len / 2);
+    flip(&house.path().join("header.a"), 60);
+    let health = scrubbed(&vault, |health| health.findings.len() >= 2);
+    let rounds = health.rounds;
+    let health = scrubbed(&vault, |health| health.rounds >= rounds + 3);
+    let mut found: Vec<_> = health.findings.iter().map(|finding| finding.place.clone()).collect();
+    found.sort_by_key(ToString::to_string);
+    let header = FindingPlace::File { path: "header.a".into(), offset: 0 };
+    assert_eq!(found, [header, file(&house, &path, at)]);
+    let told = |vault: &Vault| -> Vec<AuditEntry> {
+        let log = whole_log(&house.session(vault));
+        log.into_iter().filter(|entry| entry.event == AuditEvent::DamageFound).collect()
+    };
+    let entries = told(&vault);
+    assert_eq!(entries.iter().map(|entry| entry.count.unwrap()).sum::<u32>(), 2, "{entries:?}");
+    assert!(entries.iter().any(|entry| entry.detail.as_ref().unwrap().contains("journal/")));
+
+    // What is there no more is shown no more.
+    flip(&path, at + len / 2);
+    flip(&house.path().join("header.a"), 60);
+    scrubbed(&vault, |health| health.is_sound());
+    vault.close().unwrap();
+    assert!(vault.health().is_sound());
+    let vault = reopen(0);
+    assert_eq!(told(&vault).len(), entries.len());
+    assert_eq!(vault.health(), Health::clone(&vault.health()));
+    assert_eq!(vault.health().rounds, 0);
+}
+
+#[test]
+fn a_slow_scrub_reads_slowly() {
+    let (house, vault, _) = clinic();
+    vault.close().unwrap();
+    let options = house.options().scrub_rate(10);
+    let vault = Vault::open_with(house.path(), options).unwrap().unlock(&house.key).unwrap();
+    // A round takes thousands of rows.
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(vault.health().rounds, 0);
+    vault.close().unwrap();
+}

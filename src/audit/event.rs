@@ -124,6 +124,8 @@ events! {
     JournalCompacted = 72, "journal-compacted";
     /// The vault was checked; `detail` names what was looked at and found, `count` how many findings there were.
     VaultChecked = 73, "vault-checked";
+    /// The scrub found something that is not as it was written; `detail` names the first, `count` says how many.
+    DamageFound = 74, "damage-found";
 }
 
 /// How it ended.

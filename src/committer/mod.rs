@@ -173,6 +173,12 @@ impl Committer {
         self.header_generation
     }
 
+    /// Whether somebody is writing, or waits for it.
+    pub(crate) fn is_busy(&self) -> bool {
+        let queue = self.lock_queue();
+        queue.leading || !queue.jobs.is_empty()
+    }
+
     /// The newest entry that can be read. Newer ones may be durable already, but not settled: acknowledged ones only while
     /// the disk is too full to settle them.
     pub(crate) fn newest_entry(&self) -> Option<Head> {

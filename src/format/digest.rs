@@ -138,6 +138,18 @@ impl Digest {
         Self::places(tree).start + bucket
     }
 
+    /// The bucket at one place among all buckets; nothing behind the last.
+    pub(crate) fn at(place: usize) -> Option<(Tree, usize)> {
+        let mut left = place;
+        for (tree, buckets) in TREES {
+            if left < buckets {
+                return Some((tree, left));
+            }
+            left -= buckets;
+        }
+        None
+    }
+
     /// How many rows there are in all.
     pub(crate) fn rows(&self) -> u64 {
         self.buckets.iter().fold(0, |sum, bucket| sum.saturating_add(bucket.count))

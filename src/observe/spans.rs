@@ -111,6 +111,14 @@ pub(super) fn rebuilt(took: Duration, done: bool) {
     }
 }
 
+pub(super) fn found(mended: bool) {
+    if mended {
+        warn!(target: "chartvault", "damage found and mended");
+    } else {
+        error!(target: "chartvault", "damage found");
+    }
+}
+
 pub(super) fn stopped() {
     error!(target: "chartvault", "vault stopped: it takes no commits until it is opened again");
 }

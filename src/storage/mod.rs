@@ -21,7 +21,7 @@ use crate::crypto::kdf::{JournalKey, StateKey};
 pub(crate) use crate::format::keys::Tree;
 use crate::progress::OnProgress;
 
-pub(crate) use embedded::{Embedded, Opened};
+pub(crate) use embedded::{Embedded, Opened, Scrub};
 pub(crate) use error::CommitError;
 pub use error::StorageError;
 pub use flaw::Severity;
@@ -240,6 +240,22 @@ pub(crate) trait Storage: Send + Sync {
     /// whether it was done.
     fn mend_trees(&self, _whole: Option<bool>, _examiner: &mut dyn Examiner) -> Result<bool, StorageError> {
         Ok(false)
+    }
+
+    /// Goes on with a round of looking at all rows and the whole journal, for about so many rows. Gives how many it were, and
+    /// whether the round ended; nothing where there is nothing to scrub.
+    fn scrub(
+        &self,
+        _scrub: &mut Scrub,
+        _rows: u64,
+        _examiner: &mut dyn Examiner,
+    ) -> Result<Option<(u64, bool)>, StorageError> {
+        Ok(None)
+    }
+
+    /// Whether there is something to scrub.
+    fn is_scrubbed(&self) -> bool {
+        false
     }
 
     /// [`Storage::entries`], without mending anything.

@@ -147,7 +147,7 @@ impl LockedVault {
         }
         self.home.clear_attempts()?;
         observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);
-        Vault::new(self.home.clone(), unlocked, opening)
+        Vault::new(self.home.clone(), unlocked, opening, &self.options)
     }
 }
 

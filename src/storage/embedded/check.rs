@@ -38,19 +38,22 @@ impl Wrong {
 }
 
 impl Inner {
-    /// Up to where the journal is to be read now, and what it amounts to.
-    pub(super) fn until(&self) -> Until {
+    /// Up to where the journal is to be read now, and what it amounts to: known where all of it is settled, which is seen to
+    /// if `settle` says so. Where the disk is full the rest waits, and is not compared.
+    fn until(&self, settle: bool) -> Until {
         let writer = lock(&self.order);
         let (segment, next) = writer.next();
         let mut applied = lock(&self.applied);
-        // Where the disk is full the rest waits, and is not compared.
-        let settled = self.apply_through(&mut applied, u64::MAX).is_ok() && applied.place.seq == writer.tip().seq;
+        if settle {
+            let _ = self.apply_through(&mut applied, u64::MAX);
+        }
+        let settled = applied.place.seq == writer.tip().seq;
         Until { segment, next, sums: settled.then(|| (applied.digest.clone(), applied.pack.next)) }
     }
 
     /// A reading of the journal. Files must not be removed meanwhile.
-    pub(super) fn journal_check(&self) -> JournalCheck {
-        let until = self.until();
+    pub(super) fn journal_check(&self, settle: bool) -> JournalCheck {
+        let until = self.until(settle);
         JournalCheck::new(&self.journal, &self.state_key, self.library.base(), until)
     }
 
@@ -63,7 +66,7 @@ impl Inner {
     fn read_journal(&self, examiner: &mut dyn Examiner) -> Result<bool, StorageError> {
         let _files = lock(&self.compacting);
         self.alive()?;
-        let mut check = self.journal_check();
+        let mut check = self.journal_check(true);
         loop {
             let more = check.read_on(STRETCH, &mut |flaw| examiner.found(flaw));
             if !examiner.passed(check.examined(), check.total()) {

@@ -97,6 +97,19 @@ impl Storage for Embedded {
         Ok(self.inner.may_rebuild(whole, examiner)? && self.inner.rebuild_gently(&[], examiner)?)
     }
 
+    fn scrub(
+        &self,
+        scrub: &mut Scrub,
+        rows: u64,
+        examiner: &mut dyn Examiner,
+    ) -> Result<Option<(u64, bool)>, StorageError> {
+        self.inner.scrub(scrub, rows, examiner).map(Some)
+    }
+
+    fn is_scrubbed(&self) -> bool {
+        true
+    }
+
     fn entries_as_they_are(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         self.inner.entries_once(from, limit)
     }

@@ -12,6 +12,7 @@ mod open;
 mod read;
 mod rebuild;
 mod room;
+mod scrub;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
+
+pub(crate) use scrub::Scrub;
 
 use super::apply::Applied;
 use super::journal::library::Library;

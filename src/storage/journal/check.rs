@@ -91,6 +91,11 @@ impl JournalCheck {
         }
     }
 
+    /// The last frame that its base covers.
+    pub(crate) fn base(&self) -> Option<u64> {
+        self.base.as_ref().map(|base| base.header.through.seq)
+    }
+
     /// Bytes of all its files.
     pub(crate) fn total(&self) -> u64 {
         self.total

@@ -19,6 +19,7 @@ use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::error::Error;
 use crate::format::keys::{PatientKey, RecordKey, Tree};
 use crate::keyring::copies::OtherCopy;
+use crate::observe;
 use crate::progress::{OnProgress, Progress, Task};
 use crate::record::{RecordRef, Version};
 use crate::storage::flaw::{Examined, Examiner, Flaw, FlawPlace, TreesAre};
@@ -176,7 +177,7 @@ impl<'c, 'p> Check<'c, 'p> {
         let whole = whole.transpose()?;
         if scope.journal() {
             self.name_flaws(true);
-            self.check_header();
+            header_findings(self.unlocked, self.home).into_iter().for_each(|finding| self.add(finding));
         }
         if !scope.trees() {
             return Ok(());
@@ -222,38 +223,13 @@ impl<'c, 'p> Check<'c, 'p> {
             self.places.clear();
         }
         if rows || !again {
+            observe::found(finding.severity == Severity::Mended);
             self.report.add(finding);
         }
     }
 
     fn found(&mut self, place: FindingPlace, what: impl Into<String>) {
         self.add(Finding::new(place, what.into(), Severity::Grave));
-    }
-
-    /// Both copies of the header.
-    fn check_header(&mut self) {
-        let at = |name: &str| FindingPlace::File { path: name.into(), offset: 0 };
-        let copies = match self.home.read_header() {
-            Ok(copies) => copies,
-            Err(error) => {
-                let what = format!("the header cannot be used: {error}; without it the vault cannot be opened again");
-                return self.found(at("header.a"), what);
-            }
-        };
-        let (vault, generation) = (copies.chosen.vault(), copies.chosen.generation());
-        if vault != self.unlocked.vault {
-            self.found(at("header.a"), "the header is that of another vault");
-        } else if generation < self.unlocked.committer.header_generation() {
-            self.found(at("header.a"), "both copies of the header are older than the one in use");
-        }
-        let what = match copies.other {
-            OtherCopy::Same => return,
-            OtherCopy::Older(_) | OtherCopy::Differs(_) => "the two copies of the header differ".to_owned(),
-            OtherCopy::Unusable(fault) => format!("one of two copies of the header cannot be used ({fault})"),
-        };
-        let name = self.home.unusable_header().unwrap_or("header.b");
-        let what = format!("{what}; closing the vault and unlocking it writes both anew");
-        self.add(Finding::new(at(name), what, Severity::Mendable));
     }
 
     /// Turns what the storage found into findings. `readable`: charts may be looked up for it.
@@ -278,6 +254,34 @@ impl<'c, 'p> Check<'c, 'p> {
     fn place_of(&self, place: &FlawPlace, readable: bool) -> FindingPlace {
         place_of(self.unlocked, self.home.path(), place, readable)
     }
+}
+
+/// What is wrong with the copies of the header.
+pub(super) fn header_findings(unlocked: &Unlocked, home: &Home) -> Vec<Finding> {
+    let at = |name: &str| FindingPlace::File { path: name.into(), offset: 0 };
+    let grave = |what: String| Finding::new(at("header.a"), what, Severity::Grave);
+    let copies = match home.read_header() {
+        Ok(copies) => copies,
+        Err(error) => {
+            let what = format!("the header cannot be used: {error}; without it the vault cannot be opened again");
+            return vec![grave(what)];
+        }
+    };
+    let mut findings = Vec::new();
+    if copies.chosen.vault() != unlocked.vault {
+        findings.push(grave("the header is that of another vault".to_owned()));
+    } else if copies.chosen.generation() < unlocked.committer.header_generation() {
+        findings.push(grave("both copies of the header are older than the one in use".to_owned()));
+    }
+    let what = match copies.other {
+        OtherCopy::Same => return findings,
+        OtherCopy::Older(_) | OtherCopy::Differs(_) => "the two copies of the header differ".to_owned(),
+        OtherCopy::Unusable(fault) => format!("one of two copies of the header cannot be used ({fault})"),
+    };
+    let name = home.unusable_header().unwrap_or("header.b");
+    let what = format!("{what}; closing the vault and unlocking it writes both anew");
+    findings.push(Finding::new(at(name), what, Severity::Mendable));
+    findings
 }
 
 /// What rows of a tree are called.

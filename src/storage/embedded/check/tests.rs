@@ -153,3 +153,62 @@ fn a_check_that_is_told_to_end_ends() {
     storage.close().unwrap();
     assert!(matches!(storage.check_trees(None, &mut Noted::default()), Err(StorageError::Closed)));
 }
+
+#[test]
+fn a_scrub_reads_about_as_many_rows_as_it_may_and_ends_its_round() {
+    let (_dir, storage) = vault();
+    let (mut scrub, mut noted) = (Scrub::default(), Noted::default());
+    let (mut steps, mut read) = (0, 0);
+    loop {
+        let (rows, ended) = storage.scrub(&mut scrub, 100, &mut noted).unwrap().unwrap();
+        assert!(rows <= 100 + 50, "one bucket more at most: {rows}");
+        (steps, read) = (steps + 1, read + rows);
+        if ended {
+            break;
+        }
+    }
+    // Most of the 4,609 buckets are empty and count as a row.
+    assert!((4_609..4_700).contains(&read) && steps > 40, "{read} {steps}");
+    assert_eq!((scrub.examined().0, noted.flaws), (51, vec![]));
+}
+
+#[test]
+fn a_scrub_mends_rows_and_tells_frames_while_others_write_and_compact() {
+    let (dir, storage) = vault();
+    let round = |noted: &mut Noted| {
+        let mut scrub = Scrub::default();
+        let mut step = 0_u8;
+        while !storage.scrub(&mut scrub, 500, noted).unwrap().unwrap().1 {
+            put(&storage, &[(&[step, 9], Some(&[step; 3000]))], vec![]);
+            step += 1;
+            if step == 3 {
+                storage.compact(&mut |_| (), &|| true).unwrap();
+                storage.remove_compacted().unwrap();
+            }
+        }
+    };
+    for number in 0..40u8 {
+        put(&storage, &[(&[number, 8], Some(&[number; 3000]))], vec![]);
+    }
+    let mut noted = Noted::default();
+    round(&mut noted);
+    assert_eq!(noted.flaws, []);
+    storage.inner.trees().unwrap().remove(Tree::Records, &[3, 7]).unwrap();
+    round(&mut noted);
+    assert_eq!(noted.flaws.len(), 1, "{:?}", noted.flaws);
+    assert_eq!(noted.flaws[0].severity, Severity::Mended);
+    let name = |name: &String| name.starts_with("base-");
+    let base = file::names(&dir.path().join("journal")).unwrap().into_iter().find(name).unwrap();
+    let path = dir.path().join("journal").join(base);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[700] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let mut noted = Noted::default();
+    let mut scrub = Scrub::default();
+    while !storage.scrub(&mut scrub, 500, &mut noted).unwrap().unwrap().1 {}
+    // The large value is in that frame; before it would be built anew the journal is read as a whole.
+    let frame = Flaw::at(path, 512, "a frame that does not match its hash");
+    assert!(noted.flaws.contains(&frame), "{:?}", noted.flaws);
+    let rest: Vec<_> = noted.flaws.iter().filter(|flaw| **flaw != frame).map(|flaw| &flaw.place).collect();
+    assert_eq!(rest, [&FlawPlace::Row { tree: Tree::Records, key: b"large".to_vec() }]);
+}
