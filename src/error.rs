@@ -34,6 +34,25 @@ pub enum Error {
     /// The token is good, but what it demands beside itself was not shown, or does not hold.
     #[error("the token opens no session: {0}")]
     Proof(#[from] ProofError),
+    /// The vault was salvaged, and parts of it may be older than they were or lack records. No session was opened.
+    #[error(
+        "this vault was salvaged at {salvaged_at}, and parts of it may be older than they were, or missing; to read and \
+         export it all the same, open the session with accept_doubtful"
+    )]
+    Doubtful {
+        /// When it was salvaged.
+        salvaged_at: Timestamp,
+    },
+    /// The vault was salvaged and is in doubt, so that it takes no writes: the number of a record that was lost would be
+    /// given to another one. Nothing was written.
+    #[error(
+        "this vault was salvaged at {salvaged_at} and parts of it are in doubt, so it takes no writes; export it, and go \
+         on in a new vault"
+    )]
+    DoubtfulReadOnly {
+        /// When it was salvaged.
+        salvaged_at: Timestamp,
+    },
     /// Too many challenges were given out within a minute and not answered.
     #[error("{limit} challenges are outstanding already; answer one, or wait a minute")]
     TooManyChallenges {
@@ -253,6 +272,7 @@ impl Error {
             Self::Token(_) => "token refused",
             Self::Proof(_) => "proof refused",
             Self::AlreadyTrusted { .. } => "trusted already",
+            Self::Doubtful { .. } | Self::DoubtfulReadOnly { .. } => "in doubt",
             Self::SessionEnded { .. } => "session ended",
             Self::ClockRollback { .. } => "clock rollback",
             Self::Sealed => "sealed",
@@ -299,6 +319,8 @@ impl Told for Error {
                 | Self::Proof(_)
                 | Self::SessionEnded { .. }
                 | Self::ClockRollback { .. }
+                | Self::Doubtful { .. }
+                | Self::DoubtfulReadOnly { .. }
                 | Self::Unlock(UnlockError::WrongCredential)
         )
     }

@@ -80,6 +80,7 @@
 //! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
 //! such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
 //! `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations;
+//! [`LockedVault::salvage`] makes a new vault of all that verifies in a damaged one (`docs/repair.md`).
 //! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; the feature `async` has them as futures.
 //!
 //! # Features
@@ -189,8 +190,8 @@ pub use token::{
     ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    CheckReport, CheckScope, Compaction, Finding, FindingPlace, Health, LockedVault, MissingReads, NewVault, Opening,
-    Options, Vault,
+    CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, LockedVault, MissingReads,
+    NewVault, Opening, Options, SalvageReport, SalvagedRecords, Vault,
 };
 
 /// The examples of docs/records.md.

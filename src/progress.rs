@@ -40,6 +40,8 @@ pub enum Task {
     VerifyAudit,
     /// Taking records out in bulk; records.
     Export,
+    /// Salvaging a damaged vault; bytes of its journal, then rows and log entries.
+    Salvage,
 }
 
 /// Called now and then during a long task, from the thread that called the library.

@@ -95,7 +95,7 @@ impl Chain {
         kind: EntryKind,
     ) -> Result<Front, AppendError> {
         let (epoch, key_id) = (keys.epoch(), keys.key_id());
-        if self.head.is_none() != (kind == EntryKind::Genesis) {
+        if !kind.may_stand(self.head.is_none()) {
             return Err(AppendError::Genesis);
         }
         let first = Front {

@@ -50,9 +50,20 @@ pub(crate) enum EntryKind {
     Prune,
     /// The vault was opened after an unclean end.
     Recovery,
+    /// Stands in the place of an entry that was lost, written when the vault was salvaged.
+    Lost,
 }
 
 impl EntryKind {
+    /// Whether an entry of this kind may be the first one, or a later one.
+    pub(super) const fn may_stand(self, first: bool) -> bool {
+        match self {
+            Self::Genesis => first,
+            Self::Lost => true,
+            Self::Event | Self::Epoch | Self::Prune | Self::Recovery => !first,
+        }
+    }
+
     const fn code(self) -> u8 {
         match self {
             Self::Genesis => 1,
@@ -60,6 +71,7 @@ impl EntryKind {
             Self::Epoch => 3,
             Self::Prune => 4,
             Self::Recovery => 5,
+            Self::Lost => 6,
         }
     }
 
@@ -70,6 +82,7 @@ impl EntryKind {
             3 => Some(Self::Epoch),
             4 => Some(Self::Prune),
             5 => Some(Self::Recovery),
+            6 => Some(Self::Lost),
             _ => None,
         }
     }
@@ -126,7 +139,7 @@ impl Front {
             prev: reader.array()?,
         };
         let first = front.seq == 0;
-        if first != (front.kind == EntryKind::Genesis) || (first && front.prev != [0; 32]) {
+        if !front.kind.may_stand(first) || (first && front.prev != [0; 32]) {
             return Err(EntryDefect::Genesis);
         }
         Ok(front)

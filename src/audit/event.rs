@@ -74,6 +74,10 @@ events! {
     UnlockFailed = 4, "unlock-failed";
     /// The vault was opened again after an unclean end.
     Recovered = 5, "recovered";
+    /// The vault was made from what a salvage found in a damaged one.
+    VaultSalvaged = 6, "vault-salvaged";
+    /// Stands for an entry that was lost: its number is known, and nothing else of it.
+    EntryLost = 7, "entry-lost";
     /// An issuer's public key was trusted.
     IssuerTrusted = 10, "issuer-trusted";
     /// A record kind was registered.

@@ -20,8 +20,8 @@ pub(crate) use draft::{Draft, DraftError, Prepared};
 pub(crate) use entry::{EntryKind, EntryRef};
 pub(crate) use keys::{AuditKeys, SubjectKey};
 pub(crate) use subject::DraftSubject;
-pub(crate) use verify::Verifier;
-pub(crate) use view::open_entry;
+pub(crate) use verify::{Lost, Verifier};
+pub(crate) use view::{open_entry, subject_tags};
 
 pub use defect::EntryDefect;
 pub use event::{AuditEvent, Outcome};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::chain::Head;
 use super::defect::EntryDefect;
-use super::entry::EntryRef;
+use super::entry::{EntryKind, EntryRef};
 use super::view::{AuditEntry, OpenEntryError};
 use crate::clock::Timestamp;
 use crate::ids::{PatientId, VaultId};
@@ -97,6 +97,18 @@ pub enum FaultKind {
         /// The newest entry known to have been written.
         last: u64,
     },
+    /// It was lost before the vault was salvaged, and an entry that says so stands in its place. Everything else was
+    /// verified: nothing else is wrong.
+    #[error(
+        "it is one of {entries} entries that were lost, in {gaps} places, before the vault was salvaged; all others are \
+         sound"
+    )]
+    Lost {
+        /// How many entries were lost in all.
+        entries: u64,
+        /// In how many places of the log.
+        gaps: u64,
+    },
     /// It lies after the newest entry that was written.
     #[error("it lies after the newest entry that was written, {last}")]
     BeyondHead {
@@ -115,6 +127,36 @@ pub(crate) struct Verified {
     pub(crate) entries: u64,
     /// The newest entry; `None` for an empty log.
     pub(crate) head: Option<Head>,
+    /// Entries that were lost, with others in their places.
+    pub(crate) lost: Lost,
+}
+
+/// What is known to be missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) entries: u64,
+    pub(crate) gaps: u64,
+    first: u64,
+    last: Option<u64>,
+}
+
+impl Lost {
+    fn add(&mut self, seq: u64) {
+        if self.entries == 0 {
+            self.first = seq;
+        }
+        if self.last.is_none_or(|last| last.checked_add(1) != Some(seq)) {
+            self.gaps += 1;
+        }
+        self.entries += 1;
+        self.last = Some(seq);
+    }
+
+    /// The fault that they are to whoever wants a whole log.
+    pub(crate) fn fault(&self) -> Option<AuditFault> {
+        let what = FaultKind::Lost { entries: self.entries, gaps: self.gaps };
+        (self.entries > 0).then_some(AuditFault { seq: self.first, what })
+    }
 }
 
 /// Opens entries for a [`Verifier`].
@@ -130,8 +172,9 @@ pub(crate) struct Verifier<'a> {
     next: u64,
     entries: u64,
     opener: Option<Opener<'a>>,
-    /// The last counter seen of each patient.
-    counters: HashMap<PatientId, u64>,
+    /// The last counter seen of each patient, and the entry that had it.
+    counters: HashMap<PatientId, (u64, u64)>,
+    lost: Lost,
     from_genesis: bool,
     progress: Option<(OnProgress<'a>, Option<u64>)>,
 }
@@ -152,6 +195,7 @@ impl<'a> Verifier<'a> {
             entries: 0,
             opener: None,
             counters: HashMap::new(),
+            lost: Lost::default(),
             from_genesis: true,
             progress: None,
         }
@@ -191,6 +235,9 @@ impl<'a> Verifier<'a> {
                 .map_err(|what| self.fault(what))?;
         }
         self.head = Some(Head::of(entry));
+        if entry.front.kind == EntryKind::Lost {
+            self.lost.add(entry.front.seq);
+        }
         self.entries += 1;
         self.next = self.next.saturating_add(1);
         if self.entries.is_multiple_of(REPORT_EVERY) {
@@ -209,7 +256,9 @@ impl<'a> Verifier<'a> {
             return Err(if again { FaultKind::Duplicated } else { misplaced(self.next, front.seq) });
         }
         let Some(head) = self.head else { return Ok(()) };
-        if front.prev != head.leaf {
+        // Behind an entry that was lost stands one which carries the hash of the lost one, which nobody knows.
+        let behind_a_gap = self.lost.last == Some(head.seq) && front.kind != EntryKind::Lost;
+        if front.prev != head.leaf && !behind_a_gap {
             return Err(FaultKind::LinkBroken);
         }
         if front.time < head.time {
@@ -225,10 +274,12 @@ impl<'a> Verifier<'a> {
     fn check_counters(&mut self, entry: &AuditEntry) -> Result<(), FaultKind> {
         for subject in &entry.subjects {
             let (Some(patient), Some(found)) = (subject.patient, subject.counter) else { continue };
-            let before = self.counters.insert(patient, found);
+            let before = self.counters.insert(patient, (found, entry.seq));
             let first = if self.from_genesis { 1 } else { found };
-            let expected = before.map_or(first, |before| before.saturating_add(1));
-            if found != expected {
+            let expected = before.map_or(first, |(before, _)| before.saturating_add(1));
+            // Some of them may be among the lost ones.
+            let gap = self.lost.last.is_some_and(|lost| before.is_none_or(|(_, at)| at < lost)) && found > expected;
+            if found != expected && !gap {
                 return Err(FaultKind::CounterGap { patient, expected, found });
             }
         }
@@ -241,7 +292,7 @@ impl<'a> Verifier<'a> {
         if let Some(expected) = expected {
             self.check_head(expected)?;
         }
-        Ok(Verified { entries: self.entries, head: self.head })
+        Ok(Verified { entries: self.entries, head: self.head, lost: self.lost })
     }
 
     fn check_head(&self, expected: &Head) -> Result<(), AuditFault> {

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 
 use super::defect::EntryDefect;
-use super::entry::EntryRef;
+use super::entry::{EntryRef, Front};
 use super::event::{AuditEvent, Outcome};
 use super::keys::{AuditKeys, SubjectKey};
 use super::payload::{Payload, tag};
@@ -131,6 +131,16 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
         attesters: fields.attesters,
         subjects,
     })
+}
+
+/// The patient tags of the subjects that an entry names.
+pub(crate) fn subject_tags(entry: &EntryRef<'_>, keys: &AuditKeys) -> Result<Vec<[u8; 16]>, OpenEntryError> {
+    let Front { epoch, key_id, .. } = entry.front;
+    if !entry.is_under(keys) {
+        return Err(OpenEntryError::OtherKey { epoch, key_id });
+    }
+    let payload = entry.open(keys).map_err(|_| OpenEntryError::Sealed)?;
+    Ok(Payload::decode(&payload)?.subjects.iter().map(|subject| subject.patient_tag).collect())
 }
 
 fn open_subject<K: Borrow<SubjectKey>>(

@@ -137,7 +137,7 @@ impl Entry<'_> {
         Ok(())
     }
 
-    pub(super) fn decode<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, FrameError> {
+    pub(crate) fn decode<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, FrameError> {
         let bytes = reader.len16()?;
         let count = reader.u16()?;
         let subjects = (0..count).map(|_| reader.array()).collect::<Result<_, _>>()?;
@@ -332,6 +332,11 @@ impl Offsets {
     /// At the first write.
     pub(crate) const fn start() -> Self {
         Self(FIXED_LEN - 4)
+    }
+
+    /// Where it is.
+    pub(crate) fn first(&self) -> u32 {
+        u32::try_from(self.0).unwrap_or(u32::MAX)
     }
 
     /// Passes a write; gives where its value is.

@@ -3,12 +3,13 @@
 mod row;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub(crate) use row::PolicyRow;
 
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
+use crate::format::doubt::DoubtMap;
 use crate::ids::{AttesterId, IssuerId, KindId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
@@ -20,6 +21,7 @@ struct Known {
     kinds: BTreeMap<KindId, Kind>,
     clock_reset: Option<(Timestamp, Timestamp)>,
     read_audit: ReadAudit,
+    doubt: Option<(Timestamp, Arc<DoubtMap>)>,
 }
 
 /// The policy in force.
@@ -42,6 +44,7 @@ impl Policy {
             }
             PolicyRow::ClockReset { jumped_to, reset_to } => known.clock_reset = Some((jumped_to, reset_to)),
             PolicyRow::ReadAudit(choice) => known.read_audit = choice,
+            PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
         }
     }
 
@@ -53,6 +56,11 @@ impl Policy {
     /// When entries of reads become durable.
     pub(crate) fn read_audit(&self) -> ReadAudit {
         self.0.read().unwrap_or_else(PoisonError::into_inner).read_audit
+    }
+
+    /// When the vault was salvaged, and which of its buckets are in doubt since, if any are.
+    pub(crate) fn doubt(&self) -> Option<(Timestamp, Arc<DoubtMap>)> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).doubt.clone()
     }
 
     /// The public key of a trusted issuer.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
+use crate::format::doubt::DoubtMap;
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 
@@ -12,6 +13,7 @@ const TABLE_KIND: u8 = 2;
 const TABLE_CLOCK: u8 = 3;
 const TABLE_ATTESTER: u8 = 4;
 const TABLE_READ_AUDIT: u8 = 5;
+const TABLE_DOUBT: u8 = 6;
 
 const CHOICE_DURABLE: u8 = 0;
 const CHOICE_WINDOWED: u8 = 1;
@@ -29,6 +31,8 @@ pub(crate) enum PolicyRow {
     ReadAudit(ReadAudit),
     /// Attestations under this key count.
     Attester { public: [u8; 32], trusted_at: Timestamp },
+    /// The vault was salvaged, and these parts of it may be older than they were or lack rows.
+    Doubt { salvaged_at: Timestamp, map: DoubtMap },
 }
 
 /// A policy row that this version cannot read.
@@ -50,6 +54,7 @@ impl PolicyRow {
             Self::ClockReset { .. } => (TABLE_CLOCK, [0; 16]),
             Self::ReadAudit(_) => (TABLE_READ_AUDIT, [0; 16]),
             Self::Attester { public, .. } => (TABLE_ATTESTER, *crate::crypto::kdf::attester_id(public).as_bytes()),
+            Self::Doubt { .. } => (TABLE_DOUBT, [0; 16]),
         }
     }
 
@@ -74,6 +79,11 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_ATTESTER);
                 bytes.put(public);
                 bytes.put_i64(trusted_at.as_micros());
+            }
+            Self::Doubt { salvaged_at, map } => {
+                bytes.put_u8(TABLE_DOUBT);
+                bytes.put_i64(salvaged_at.as_micros());
+                map.encode(&mut bytes);
             }
             Self::ReadAudit(choice) => {
                 bytes.put_u8(TABLE_READ_AUDIT);
@@ -115,6 +125,12 @@ impl PolicyRow {
                 reader.finish()?;
                 Ok(Self::Attester { public, trusted_at })
             }
+            TABLE_DOUBT => {
+                let salvaged_at = Timestamp::from_micros(reader.i64()?);
+                let map = DoubtMap::decode(&mut reader)?;
+                reader.finish()?;
+                Ok(Self::Doubt { salvaged_at, map })
+            }
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {
                     CHOICE_DURABLE => ReadAudit::Durable,
@@ -134,6 +150,7 @@ impl PolicyRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::keys::Tree;
     use crate::format::worked;
     use proptest::prelude::*;
 
@@ -196,6 +213,28 @@ mod tests {
         let (delay, entries) = (Duration::from_secs(61), 10_001);
         for out in [ReadAudit::Windowed { delay, entries: 1 }, ReadAudit::Windowed { delay: delay / 2, entries }] {
             assert_eq!(PolicyRow::parse(&PolicyRow::ReadAudit(out).to_bytes()), Err(BadRow));
+        }
+    }
+
+    #[test]
+    fn doubt_that_was_cut_prolonged_or_flipped_is_refused_or_another_one() {
+        let mut map = DoubtMap::default();
+        map.doubt(Tree::Records, 0x123);
+        map.doubt(Tree::Policy, 0);
+        let row = PolicyRow::Doubt { salvaged_at: "2026-01-05T12:00:00Z".parse().unwrap(), map };
+        let bytes = row.to_bytes();
+        assert_eq!(PolicyRow::parse(&bytes).as_ref(), Ok(&row));
+        let head = worked::bytes(PAGE, "doubt_row_head");
+        assert_eq!(bytes[..head.len()], head);
+        assert_eq!(worked::array::<32>(PAGE, "doubt_row_sha256"), crate::crypto::hash::sha256(&[&bytes]));
+        for len in 0..bytes.len() {
+            assert_eq!(PolicyRow::parse(&bytes[..len]), Err(BadRow), "{len}");
+        }
+        assert_eq!(PolicyRow::parse(&[&bytes[..], &[0]].concat()), Err(BadRow));
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(PolicyRow::parse(&bad).as_ref(), Ok(&row), "bit {bit}");
         }
     }
 

@@ -40,6 +40,7 @@ pub struct Entry<T, Id = RecordId<T>> {
     pub confidentiality: Confidentiality,
     /// The categories it belongs to.
     pub labels: Labels,
+    doubtful: bool,
 }
 
 /// A version of a record whose value is kept as the bytes that came.
@@ -62,6 +63,17 @@ impl VerbatimEntry {
 }
 
 impl<T, Id> Entry<T, Id> {
+    /// Whether it comes from a place that is in doubt since the vault was salvaged. It is genuine: the vault wrote it. But
+    /// versions after it may be lost, and records beside it.
+    #[must_use]
+    pub const fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    pub(crate) fn doubted(self, doubtful: bool) -> Self {
+        Self { doubtful, ..self }
+    }
+
     fn with(value: T, body: Body<'_>, id: Id, version: Version) -> Self {
         Self {
             value,
@@ -75,6 +87,7 @@ impl<T, Id> Entry<T, Id> {
             reason: Some(body.reason).filter(|reason| !reason.is_empty()).map(str::to_owned),
             confidentiality: body.confidentiality,
             labels: body.labels,
+            doubtful: false,
         }
     }
 }

@@ -103,6 +103,12 @@ impl Session {
         if let Err(error) = self.stay_alive(&unlocked, now) {
             return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
         }
+        if let (Action::Create | Action::Amend | Action::Void, Some((salvaged_at, _))) =
+            (access.action, unlocked.policy.doubt())
+        {
+            let error = Error::DoubtfulReadOnly { salvaged_at };
+            return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
+        }
         let op = Op { session: self, unlocked, now, access, asked: Cell::new(access), watch };
         match op.decide(access.kind, access.patient, None) {
             Ok(()) => Ok(op),

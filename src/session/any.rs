@@ -57,6 +57,12 @@ impl AnyEntry {
         self.status
     }
 
+    /// Whether it comes from a place that is in doubt; see [`Entry::is_doubtful`].
+    #[must_use]
+    pub const fn is_doubtful(&self) -> bool {
+        self.opened.doubtful
+    }
+
     /// As a record of type `T`, upgraded where it is stored in an older version.
     ///
     /// # Errors

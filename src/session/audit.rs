@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::Session;
 use super::access::{Access, Done, Hold, Op};
 use super::list::page_limit;
-use crate::audit::{AuditEntry, AuditEvent, AuditFault, AuditFilter, EntryRef, FaultKind, Head, SubjectKey, Verifier};
-use crate::audit::{EntryDefect, open_entry};
+use crate::audit::{AuditEntry, AuditEvent, AuditFault, AuditFilter, EntryKind, EntryRef, FaultKind, Head};
+use crate::audit::{EntryDefect, Lost, SubjectKey, Verifier, open_entry};
 use crate::error::Error;
 use crate::progress::OnProgress;
 use crate::storage::{Bytes, Storage};
@@ -87,7 +87,7 @@ const fn access(event: AuditEvent) -> Access {
 impl<'s> AuditView<'s> {
     /// Verifies the log from the vault's first entry to the newest.
     pub const fn verify<'a>(self, scope: Scope) -> AuditVerify<'s, 'a> {
-        AuditVerify { session: self.0, scope, progress: None }
+        AuditVerify { session: self.0, scope, progress: None, past_lost: false }
     }
 
     /// Reads the log, newest entries first.
@@ -102,6 +102,7 @@ pub struct AuditVerify<'s, 'a> {
     session: &'s Session,
     scope: Scope,
     progress: Option<OnProgress<'a>>,
+    past_lost: bool,
 }
 
 impl fmt::Debug for AuditVerify<'_, '_> {
@@ -116,18 +117,31 @@ impl<'s, 'a> AuditVerify<'s, 'a> {
         Self { progress: Some(progress), ..self }
     }
 
+    /// Takes entries for sound that were lost before the vault was salvaged ([`LockedVault::salvage`]) and have others in
+    /// their places: those are in the log as [`AuditEvent::EntryLost`], so that it can be asked which they are. What
+    /// stands behind a lost entry is verified all the same, except that nobody knows the hash of the lost one.
+    ///
+    /// [`LockedVault::salvage`]: crate::LockedVault::salvage
+    pub const fn past_lost_entries(mut self) -> Self {
+        self.past_lost = true;
+        self
+    }
+
     /// Verifies: every entry is there, in order, linked to the one before, of this vault, and with [`Scope::All`] made
     /// with the vault's key, with no gap in what is counted for each patient. Takes as long as reading the log does;
     /// other work goes on meanwhile.
     ///
     /// # Errors
-    /// [`Error::Audit`] with the number of the first entry that is not sound and what is wrong with it, and what
-    /// [`Session`] lists.
+    /// [`Error::Audit`] with the number of the first entry that is not sound and what is wrong with it (of a salvaged
+    /// vault, [`FaultKind::Lost`] only if nothing else is wrong), and what [`Session`] lists.
     pub fn run(self) -> Result<VerifiedLog, Error> {
         let op = self.session.begin(access(AuditEvent::AuditVerified))?;
-        let (scope, progress) = (self.scope, self.progress);
+        let (scope, progress, past_lost) = (self.scope, self.progress, self.past_lost);
         op.run(Hold::Nothing, |op| {
-            let verified = verify(&op.unlocked, scope, progress)?;
+            let (verified, lost) = verify(&op.unlocked, scope, progress)?;
+            if let Some(fault) = lost.fault().filter(|_| !past_lost) {
+                return Err(Error::from(fault).into());
+            }
             let mut done = Done::read(verified, Vec::new());
             done.count = u32::try_from(verified.entries).ok();
             Ok(done)
@@ -135,12 +149,12 @@ impl<'s, 'a> AuditVerify<'s, 'a> {
     }
 }
 
-fn verify(unlocked: &Unlocked, scope: Scope, progress: Option<OnProgress<'_>>) -> Result<VerifiedLog, Error> {
+fn verify(unlocked: &Unlocked, scope: Scope, progress: Option<OnProgress<'_>>) -> Result<(VerifiedLog, Lost), Error> {
     unlocked.committer.flush()?;
     let storage = unlocked.committer.storage();
     let expected = unlocked.committer.newest_entry();
     let Some(expected) = expected else {
-        return Ok(VerifiedLog { entries: 0, head: [0; 32] });
+        return Ok((VerifiedLog { entries: 0, head: [0; 32] }, Lost::default()));
     };
     let mut keys = SubjectKeys::new(unlocked);
     let mut open =
@@ -167,7 +181,7 @@ fn verify(unlocked: &Unlocked, scope: Scope, progress: Option<OnProgress<'_>>) -
     }
     let verified = verifier.finish(Some(&expected))?;
     let entries = before.saturating_add(verified.entries);
-    Ok(VerifiedLog { entries, head: verified.head.map_or([0; 32], |head| head.leaf) })
+    Ok((VerifiedLog { entries, head: verified.head.map_or([0; 32], |head| head.leaf) }, verified.lost))
 }
 
 /// The entry that was the newest at an earlier verification, if it still is what it was.
@@ -243,17 +257,19 @@ impl AuditQuery<'_> {
         let lowest = end.saturating_sub(SCAN_LIMIT);
         let mut keys = SubjectKeys::new(unlocked);
         let mut found = Vec::new();
-        let mut after: Option<[u8; 32]> = None;
+        let mut after: Option<([u8; 32], bool)> = None;
         while end > lowest {
             let start = end.saturating_sub(CHUNK).max(lowest);
             let chunk = read(unlocked.committer.storage(), start, end - start)?;
             for (seq, bytes) in chunk.iter().rev() {
                 let fault = |what| AuditFault { seq: *seq, what };
                 let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
-                if after.is_some_and(|prev| prev != entry.leaf()) || entry.front.seq != *seq {
+                let lost = entry.front.kind == EntryKind::Lost;
+                let unlinked = after.is_some_and(|(prev, is_lost)| prev != entry.leaf() && (is_lost || !lost));
+                if unlinked || entry.front.seq != *seq {
                     return Err(fault(FaultKind::LinkBroken).into());
                 }
-                after = Some(entry.front.prev);
+                after = Some((entry.front.prev, lost));
                 if !self.filter.covers(entry.front.time) {
                     continue;
                 }

@@ -46,6 +46,8 @@ pub(super) struct Bulk {
     pub(super) entries: Vec<AnyEntry>,
     pub(super) subjects: Vec<DraftSubject>,
     pub(super) withheld: u64,
+    /// Places of doubtful charts where something is missing or does not open.
+    pub(super) missing: u64,
     bytes: usize,
     keys: usize,
 }
@@ -85,7 +87,8 @@ impl Op<'_> {
         bulk: &mut Bulk,
     ) -> Result<Option<Spot>, Refused> {
         let names = self.kind_names(chart);
-        let mut walk = Walk { op: self, chart, names: &names, want, last: spot.0, ruling: None, touched: Vec::new() };
+        let (last, in_doubt, touched) = (spot.0, self.in_doubt(chart), Vec::new());
+        let mut walk = Walk { op: self, chart, names: &names, want, last, ruling: None, touched, in_doubt };
         let more = walk.run(bulk)?;
         bulk.subjects.push(chart.audited(std::mem::take(&mut walk.touched)));
         Ok(more.then_some(Spot(walk.last)))
@@ -101,6 +104,8 @@ struct Walk<'w, 'o> {
     /// About the record of `last`, once it is known.
     ruling: Option<Ruling>,
     touched: Vec<AuditRecord>,
+    /// Whether the chart is in doubt: then what is missing is counted, and the rest is given all the same.
+    in_doubt: bool,
 }
 
 impl Walk<'_, '_> {
@@ -116,9 +121,16 @@ impl Walk<'_, '_> {
                 }
                 bulk.keys += 1;
                 let key = RecordKey::from_bytes(key).map_err(|_| Error::TamperedRow { what: "record key" })?;
-                let kind = named(self.names, key)?;
+                let kind = match named(self.names, key) {
+                    Err(_) if self.in_doubt => {
+                        bulk.missing += 1;
+                        self.pass_over_kind(key);
+                        break;
+                    }
+                    kind => kind?,
+                };
                 // Whether this kind is wanted or not: the one before it must have ended with its first record.
-                self.check_gap(key)?;
+                self.unless_in_doubt(self.check_gap(key), bulk)?;
                 if !self.wants(kind) {
                     self.pass_over_kind(key);
                     break;
@@ -131,12 +143,26 @@ impl Walk<'_, '_> {
                 if older && !self.want.history {
                     continue;
                 }
-                self.take(kind, key, older, bulk)?;
+                match self.take(kind, key, older, bulk) {
+                    Err(Refused::Failed(error)) => self.unless_in_doubt(Err(error), bulk)?,
+                    taken => taken?,
+                }
             }
             if keys.is_empty() {
-                self.check_end()?;
+                self.unless_in_doubt(self.check_end(), bulk)?;
                 return Ok(false);
             }
+        }
+    }
+
+    /// Counts what is missing or does not open in a chart that is in doubt.
+    fn unless_in_doubt(&self, checked: Result<(), Error>, bulk: &mut Bulk) -> Result<(), Error> {
+        match checked {
+            Err(Error::Missing { .. } | Error::Tampered { .. }) if self.in_doubt => {
+                bulk.missing += 1;
+                Ok(())
+            }
+            checked => checked,
         }
     }
 

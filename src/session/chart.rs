@@ -278,8 +278,9 @@ impl Op<'_> {
         Ok((places, kept))
     }
 
-    /// The keys of the newest versions in a chart, complete: numbers of each kind count down to 1.
+    /// The keys of the newest versions in a chart, complete (numbers of each kind count down to 1) unless it is in doubt.
     fn newest_keys(&self, chart: &Chart, names: &Names) -> Result<Vec<RecordKey>, Error> {
+        let whole = !self.in_doubt(chart);
         let mut newest: Vec<RecordKey> = Vec::new();
         let mut after: Option<Vec<u8>> = None;
         loop {
@@ -290,10 +291,12 @@ impl Op<'_> {
                 let gap = |last: &RecordKey| missing_before(chart, names, last);
                 match newest.last() {
                     Some(last) if (last.kind_tag, last.number) == (key.kind_tag, key.number) => continue,
-                    Some(last) if last.kind_tag == key.kind_tag && key.number.checked_add(1) != Some(last.number) => {
+                    Some(last)
+                        if whole && last.kind_tag == key.kind_tag && key.number.checked_add(1) != Some(last.number) =>
+                    {
                         return Err(gap(last));
                     }
-                    Some(last) if last.kind_tag != key.kind_tag && last.number != 1 => return Err(gap(last)),
+                    Some(last) if whole && last.kind_tag != key.kind_tag && last.number != 1 => return Err(gap(last)),
                     _ => newest.push(key),
                 }
             }
@@ -303,7 +306,7 @@ impl Op<'_> {
             after = keys.into_iter().next_back();
         }
         match newest.last() {
-            Some(last) if last.number != 1 => Err(missing_before(chart, names, last)),
+            Some(last) if whole && last.number != 1 => Err(missing_before(chart, names, last)),
             _ => Ok(newest),
         }
     }

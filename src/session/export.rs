@@ -108,7 +108,7 @@ impl<'s, 'p> Export<'s, 'p> {
         }
         let at = At { next: 0, passed: None, inside: None, end: false };
         let ready = Vec::new().into_iter();
-        Ok(ExportStream { session, patients, want, progress, at, ready, given: 0, withheld: 0 })
+        Ok(ExportStream { session, patients, want, progress, at, ready, given: 0, withheld: 0, missing: 0 })
     }
 }
 
@@ -144,6 +144,7 @@ pub struct ExportStream<'s, 'p> {
     ready: vec::IntoIter<AnyEntry>,
     given: u64,
     withheld: u64,
+    missing: u64,
 }
 
 impl std::fmt::Debug for ExportStream<'_, '_> {
@@ -175,6 +176,13 @@ impl ExportStream<'_, '_> {
         self.withheld
     }
 
+    /// Places in the charts so far where records or versions are missing or do not open: only of charts that are in doubt
+    /// since the vault was salvaged. In all others they are an error, which ends the stream.
+    #[must_use]
+    pub const fn missing(&self) -> u64 {
+        self.missing
+    }
+
     fn batch(&mut self) -> Result<(), Error> {
         let op = self.session.begin(ACCESS)?;
         let (bulk, at) = op.run(Hold::Nothing, |op| {
@@ -184,12 +192,16 @@ impl ExportStream<'_, '_> {
             }
             let (subjects, withheld) = (std::mem::take(&mut bulk.subjects), bulk.withheld);
             let count = u32::try_from(bulk.entries.len()).ok();
-            let detail = (withheld > 0).then(|| format!("{withheld} withheld"));
+            let missing = (bulk.missing > 0).then(|| format!("{} missing, in doubt", bulk.missing));
+            let withheld = (withheld > 0).then(|| format!("{withheld} withheld"));
+            let remarks: Vec<String> = withheld.into_iter().chain(missing).collect();
+            let detail = (!remarks.is_empty()).then(|| remarks.join(", "));
             Ok(Done { detail, count, ..Done::read((bulk, at), subjects) })
         })?;
         self.at = at;
         self.given = self.given.saturating_add(u64::try_from(bulk.entries.len()).unwrap_or(u64::MAX));
         self.withheld = self.withheld.saturating_add(bulk.withheld);
+        self.missing = self.missing.saturating_add(bulk.missing);
         self.ready = bulk.entries.into_iter();
         if let Some(progress) = &mut self.progress {
             progress(Progress::new(Task::Export, self.given, None));

@@ -22,11 +22,12 @@ pub struct SessionOpening<'t> {
     token: &'t UnverifiedToken,
     purpose: Purpose,
     shown: Shown,
+    accept_doubtful: bool,
 }
 
 impl<'t> SessionOpening<'t> {
     pub(crate) fn new(gate: Gate, token: &'t UnverifiedToken, purpose: Purpose) -> Self {
-        Self { gate, token, purpose, shown: Shown::default() }
+        Self { gate, token, purpose, shown: Shown::default(), accept_doubtful: false }
     }
 
     /// Shows that the holder of a bound token has its key.
@@ -54,6 +55,16 @@ impl<'t> SessionOpening<'t> {
         self
     }
 
+    /// Takes a vault as it is that was salvaged and is in doubt ([`Vault::doubt`](crate::Vault::doubt)): the session reads
+    /// and exports, and writes nothing. What comes from a doubtful place says so ([`Entry::is_doubtful`]); records that
+    /// such a place lacks say nothing. The log has what was accepted.
+    ///
+    /// [`Entry::is_doubtful`]: crate::Entry::is_doubtful
+    pub const fn accept_doubtful(mut self) -> Self {
+        self.accept_doubtful = true;
+        self
+    }
+
     /// Verifies the token and all that was shown, and opens the session; the log has an entry either way. A challenge
     /// that was answered is used up once its answer is looked at, whatever comes of it; not where the token, its purpose
     /// or the number of things shown is refused before that.
@@ -61,7 +72,8 @@ impl<'t> SessionOpening<'t> {
     /// # Errors
     /// [`Error::Token`] with the reason why the token is refused, [`Error::SessionRefused`] when it does not allow the
     /// purpose, [`Error::Proof`] when something it demands was not shown or something shown does not hold,
-    /// [`Error::ClockRollback`], [`Error::Sealed`], [`Error::AuditUnavailable`].
+    /// [`Error::Doubtful`] when the vault was salvaged and that was not accepted, [`Error::ClockRollback`],
+    /// [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn open(self) -> Result<Session, Error> {
         observe::operation(AuditEvent::SessionOpened.word(), "none", || self.verify())
     }
@@ -91,6 +103,16 @@ impl<'t> SessionOpening<'t> {
             unlocked.commit(Vec::new(), vec![draft])?;
             return Err(Error::SessionRefused(denial));
         }
+        let doubt = unlocked.policy.doubt();
+        if let Some((salvaged_at, _)) = doubt.as_ref().filter(|_| !self.accept_doubtful) {
+            let error = Error::Doubtful { salvaged_at: *salvaged_at };
+            draft.fields.outcome = Outcome::Denied;
+            draft.fields.detail = Some(error.word().to_owned());
+            unlocked.commit(Vec::new(), vec![draft])?;
+            return Err(error);
+        }
+        draft.fields.detail =
+            doubt.map(|(salvaged_at, _)| format!("doubt since the salvage at {salvaged_at} accepted"));
         let attester = |attester| unlocked.policy.attester(attester);
         let take = |nonce| unlocked.take_challenge(nonce, now);
         match token.admit(&self.shown, Admission { purpose: self.purpose, now }, attester, take) {

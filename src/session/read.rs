@@ -42,6 +42,8 @@ pub(super) struct Opened {
     pub(super) record: RecordRef,
     pub(super) version: Version,
     bytes: SecretBytes,
+    /// Whether it is from a place that is in doubt since the vault was salvaged.
+    pub(super) doubtful: bool,
 }
 
 impl Opened {
@@ -68,11 +70,13 @@ impl Opened {
 
     pub(super) fn typed<T: Record>(&self) -> Result<Entry<T>, Error> {
         let id = RecordId::new(self.record.patient(), self.record.number());
-        Entry::from_typed(self.body()?, id, self.version).map_err(|source| self.undecoded(source))
+        let entry = Entry::from_typed(self.body()?, id, self.version);
+        entry.map(|entry| entry.doubted(self.doubtful)).map_err(|source| self.undecoded(source))
     }
 
     pub(super) fn verbatim(&self) -> Result<VerbatimEntry, Error> {
-        Entry::from_verbatim(self.body()?, self.record, self.version).map_err(|source| self.undecoded(source))
+        let entry = Entry::from_verbatim(self.body()?, self.record, self.version);
+        entry.map(|entry| entry.doubted(self.doubtful)).map_err(|source| self.undecoded(source))
     }
 
     pub(super) const fn undecoded(&self, source: DecodeError) -> Error {
@@ -188,7 +192,13 @@ impl Op<'_> {
         let bytes = self.unlocked.open_record(chart, kind, key, value)?;
         let record = RecordRef::new(chart.patient, kind, key.number);
         let version = Version::new(key.version).ok_or(TAMPERED)?;
-        Ok(Opened { record, version, bytes })
+        Ok(Opened { record, version, bytes, doubtful: self.in_doubt(chart) })
+    }
+
+    /// Whether records of a chart may be older than they were, or missing, since the vault was salvaged.
+    pub(super) fn in_doubt(&self, chart: &Chart) -> bool {
+        // A chart lies in one bucket: its records' keys begin with its tag.
+        self.unlocked.policy.doubt().is_some_and(|(_, map)| map.covers(Tree::Records, &chart.tag))
     }
 
     /// Whether a record that was opened may leave the session.

@@ -149,6 +149,22 @@ pub(crate) fn remove_dir(path: &Path) -> Result<(), StorageError> {
     }
 }
 
+/// Copies a directory with all it holds; nothing of the copy is synced.
+pub(crate) fn copy_dir(from: &Path, to: &Path) -> Result<(), StorageError> {
+    create_dir(to)?;
+    for name in names(from)? {
+        let (source, target) = (from.join(&name), to.join(&name));
+        if source.is_dir() {
+            copy_dir(&source, &target)?;
+        } else {
+            fault::check(FileOp::Write)
+                .and_then(|()| fs::copy(&source, &target))
+                .map_err(|source| error("copying to", &target, source))?;
+        }
+    }
+    Ok(())
+}
+
 /// Syncs the directory that a file is in.
 pub(crate) fn sync_parent(path: &Path) -> Result<(), StorageError> {
     match path.parent() {

@@ -11,6 +11,7 @@ mod journal;
 #[cfg(feature = "test-util")]
 pub(crate) mod memory;
 mod pack;
+pub(crate) mod salvage;
 mod state;
 mod trees;
 mod watch;

@@ -9,6 +9,7 @@ mod keeper;
 mod open;
 mod opening;
 mod options;
+mod salvage;
 mod scrub;
 
 use std::fmt;
@@ -24,6 +25,7 @@ pub use open::LockedVault;
 pub(crate) use open::state_file_key;
 pub use opening::{MissingReads, Opening};
 pub use options::Options;
+pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 pub use scrub::Health;
 
 use crate::audit::{AuditEvent, Draft, Outcome};

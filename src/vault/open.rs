@@ -28,10 +28,10 @@ use crate::unlocked::{Challenges, DirLock, Latest, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
-    home: Home,
-    options: Options,
+    pub(super) home: Home,
+    pub(super) options: Options,
     /// `None` while a vault unlocked from here holds it.
-    lock: Mutex<Option<DirLock>>,
+    pub(super) lock: Mutex<Option<DirLock>>,
 }
 
 impl Vault {
@@ -163,6 +163,12 @@ pub(super) fn open_header(home: &Home, credential: Credential<'_>) -> Result<Unl
     let open = |header: &UnverifiedHeader| Keyring::open(header, credential);
     match (open(&copies.chosen), copies.other) {
         (Err(UnlockError::HeaderTampered), OtherCopy::Differs(other) | OtherCopy::Older(other)) => Ok(open(&other)?),
+        // A copy that is whole, and whose slots are not, would look like a wrong credential and hide the genuine one. An
+        // older copy that opens is held against the journal, which knows how old the header may be.
+        (
+            Err(refused @ (UnlockError::WrongCredential | UnlockError::NoSuchSlotKind { .. })),
+            OtherCopy::Differs(other) | OtherCopy::Older(other),
+        ) => open(&other).map_err(|_| refused.into()),
         (opened, _) => Ok(opened?),
     }
 }
@@ -175,7 +181,7 @@ pub(crate) fn state_file_key(home: &Home, credential: Credential<'_>) -> Result<
 }
 
 /// The newest entry of a log that was opened: every vault has its genesis entry at least.
-fn newest(storage: &dyn Storage, vault: VaultId) -> Result<Head, Error> {
+pub(super) fn newest(storage: &dyn Storage, vault: VaultId) -> Result<Head, Error> {
     let seq = storage.head().entries.saturating_sub(1);
     let fault = |what| AuditFault { seq, what };
     let last = storage.last_entry().ok_or_else(|| fault(FaultKind::TruncatedTail { last: seq }))?;
@@ -253,7 +259,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
 }
 
 /// Number of the signing key; there is one until checkpoints are signed.
-const FIRST_AUDIT_KEY: u32 = 1;
+pub(super) const FIRST_AUDIT_KEY: u32 = 1;
 
 pub(super) fn storage_keys(keyring: &Keyring) -> StorageKeys {
     StorageKeys { journal: keyring.journal_key().duplicate(), state: keyring.state_key().duplicate() }

@@ -33,6 +33,24 @@ fn a_header_put_there_by_somebody_else_does_not_make_an_issuer_trusted() {
 }
 
 #[test]
+fn a_forged_copy_of_the_header_that_is_whole_does_not_hide_the_genuine_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, own) = (RawKey::generate().unwrap(), RawKey::generate().unwrap());
+    let (vault, _) = Vault::create(dir.path()).raw_key(&key).finish().unwrap();
+    let forged = forged_header(&vault, &own);
+    vault.close().unwrap();
+    drop(vault);
+    std::fs::write(dir.path().join("header.a"), &forged).unwrap();
+    let vault = Vault::open(dir.path()).unwrap().unlock(&key).unwrap();
+    vault.close().unwrap();
+    drop(vault);
+    // Opening wrote the genuine one over both.
+    let refused = Vault::open(dir.path()).unwrap().unlock(&own);
+    assert!(matches!(refused, Err(Error::Unlock(UnlockError::WrongCredential))), "{refused:?}");
+    assert!(Vault::open(dir.path()).unwrap().unlock(&key).is_ok());
+}
+
+#[test]
 fn no_session_keeps_keys_after_it_has_ended_or_the_vault_was_closed() {
     let dir = tempfile::tempdir().unwrap();
     let key = RawKey::generate().unwrap();

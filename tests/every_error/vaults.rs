@@ -112,3 +112,31 @@ pub fn with_passphrase(passphrase: &str) -> (RawKey, MemoryStore) {
     new.finish().unwrap().0.close().unwrap();
     (key, store)
 }
+
+#[test]
+fn a_salvaged_vault_that_is_in_doubt_says_so_and_takes_no_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (damaged, into) = (dir.path().join("damaged"), dir.path().join("salvaged"));
+    let (key, issuer) = (RawKey::generate().unwrap(), IssuerKey::generate().unwrap());
+    let (vault, _) = Vault::create(&damaged).raw_key(&key).options(support::small()).finish().unwrap();
+    vault.trust_issuer(issuer.public(), &key).unwrap();
+    let grant = support::everything();
+    let token = grant.sign(&issuer, vault.id()).unwrap();
+    let patient = vault.session(&token, Purpose::Treatment).unwrap().register_patient([mrn()]).unwrap();
+    drop(vault);
+    // The last frame, and nobody can say what came after it.
+    let segment = damaged.join("journal/0000000001.cvj");
+    let mut bytes = fs::read(&segment).unwrap();
+    let last = bytes.windows(8).rposition(|word| word == b"CVF1-END").unwrap();
+    bytes[last - 1] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    Vault::open(&damaged).unwrap().salvage(&key, &into).unwrap();
+    let vault = Vault::open(&into).unwrap().unlock(&key).unwrap();
+    let refused = vault.session(&token, Purpose::Treatment);
+    assert!(matches!(refused, Err(Error::Doubtful { .. })), "{refused:?}");
+    advises(refused, "open the session with accept_doubtful");
+    let session = vault.session_with(&token, Purpose::Treatment).accept_doubtful().open().unwrap();
+    let refused = session.put(patient, &note(TEXT));
+    assert!(matches!(refused, Err(Error::DoubtfulReadOnly { .. })), "{refused:?}");
+    advises(refused, "go on in a new vault");
+}

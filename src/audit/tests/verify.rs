@@ -5,7 +5,7 @@ use crate::audit::chain::{Chain, Head};
 use crate::audit::defect::EntryDefect;
 use crate::audit::draft::Draft;
 use crate::audit::entry::{EntryRef, leaf_hash};
-use crate::audit::verify::{AuditFault, FaultKind, Verified, Verifier};
+use crate::audit::verify::{AuditFault, FaultKind, Lost, Verified, Verifier};
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
 use crate::ids::PatientId;
@@ -60,7 +60,7 @@ fn a_log_as_it_was_written_is_sound() {
     let entries = log();
     assert_eq!((fault(&entries), fault_with_keys(&entries)), (None, None));
     let verified = push_all(Verifier::new(VAULT), &entries, &head_of(&entries)).unwrap();
-    assert_eq!(verified, Verified { entries: 30, head: Some(head_of(&entries)) });
+    assert_eq!(verified, Verified { entries: 30, head: Some(head_of(&entries)), lost: Lost::default() });
 }
 
 #[test]

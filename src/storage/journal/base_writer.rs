@@ -16,7 +16,7 @@ const FRAME_BYTES: usize = 64 << 10;
 const INDEX_CHUNK: usize = 16 << 10;
 
 /// A base in the making. Dropping it removes what was written.
-pub(super) struct BaseWriter<'a> {
+pub(crate) struct BaseWriter<'a> {
     id: &'a JournalId,
     header: BaseHeader,
     file: StoredFile,
@@ -34,7 +34,7 @@ pub(super) struct BaseWriter<'a> {
 }
 
 impl<'a> BaseWriter<'a> {
-    pub(super) fn create(id: &'a JournalId, header: BaseHeader) -> Result<Self, StorageError> {
+    pub(crate) fn create(id: &'a JournalId, header: BaseHeader) -> Result<Self, StorageError> {
         let (bytes, checksum) = header.encode();
         let file = StoredFile::create(&id.new_base_path())?;
         let seal = BaseSeal { header: checksum, ..BaseSeal::default() };
@@ -47,7 +47,7 @@ impl<'a> BaseWriter<'a> {
     }
 
     /// Appends an item. Origins must ascend.
-    pub(super) fn item(&mut self, origin: Origin, item: &Item<'_>) -> Result<(), StorageError> {
+    pub(crate) fn item(&mut self, origin: Origin, item: &Item<'_>) -> Result<(), StorageError> {
         if self.count > 0 && self.items.len().saturating_add(item.encoded_len()) > FRAME_BYTES {
             self.flush()?;
         }
@@ -68,7 +68,7 @@ impl<'a> BaseWriter<'a> {
 
     /// Index, seal, sync. What is on the disk is then read back and compared with `digest`, and only then given its
     /// name, durably.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         mut self,
         digest: &Digest,
         verify: &mut dyn FnMut(&Base) -> Result<Digest, StorageError>,

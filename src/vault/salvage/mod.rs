@@ -1,0 +1,258 @@
+//! Salvage: from a damaged vault, a new one of all that verifies.
+
+mod examiner;
+mod records;
+mod report;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+pub use report::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
+
+use super::open::{FIRST_AUDIT_KEY, Parts, assemble, newest, open_header, storage_keys};
+use super::{Home, LockedVault, Vault, operate};
+use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, Outcome};
+use crate::crypto::aead::Suite;
+use crate::error::Error;
+use crate::keyring::{Credential, Keyring, UnlockedKeyring, copies};
+use crate::policy::PolicyRow;
+use crate::progress::OnProgress;
+use crate::storage::salvage::{Found, Salvage};
+use crate::storage::{Embedded, Storage, StorageError, file};
+use crate::unlocked::DirLock;
+use examiner::Examiner;
+
+/// What is built on the way, beside the new vault's place.
+const BUILDING: &str = ".salvaging";
+/// All that is ever in there.
+const PARTS: [&str; 4] = ["lock", "scratch", "old", "vault"];
+
+impl LockedVault {
+    /// Makes a new vault in `into` of everything that verifies in this one, which is damaged. Not a byte of the damaged
+    /// vault is changed. The new vault has the same id, keys and credentials, and opens with [`Vault::open`]; its log has
+    /// all entries that were found, one in the place of each that was lost, and one about the salvage.
+    ///
+    /// Where it can be proved that the new vault holds exactly what the damaged one held, it is an ordinary vault. Where
+    /// it cannot, that stands in the new vault: it opens no session unless the host accepts that
+    /// ([`SessionOpening::accept_doubtful`]), says of each record whether it is in doubt, and takes no writes.
+    ///
+    /// `into` must not exist or be empty. What is needed on the way stands beside it, under the same name with
+    /// `.salvaging` behind it; if the process is killed, salvaging again begins anew. It takes free space for the new
+    /// vault, for a copy of the old trees and for an index of the journal: about three times the damaged vault.
+    ///
+    /// A wrong credential is not counted in the damaged vault's log, which must not change.
+    ///
+    /// ```
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let Clinic { vault, token, dir, key } = Clinic::new();
+    /// # vault.close()?;
+    /// # drop(vault);
+    /// # let path = dir.path().join("clinic.vault");
+    /// # let into = dir.path().join("salvaged.vault");
+    /// let report = Vault::open(&path)?.salvage(&key, &into)?;
+    /// println!("{report}");
+    /// let vault = Vault::open(&into)?.unlock(&key)?;
+    /// assert!(vault.doubt()?.is_none()); // nothing was lost
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`], [`Error::Unlock`], [`Error::InUse`], [`Error::Storage`] when the disk of `into` is full, a file
+    /// has a newer format, or the header is older than the journal allows; [`Error::Header`], [`Error::Io`],
+    /// [`Error::Random`]. `into` is not there then.
+    ///
+    /// [`SessionOpening::accept_doubtful`]: crate::SessionOpening::accept_doubtful
+    pub fn salvage<'c>(
+        &self,
+        credential: impl Into<Credential<'c>>,
+        into: impl AsRef<Path>,
+    ) -> Result<SalvageReport, Error> {
+        self.salvage_with(credential, into, &mut |_| ())
+    }
+
+    /// [`LockedVault::salvage`], reporting progress.
+    ///
+    /// # Errors
+    /// As [`LockedVault::salvage`].
+    pub fn salvage_with<'c>(
+        &self,
+        credential: impl Into<Credential<'c>>,
+        into: impl AsRef<Path>,
+        progress: OnProgress<'_>,
+    ) -> Result<SalvageReport, Error> {
+        operate(AuditEvent::VaultSalvaged, || self.hold_and_salvage(credential.into(), into.as_ref(), progress))
+    }
+
+    fn hold_and_salvage(
+        &self,
+        credential: Credential<'_>,
+        into: &Path,
+        progress: OnProgress<'_>,
+    ) -> Result<SalvageReport, Error> {
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            *held = Some(self.home.lock()?);
+        }
+        let from = match &self.home {
+            Home::Dir(dir) => dir,
+            #[cfg(feature = "test-util")]
+            Home::Memory(_) => {
+                return Err(StorageError::Refused { why: "there is nothing to salvage in a vault in memory" }.into());
+            }
+        };
+        let opened = open_header(&self.home, credential)?;
+        let site = Site::prepare(from, into)?;
+        let salvaged = self.build(from, &site, opened, progress);
+        site.clear(salvaged)
+    }
+
+    fn build(
+        &self,
+        from: &Path,
+        site: &Site,
+        opened: UnlockedKeyring,
+        progress: OnProgress<'_>,
+    ) -> Result<SalvageReport, Error> {
+        let UnlockedKeyring { keyring, header, root, .. } = opened;
+        let suite = header.suites.first().copied().unwrap_or(Suite::ChaCha20Poly1305);
+        let (clock, storage) = (Arc::clone(&self.options.clock), self.options.storage);
+        let now = clock.now();
+        let (keys, work, to) = (storage_keys(&keyring), site.work.as_path(), site.vault());
+        file::create_dir(&to)?;
+        let salvage = Salvage { from, work, to: &to, vault: header.vault, keys: &keys, options: storage };
+        let mut examiner = Examiner::new(header.vault, suite, &keyring, audit_keys(&keyring), now);
+        let mut found: Found = salvage.run(&mut examiner, &mut *progress)?;
+        let (journal, generation) = (found.header_generation, header.generation);
+        if journal > generation {
+            return Err(StorageError::HeaderRolledBack { header: generation, journal }.into());
+        }
+        let before = examiner.doubt.take();
+        let records = std::mem::take(&mut examiner.tally).finish();
+        drop(examiner);
+
+        let header_bytes = keyring.new_header(header.vault, generation, &header.suites, header.slots, &root)?;
+        drop(root);
+        let (storage, _) =
+            Embedded::open(&to, header.vault, storage_keys(&keyring), storage, generation, &mut *progress)?;
+        let storage: Arc<dyn Storage> = Arc::new(storage);
+        let chain = Chain::new(header.vault, Some(newest(&*storage, header.vault)?));
+        let (vault, lock) = (header.vault, DirLock::take(&to)?);
+        let parts = Parts { vault, suite, clock, keyring, header_generation: generation, lock, chain };
+        let unlocked = assemble(parts, storage)?;
+        unlocked.load_policy()?;
+        let fresh = found.doubt.count() > 0;
+        if let Some((_, map)) = &before {
+            found.doubt.join(map);
+        }
+        let map = std::mem::take(&mut found.doubt);
+        let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);
+        let salvaged_at = before.map(|(at, _)| at).filter(|_| !fresh).unwrap_or(now);
+        report.doubt = (map.count() > 0).then(|| Doubt::of(salvaged_at, &map));
+        let mut draft = Draft::new(AuditEvent::VaultSalvaged, Outcome::Allowed);
+        draft.kind = EntryKind::Recovery;
+        draft.fields.detail = Some(report.detail());
+        let rows = match &report.doubt {
+            Some(_) => vec![unlocked.policy_row(&PolicyRow::Doubt { salvaged_at, map })?],
+            None => Vec::new(),
+        };
+        unlocked.commit(rows, vec![draft])?;
+        unlocked.committer.storage().close()?;
+        drop(unlocked);
+        copies::create(&to, &header_bytes)?;
+        Ok(report)
+    }
+}
+
+impl Vault {
+    /// What is in doubt since the vault was salvaged; nothing in a vault that never was, or of which all was proved.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`].
+    pub fn doubt(&self) -> Result<Option<Doubt>, Error> {
+        let doubt = self.0.gate.enter()?.policy.doubt();
+        Ok(doubt.map(|(salvaged_at, map)| Doubt::of(salvaged_at, &map)))
+    }
+}
+
+fn audit_keys(keyring: &Keyring) -> AuditKeys {
+    let (epoch, key) = keyring.newest_audit_key();
+    AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate())
+}
+
+/// Where a new vault is built.
+struct Site {
+    into: PathBuf,
+    work: PathBuf,
+    /// Keeps others from building in the same place.
+    _lock: DirLock,
+}
+
+impl Site {
+    fn prepare(from: &Path, into: &Path) -> Result<Self, Error> {
+        let not_empty = |path: &Path| Err(Error::NotEmpty { path: path.to_owned() });
+        let io = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { doing, path, source }
+        };
+        let into = std::path::absolute(into).map_err(io("finding", into))?;
+        let Some(name) = into.file_name() else { return not_empty(&into) };
+        let parent = into.parent().unwrap_or(&into);
+        file::create_dir_durably(parent)?;
+        let inside = parent.canonicalize().map_err(io("finding", parent))?;
+        if inside.starts_with(from.canonicalize().map_err(io("finding", from))?) {
+            return Err(StorageError::Refused { why: "the new vault would lie inside the damaged one" }.into());
+        }
+        if !file::names(&into)?.is_empty() {
+            return not_empty(&into);
+        }
+        let mut building = OsString::from(name);
+        building.push(BUILDING);
+        let work = into.with_file_name(building);
+        file::create_dir(&work)?;
+        let lock = DirLock::take(&work)?;
+        // What an attempt left behind that was killed.
+        let names = file::names(&work)?;
+        if names.iter().any(|name| !PARTS.contains(&name.as_str())) {
+            return not_empty(&work);
+        }
+        let site = Self { into, work, _lock: lock };
+        site.sweep()?;
+        Ok(site)
+    }
+
+    fn vault(&self) -> PathBuf {
+        self.work.join("vault")
+    }
+
+    fn sweep(&self) -> Result<(), StorageError> {
+        PARTS.iter().skip(1).try_for_each(|part| file::remove_dir(&self.work.join(part)))
+    }
+
+    /// Puts the new vault in place, if there is one, and removes what was needed on the way.
+    fn clear(self, salvaged: Result<SalvageReport, Error>) -> Result<SalvageReport, Error> {
+        let placed = salvaged.and_then(|report| {
+            self.place()?;
+            Ok(report)
+        });
+        // What cannot be removed is removed by the next attempt.
+        let _ = self.sweep();
+        let Self { work, _lock, .. } = self;
+        drop(_lock);
+        let _ = file::remove_dir(&work);
+        placed
+    }
+
+    fn place(&self) -> Result<(), Error> {
+        match fs::remove_dir(&self.into) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::Io { doing: "replacing the empty", path: self.into.clone(), source });
+            }
+            _ => {}
+        }
+        Ok(file::rename(&self.vault(), &self.into)?)
+    }
+}
