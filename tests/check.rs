@@ -429,3 +429,16 @@ fn a_slow_scrub_reads_slowly() {
     assert_eq!(vault.health().rounds, 0);
     vault.close().unwrap();
 }
+
+#[cfg(feature = "async")]
+#[test]
+fn a_check_can_be_awaited() {
+    let clinic = TestVault::new().build().unwrap();
+    let workers = Workers::start().unwrap();
+    let vault = AsyncVault::over(&workers, clinic.vault().clone());
+    let (told, heard) = std::sync::mpsc::channel();
+    let progress = move |progress: Progress| told.send(progress).unwrap();
+    let report = pollster::block_on(vault.check(CheckScope::All, progress)).unwrap();
+    assert!(report.total() == 0 && report.entries > 0, "{report}");
+    assert!(heard.iter().any(|progress| progress.task == Task::CheckLog));
+}
