@@ -25,7 +25,7 @@ fn main() -> Outcome<()> {
     println!("A vault with {RESOURCES} resources of the sample data, closed.\n");
 
     println!("== One flipped bit in an old frame of the journal; the trees are as they were");
-    let report = clinic.repair("bit", |vault| flip_a_frame(vault))?;
+    let report = clinic.repair("bit", flip_a_frame)?;
     expect(report.is_whole(), "all of it is proved to be back")?;
 
     println!("== The same, and the trees are lost");

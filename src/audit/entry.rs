@@ -16,6 +16,8 @@ use crate::secret::{Secret, SecretBytes};
 const MAGIC: &[u8; 4] = b"CVA1";
 const FLAG_CLOCK_STEP: u8 = 1;
 const FLAGS_RESERVED: u8 = 0b1110;
+/// Several bits from every other kind: no flipped bit makes a lost entry, behind which no link is checked, of another one.
+const LOST: u8 = 60;
 
 /// Bytes 0..78, which the salt and the key depend on.
 const FRONT_LEN: usize = 78;
@@ -71,7 +73,7 @@ impl EntryKind {
             Self::Epoch => 3,
             Self::Prune => 4,
             Self::Recovery => 5,
-            Self::Lost => 6,
+            Self::Lost => LOST,
         }
     }
 
@@ -82,7 +84,7 @@ impl EntryKind {
             3 => Some(Self::Epoch),
             4 => Some(Self::Prune),
             5 => Some(Self::Recovery),
-            6 => Some(Self::Lost),
+            LOST => Some(Self::Lost),
             _ => None,
         }
     }

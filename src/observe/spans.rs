@@ -31,7 +31,7 @@ macro_rules! spans {
 }
 
 spans! {
-    "vault-created" "vault-opened" "vault-closed" "checkpoint" "issuer-trusted" "attester-trusted"
+    "vault-created" "vault-opened" "vault-closed" "vault-salvaged" "checkpoint" "issuer-trusted" "attester-trusted"
     "kind-registered" "clock-reset" "read-audit-changed" "journal-compacted" "vault-checked"
     "session-opened" "session-closed"
     "patient-registered" "patient-found" "identifier-added"

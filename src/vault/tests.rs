@@ -105,7 +105,8 @@ fn an_answer_that_would_fill_the_memory_is_refused() {
 fn every_event_of_an_operation_has_a_span_of_its_own_name() {
     use AuditEvent as E;
     // Entries that stand beside the one of the operation, or in its place.
-    let beside = [E::DamageFound, E::UnlockFailed, E::Recovered, E::TokenRefused, E::SessionExpired];
+    let beside =
+        [E::DamageFound, E::UnlockFailed, E::Recovered, E::TokenRefused, E::SessionExpired, E::EntryLost];
     for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
         assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");
     }

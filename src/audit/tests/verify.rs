@@ -1,10 +1,11 @@
 //! Attacks on a whole log.
 
-use super::kit::{self, OTHER_VAULT, VAULT};
+use super::kit::{self, OTHER_VAULT, SUITE, VAULT, keys};
 use crate::audit::chain::{Chain, Head};
 use crate::audit::defect::EntryDefect;
 use crate::audit::draft::Draft;
-use crate::audit::entry::{EntryRef, leaf_hash};
+use crate::audit::entry::{EntryKind, EntryRef, leaf_hash};
+use crate::audit::event::{AuditEvent, Outcome};
 use crate::audit::verify::{AuditFault, FaultKind, Lost, Verified, Verifier};
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
@@ -61,6 +62,32 @@ fn a_log_as_it_was_written_is_sound() {
     assert_eq!((fault(&entries), fault_with_keys(&entries)), (None, None));
     let verified = push_all(Verifier::new(VAULT), &entries, &head_of(&entries)).unwrap();
     assert_eq!(verified, Verified { entries: 30, head: Some(head_of(&entries)), lost: Lost::default() });
+}
+
+#[test]
+fn entries_in_the_place_of_lost_ones_are_counted_and_hide_nothing_else() {
+    let mut entries = log();
+    for at in 10..13 {
+        let head = Head::of(&EntryRef::parse(&entries[at - 1]).unwrap());
+        let mut draft = Draft::new(AuditEvent::EntryLost, Outcome::Failed);
+        draft.kind = EntryKind::Lost;
+        let lost = draft.prepare().unwrap();
+        entries[at] = Chain::new(VAULT, Some(head)).append(&keys(), SUITE, head.time, lost, |_| 0).unwrap();
+    }
+    let verified = push_all(Verifier::new(VAULT), &entries, &head_of(&entries)).unwrap();
+    let what = FaultKind::Lost { entries: 3, gaps: 1 };
+    assert_eq!(verified.lost.fault(), Some(AuditFault { seq: 10, what }));
+    assert_eq!((fault(&entries), fault_with_keys(&entries)), (None, None), "whoever asks passes them");
+    let with = |edit: &dyn Fn(&mut Entries)| {
+        let mut edited = entries.clone();
+        edit(&mut edited);
+        (fault(&edited), fault_with_keys(&edited).map(|(seq, _)| seq))
+    };
+    let flip = |at: usize| move |entries: &mut Entries| *entries[at].last_mut().unwrap() ^= 1;
+    assert_eq!(with(&flip(9)), (Some((10, FaultKind::LinkBroken)), Some(9)));
+    assert_eq!(with(&flip(11)), (Some((12, FaultKind::LinkBroken)), Some(11)));
+    assert_eq!(with(&flip(12)), (None, Some(12)), "only the key tells who stands in for a lost entry");
+    assert_eq!(with(&flip(13)), (Some((14, FaultKind::LinkBroken)), Some(13)));
 }
 
 #[test]
