@@ -9,22 +9,30 @@ use crate::{report, svg};
 const BEGIN: &str = "<!-- benches/peers --docs writes from here … -->\n";
 const END: &str = "<!-- … to here -->\n";
 
-/// The tables between the marks in docs/performance.md, the chart as docs/peers.svg.
+/// Between the marks: chart and tables in docs/performance.md, the chart in the README. The chart itself is docs/peers.svg.
 pub fn write(figures: &Figures) {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-    let page = docs.join("performance.md");
-    let text = fs::read_to_string(&page).unwrap();
-    fs::write(&page, between(&text, &report::markdown(figures))).unwrap();
-    if let Some(svg) = svg::svg(figures) {
-        fs::write(docs.join("peers.svg"), svg).unwrap();
-    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let Some(svg) = svg::svg(figures) else {
+        eprintln!("nothing to draw: the pages stay as they are; --docs wants SQLCipher, chartvault and a rate");
+        return;
+    };
+    fs::write(root.join("docs/peers.svg"), svg).unwrap();
+    let replace = |page: &str, text: &str| {
+        let page = root.join(page);
+        let old = fs::read_to_string(&page).unwrap();
+        fs::write(&page, between(&old, text).unwrap_or_else(|| panic!("{} has lost its marks", page.display())))
+            .unwrap();
+    };
+    let image = |place: &str| format!("![Rates of chartvault as multiples of those of SQLCipher]({place})");
+    replace("docs/performance.md", &format!("{}\n\n{}", image("peers.svg"), report::markdown(figures)));
+    replace("README.md", &image("docs/peers.svg"));
 }
 
-/// The page with other text between the marks.
-fn between(page: &str, text: &str) -> String {
-    let (before, rest) = page.split_once(BEGIN).expect("docs/performance.md has lost the mark for the peers' tables");
-    let (_, after) = rest.split_once(END).expect("docs/performance.md has lost the mark behind the peers' tables");
-    format!("{before}{BEGIN}\n{}\n\n{END}{after}", text.trim_end())
+/// The page with other text between the marks; nothing if it has none.
+fn between(page: &str, text: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{}\n\n{END}{after}", text.trim_end()))
 }
 
 #[cfg(test)]
@@ -34,8 +42,9 @@ mod tests {
     #[test]
     fn only_what_stands_between_the_marks_is_replaced() {
         let page = format!("before\n{BEGIN}old\n{END}after\n");
-        let written = between(&page, "new\n");
+        let written = between(&page, "new\n").unwrap();
         assert_eq!(written, format!("before\n{BEGIN}\nnew\n\n{END}after\n"));
-        assert_eq!(between(&written, "new\n"), written);
+        assert_eq!(between(&written, "new\n").as_ref(), Some(&written));
+        assert_eq!(between("no marks", "new"), None);
     }
 }

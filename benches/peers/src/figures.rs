@@ -70,6 +70,12 @@ impl Figures {
 }
 
 impl Place {
+    /// Too short, or beside too much else, to be called a measurement.
+    pub fn is_look(&self) -> bool {
+        let busy = self.load.parse::<f64>().is_ok_and(|load| load > self.cores as f64 * 0.75);
+        self.rounds < 5 || self.millis < 1_000 || busy
+    }
+
     pub fn of(options: &crate::options::Options) -> Self {
         let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let load = text("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned();
@@ -94,4 +100,22 @@ fn file_system(dir: &std::path::Path, mounts: &str) -> String {
     });
     let holder = mounts.filter(|(mount, _)| dir.starts_with(mount)).max_by_key(|(mount, _)| mount.len());
     holder.map_or_else(|| "unknown file system".to_owned(), |(_, kind)| kind.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_middle_two() {
+        assert_eq!(median(&[9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[9.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn the_nearest_mount_tells_the_file_system() {
+        let mounts = "/dev/a / ext4 rw\ntmpfs /dev/shm tmpfs rw\n";
+        assert_eq!(file_system(std::path::Path::new("/"), mounts), "ext4");
+        assert_eq!(file_system(std::path::Path::new("/nowhere"), ""), "unknown file system");
+    }
 }

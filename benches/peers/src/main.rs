@@ -35,6 +35,10 @@ fn main() -> ExitCode {
         peers::ALL.iter().for_each(|peer| println!("{}: {}: {}", peer.name, peer.label, peer.settings));
         return ExitCode::SUCCESS;
     }
+    if let Some(name) = options.peers.iter().find(|name| peers::ALL.iter().all(|peer| peer.name != **name)) {
+        eprintln!("there is no peer {name}; --list shows those there are");
+        return ExitCode::FAILURE;
+    }
     let figures = measure(&options);
     print!("{}", report::markdown(&figures));
     if let Some(file) = &options.json {

@@ -12,7 +12,7 @@ const USAGE: &str = "cargo run --release -- [options]
   --rounds N     interleaved runs of each operation; default: 5
   --dir DIR      where the stores are; default: the directory for temporary files
   --json FILE    the figures for other programs
-  --docs         writes the table into docs/performance.md and the chart as docs/peers.svg
+  --docs         writes tables and chart into docs/performance.md, docs/peers.svg and README.md
   --list         the peers and how they are set";
 
 /// All of it.

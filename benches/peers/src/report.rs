@@ -13,7 +13,7 @@ pub fn markdown(figures: &Figures) -> String {
     let _ = writeln!(
         out,
         "{}{} cores, {}, load {} beforehand; medians of {} interleaved runs of {} ms; imports of {} records.\n",
-        if place.rounds < 5 { "**A look, no measurement:** " } else { "" },
+        if place.is_look() { "**A look, no measurement:** " } else { "" },
         place.cores,
         place.file_system,
         place.load,

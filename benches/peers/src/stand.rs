@@ -1,13 +1,13 @@
 //! A peer set up for measuring, and one run of an operation on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::clinic::{BATCH, CHART, Clinic, Name, Peer, ReadLog, values};
+use crate::clinic::{BATCH, CHART, Clinic, Desk, Name, Peer, ReadLog, VALUE, values};
 use crate::works::{Call, Work};
 
 /// Patients of a stand: the first one's chart is read, the next ten's records are, the others get new ones.
@@ -25,7 +25,7 @@ pub struct Stand {
 }
 
 impl Stand {
-    pub fn new(peer: &'static Peer, dir: &std::path::Path) -> Self {
+    pub fn new(peer: &'static Peer, dir: &Path) -> Self {
         let own = tempfile::tempdir_in(dir).unwrap();
         let (clinic, values) = ((peer.create)(own.path(), PATIENTS), values());
         let mut names = Vec::new();
@@ -59,39 +59,35 @@ impl Stand {
         rate
     }
 
-    /// Callers that go on for so long, after a while of the same to fill their caches.
+    /// Callers that go on for so long, after a while of the same to fill their caches. From the first call's begin to the
+    /// last one's end.
     fn rate(&self, work: &Work, time: Duration) -> f64 {
-        let (done, ready) = (AtomicU64::new(0), Barrier::new(work.callers + 1));
-        let mut took = Duration::ZERO;
-        std::thread::scope(|scope| {
-            for caller in 0..work.callers {
-                let (done, ready) = (&done, &ready);
-                scope.spawn(move || {
-                    let mut desk = self.clinic.desk();
-                    let mut turn = 0;
-                    let mut go_on = |time: Duration| {
-                        let (start, mut count) = (Instant::now(), 0);
-                        while start.elapsed() < time {
-                            count += self.once(work.call, &mut *desk, caller, turn);
-                            turn += 1;
-                        }
-                        count
-                    };
-                    go_on(time / 5);
-                    ready.wait();
-                    done.fetch_add(go_on(time), Ordering::Relaxed);
-                    ready.wait();
-                });
-            }
+        let ready = Barrier::new(work.callers);
+        let call = |caller: usize| {
+            let mut desk = self.clinic.desk();
+            let mut turn = 0;
+            let mut go_on = |time: Duration| {
+                let (start, mut count) = (Instant::now(), 0);
+                while start.elapsed() < time {
+                    count += self.once(work.call, &mut *desk, caller, turn);
+                    turn += 1;
+                }
+                (start, Instant::now(), count)
+            };
+            go_on(time / 5);
             ready.wait();
-            let start = Instant::now();
-            ready.wait();
-            took = start.elapsed();
+            go_on(time)
+        };
+        let runs: Vec<_> = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..work.callers).map(|at| scope.spawn(move || call(at))).collect();
+            callers.into_iter().map(|caller| caller.join().unwrap()).collect()
         });
-        done.into_inner() as f64 / took.as_secs_f64()
+        let start = runs.iter().map(|(start, ..)| *start).min().unwrap();
+        let end = runs.iter().map(|(_, end, _)| *end).max().unwrap();
+        runs.iter().map(|(.., count)| count).sum::<u64>() as f64 / (end - start).as_secs_f64()
     }
 
-    fn once(&self, call: Call, desk: &mut dyn crate::clinic::Desk, caller: usize, turn: usize) -> u64 {
+    fn once(&self, call: Call, desk: &mut dyn Desk, caller: usize, turn: usize) -> u64 {
         match call {
             Call::Put => {
                 let patient = 1 + READ_FROM + (caller * 7 + turn) % (PATIENTS - 1 - READ_FROM);
@@ -100,7 +96,7 @@ impl Stand {
             }
             Call::Read | Call::ReadWindowed => {
                 let value = desk.read(&self.names[(caller * 131 + turn * 17) % self.names.len()]);
-                assert_eq!(value.len(), crate::clinic::VALUE);
+                assert_eq!(value.len(), VALUE);
                 1
             }
             Call::Chart => desk.chart(0) as u64,

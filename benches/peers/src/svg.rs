@@ -46,7 +46,7 @@ pub fn svg(figures: &Figures) -> Option<String> {
   <rect class="page" width="{WIDTH}" height="{height}" rx="6"/>
   <text class="head" x="20" y="30">chartvault against SQLCipher with an audit table (= 1)</text>"#
     );
-    legend(&mut out);
+    legend(figures.place.is_look(), &mut out);
     scale.draw(&mut out, height);
     for (at, row) in rows.iter().enumerate() {
         draw(figures, row, &scale, TOP + ROW * at as f64, &mut out);
@@ -98,10 +98,11 @@ impl Scale {
     }
 }
 
-fn legend(out: &mut String) {
+fn legend(is_look: bool, out: &mut String) {
+    let source = if is_look { "a look on a busy machine, no measurement" } else { "medians of interleaved runs" };
     let _ = writeln!(
         out,
-        r#"  <text class="soft" x="20" y="50">Calls or records a second; medians of interleaved runs. Right of 1× chartvault is faster.</text>
+        r#"  <text class="soft" x="20" y="50">Calls or records a second; {source}. Right of 1× chartvault is faster.</text>
   <rect class="ours" x="20" y="63" width="14" height="10"/><text class="soft" x="40" y="72">chartvault, ChaCha20; line: least to most of all rounds</text>
   <rect class="aes" x="400" y="63" width="14" height="10"/><text class="soft" x="420" y="72">chartvault, AES</text>
   <line class="goal" x1="557" y1="61" x2="557" y2="75"/><text class="soft" x="566" y="72">goal</text>
@@ -152,4 +153,20 @@ fn draw(figures: &Figures, row: &Row, scale: &Scale, top: f64, out: &mut String)
     }
     let (x, from, to) = (scale.x(row.work.goal), top + 2.0, top + 30.0);
     let _ = writeln!(out, r#"  <line class="goal" x1="{x:.1}" y1="{from}" x2="{x:.1}" y2="{to}"/>"#);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_always_on_the_scale_and_each_step_is_twice_the_one_before() {
+        let scale = Scale::over([3.0, f64::NAN, 0.0].into_iter());
+        assert_eq!((scale.least, scale.most), (-1.0, 2.0));
+        let steps = [0.5, 1.0, 2.0, 4.0].map(|ratio| scale.x(ratio));
+        assert_eq!((steps[0], steps[3]), (LEFT, RIGHT));
+        assert!(steps.windows(2).all(|pair| (pair[1] - pair[0] - (RIGHT - LEFT) / 3.0).abs() < 1e-6));
+        // Beyond the scale is at its edge.
+        assert_eq!(scale.x(99.0), RIGHT);
+    }
 }

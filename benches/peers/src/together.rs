@@ -42,3 +42,29 @@ impl SharedSync {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[test]
+    fn nobody_returns_before_a_sync_that_began_later() {
+        let (shared, written, synced) = (SharedSync::default(), AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let mine = written.fetch_add(1, Ordering::SeqCst) + 1;
+                        shared.sync(|| {
+                            let seen = written.load(Ordering::SeqCst);
+                            std::thread::yield_now();
+                            synced.fetch_max(seen, Ordering::SeqCst);
+                        });
+                        assert!(synced.load(Ordering::SeqCst) >= mine);
+                    }
+                });
+            }
+        });
+    }
+}

@@ -103,3 +103,23 @@ impl Drop for Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Action;
+
+    #[test]
+    fn entries_are_written_in_time_and_all_of_them_at_the_end() {
+        let (write, written) = std::sync::mpsc::channel();
+        let window = Window::new(move |drafts| write.send(drafts.len()).unwrap());
+        let draft = || Draft::new(Action::Read, vec![[1; 16]], vec![1]);
+        window.push(draft());
+        assert_eq!(written.recv_timeout(Duration::from_secs(30)), Ok(1));
+        (0..WAITING + 1).for_each(|_| window.push(draft()));
+        drop(window);
+        let rest: Vec<_> = written.iter().collect();
+        assert_eq!(rest.iter().sum::<usize>(), WAITING + 1);
+        assert!(rest.iter().all(|written| *written <= WAITING));
+    }
+}

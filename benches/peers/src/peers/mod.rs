@@ -1,4 +1,4 @@
-//! One file a peer. To add one: a file here that has a `Peer`, and its line in [`all`].
+//! One file a peer. To add one: a file here that has a `Peer`, and its line in [`ALL`].
 
 use crate::clinic::Peer;
 
