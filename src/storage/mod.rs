@@ -195,7 +195,8 @@ pub(crate) trait Storage: Send + Sync {
     /// Committed audit entries that name this subject.
     fn tally(&self, subject: &[u8; 16]) -> u64;
 
-    /// Settled audit entries from number `from`, ascending and without a gap, at most `limit`.
+    /// Audit entries from number `from`, ascending and without a gap, at most `limit`: all that were settled, and those of
+    /// commits whose settling was put off.
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError>;
 
     /// The newest committed audit entry.

@@ -159,10 +159,7 @@ impl Inner {
 
     fn entries_once(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         self.alive()?;
-        let (open_first, open) = {
-            let applied = lock(&self.applied);
-            (applied.pack.first, applied.pack.entries())
-        };
+        let (open_first, open) = self.unpacked(from, limit);
         let trees = self.trees()?;
         let mut entries = Vec::new();
         let mut next = from;
@@ -177,6 +174,18 @@ impl Inner {
         }
         entries.extend(open.into_iter().filter(|(seq, _)| *seq >= next).take(limit - entries.len().min(limit)));
         Ok(entries)
+    }
+
+    /// The number of the first entry that no row holds, and such entries from `from` on: those of the open pack, and those
+    /// of commits that wait for space to be settled. Those are durable, so the log does not end before them.
+    fn unpacked(&self, from: u64, limit: usize) -> (u64, Vec<(u64, Bytes)>) {
+        let applied = lock(&self.applied);
+        let front = lock(&self.front);
+        let mut entries = applied.pack.entries();
+        let waiting = front.queue.iter().flat_map(|work| &work.entries);
+        let waiting = (applied.pack.next..).zip(waiting).skip_while(|(seq, _)| *seq < from).take(limit);
+        entries.extend(waiting.map(|(seq, (entry, _))| (seq, Bytes::from(entry.as_slice()))));
+        (applied.pack.first, entries)
     }
 
     /// The entries of the row that should hold entry `seq`.
