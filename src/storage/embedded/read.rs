@@ -120,19 +120,18 @@ impl Inner {
         }
         // Others go on meanwhile; only where one of them writes into this very bucket, or the rows are wrong, it takes a
         // second look while nobody writes.
-        let (trees, expected) = (self.trees()?, lock(&self.applied).digest.bucket(tree, bucket));
+        let (mut trees, expected) = (self.trees()?, lock(&self.applied).digest.bucket(tree, bucket));
         let found = apply::sum(&trees, &self.state_key, tree, bucket).unwrap_or_default();
         let mut applied = lock(&self.applied);
         self.alive()?;
         if self.is_verified(tree, bucket) {
             return Ok(());
         }
-        if found == Some(expected) && applied.digest.bucket(tree, bucket) == expected {
+        let number = std::mem::replace(&mut trees, self.trees()?).number;
+        if found == Some(expected) && applied.digest.bucket(tree, bucket) == expected && trees.number == number {
             self.set_verified(tree, bucket);
             return Ok(());
         }
-        drop(trees);
-        let trees = self.trees()?;
         match apply::bucket_holds(&trees, &self.state_key, &applied.digest, tree, bucket) {
             Ok(true) => {
                 self.set_verified(tree, bucket);
@@ -140,7 +139,14 @@ impl Inner {
             }
             Ok(false) | Err(StorageError::Trees { .. }) => {
                 drop(trees);
-                self.rebuild(&mut applied)
+                self.rebuild(&mut applied)?;
+                if apply::bucket_holds(&*self.trees()?, &self.state_key, &applied.digest, tree, bucket)? {
+                    self.set_verified(tree, bucket);
+                    return Ok(());
+                }
+                let error = StorageError::StateDamaged { what: "trees that were just built are wrong" };
+                self.poison(&error);
+                Err(error)
             }
             Err(error) => Err(error),
         }
@@ -182,7 +188,8 @@ impl Inner {
         let applied = lock(&self.applied);
         let front = lock(&self.front);
         let mut entries = applied.pack.entries();
-        let waiting = front.queue.iter().flat_map(|work| &work.entries);
+        let put_off = self.put_off.load(Ordering::Relaxed);
+        let waiting = front.queue.iter().take_while(|work| work.place.seq <= put_off).flat_map(|work| &work.entries);
         let waiting = (applied.pack.next..).zip(waiting).skip_while(|(seq, _)| *seq < from).take(limit);
         entries.extend(waiting.map(|(seq, (entry, _))| (seq, Bytes::from(entry.as_slice()))));
         (applied.pack.first, entries)
