@@ -140,6 +140,10 @@ impl LockedVault {
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
         let opening = Opening::of(&found, missing_reads);
         unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
+        if found.compacted.is_some() {
+            // Not before its entry is durable.
+            unlocked.committer.storage().remove_compacted()?;
+        }
         self.home.clear_attempts()?;
         observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);
         Vault::new(self.home.clone(), unlocked, opening)

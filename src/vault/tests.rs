@@ -140,6 +140,9 @@ fn a_compaction_that_was_interrupted_is_finished_and_logged_by_the_next_opening(
     // After an unclean end: recovered, compacted, opened.
     let after = vault.0.gate.enter().unwrap().committer.storage().head().entries;
     assert_eq!(after - before, 3);
+    let journal = std::fs::read_dir(dir.path().join("journal")).unwrap();
+    let names: Vec<_> = journal.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(!names.contains(&"0000000001.cvj".into()), "{names:?}");
     assert_eq!(vault.compact().unwrap(), None);
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Opened {
     pub(crate) rebuilt: Option<&'static str>,
     /// Where trees are that turned out wrong.
     pub(crate) set_aside: Option<PathBuf>,
-    /// The frame up to which a compaction that had been interrupted was finished.
+    /// The frame up to which a compaction that had been interrupted is finished by [`Storage::remove_compacted`].
     pub(crate) compacted: Option<u64>,
     /// Highest header generation in the journal.
     pub(crate) header_generation: u64,

@@ -185,12 +185,12 @@ fn open_trees(
     }
 }
 
-/// Removes what the base covers, if a compaction was interrupted before it did. Since these files are still the only
-/// other copy, all of the base is read and verified first.
+/// Looks whether a compaction was interrupted before what the base covers was removed. Since these files are still the
+/// only other copy, all of the base is read and verified first; they go once the log tells of it
+/// ([`Storage::remove_compacted`]).
 fn finish_compaction(found: &Files, state_key: &HmacKey) -> Result<Option<u64>, StorageError> {
     let Some(base) = found.base.as_ref().filter(|_| !found.covered_files.is_empty()) else { return Ok(None) };
     base.verify(state_key, &mut |_| {})?;
-    remove_covered(found)?;
     Ok(Some(base.header.through.seq))
 }
 
