@@ -70,16 +70,16 @@ impl Replay<'_> {
     }
 
     /// Brings the rows into the trees. Calls `done` with the digest, for the buckets whose rows are there.
-    pub(super) fn finish(
-        self,
-        done: &mut dyn FnMut(&Digest, Tree, Range<usize>) -> Result<(), StorageError>,
-    ) -> Result<Replayed, StorageError> {
+    pub(super) fn finish(self, done: Done<'_>) -> Result<Replayed, StorageError> {
         let Self { rows, mut applied, tallies, last_entry, frames, .. } = self;
         let wasted = rows.finish(&mut |tree, buckets| done(&applied.digest, tree, buckets))?;
         applied.garbage = applied.garbage.saturating_add(wasted);
         Ok(Replayed { applied, tallies, last_entry, frames })
     }
 }
+
+/// Called with the digest and the buckets of a tree.
+type Done<'a> = &'a mut dyn FnMut(&Digest, Tree, Range<usize>) -> Result<(), StorageError>;
 
 /// What a replay that is done leaves, beside the rows in the trees.
 pub(super) struct Replayed {
