@@ -179,8 +179,8 @@ impl Committer {
         queue.leading || !queue.jobs.is_empty()
     }
 
-    /// The newest entry that can be read. Newer ones may be durable already, but not settled: acknowledged ones only while
-    /// the disk is too full to settle them.
+    /// The newest entry that can be read: whatever was acknowledged is not behind it. Newer ones may be durable already,
+    /// but not settled.
     pub(crate) fn newest_entry(&self) -> Option<Head> {
         *self.readable.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -258,7 +258,7 @@ impl Committer {
         Ok(Self::push(&mut queue, job))
     }
 
-    /// Makes durable, and readable unless the disk is too full, whatever was answered for until now.
+    /// Makes durable, and readable, whatever was answered for until now.
     pub(crate) fn flush(&self) -> Outcome {
         let job = self.job(&[], Vec::new())?;
         let queued = {

@@ -8,6 +8,7 @@ pub(crate) mod fault;
 pub(crate) mod file;
 pub(crate) mod flaw;
 mod journal;
+mod load;
 #[cfg(feature = "test-util")]
 pub(crate) mod memory;
 mod pack;
@@ -17,6 +18,7 @@ mod trees;
 mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::crypto::kdf::{JournalKey, StateKey};
 pub(crate) use crate::format::keys::Tree;
@@ -53,6 +55,9 @@ pub(crate) struct StorageOptions {
     pub(crate) cache_bytes: u64,
     /// A checkpoint is made whenever this much was journaled since the last.
     pub(crate) checkpoint_bytes: u64,
+    /// And whenever something was journaled since, and then nothing for this long, about: a crash hours after the last
+    /// write has nothing to replay.
+    pub(crate) checkpoint_idle: Duration,
     /// Share of the closed journal, in percent, that may be garbage before compacting it is due; 100: never due.
     pub(crate) compact_share: u8,
     /// Bytes of the file system that are left free: below, nothing is written but entries, into room that is there.
@@ -69,6 +74,7 @@ impl Default for StorageOptions {
             inline_limit: 4096,
             cache_bytes: 256 << 20,
             checkpoint_bytes: 64 << 20,
+            checkpoint_idle: Duration::from_secs(10),
             keep_free: 32 << 20,
             compact_share: 50,
             compact_least: 64 << 20,
@@ -204,7 +210,8 @@ pub(crate) trait Storage: Send + Sync {
         None
     }
 
-    /// Settled audit entries from number `from`, ascending and without a gap, at most `limit`.
+    /// Audit entries from number `from`, ascending and without a gap, at most `limit`: all that were settled, and those of
+    /// commits whose settling was put off.
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError>;
 
     /// The newest committed audit entry.

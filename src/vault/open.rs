@@ -143,6 +143,7 @@ impl LockedVault {
         let opening = Opening::of(&found, missing_reads);
         unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
         if found.compacted.is_some() {
+            // Not before its entry is durable.
             unlocked.committer.storage().remove_compacted()?;
         }
         self.home.clear_attempts()?;

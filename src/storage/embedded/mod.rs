@@ -105,6 +105,8 @@ struct Inner {
     compacting: Mutex<()>,
     /// Bytes journaled since the last checkpoint.
     journaled: AtomicU64,
+    /// The newest frame that was to be settled and waits for space.
+    put_off: AtomicU64,
     stopped: AtomicBool,
     /// Why; set before `stopped` is.
     stop: Mutex<Option<Stop>>,
@@ -231,17 +233,15 @@ impl Embedded {
             notice: Mutex::default(),
             compacting: Mutex::default(),
             journaled: AtomicU64::new(start.replayed),
+            put_off: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             stop: Mutex::new(None),
         });
         let (requests, received) = mpsc::sync_channel(1);
         let background = Arc::clone(&inner);
-        let checkpointer = thread::Builder::new().name("chartvault-checkpoint".into()).spawn(move || {
-            while received.recv().is_ok() {
-                // If it fails the journal still has everything; the next one tries again.
-                let _ = background.checkpoint();
-            }
-        });
+        let checkpointer = thread::Builder::new()
+            .name("chartvault-checkpoint".into())
+            .spawn(move || background.checkpoint_when_due(&received));
         // Without the thread, checkpoints happen when asked for and at close.
         Self { inner, requests: Some(requests), checkpointer: checkpointer.ok() }
     }
