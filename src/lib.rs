@@ -180,7 +180,7 @@ pub use session::{
     ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, SessionOpening,
     VerifiedLog,
 };
-pub use storage::StorageError;
+pub use storage::{Severity, StorageError};
 pub use terms::{Action, Confidentiality, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, BlockRights,
@@ -190,14 +190,9 @@ pub use token::{
     ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    Compaction, Doubt, JournalWound, LockedVault, MissingReads, NewVault, Opening, Options, SalvageReport,
-    SalvagedRecords, Vault,
+    CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, LockedVault, MissingReads,
+    NewVault, Opening, Options, SalvageReport, SalvagedRecords, Vault,
 };
-
-/// The example of docs/repair.md.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/repair.md")]
-mod repair_page {}
 
 /// The examples of docs/records.md.
 #[cfg(all(doctest, feature = "derive"))]
@@ -216,3 +211,8 @@ pub mod __private {
 #[cfg(all(doctest, feature = "test-util"))]
 #[doc = include_str!("../docs/testing.md")]
 mod testing_page {}
+
+/// The examples of docs/repair.md.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/repair.md")]
+mod repair_page {}

@@ -28,6 +28,14 @@ pub enum Task {
     Rebuild,
     /// Compacting the journal; bytes read or verified, over several readings.
     Compact,
+    /// Reading the files of the journal for a check; bytes.
+    CheckJournal,
+    /// Comparing the rows of the trees for a check; rows.
+    CheckTrees,
+    /// Verifying the log for a check; entries.
+    CheckLog,
+    /// Opening records for a check; versions.
+    CheckRecords,
     /// Verifying the audit log; entries.
     VerifyAudit,
     /// Taking records out in bulk; records.

@@ -2,6 +2,10 @@
 
 mod support;
 
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use chartvault::test_util::{Fault, FileOp};
 use chartvault::*;
 use support::{House, files_in, note, verify, whole_log};
 
@@ -56,4 +60,47 @@ fn a_compacted_vault_holds_the_same_charts_and_the_same_log() {
     }
     vault.close().unwrap();
     assert!(matches!(vault.compact(), Err(Error::Sealed)));
+}
+
+#[test]
+fn a_compaction_that_was_interrupted_before_its_entry_is_never_finished_without_one() {
+    let (house, vault) = House::create();
+    let s = house.session(&vault);
+    let ama = s.register_patient([]).unwrap();
+    let kind = Kind::new("DocumentReference").unwrap();
+    for _ in 0..10 {
+        s.put_verbatim(ama, &kind, &[7; 9_000], PutOptions::new()).unwrap();
+    }
+    let bases = |path: &Path| {
+        let is_base = |file: &&PathBuf| file.to_string_lossy().contains("base-");
+        files_in(path).iter().filter(is_base).count()
+    };
+    // The entry's own write fails: the base is in place, and what it covers as well.
+    let interrupted = (0..)
+        .find_map(|passing| {
+            let copy = tempfile::tempdir().unwrap();
+            support::copy_dir(&house.path(), copy.path());
+            let vault = house.open_at(copy.path()).unwrap();
+            let fault = Fault::on(FileOp::Write, ErrorKind::Other).after(passing);
+            let done = vault.compact();
+            drop(fault);
+            assert!(done.is_err(), "no write of the compaction left the base without its entry");
+            (bases(copy.path()) == 1).then_some(copy)
+        })
+        .unwrap();
+    for passing in 0.. {
+        let copy = tempfile::tempdir().unwrap();
+        support::copy_dir(interrupted.path(), copy.path());
+        let fault = Fault::on(FileOp::Write, ErrorKind::Other).after(passing);
+        let opened = house.open_at(copy.path()).map(drop);
+        let failed = fault.hits() > 0;
+        drop(fault);
+        let vault = house.open_at(copy.path()).unwrap();
+        let log = whole_log(&house.session(&vault));
+        assert_eq!(bases(copy.path()), 1);
+        assert!(log.iter().any(|entry| entry.event == AuditEvent::JournalCompacted), "write {passing}: {opened:?}");
+        if !failed {
+            break;
+        }
+    }
 }

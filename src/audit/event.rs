@@ -126,6 +126,10 @@ events! {
     ReadAuditChanged = 71, "read-audit-changed";
     /// The journal was compacted: what had been overwritten or deleted before was dropped from it.
     JournalCompacted = 72, "journal-compacted";
+    /// The vault was checked; `detail` names what was looked at and found, `count` how many findings there were.
+    VaultChecked = 73, "vault-checked";
+    /// The scrub found something that is not as it was written; `detail` names the first, `count` says how many.
+    DamageFound = 74, "damage-found";
 }
 
 /// How it ended.

@@ -37,8 +37,11 @@ impl Committer {
                         group.settled();
                         self.late.settled(&self.overlay, number);
                     }
-                    // Durable, and in the overlay, until a later group settles it as well.
-                    Err(StorageError::DiskFull { .. }) => self.late.put_off(number, group.take_rows()),
+                    // Durable, and in the overlay, until a later group settles it as well; storage gives its entries.
+                    Err(StorageError::DiskFull { .. }) => {
+                        self.set_readable(newest);
+                        self.late.put_off(number, group.take_rows());
+                    }
                     Err(error) => {
                         self.stop(&error.to_string());
                         group.settled();

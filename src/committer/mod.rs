@@ -168,8 +168,19 @@ impl Committer {
         &*self.storage
     }
 
-    /// The newest entry that can be read. Newer ones may be durable already, but not settled: acknowledged ones only while
-    /// the disk is too full to settle them.
+    /// The generation of the header that the vault was opened with.
+    pub(crate) const fn header_generation(&self) -> u64 {
+        self.header_generation
+    }
+
+    /// Whether somebody is writing, or waits for it.
+    pub(crate) fn is_busy(&self) -> bool {
+        let queue = self.lock_queue();
+        queue.leading || !queue.jobs.is_empty()
+    }
+
+    /// The newest entry that can be read: whatever was acknowledged is not behind it. Newer ones may be durable already,
+    /// but not settled.
     pub(crate) fn newest_entry(&self) -> Option<Head> {
         *self.readable.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -247,7 +258,7 @@ impl Committer {
         Ok(Self::push(&mut queue, job))
     }
 
-    /// Makes durable, and readable unless the disk is too full, whatever was answered for until now.
+    /// Makes durable, and readable, whatever was answered for until now.
     pub(crate) fn flush(&self) -> Outcome {
         let job = self.job(&[], Vec::new())?;
         let queued = {

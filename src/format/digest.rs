@@ -37,8 +37,8 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// Number of rows.
-    pub(crate) const fn rows(&self) -> u64 {
+    /// How many rows there are.
+    pub(crate) const fn count(&self) -> u64 {
         self.count
     }
 
@@ -136,6 +136,29 @@ impl Digest {
     /// The place of one bucket among all buckets.
     pub(crate) fn place(tree: Tree, bucket: usize) -> usize {
         Self::places(tree).start + bucket
+    }
+
+    /// The bucket at one place among all buckets; nothing behind the last.
+    pub(crate) fn at(place: usize) -> Option<(Tree, usize)> {
+        let mut left = place;
+        for (tree, buckets) in TREES {
+            if left < buckets {
+                return Some((tree, left));
+            }
+            left -= buckets;
+        }
+        None
+    }
+
+    /// How many rows there are in all.
+    pub(crate) fn rows(&self) -> u64 {
+        self.buckets.iter().fold(0, |sum, bucket| sum.saturating_add(bucket.count))
+    }
+
+    /// How many rows a tree has.
+    pub(crate) fn rows_of(&self, tree: Tree) -> u64 {
+        let buckets = self.buckets.get(Self::places(tree)).unwrap_or_default();
+        buckets.iter().fold(0, |sum, bucket| sum.saturating_add(bucket.count))
     }
 
     /// Number of places.

@@ -112,7 +112,6 @@ impl LookupRowKey {
         joined(&[&self.identifier_tag, &self.patient_tag])
     }
 
-    #[cfg(any(test, fuzzing))]
     pub(crate) fn from_bytes(key: &[u8]) -> Result<Self, ParseError> {
         let mut fields = Fields::new(key);
         let identifier_tag = fields.read("identifier tag", Reader::array)?;

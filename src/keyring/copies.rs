@@ -174,6 +174,11 @@ fn in_writing_order(dir: &Path) -> [PathBuf; 2] {
     if worth(&a) < worth(&b) { [a, b] } else { [b, a] }
 }
 
+/// The name of the first copy that cannot be used, if there is one.
+pub(crate) fn unusable(dir: &Path) -> Option<&'static str> {
+    [NAME_A, NAME_B].into_iter().find(|name| read_copy(&dir.join(name)).is_err())
+}
+
 fn read_copy(path: &Path) -> Result<UnverifiedHeader, CopyFault> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => CopyFault::Missing,

@@ -46,6 +46,15 @@ impl AsyncSession {
         self.call(move |session| session.register_patient(identifiers))
     }
 
+    /// [`Session::register_patients`].
+    pub fn register_patients<I>(&self, patients: impl IntoIterator<Item = I>) -> Answer<Vec<PatientId>>
+    where
+        I: IntoIterator<Item = Identifier>,
+    {
+        let patients: Vec<Vec<_>> = patients.into_iter().map(|identifiers| identifiers.into_iter().collect()).collect();
+        self.call(move |session| session.register_patients(patients))
+    }
+
     /// [`Session::add_identifier`].
     pub fn add_identifier(&self, patient: PatientId, identifier: Identifier) -> Answer<()> {
         self.call(move |session| session.add_identifier(patient, identifier))

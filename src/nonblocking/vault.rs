@@ -13,7 +13,7 @@ use crate::record::Record;
 use crate::session::Session;
 use crate::terms::Purpose;
 use crate::token::{AttesterPublicKey, IssuerPublicKey, UnverifiedToken};
-use crate::vault::{LockedVault, Options, Vault};
+use crate::vault::{CheckReport, CheckScope, LockedVault, Options, Vault};
 
 /// A [`Vault`] whose calls are futures; see [`Call`] for what dropping one means. Cheap to clone.
 ///
@@ -200,6 +200,18 @@ impl AsyncVault {
     /// As [`Vault::checkpoint`].
     pub fn checkpoint(&self) -> Call<Result<(), Error>> {
         self.call(Vault::checkpoint)
+    }
+
+    /// [`Vault::check`]: progress is reported from the thread that works.
+    ///
+    /// # Errors
+    /// As [`Vault::check`].
+    pub fn check(
+        &self,
+        scope: CheckScope,
+        mut progress: impl FnMut(Progress) + Send + 'static,
+    ) -> Call<Result<CheckReport, Error>> {
+        self.call(move |vault| vault.check(scope, &mut progress))
     }
 
     /// [`Vault::close`]: calls that are still queued then answer [`Error::Sealed`].

@@ -17,6 +17,7 @@ const STOPPED: &str = "chartvault_vaults_stopped";
 const OPENINGS: &str = "chartvault_openings_total";
 const REPLAYED: &str = "chartvault_replayed_frames_total";
 const REBUILDS: &str = "chartvault_rebuilds_total";
+const FINDINGS: &str = "chartvault_findings_total";
 const CHECKPOINT_SECONDS: &str = "chartvault_checkpoint_duration_seconds";
 const ROLLS: &str = "chartvault_segment_rolls_total";
 
@@ -36,6 +37,7 @@ fn describe() {
     describe_counter!(REBUILDS, Unit::Count, "Times that the trees had to be rebuilt from the journal");
     describe_histogram!(CHECKPOINT_SECONDS, Unit::Seconds, "Time to make the trees durable");
     describe_counter!(ROLLS, Unit::Count, "Journal segments begun after the first");
+    describe_counter!(FINDINGS, Unit::Count, "Things found that are not as they were written");
 }
 
 pub(super) struct Meter {
@@ -88,6 +90,10 @@ pub(super) fn checkpointed(took: Duration, done: bool) {
 
 pub(super) fn rolled() {
     counter!(ROLLS).increment(1);
+}
+
+pub(super) fn found(mended: bool) {
+    counter!(FINDINGS, "mended" => word(mended)).increment(1);
 }
 
 pub(super) fn rebuilt() {

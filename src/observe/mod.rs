@@ -175,6 +175,12 @@ pub(crate) fn rebuilt(took: Stopwatch, done: bool) {
     meters::rebuilt();
 }
 
+/// Something is not as it was written; `mended`: it is again.
+pub(crate) fn found(mended: bool) {
+    spans::found(mended);
+    meters::found(mended);
+}
+
 /// A vault that takes no more commits, as long as this lives.
 pub(crate) struct Stopped(meters::Stopped);
 

@@ -26,6 +26,8 @@ pub(super) const fn rolled() {}
 
 pub(super) const fn rebuilt() {}
 
+pub(super) const fn found(_mended: bool) {}
+
 pub(super) struct Stopped;
 
 impl Stopped {

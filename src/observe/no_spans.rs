@@ -30,4 +30,6 @@ pub(super) const fn rolled(_bytes: u64) {}
 
 pub(super) const fn rebuilt(_took: Duration, _done: bool) {}
 
+pub(super) const fn found(_mended: bool) {}
+
 pub(super) const fn stopped() {}

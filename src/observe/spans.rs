@@ -32,7 +32,7 @@ macro_rules! spans {
 
 spans! {
     "vault-created" "vault-opened" "vault-closed" "vault-salvaged" "checkpoint" "issuer-trusted" "attester-trusted"
-    "kind-registered" "clock-reset" "read-audit-changed" "journal-compacted"
+    "kind-registered" "clock-reset" "read-audit-changed" "journal-compacted" "vault-checked"
     "session-opened" "session-closed"
     "patient-registered" "patient-found" "identifier-added"
     "record-put" "record-read" "records-listed" "chart-read" "history-read" "record-amended" "record-voided"
@@ -108,6 +108,14 @@ pub(super) fn rebuilt(took: Duration, done: bool) {
         warn!(target: "chartvault", micros, "trees rebuilt");
     } else {
         error!(target: "chartvault", micros, "trees not rebuilt");
+    }
+}
+
+pub(super) fn found(mended: bool) {
+    if mended {
+        warn!(target: "chartvault", "damage found and mended");
+    } else {
+        error!(target: "chartvault", "damage found");
     }
 }
 

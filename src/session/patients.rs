@@ -1,5 +1,6 @@
 //! Patients and the identifiers that lead to them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::Session;
@@ -18,6 +19,8 @@ use crate::unlocked::Chart;
 
 /// Identifiers that one call may register.
 const MAX_IDENTIFIERS: usize = 64;
+/// Patients that one call may register.
+const MAX_PATIENTS: usize = 1_000;
 
 /// What a patient is known by elsewhere: a system such as `urn:mrn:clinic-a` and a value such as `12345`. Stored only
 /// as a keyed hash; unique within its system. Case and inner spaces count, leading and trailing spaces do not.
@@ -58,23 +61,68 @@ impl Session {
     /// # Errors
     /// [`Error::IdentifierTaken`], [`Error::TooMany`], and what [`Session`] lists.
     pub fn register_patient(&self, identifiers: impl IntoIterator<Item = Identifier>) -> Result<PatientId, Error> {
-        let identifiers = checked(identifiers)?;
+        let (patient, identifiers) = (PatientId::from_bytes(random::array()?), checked(identifiers)?);
+        self.register(&[(patient, identifiers)], patient)
+    }
+
+    /// Registers up to 1,000 patients at once, each as [`Session::register_patient`] does, all or none; gives them in the
+    /// order of their identifiers. One sync and one log entry (more where they are too many for one) serve for all, so this
+    /// is how to import many.
+    ///
+    /// # Errors
+    /// As [`Session::register_patient`]; [`Error::IdentifierTaken`] also where two of them have an identifier in common,
+    /// and [`Error::CommitTooLarge`].
+    ///
+    /// ```
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let clinic = Clinic::new();
+    /// # let session = clinic.session();
+    /// let mrn = |number: u32| Identifier::new("urn:mrn:clinic-b", &number.to_string());
+    /// let patients = session.register_patients([[mrn(1)?], [mrn(2)?]])?;
+    /// assert_eq!(session.find_patient(&mrn(2)?)?, Some(patients[1]));
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub fn register_patients<I>(&self, patients: impl IntoIterator<Item = I>) -> Result<Vec<PatientId>, Error>
+    where
+        I: IntoIterator<Item = Identifier>,
+    {
+        let mut all: Vec<(PatientId, Vec<Identifier>)> = Vec::new();
+        for identifiers in patients {
+            if all.len() == MAX_PATIENTS {
+                return Err(Error::TooMany { what: "patients", len: MAX_PATIENTS + 1, limit: MAX_PATIENTS });
+            }
+            all.push((PatientId::from_bytes(random::array()?), checked(identifiers)?));
+        }
+        self.register(&all, all.iter().map(|(patient, _)| *patient).collect())
+    }
+
+    fn register<T>(&self, patients: &[(PatientId, Vec<Identifier>)], answer: T) -> Result<T, Error> {
         let op = self.begin(Access {
             event: AuditEvent::PatientRegistered,
             action: Action::Create,
             kind: Reach::Filtered,
             patient: Reach::Whole,
         })?;
-        let patient = PatientId::from_bytes(random::array()?);
-        let mut stripes = op.stripes(&identifiers)?;
-        stripes.push(op.stripe(patient));
+        let mut stripes = Vec::new();
+        for (patient, identifiers) in patients {
+            stripes.extend(op.stripes(identifiers)?);
+            stripes.push(op.stripe(*patient));
+        }
         op.run(Hold::Write(&stripes), |op| {
-            let (chart, row) = op.unlocked.new_chart(patient)?;
-            let mut rows = vec![row];
-            for identifier in &identifiers {
-                rows.extend(op.identifier_row(&chart, identifier)?);
+            let (mut rows, mut subjects, mut given) = (Vec::new(), Vec::new(), HashSet::new());
+            for (patient, identifiers) in patients {
+                let (chart, row) = op.unlocked.new_chart(*patient)?;
+                rows.push(row);
+                for identifier in identifiers {
+                    if !given.insert(identifier) {
+                        return Err(Error::IdentifierTaken { system: identifier.system.clone() }.into());
+                    }
+                    rows.extend(op.identifier_row(&chart, identifier)?);
+                }
+                subjects.push(chart.audited(Vec::new()));
             }
-            Ok(Done::write(patient, rows, vec![chart.audited(Vec::new())]))
+            Ok(Done::write(answer, rows, subjects))
         })
     }
 

@@ -1,11 +1,12 @@
 //! Applies frames to the trees, in order: the same steps whether a frame was just committed or is replayed.
 
 use super::StorageError;
+use super::load::Rows;
 use super::pack::OpenPack;
 use super::trees::Trees;
 use crate::crypto::hash::{self, HmacKey};
 use crate::format::digest::{self, Bucket, Digest};
-use crate::format::frame::{Contents, Offsets, Op, Write};
+use crate::format::frame::{Contents, Offsets, Op};
 use crate::format::keys::Tree;
 use crate::format::row::{Pointer, Row};
 use crate::format::state::Place;
@@ -35,55 +36,44 @@ impl Applied {
     /// A write whose value starts at `offset` in frame `seq`.
     pub(crate) fn write(
         &mut self,
-        trees: &Trees,
+        rows: &mut impl Rows,
         (seq, offset): (u64, u32),
         (tree, key): (Tree, &[u8]),
         old_leaf: Option<&[u8; 32]>,
         new: Option<NewRow<'_>>,
     ) -> Result<(), StorageError> {
         self.digest.replace(tree, key, old_leaf, new.as_ref().map(|new| new.leaf));
-        let Some(new) = new else {
-            let old = trees.remove(tree, key)?;
-            self.waste(key, old.as_deref());
-            self.waste(key, Some(&[]));
-            return Ok(());
+        let row = match new {
+            None => None,
+            Some(new) if new.inline => Some(Row::Inline(new.bytes).encode()),
+            Some(new) => {
+                let len =
+                    u32::try_from(new.bytes.len()).map_err(|_| StorageError::Refused { why: "a value is too long" })?;
+                Some(Row::Kept(Pointer { seq, offset, len, hash: *new.hash }).encode())
+            }
         };
-        let row = if new.inline {
-            Row::Inline(new.bytes)
-        } else {
-            let len =
-                u32::try_from(new.bytes.len()).map_err(|_| StorageError::Refused { why: "a value is too long" })?;
-            Row::Kept(Pointer { seq, offset, len, hash: *new.hash })
-        };
-        let old = trees.insert(tree, key, row.encode())?;
-        // Replaying what the trees hold already replaces a row by itself.
-        self.waste(key, old.as_deref().filter(|_| old_leaf.is_some()));
+        let wasted = rows.put(tree, key, row.as_deref(), old_leaf.is_some())?;
+        self.garbage = self.garbage.saturating_add(wasted);
         Ok(())
     }
 
-    /// Counts a write that is not needed any more, by the row that it made.
-    fn waste(&mut self, key: &[u8], old: Option<&[u8]>) {
-        let Some(old) = old else { return };
-        let value = match Row::parse(old) {
-            Ok(Row::Inline(value)) => value.len(),
-            Ok(Row::Kept(pointer)) => usize::try_from(pointer.len).unwrap_or(0),
-            Err(_) => 0,
-        };
-        let len = Write::encoded_len(key.len(), value, false);
-        self.garbage = self.garbage.saturating_add(u64::try_from(len).unwrap_or(0));
-    }
-
     /// An entry that starts at `offset` in frame `seq`.
-    pub(crate) fn entry(&mut self, trees: &Trees, seq: u64, offset: u32, entry: &[u8]) -> Result<(), StorageError> {
+    pub(crate) fn entry(
+        &mut self,
+        rows: &mut impl Rows,
+        seq: u64,
+        offset: u32,
+        entry: &[u8],
+    ) -> Result<(), StorageError> {
         self.pack.push(entry, seq, offset, |first, row| {
-            trees.insert(Tree::Audit, &first.to_be_bytes(), row.encode()).map(drop)
+            rows.put(Tree::Audit, &first.to_be_bytes(), Some(&row.encode()), false).map(drop)
         })
     }
 
     /// A whole frame out of the journal.
     pub(crate) fn frame(
         &mut self,
-        trees: &Trees,
+        rows: &mut impl Rows,
         state_key: &HmacKey,
         place: Place,
         contents: &Contents<'_>,
@@ -98,18 +88,18 @@ impl Applied {
             };
             let at = (place.seq, offsets.write(write.key.len(), bytes.map_or(0, <[u8]>::len), old_leaf.is_some()));
             let Some(bytes) = bytes else {
-                self.write(trees, at, key, old_leaf, None)?;
+                self.write(rows, at, key, old_leaf, None)?;
                 continue;
             };
             let hash = hash::sha256(&[bytes]);
             let leaf = digest::leaf(state_key, write.tree, write.key, bytes.len(), &hash)
                 .map_err(|_| StorageError::Refused { why: "a value is too long" })?;
-            self.write(trees, at, key, old_leaf, Some(NewRow { bytes, hash: &hash, leaf: &leaf, inline }))?;
+            self.write(rows, at, key, old_leaf, Some(NewRow { bytes, hash: &hash, leaf: &leaf, inline }))?;
         }
         offsets.entries();
         for entry in &contents.entries {
             let offset = offsets.entry(entry.bytes.len(), entry.subjects.len());
-            self.entry(trees, place.seq, offset, entry.bytes)?;
+            self.entry(rows, place.seq, offset, entry.bytes)?;
         }
         self.place = place;
         Ok(())
@@ -134,6 +124,17 @@ pub(crate) fn sum(
     tree: Tree,
     bucket: usize,
 ) -> Result<Option<Bucket>, StorageError> {
+    sum_and_kept(trees, state_key, tree, bucket, &mut |_, _| {})
+}
+
+/// [`sum`], showing on the way each row whose value is in the journal.
+pub(crate) fn sum_and_kept(
+    trees: &Trees,
+    state_key: &HmacKey,
+    tree: Tree,
+    bucket: usize,
+    kept: &mut dyn FnMut(&[u8], Pointer),
+) -> Result<Option<Bucket>, StorageError> {
     let (from, to) = digest::bucket_range(tree, bucket);
     let mut found = Bucket::default();
     let mut readable = true;
@@ -141,6 +142,7 @@ pub(crate) fn sum(
         let leaf = match Row::parse(row) {
             Ok(Row::Inline(value)) => digest::leaf(state_key, tree, key, value.len(), &hash::sha256(&[value])).ok(),
             Ok(Row::Kept(at)) => {
+                kept(key, at);
                 usize::try_from(at.len).ok().and_then(|len| digest::leaf(state_key, tree, key, len, &at.hash).ok())
             }
             Err(_) => None,

@@ -6,7 +6,9 @@ pub(crate) mod embedded;
 pub(crate) mod error;
 pub(crate) mod fault;
 pub(crate) mod file;
+pub(crate) mod flaw;
 mod journal;
+mod load;
 #[cfg(feature = "test-util")]
 pub(crate) mod memory;
 mod pack;
@@ -16,14 +18,17 @@ mod trees;
 mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::crypto::kdf::{JournalKey, StateKey};
 pub(crate) use crate::format::keys::Tree;
 use crate::progress::OnProgress;
 
-pub(crate) use embedded::{Embedded, Opened};
+pub(crate) use embedded::{Embedded, Opened, Scrub};
 pub(crate) use error::CommitError;
 pub use error::StorageError;
+pub use flaw::Severity;
+use flaw::{Examiner, TreesAre};
 
 /// A stored value or audit entry.
 pub(crate) type Bytes = Arc<[u8]>;
@@ -50,6 +55,9 @@ pub(crate) struct StorageOptions {
     pub(crate) cache_bytes: u64,
     /// A checkpoint is made whenever this much was journaled since the last.
     pub(crate) checkpoint_bytes: u64,
+    /// And whenever something was journaled since, and then nothing for this long, about: a crash hours after the last
+    /// write has nothing to replay.
+    pub(crate) checkpoint_idle: Duration,
     /// Share of the closed journal, in percent, that may be garbage before compacting it is due; 100: never due.
     pub(crate) compact_share: u8,
     /// Bytes of the file system that are left free: below, nothing is written but entries, into room that is there.
@@ -66,6 +74,7 @@ impl Default for StorageOptions {
             inline_limit: 4096,
             cache_bytes: 256 << 20,
             checkpoint_bytes: 64 << 20,
+            checkpoint_idle: Duration::from_secs(10),
             keep_free: 32 << 20,
             compact_share: 50,
             compact_least: 64 << 20,
@@ -196,7 +205,13 @@ pub(crate) trait Storage: Send + Sync {
     /// Committed audit entries that name this subject.
     fn tally(&self, subject: &[u8; 16]) -> u64;
 
-    /// Settled audit entries from number `from`, ascending and without a gap, at most `limit`.
+    /// How many rows a tree holds, where that is known.
+    fn rows(&self, _tree: Tree) -> Option<u64> {
+        None
+    }
+
+    /// Audit entries from number `from`, ascending and without a gap, at most `limit`: all that were settled, and those of
+    /// commits whose settling was put off.
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError>;
 
     /// The newest committed audit entry.
@@ -215,6 +230,45 @@ pub(crate) trait Storage: Send + Sync {
     /// Whether [`Storage::compact`] would free enough to be worth it.
     fn compaction_due(&self) -> Result<bool, StorageError> {
         Ok(false)
+    }
+
+    /// Reads all files of the journal, and the state files, while others go on; does not stop at what is wrong. Says whether
+    /// the journal is whole, where there is one.
+    fn check_journal(&self, _examiner: &mut dyn Examiner) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    /// Compares all rows with the digest, and looks for the values and entries to which rows point. What is wrong is built
+    /// anew from the journal, which is read beforehand unless it is known whether it is `whole`.
+    fn check_trees(&self, _whole: Option<bool>, _examiner: &mut dyn Examiner) -> Result<TreesAre, StorageError> {
+        Ok(TreesAre::Right)
+    }
+
+    /// Builds the trees anew from the journal if all of that is whole, which is looked at first unless it is known. Says
+    /// whether it was done.
+    fn mend_trees(&self, _whole: Option<bool>, _examiner: &mut dyn Examiner) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    /// Goes on with a round of looking at all rows and the whole journal, for about so many rows. Gives how many it were, and
+    /// whether the round ended; nothing where there is nothing to scrub.
+    fn scrub(
+        &self,
+        _scrub: &mut Scrub,
+        _rows: u64,
+        _examiner: &mut dyn Examiner,
+    ) -> Result<Option<(u64, bool)>, StorageError> {
+        Ok(None)
+    }
+
+    /// Whether there is something to scrub.
+    fn is_scrubbed(&self) -> bool {
+        false
+    }
+
+    /// [`Storage::entries`], without mending anything.
+    fn entries_as_they_are(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
+        self.entries(from, limit)
     }
 
     /// Removes what [`Storage::compact`] made superfluous.

@@ -24,6 +24,15 @@ pub(crate) struct StateFiles {
     generation: u64,
 }
 
+/// What a state file turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotIs {
+    Good,
+    Bad,
+    /// There was none so far.
+    Unwritten,
+}
+
 impl StateFiles {
     /// Files that are about to be made.
     pub(crate) fn new(vault_dir: &Path, vault: VaultId, key: HmacKey) -> Self {
@@ -68,6 +77,30 @@ impl StateFiles {
         write_whole(&path, &bytes)?;
         (self.newest, self.generation) = (slot, state.generation);
         Ok(())
+    }
+
+    /// Reads both files again. Nothing is changed.
+    pub(crate) fn look(&self) -> Vec<(PathBuf, SlotIs)> {
+        let look = |(slot, name): (usize, &&str)| {
+            let path = self.dir.join(name);
+            let due = slot == self.newest || self.generation > 1;
+            let expected = if slot == self.newest { self.generation } else { self.generation.saturating_sub(1) };
+            let is = match file::read_small(&path, state::MAX_LEN) {
+                Ok(Some(bytes)) => match State::parse(&bytes, self.vault, &self.key) {
+                    // The older one may be of before an opening that found the newer one bad.
+                    Ok(state)
+                        if state.generation == expected || (slot != self.newest && state.generation < expected) =>
+                    {
+                        SlotIs::Good
+                    }
+                    _ => SlotIs::Bad,
+                },
+                _ if due => SlotIs::Bad,
+                _ => SlotIs::Unwritten,
+            };
+            (path, is)
+        };
+        SLOTS.iter().enumerate().map(look).collect()
     }
 
     /// The last frame that the clean mark names.

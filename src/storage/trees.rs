@@ -129,6 +129,10 @@ impl Trees {
         Ok(Self { handles: Some(handles), dir, number })
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     fn handles(&self) -> Result<&Handles, StorageError> {
         self.handles.as_ref().ok_or(StorageError::Closed)
     }
@@ -150,9 +154,14 @@ impl Trees {
     }
 
     /// Gives the row that stood there.
-    pub(crate) fn insert(&self, tree: Tree, key: &[u8], row: Vec<u8>) -> Result<Option<RowBytes>, StorageError> {
+    pub(crate) fn insert(
+        &self,
+        tree: Tree,
+        key: &[u8],
+        row: impl Into<RowBytes>,
+    ) -> Result<Option<RowBytes>, StorageError> {
         let tree = self.tree(tree)?;
-        guard("writing", || tree.insert(key, row))
+        guard("writing", || tree.insert(key, row.into()))
     }
 
     /// Gives the row that stood there.

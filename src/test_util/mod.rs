@@ -30,6 +30,7 @@ mod clock;
 mod fault;
 mod scarce;
 mod seeded;
+mod state_reader;
 mod tamper;
 mod vault;
 
@@ -37,6 +38,8 @@ pub use clock::TestClock;
 pub use fault::Fault;
 pub use scarce::{Resource, Without, without};
 pub use seeded::{Seeded, SeededRefused, seeded};
+#[doc(hidden)]
+pub use state_reader::StateReader;
 pub use tamper::Stored;
 pub use vault::{NewTestVault, TestVault, TestVaultError};
 

@@ -87,6 +87,23 @@ impl Unlocked {
         (key.generation == generation).then(|| self.audit.subject(&secret))
     }
 
+    /// The chart whose patient's key is this row.
+    pub(crate) fn chart_at(&self, key: &[u8], value: &[u8]) -> Result<Chart, Error> {
+        let key = PatientKey::from_bytes(key).map_err(|_| TAMPERED)?;
+        let (patient, secret) = self.keyring.open_patient_secret(self.vault, key, value).map_err(|_| TAMPERED)?;
+        self.chart_of(patient, key, secret)
+    }
+
+    /// The chart behind a patient tag, if there is one.
+    pub(crate) fn chart_of_tag(&self, tag: &[u8; 16]) -> Result<Option<Chart>, Error> {
+        self.patient_row(tag)?.map(|(key, patient, secret)| self.chart_of(patient, key, secret)).transpose()
+    }
+
+    /// The patient behind a patient tag, if there is one.
+    pub(crate) fn patient_of(&self, tag: &[u8; 16]) -> Result<Option<PatientId>, Error> {
+        Ok(self.patient_row(tag)?.map(|(_, patient, _)| patient))
+    }
+
     fn patient_row(&self, tag: &[u8; 16]) -> Result<Option<(PatientKey, PatientId, PatientSecret)>, Error> {
         let rows = self.committer.scan(Tree::Patients, Scan { prefix: tag, after: None, limit: 1 })?;
         let Some((key, value)) = rows.into_iter().next() else { return Ok(None) };

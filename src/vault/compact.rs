@@ -1,22 +1,14 @@
-//! Compacting the journal: by hand, and by a thread that looks now and then whether it is due.
+//! Compacting the journal: by hand, and by the keeper when it is due.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use super::Vault;
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::error::Error;
 use crate::progress::OnProgress;
 use crate::storage::Compacted;
-use crate::unlocked::{Gate, Unlocked};
-
-/// How often the thread looks; after a compaction that failed it waits longer and longer.
-const LOOK_EVERY: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(60) };
-const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+use crate::unlocked::Unlocked;
 
 /// What a compaction of the journal did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +68,7 @@ impl Vault {
 }
 
 /// The entry is durable before anything is removed.
-fn compact(
+pub(super) fn compact(
     unlocked: &Unlocked,
     progress: OnProgress<'_>,
     go_on: &dyn Fn() -> bool,
@@ -88,48 +80,4 @@ fn compact(
     unlocked.commit(Vec::new(), vec![draft])?;
     storage.remove_compacted()?;
     Ok(Some(compaction))
-}
-
-/// The thread that compacts when it is due. Ends, and is waited for, when dropped.
-pub(super) struct Keeper {
-    stopping: Arc<AtomicBool>,
-    /// Dropping it wakes the thread.
-    bell: Mutex<Option<Sender<()>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Keeper {
-    /// Where no thread can be had, compacting is left to [`Vault::compact`].
-    pub(super) fn start(gate: &Gate) -> Self {
-        let (bell, rung) = mpsc::channel::<()>();
-        let stopping = Arc::new(AtomicBool::new(false));
-        let (gate, stop) = (gate.clone(), Arc::clone(&stopping));
-        let run = move || {
-            let mut wait = LOOK_EVERY;
-            while rung.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-                let Ok(unlocked) = gate.enter() else { return };
-                let due = unlocked.committer.storage().compaction_due().unwrap_or(false);
-                let done = !due || compact(&unlocked, &mut |_| (), &|| !stop.load(Ordering::Relaxed)).is_ok();
-                wait = if done { LOOK_EVERY } else { wait.saturating_mul(4).min(LOOK_AT_LEAST_EVERY) };
-            }
-        };
-        let thread = thread::Builder::new().name("chartvault-compact".into()).spawn(run).ok();
-        Self { stopping, bell: Mutex::new(Some(bell)), thread }
-    }
-
-    /// Ends a compaction that is under way, and begins no other.
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        drop(self.bell.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.stop();
-        if let Some(thread) = self.thread.take() {
-            // A panic there changes nothing here.
-            let _ = thread.join();
-        }
-    }
 }

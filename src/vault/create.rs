@@ -160,7 +160,7 @@ impl<'a> NewVault<'a> {
         unlocked.commit(rows, drafts)?;
         self.home.create_header(&header)?;
         observe::opened(true, 0, 0, None);
-        Ok((Vault::new(self.home, unlocked, Opening::created())?, recovery))
+        Ok((Vault::new(self.home, unlocked, Opening::created(), &self.options)?, recovery))
     }
 
     fn header(&self, id: VaultId, keyring: &Keyring, recovery: &RecoveryKey) -> Result<Vec<u8>, Error> {

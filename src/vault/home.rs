@@ -67,6 +67,15 @@ impl Home {
         }
     }
 
+    /// The name of a copy of the header that cannot be used.
+    pub(super) fn unusable_header(&self) -> Option<&'static str> {
+        match self {
+            Self::Dir(dir) => copies::unusable(dir),
+            #[cfg(feature = "test-util")]
+            Self::Memory(_) => None,
+        }
+    }
+
     pub(super) fn create_header(&self, header: &[u8]) -> Result<(), Error> {
         match self {
             Self::Dir(dir) => Ok(copies::create(dir, header)?),

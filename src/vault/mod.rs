@@ -1,25 +1,32 @@
 //! Floor 9: a vault from outside: create, open, unlock, look after, close.
 
 mod attempts;
+mod check;
 mod compact;
 mod create;
 mod home;
+mod keeper;
 mod open;
 mod opening;
 mod options;
 mod salvage;
+mod scrub;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;
 pub(crate) use home::Home;
 pub use open::LockedVault;
+#[cfg(feature = "test-util")]
+pub(crate) use open::state_file_key;
 pub use opening::{MissingReads, Opening};
 pub use options::Options;
 pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
+pub use scrub::Health;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::committer::Stripe;
@@ -35,7 +42,7 @@ use crate::session::{Session, SessionOpening};
 use crate::terms::{Action, Purpose};
 use crate::token::{AttesterPublicKey, Challenge, IssuerPublicKey, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
-use compact::Keeper;
+use keeper::Keeper;
 
 /// An unlocked vault. Cheap to clone, `Send` and `Sync`; all clones and sessions are sealed by [`Vault::close`].
 ///
@@ -50,15 +57,15 @@ struct Inner {
     suite: Suite,
     gate: Gate,
     opening: Opening,
-    /// The thread that compacts when it is due.
+    /// The thread that compacts when it is due, and scrubs.
     keeper: Keeper,
 }
 
 impl Vault {
-    fn new(home: Home, unlocked: Unlocked, opening: Opening) -> Result<Self, Error> {
+    fn new(home: Home, unlocked: Unlocked, opening: Opening, options: &Options) -> Result<Self, Error> {
         let (id, suite) = (unlocked.vault, unlocked.suite);
         let gate = Gate::new(unlocked);
-        let keeper = Keeper::start(&gate);
+        let keeper = Keeper::start(&gate, &home, options);
         let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper }));
         let unlocked = vault.0.gate.enter()?;
         // Without the thread that a window needs reads are durable, which is more than was chosen.

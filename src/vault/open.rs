@@ -12,6 +12,8 @@ use crate::audit::{AuditFault, FaultKind};
 use crate::clock::Clock;
 use crate::committer::{Committer, Stripes};
 use crate::crypto::aead::Suite;
+#[cfg(feature = "test-util")]
+use crate::crypto::{hash::HmacKey, kdf};
 use crate::error::Error;
 use crate::format::header::UnverifiedHeader;
 use crate::ids::VaultId;
@@ -140,9 +142,13 @@ impl LockedVault {
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
         let opening = Opening::of(&found, missing_reads);
         unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
+        if found.compacted.is_some() {
+            // Not before its entry is durable.
+            unlocked.committer.storage().remove_compacted()?;
+        }
         self.home.clear_attempts()?;
         observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);
-        Vault::new(self.home.clone(), unlocked, opening)
+        Vault::new(self.home.clone(), unlocked, opening, &self.options)
     }
 }
 
@@ -166,6 +172,13 @@ pub(super) fn open_header(home: &Home, credential: Credential<'_>) -> Result<Unl
         ) => open(&other).map_err(|_| refused.into()),
         (opened, _) => Ok(opened?),
     }
+}
+
+/// The vault's id, and the key under which its state files are authenticated.
+#[cfg(feature = "test-util")]
+pub(crate) fn state_file_key(home: &Home, credential: Credential<'_>) -> Result<(VaultId, HmacKey), Error> {
+    let opened = open_header(home, credential)?;
+    Ok((opened.header.vault, kdf::state_file_mac(opened.keyring.state_key())))
 }
 
 /// The newest entry of a log that was opened: every vault has its genesis entry at least.

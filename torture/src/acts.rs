@@ -8,6 +8,7 @@ use chartvault::{
     Version,
 };
 
+use crate::compaction;
 use crate::keys;
 use crate::ledger::{Deed, End, Ledger};
 use crate::rng::Rng;
@@ -86,8 +87,13 @@ impl Writer {
         let mut rng = Rng::of(self.seed, &[self.number as u64, round as u64]);
         let (mut after_failure, every) = (3, shared.plan.checkpoint);
         let steps = if round >= 1_000 { 4 } else { shared.plan.steps };
+        if let (0, 0, 1.., Some((_, patient))) = (self.number, round, shared.plan.first, self.patients.first()) {
+            self.put(shared, session, *patient, &[shared.plan.first], &mut rng);
+        }
         for step in 0..steps {
-            if every > 0 && step % every == every - 1 {
+            if shared.plan.compact > 0 && step % shared.plan.compact == shared.plan.compact - 1 {
+                compaction::compact(shared, vault);
+            } else if every > 0 && step % every == every - 1 {
                 self.checkpoint(shared, vault);
             } else {
                 self.step(shared, vault, session, &mut rng);
@@ -113,8 +119,12 @@ impl Writer {
             (64..69, Some(at)) => self.void(shared, session, at),
             (69..80, Some(at)) => read(shared, session, self.own[at].record),
             (80..83, Some(at)) => self.history(shared, session, at),
-            (0..36, _) => self.put(shared, session, patient, 1, rng),
-            (36..50, _) => self.put(shared, session, patient, 2 + rng.below(3), rng),
+            (0..36, _) => self.put(shared, session, patient, &[value::length(rng, shared.plan.largest)], rng),
+            (36..50, _) => {
+                let largest = shared.plan.largest.min(20_000);
+                let lens: Vec<usize> = (0..2 + rng.below(3)).map(|_| value::length(rng, largest)).collect();
+                self.put(shared, session, patient, &lens, rng);
+            }
             (83..86, _) => look(shared, || session.list::<Note>(patient).limit(5).page().map(drop)),
             (86..89, _) => look(shared, || session.chart(patient).limit(10).page().map(drop)),
             (89..92, _) => self.register(shared, session),
@@ -146,16 +156,14 @@ impl Writer {
         }
     }
 
-    fn put(&mut self, shared: &Shared, session: &Session, patient: PatientId, parts: usize, rng: &mut Rng) {
+    fn put(&mut self, shared: &Shared, session: &Session, patient: PatientId, lens: &[usize], rng: &mut Rng) {
         let number = rng.below(KINDS.len());
-        let largest = if parts == 1 { shared.plan.largest } else { shared.plan.largest.min(20_000) };
-        let lens: Vec<usize> = (0..parts).map(|_| value::length(rng, largest)).collect();
-        let op = shared.begin(&Deed::Put { patient, kind: number, lens: lens.clone() });
-        let written = if let ([len], 0) = (&lens[..], number) {
+        let op = shared.begin(&Deed::Put { patient, kind: number, lens: lens.to_vec() });
+        let written = if let ([len], 0) = (lens, number) {
             let note = Note { text: value::text(self.seed, op, 0, *len) };
             session.put(patient, &note).map(|id| vec![RecordRef::from(id)])
         } else {
-            put_batch(self.seed, session, patient, number, op, &lens)
+            put_batch(self.seed, session, patient, number, op, lens)
         };
         match written {
             Ok(records) => {
@@ -292,7 +300,8 @@ fn read_any(shared: &Shared, session: &Session, rng: &mut Rng) {
     }
 }
 
-fn look(shared: &Shared, look: impl FnOnce() -> Result<(), Error>) {
+/// Does something that leaves an entry, and counts it.
+pub fn look(shared: &Shared, look: impl FnOnce() -> Result<(), Error>) {
     let op = shared.begin(&Deed::Look);
     match look() {
         Ok(()) => shared.acknowledge(op, ""),

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::court::Judge;
-use crate::judge::Verdict;
+use crate::judge::{Care, Verdict};
 use crate::plan::Plan;
 use crate::report::{Outcome, Tally};
 
@@ -86,14 +86,33 @@ impl Bench {
 
     /// Judges the vault of this bench by what was said about it.
     pub fn judge(&mut self, number: u64, seed: u64, said: &str, allow: Allow) -> io::Result<Outcome> {
-        let ledger = self.dir.join("ledger");
-        fs::write(&ledger, said)?;
-        let keep = self.settings.kept(self.way, number);
         let aside = self.dir.join("aside");
         if self.vault().exists() {
             copy_dir(&self.vault(), &aside)?;
         }
-        let verdict = self.judge.ask(&self.vault(), &ledger, seed, number.is_multiple_of(3))?;
+        let care = if number.is_multiple_of(3) { Care::Thorough } else { Care::Whole };
+        let outcome = self.judge_with(number, seed, said, allow, care, |place| match aside.exists() {
+            true => copy_dir(&aside, place),
+            false => Ok(()),
+        });
+        let _ = fs::remove_dir_all(&aside);
+        outcome
+    }
+
+    /// The same; what was judged can be made again by `lay_out`, if it has to be kept.
+    pub fn judge_with(
+        &mut self,
+        number: u64,
+        seed: u64,
+        said: &str,
+        allow: Allow,
+        care: Care,
+        lay_out: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<Outcome> {
+        let ledger = self.dir.join("ledger");
+        fs::write(&ledger, said)?;
+        let keep = self.settings.kept(self.way, number);
+        let verdict = self.judge.ask(&self.vault(), &ledger, seed, care)?;
         let outcome = match verdict {
             Verdict::Good(class) if allow == Allow::OnlyNamedDamage => Outcome::Bad(format!("not noticed: {class}")),
             Verdict::Good(class) => Outcome::Good(class),
@@ -105,13 +124,10 @@ impl Bench {
         };
         if self.settings.only.is_some() || matches!(outcome, Outcome::Bad(_)) {
             clear(&keep)?;
-            if aside.exists() {
-                copy_dir(&aside, &keep.join("v"))?;
-            }
+            lay_out(&keep.join("v"))?;
             fs::write(keep.join("ledger"), said)?;
             println!("      kept: torture judge {} --seed {seed}", keep.display());
         }
-        let _ = fs::remove_dir_all(&aside);
         Ok(outcome)
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use crate::bench::{self, Settings};
-use crate::judge::{self, Verdict};
+use crate::judge::{self, Care, Verdict};
 use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::report::{self, Tally};
@@ -156,7 +156,7 @@ fn judge_kept(dir: &Path, seed: u64) -> io::Result<bool> {
     let copy = dir.with_extension("judged");
     bench::clear(&copy)?;
     bench::copy_dir(&dir.join("v"), &copy)?;
-    let verdict = judge::judge(&copy, seed, &ledger, true);
+    let verdict = judge::judge(&copy, seed, &ledger, Care::Thorough);
     println!("{verdict:?}");
     std::fs::remove_dir_all(&copy)?;
     Ok(matches!(verdict, Verdict::Good(_)))

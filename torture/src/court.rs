@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::judge::{self, Verdict};
+use crate::judge::{self, Care, Verdict};
 use crate::ledger::Ledger;
 
 /// How long one judgement may take. sled is given a minute to open before it is given up.
@@ -34,7 +34,7 @@ struct Running {
 
 impl Judge {
     /// Has the vault in `dir` judged by a ledger that stands in a file.
-    pub fn ask(&mut self, dir: &Path, ledger: &Path, seed: u64, thorough: bool) -> io::Result<Verdict> {
+    pub fn ask(&mut self, dir: &Path, ledger: &Path, seed: u64, care: Care) -> io::Result<Verdict> {
         if self.running.as_ref().is_some_and(|running| running.judged >= TERM) {
             self.dismiss();
         }
@@ -43,7 +43,7 @@ impl Judge {
             none => none.insert(Running::start()?),
         };
         running.judged += 1;
-        let question = format!("{seed}\t{}\t{}\t{}\n", u8::from(thorough), dir.display(), ledger.display());
+        let question = format!("{seed}\t{}\t{}\t{}\n", care.word(), dir.display(), ledger.display());
         let asked = running.child.stdin.as_mut().map(|stdin| stdin.write_all(question.as_bytes()));
         let answer = match asked {
             Some(Ok(())) => running.answers.recv_timeout(PATIENCE),
@@ -118,10 +118,10 @@ pub fn serve() -> io::Result<()> {
     for line in io::stdin().lines() {
         let line = line?;
         let words: Vec<&str> = line.split('\t').collect();
-        let [seed, thorough, dir, ledger] = words[..] else { continue };
+        let [seed, care, dir, ledger] = words[..] else { continue };
         let ledger = Ledger::read(&std::fs::read_to_string(ledger)?);
-        let seed = seed.parse().unwrap_or(0);
-        let judged = panic::catch_unwind(|| judge::judge(Path::new(dir), seed, &ledger, thorough == "1"));
+        let (seed, care) = (seed.parse().unwrap_or(0), Care::parse(care).unwrap_or(Care::Thorough));
+        let judged = panic::catch_unwind(|| judge::judge(Path::new(dir), seed, &ledger, care));
         let clean = |text: &str| text.replace(['\t', '\n'], " ");
         let said = match judged.unwrap_or_else(|panic| Verdict::Bad(format!("it panicked: {}", message(&*panic)))) {
             Verdict::Good(class) => format!("good\t{}", clean(&class)),

@@ -82,7 +82,14 @@ pub(crate) fn run(settings: &Settings, scenes: &Scenes, tally: &mut Tally) -> io
         bench::clear(&bench.dir)?;
         let disk = Small::mount(&bench.vault(), kib)?;
         let vault = bench.vault().join("v");
-        let mut plan = Plan { faults: true, steps: 60, create: !works, dir: vault.clone(), ..Plan::new(settings.seed) };
+        let mut plan = Plan {
+            faults: true,
+            steps: 60,
+            compact: 20,
+            create: !works,
+            dir: vault.clone(),
+            ..Plan::new(settings.seed)
+        };
         let mut said = String::new();
         if works {
             bench::copy_dir(&scenes.small().dir, &vault)?;

@@ -5,14 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use chartvault::{
-    AuditEvent, AuditFilter, Error, Kind, Outcome, PatientId, RecordId, RecordRef, Scope, Session, Status, Vault,
-};
+use chartvault::{Error, Kind, PatientId, RecordId, RecordRef, Scope, Session, Status, Vault};
 
 use crate::acts;
+use crate::bench;
 use crate::expected::{Expected, Found};
 use crate::keys;
 use crate::ledger::{Deed, End, Ledger};
+use crate::log;
 use crate::value::{self, KINDS, Note};
 use crate::workload::one_line;
 
@@ -39,16 +39,41 @@ impl<E: Into<Error>> From<E> for Fault {
     }
 }
 
-fn wrong<T>(what: String) -> Result<T, Fault> {
+pub(crate) fn wrong<T>(what: String) -> Result<T, Fault> {
     Err(Fault::Wrong(what))
 }
 
-/// Judges the vault in `dir`. `thorough` works with it afterwards, closes it, and judges it again.
-pub fn judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Verdict {
+/// How closely a vault is looked at. Each finds every value, version and log entry that is not as it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Reads everything once, in bulk, and lets go of the vault without closing it.
+    Glance,
+    /// Reads everything in every way, and closes it.
+    Whole,
+    /// Then works with it, compacts it, closes it, and judges it again.
+    Thorough,
+}
+
+impl Care {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Glance => "glance",
+            Self::Whole => "whole",
+            Self::Thorough => "thorough",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Glance, Self::Whole, Self::Thorough].into_iter().find(|care| care.word() == word)
+    }
+}
+
+/// Judges the vault in `dir`.
+pub fn judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Verdict {
     if let Some(what) = ledger.wrong.first() {
         return Verdict::Bad(format!("while it ran: {what}"));
     }
-    match try_judge(dir, seed, ledger, thorough) {
+    match try_judge(dir, seed, ledger, care) {
         Ok(class) => Verdict::Good(class),
         Err(Fault::Wrong(what)) => Verdict::Bad(what),
         Err(Fault::Error(Error::Header(_))) if !ledger.created => Verdict::Good("no vault yet".into()),
@@ -82,22 +107,27 @@ fn class(vault: &Vault) -> String {
     class
 }
 
-fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Result<String, Fault> {
+fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Result<String, Fault> {
     let vault = open(dir, seed)?;
     let class = class(&vault);
     if !ledger.trusted {
         vault.trust_issuer(keys::issuer(seed).public(), &keys::raw_key(seed))?;
     }
     let session = keys::session(seed, &vault)?;
-    let missing = missing(&vault, ledger)?;
-    examine(&session, seed, ledger, missing)?;
-    if !thorough {
+    let owed = owed(&vault, ledger)?;
+    if care == Care::Glance {
+        glance(&session, seed, ledger, owed)?;
+        return Ok(class);
+    }
+    examine(&session, seed, ledger, owed)?;
+    if care == Care::Whole {
         drop(session);
         vault.close()?;
         return Ok(class);
     }
     let mut later = ledger.clone();
     go_on(&session, seed, &mut later)?;
+    later.compactions += usize::from(vault.compact()?.is_some());
     vault.close()?;
     drop(session);
     let vault = open(dir, seed)?;
@@ -105,18 +135,40 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, thorough: bool) -> Result<S
         return wrong(format!("closed after it was mended, and then found {}", vault.opening()));
     }
     let session = keys::session(seed, &vault)?;
-    examine(&session, seed, &later, missing)?;
+    examine(&session, seed, &later, Owed { base: base_of(dir)?, ..owed })?;
     vault.close()?;
     Ok(class)
 }
 
+/// What the log owes for things that are not in the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct Owed {
+    /// Answered reads that may have no entry.
+    pub missing: usize,
+    /// The frame through which the journal was compacted: there must be an entry for that.
+    pub base: Option<u64>,
+}
+
+/// The frame that ends what the base of a journal covers. What an interrupted compaction leaves beside it must be gone
+/// once the vault was opened.
+fn base_of(dir: &Path) -> Result<Option<u64>, Fault> {
+    let Ok(files) = bench::files_in(&dir.join("journal")) else { return wrong("there is no journal".into()) };
+    let names: Vec<_> = files.iter().map(|name| name.to_string_lossy()).collect();
+    let mut bases = names.iter().filter_map(|name| name.strip_prefix("base-")?.strip_suffix(".cvj")?.parse().ok());
+    let base = bases.next();
+    if bases.next().is_some() || names.iter().any(|name| name == "base.tmp") {
+        return wrong(format!("opened, and files of a compaction are left: {names:?}"));
+    }
+    Ok(base)
+}
+
 /// Answered reads whose entries the opening says may be missing: none but where the vault lets them wait.
-fn missing(vault: &Vault, ledger: &Ledger) -> Result<usize, Fault> {
+fn owed(vault: &Vault, ledger: &Ledger) -> Result<Owed, Fault> {
     let missing = vault.opening().missing_reads.map_or(0, |missing| missing.at_most as usize);
     if missing > ledger.window {
         return wrong(format!("{missing} entries of reads are said to be missing, of a window of {}", ledger.window));
     }
-    Ok(missing)
+    Ok(Owed { missing, base: base_of(vault.path())? })
 }
 
 /// Works with a vault that was mended.
@@ -132,26 +184,57 @@ fn go_on(session: &Session, seed: u64, ledger: &mut Ledger) -> Result<(), Fault>
     Ok(())
 }
 
-/// Reads everything in every way and compares. `missing`: answered reads that may have no entry.
-pub fn examine(session: &Session, seed: u64, ledger: &Ledger, missing: usize) -> Result<(), Fault> {
+/// Reads everything in every way and compares.
+pub fn examine(session: &Session, seed: u64, ledger: &Ledger, owed: Owed) -> Result<(), Fault> {
     let patients = find_patients(session, ledger)?;
+    let mut charts = Chart::new();
+    for (at, patient) in patients.iter().enumerate() {
+        let chart = read_chart(session, *patient)?;
+        if at == 0 {
+            compare_lists(session, *patient, &chart)?;
+        }
+        charts.extend(chart);
+    }
+    compare(session, seed, ledger, owed, &patients, charts)
+}
+
+/// Compares what was read, and the log, with the ledger.
+fn compare(
+    session: &Session,
+    seed: u64,
+    ledger: &Ledger,
+    owed: Owed,
+    patients: &[PatientId],
+    charts: Chart,
+) -> Result<(), Fault> {
     let mut expected = Expected::of(seed, ledger);
     let mut versions = BTreeSet::new();
-    for (at, patient) in patients.iter().enumerate() {
-        let charts = read_chart(session, *patient)?;
-        if at == 0 {
-            compare_lists(session, *patient, &charts)?;
-        }
-        for (record, found) in charts {
-            let kind = KINDS.iter().position(|kind| Kind::new(kind).is_ok_and(|kind| kind.id() == record.kind()));
-            let Some(kind) = kind else { return wrong(format!("{record} has a kind that nobody wrote")) };
-            versions.extend((1..=found.len() as u32).map(|version| (record, version)));
-            expected.meet(record, kind, &found).map_err(Fault::Wrong)?;
-        }
+    for (record, found) in charts {
+        let kind = KINDS.iter().position(|kind| Kind::new(kind).is_ok_and(|kind| kind.id() == record.kind()));
+        let Some(kind) = kind else { return wrong(format!("{record} has a kind that nobody wrote")) };
+        versions.extend((1..=found.len() as u32).map(|version| (record, version)));
+        expected.meet(record, kind, &found).map_err(Fault::Wrong)?;
     }
     expected.finish().map_err(Fault::Wrong)?;
     session.audit()?.verify(Scope::All).run()?;
-    compare_log(session, ledger, &patients, &versions, missing)
+    log::compare(session, ledger, patients, &versions, owed)
+}
+
+/// Reads everything once, in as few operations as there are for that, and compares.
+fn glance(session: &Session, seed: u64, ledger: &Ledger, owed: Owed) -> Result<(), Fault> {
+    let patients = find_patients(session, ledger)?;
+    let mut charts = Chart::new();
+    for entry in session.export().patients(patients.iter().copied()).include_voided().whole_history().start()? {
+        let entry = entry?;
+        let (record, voided) = (entry.record(), entry.status() == Status::Voided);
+        let value = match entry.schema() {
+            Some(_) => entry.decode::<Note>()?.value.text.into_bytes(),
+            None => entry.verbatim()?.value,
+        };
+        charts.entry(record).or_default().push(Found { value, voided });
+    }
+    charts.values_mut().for_each(|versions| versions.reverse());
+    compare(session, seed, ledger, owed, &patients, charts)
 }
 
 /// All patients that anybody may have registered, in the order of their operations.
@@ -255,80 +338,6 @@ fn compare_lists(session: &Session, patient: PatientId, chart: &Chart) -> Result
     let counted: u64 = session.kinds(patient)?.iter().map(|count| count.records).sum();
     if counted != chart.len() as u64 {
         return wrong(format!("{patient}: {counted} records counted, {} in the chart", chart.len()));
-    }
-    Ok(())
-}
-
-/// Each version, patient, read and denial has its entry; each entry about a version or patient has that.
-fn compare_log(
-    session: &Session,
-    ledger: &Ledger,
-    patients: &[PatientId],
-    versions: &BTreeSet<(RecordRef, u32)>,
-    missing: usize,
-) -> Result<(), Fault> {
-    let (mut written, mut registered) = (BTreeSet::new(), BTreeSet::new());
-    let (mut reads, mut denials, mut entries, mut before) = (0, BTreeSet::new(), 0_usize, None);
-    loop {
-        let query = session.audit()?.query(AuditFilter::new()).limit(1_000);
-        let page = match before {
-            None => query.page()?,
-            Some(seq) => query.before(seq).page()?,
-        };
-        for entry in &page.entries {
-            entries += 1;
-            match (entry.event, entry.outcome) {
-                (AuditEvent::RecordPut | AuditEvent::RecordAmended | AuditEvent::RecordVoided, Outcome::Allowed) => {
-                    for subject in &entry.subjects {
-                        let Some(patient) = subject.patient else {
-                            return wrong(format!("entry {} names a patient who is not there", entry.seq));
-                        };
-                        for record in &subject.records {
-                            let touched = (patient, record.kind, record.number, record.version);
-                            if !written.insert(touched) {
-                                return wrong(format!("two entries for one version: {touched:?}"));
-                            }
-                        }
-                    }
-                }
-                (AuditEvent::PatientRegistered, Outcome::Allowed) => {
-                    registered.extend(entry.subjects.iter().filter_map(|subject| subject.patient));
-                }
-                (AuditEvent::RecordRead, Outcome::Allowed) => reads += 1,
-                (_, Outcome::Denied) => denials.extend(entry.ticket.map(|ticket| ticket.to_string())),
-                _ => {}
-            }
-        }
-        before = page.next;
-        if before.is_none() {
-            break;
-        }
-    }
-    let there: BTreeSet<_> =
-        versions.iter().map(|(record, version)| (record.patient(), record.kind(), record.number(), *version)).collect();
-    if let Some(lacking) = there.difference(&written).next() {
-        return wrong(format!("a version without its entry: {lacking:?}"));
-    }
-    if let Some(lacking) = written.difference(&there).next() {
-        return wrong(format!("an entry without its version: {lacking:?}"));
-    }
-    if registered != patients.iter().copied().collect() {
-        return wrong(format!("{} patients in the log, {} in the store", registered.len(), patients.len()));
-    }
-    let acknowledged = ledger.count(|deed| *deed == Deed::Read);
-    if reads + missing < acknowledged {
-        return wrong(format!("{acknowledged} reads were answered, and {reads} stand in the log"));
-    }
-    let all = ledger.count(|_| true);
-    if entries + missing < all {
-        return wrong(format!("{all} operations were answered, and {entries} entries are in the log"));
-    }
-    for (deed, end) in ledger.ops.values() {
-        if let (Deed::Denied, End::Acknowledged(ticket)) = (deed, end)
-            && !ticket.iter().all(|ticket| denials.contains(ticket))
-        {
-            return wrong(format!("the denial with {ticket:?} is not in the log"));
-        }
     }
     Ok(())
 }

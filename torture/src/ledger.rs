@@ -6,7 +6,7 @@
 //! a 7 <record>                         it was acknowledged
 //! e 7 not-committed                    it was answered with an error
 //! w 7 <what>                           it was answered wrongly
-//! a - created | trusted | closed
+//! a - created | trusted | closed | compacted <what it did>
 //! ```
 
 use std::collections::BTreeMap;
@@ -104,6 +104,8 @@ pub struct Ledger {
     /// Creation, and trust in the issuer, were acknowledged.
     pub created: bool,
     pub trusted: bool,
+    /// Compactions that did something, acknowledged.
+    pub compactions: usize,
     /// Reads are answered before their entries are durable, fewer than so many.
     pub window: usize,
     /// The last thing said was that the vault is closed.
@@ -133,6 +135,7 @@ impl Ledger {
             ["a", "-", "created"] => self.created = true,
             ["a", "-", "trusted"] => self.trusted = true,
             ["a", "-", "closed"] => self.closed = true,
+            ["a", "-", "compacted", ..] => self.compactions += 1,
             ["a", "-", "windowed", entries] => self.window = entries.parse().unwrap_or(0),
             ["a", "-", ..] => {}
             ["b", op, deed @ ..] => match (number(op), Deed::parse(deed)) {

@@ -21,8 +21,12 @@ pub struct Plan {
     pub readers: usize,
     /// Bytes of the largest value.
     pub largest: usize,
+    /// Bytes of a value that the first writer puts before anything else; 0 for none.
+    pub first: usize,
     /// A checkpoint after so many steps; 0 for none but those at random.
     pub checkpoint: usize,
+    /// A compaction after so many steps, and one after another by a thread of its own where several work; 0 for none.
+    pub compact: usize,
     /// Reads are answered before their entries are durable, at most so many; 0: none.
     pub window: usize,
     /// Leaves the vault open at the end of the last round.
@@ -44,7 +48,9 @@ impl Plan {
             writers: 1,
             readers: 0,
             largest: 20_000,
+            first: 0,
             checkpoint: 0,
+            compact: 0,
             window: 0,
             leave: false,
             faults: false,
@@ -61,7 +67,9 @@ impl Plan {
             format!("writers={}", self.writers),
             format!("readers={}", self.readers),
             format!("largest={}", self.largest),
+            format!("first={}", self.first),
             format!("checkpoint={}", self.checkpoint),
+            format!("compact={}", self.compact),
             format!("window={}", self.window),
         ];
         words.extend(self.ledger.as_ref().map(|ledger| format!("ledger={}", ledger.display())));
@@ -84,7 +92,9 @@ impl Plan {
                 "writers" => plan.writers = number()?.max(1),
                 "readers" => plan.readers = number()?,
                 "largest" => plan.largest = number()?,
+                "first" => plan.first = number()?,
                 "checkpoint" => plan.checkpoint = number()?,
+                "compact" => plan.compact = number()?,
                 "window" => plan.window = number()?,
                 "create" => plan.create = true,
                 "aes" => plan.aes = true,

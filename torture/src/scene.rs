@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bench::{self, Settings, clear, copy_dir};
+use crate::killer::{KillWhen, Killer};
 use crate::plan::Plan;
-use crate::tracer::{Call, Observer, Reaction, Tracer, Watch, What};
+use crate::tracer::{Tracer, Watch};
 
 /// How long a run of the workload may take before it counts as hung.
 pub const PATIENCE: Duration = Duration::from_secs(150);
@@ -61,6 +62,7 @@ pub struct Scenes {
     seed: u64,
     small: Base,
     busy: Base,
+    rolled: Base,
 }
 
 impl Scenes {
@@ -72,19 +74,39 @@ impl Scenes {
         let small = Base::new(small.dir.clone(), run_whole(&small)?);
         let busy = root.join("busy");
         copy_dir(&small.dir, &busy)?;
-        let scenes = Self { root, seed, busy: Base::new(busy.clone(), String::new()), small };
-        let said = scenes.kill_at(&scenes.small, &busy, 20, KillWhen::Answered)?;
-        Ok(Self { busy: Base::new(busy, said), ..scenes })
+        let none = || Base::new(PathBuf::new(), String::new());
+        let mut scenes = Self { root, seed, busy: none(), rolled: none(), small };
+        let said = scenes.kill_at(&scenes.small, &busy, scenes.plan(60), 20, KillWhen::Answered)?;
+        scenes.busy = Base::new(busy, said);
+        scenes.rolled = scenes.rolled()?;
+        Ok(scenes)
+    }
+
+    /// A vault that was closed, with segments to be compacted.
+    fn rolled(&self) -> io::Result<Base> {
+        let dir = self.root.join("rolled");
+        copy_dir(&self.small.dir, &dir)?;
+        let scene = Scene { name: "rolled", base: Some(self.small.clone()), plan: self.plan(60) };
+        let said = self.small.said.clone() + &run_whole(&scene.plan_at(&dir)?)?;
+        if bench::files_in(&dir.join("journal"))?.len() < 3 {
+            return Err(Error::other("too few segments to compact"));
+        }
+        Ok(Base::new(dir, said))
     }
 
     fn plan(&self, steps: usize) -> Plan {
         Plan { steps, ..Plan::new(self.seed) }
     }
 
-    /// A vault whose process died in the middle of its work.
-    fn kill_at(&self, base: &Base, dir: &Path, answers: usize, when: KillWhen) -> io::Result<String> {
-        let scene = Scene { name: "busy", base: Some(base.clone()), plan: self.plan(60) };
-        let mut killer = Killer { answers, when, written: false };
+    /// A vault whose process died in the middle of its work, before it said that answer; and what was said of it.
+    pub(crate) fn kill_at_answer(&self, base: &Base, dir: &Path, plan: Plan, answer: usize) -> io::Result<String> {
+        self.kill_at(base, dir, plan, answer, KillWhen::Answered)
+    }
+
+    /// A vault whose process died at some moment.
+    fn kill_at(&self, base: &Base, dir: &Path, plan: Plan, answers: usize, when: KillWhen) -> io::Result<String> {
+        let scene = Scene { name: "busy", base: Some(base.clone()), plan };
+        let mut killer = Killer::new(answers, when);
         let tracer = Tracer { watch: Watch::Changes, below: dir, with_data: false, patience: PATIENCE };
         let ended = tracer.run(&mut bench::work(&scene.plan_at(dir)?)?, &mut killer)?;
         if ended.code.is_some() {
@@ -140,6 +162,30 @@ impl Scenes {
                 copy_dir(&self.small.dir.join("sled-1"), &dir.join("sled-1"))
             }),
         )?);
+        scenes.extend(self.compactions()?);
+        Ok(scenes)
+    }
+
+    /// Compactions, and openings after one was interrupted.
+    fn compactions(&self) -> io::Result<Vec<Scene>> {
+        let rolled = || Some(self.rolled.clone());
+        let large = Plan { largest: 1 << 20, compact: 4, ..self.plan(8) };
+        let mut scenes = vec![
+            Scene { name: "compact", base: rolled(), plan: Plan { compact: 20, ..self.plan(40) } },
+            Scene { name: "compact-large", base: rolled(), plan: large },
+        ];
+        let moments = [
+            ("base-unnamed", KillWhen::BaseNamed),
+            ("base-named", KillWhen::CompactionLogged),
+            ("base-logged", KillWhen::Removing(1)),
+            ("half-removed", KillWhen::Removing(2)),
+        ];
+        for (name, when) in moments {
+            let dir = self.root.join(name);
+            copy_dir(&self.rolled.dir, &dir)?;
+            let said = self.kill_at(&self.rolled, &dir, Plan { compact: 3, ..self.plan(60) }, 0, when)?;
+            scenes.push(Scene { name, base: Some(Base::new(dir, said)), plan: Plan { compact: 2, ..self.plan(2) } });
+        }
         Ok(scenes)
     }
 
@@ -147,6 +193,12 @@ impl Scenes {
     pub fn crowd(&self) -> Scene {
         let plan = Plan { writers: 4, readers: 2, ..self.plan(12) };
         Scene { name: "crowd", base: Some(self.small.clone()), plan }
+    }
+
+    /// The same while the journal is compacted again and again.
+    pub fn crowd_compacting(&self) -> Scene {
+        let plan = Plan { writers: 3, readers: 2, compact: 8, ..self.plan(14) };
+        Scene { name: "crowd-compacting", base: Some(self.rolled.clone()), plan }
     }
 
     /// The vault that was not closed, changed by hand.
@@ -188,7 +240,7 @@ impl Scenes {
         let dir = self.root.join(name);
         clear(&dir)?;
         copy_dir(&self.small.dir, &dir)?;
-        let said = self.kill_at(&self.small, &dir, 12, KillWhen::Unsynced)?;
+        let said = self.kill_at(&self.small, &dir, self.plan(60), 12, KillWhen::Unsynced)?;
         let path = newest_segment(&dir)?;
         Ok((Base::new(dir, said), path))
     }
@@ -231,43 +283,4 @@ pub fn run_whole(plan: &Plan) -> io::Result<String> {
         return Err(Error::other(format!("undisturbed, the workload failed: {said}{complaint}")));
     }
     Ok(said)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum KillWhen {
-    /// Before an answer is said.
-    Answered,
-    /// Between a frame's write and its sync.
-    Unsynced,
-}
-
-/// Kills after so many answers.
-struct Killer {
-    answers: usize,
-    when: KillWhen,
-    written: bool,
-}
-
-impl Observer for Killer {
-    fn enter(&mut self, call: &Call) -> Reaction {
-        let in_journal = |path: &Path| path.extension().is_some_and(|end| end == "cvj");
-        match &call.what {
-            What::Say { bytes } if bytes.starts_with(b"a ") => {
-                self.answers = self.answers.saturating_sub(1);
-                // An answer without a sync before it: the frame is not synced now either.
-                if self.answers == 0 && (self.when == KillWhen::Answered || self.written) {
-                    return Reaction::Kill;
-                }
-            }
-            What::Write { path, len, .. } => self.written = in_journal(path) && *len > 1_024,
-            What::Sync { path } if in_journal(path) => {
-                if self.answers == 0 && self.written && self.when == KillWhen::Unsynced {
-                    return Reaction::Kill;
-                }
-                self.written = false;
-            }
-            _ => {}
-        }
-        Reaction::Go
-    }
 }

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use chartvault::{Error, ReadAudit, RecordRef, Session, Suite, Vault};
+use chartvault::{Error, ReadAudit, RecordRef, Suite, Vault};
 
 use crate::acts::Writer;
+use crate::compaction;
 use crate::keys;
 use crate::ledger::{Deed, Ledger};
 use crate::plan::Plan;
@@ -232,9 +233,12 @@ fn work(shared: &Shared, writers: &mut [Writer], vault: &Vault, round: usize) {
             scope.spawn(move || {
                 let mut rng = Rng::of(shared.plan.seed, &[77, reader as u64, round as u64]);
                 while writing.load(Ordering::Relaxed) {
-                    read_one(shared, session, &mut rng);
+                    compaction::read_somehow(shared, session, &mut rng);
                 }
             });
+        }
+        if shared.plan.compact > 0 {
+            scope.spawn(|| compaction::keep_compacting(shared, vault, writing));
         }
         for thread in threads {
             if thread.join().is_err() {
@@ -243,15 +247,4 @@ fn work(shared: &Shared, writers: &mut [Writer], vault: &Vault, round: usize) {
         }
         writing.store(false, Ordering::Relaxed);
     });
-}
-
-fn read_one(shared: &Shared, session: &Session, rng: &mut Rng) {
-    let record = {
-        let known = shared.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if known.is_empty() { None } else { Some(*rng.pick(&known)) }
-    };
-    match record {
-        Some(record) => crate::acts::read(shared, session, record),
-        None => thread::yield_now(),
-    }
 }

@@ -1,11 +1,33 @@
 //! Checkpoints: how far the trees are durable, so that opening replays only what came later.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use super::*;
 use crate::observe;
 
 impl Inner {
+    /// Makes checkpoints, when asked for and when nothing was journaled for a while, until nobody can ask any more.
+    pub(super) fn checkpoint_when_due(&self, requests: &Receiver<()>) {
+        let mut before = 0;
+        loop {
+            match requests.recv_timeout(self.options.checkpoint_idle) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    let journaled = self.journaled.load(Ordering::Relaxed);
+                    let idle = std::mem::replace(&mut before, journaled) == journaled;
+                    if !idle || journaled == 0 {
+                        continue;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // If it fails the journal still has everything; the next one tries again.
+            let _ = self.checkpoint();
+            before = 0;
+        }
+    }
+
     /// Notes what is applied, makes the trees durable, then writes the note. So the trees hold at least what the
     /// state file says.
     pub(super) fn checkpoint(&self) -> Result<(), StorageError> {
@@ -71,5 +93,31 @@ impl Inner {
         }
         state.tallies.sort_unstable();
         files.write(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::storage::tests::{VAULT, entry, keys, open, options, put};
+
+    #[test]
+    fn what_was_written_before_a_quiet_while_needs_no_replay_after_a_crash() {
+        let dir = tempfile::tempdir().unwrap();
+        let quick = StorageOptions { checkpoint_idle: Duration::from_millis(30), ..options() };
+        let storage = Embedded::create(dir.path(), VAULT, keys(), quick).unwrap();
+        put(&storage, &[(b"key", Some(b"value"))], vec![entry(b"entry", &[])]);
+        let start = Instant::now();
+        while storage.inner.journaled.load(Ordering::Relaxed) > 0 {
+            assert!(start.elapsed() < Duration::from_secs(20), "no checkpoint");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Waits for the checkpoint that has begun, and is not a clean stop.
+        drop(lock(&storage.inner.checkpoints));
+        drop(storage);
+        let (_, opened) = open(dir.path());
+        assert_eq!((opened.clean, opened.replayed_frames), (false, 0));
     }
 }

@@ -76,7 +76,11 @@ impl Inner {
     pub(super) fn settle(&self, pending: Pending) -> Result<(), StorageError> {
         let mut applied = lock(&self.applied);
         self.alive()?;
-        self.apply_through(&mut applied, pending.seq)
+        let settled = self.apply_through(&mut applied, pending.seq);
+        if matches!(settled, Err(StorageError::DiskFull { .. })) {
+            self.put_off.fetch_max(pending.seq, Ordering::Relaxed);
+        }
+        settled
     }
 
     /// Applies committed frames up to this one, in order, whoever committed them.
@@ -95,6 +99,7 @@ impl Inner {
 
     fn apply_queued(&self, applied: &mut Applied, trees: &Trees, seq: u64) -> Result<(), StorageError> {
         let before = applied.place.seq;
+        let mut rows = trees;
         while let Some(work) = lock(&self.front).next_through(seq) {
             let at = work.place.seq;
             let mut offsets = Offsets::start();
@@ -108,12 +113,12 @@ impl Inner {
                 });
                 let len = new.as_ref().map_or(0, |new| new.bytes.len());
                 let offset = offsets.write(write.key.len(), len, old_leaf.is_some());
-                applied.write(trees, (at, offset), (write.tree, &write.key), old_leaf, new)?;
+                applied.write(&mut rows, (at, offset), (write.tree, &write.key), old_leaf, new)?;
             }
             offsets.entries();
             for (entry, subjects) in &work.entries {
                 let offset = offsets.entry(entry.len(), *subjects);
-                applied.entry(trees, at, offset, entry)?;
+                applied.entry(&mut rows, at, offset, entry)?;
             }
             applied.place = work.place;
             applied.header_generation = work.header_generation;

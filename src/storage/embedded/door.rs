@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::storage::Compacted;
+use crate::storage::flaw::{Examiner, TreesAre};
 
 impl Storage for Embedded {
     fn head(&self) -> Head {
@@ -43,6 +44,10 @@ impl Storage for Embedded {
         lock(&self.inner.front).tallies.get(subject).copied().unwrap_or(0)
     }
 
+    fn rows(&self, tree: Tree) -> Option<u64> {
+        Some(lock(&self.inner.applied).digest.rows_of(tree))
+    }
+
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         self.inner.entries(from, limit)
     }
@@ -78,6 +83,35 @@ impl Storage for Embedded {
     fn compaction_due(&self) -> Result<bool, StorageError> {
         self.inner.alive()?;
         self.inner.compaction_due()
+    }
+
+    fn check_journal(&self, examiner: &mut dyn Examiner) -> Result<bool, StorageError> {
+        self.inner.check_journal(examiner)
+    }
+
+    fn check_trees(&self, whole: Option<bool>, examiner: &mut dyn Examiner) -> Result<TreesAre, StorageError> {
+        self.inner.check_trees(whole, examiner)
+    }
+
+    fn mend_trees(&self, whole: Option<bool>, examiner: &mut dyn Examiner) -> Result<bool, StorageError> {
+        Ok(self.inner.may_rebuild(whole, examiner)? && self.inner.rebuild_gently(&[], examiner)?)
+    }
+
+    fn scrub(
+        &self,
+        scrub: &mut Scrub,
+        rows: u64,
+        examiner: &mut dyn Examiner,
+    ) -> Result<Option<(u64, bool)>, StorageError> {
+        self.inner.scrub(scrub, rows, examiner).map(Some)
+    }
+
+    fn is_scrubbed(&self) -> bool {
+        true
+    }
+
+    fn entries_as_they_are(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
+        self.inner.entries_once(from, limit)
     }
 
     fn remove_compacted(&self) -> Result<(), StorageError> {

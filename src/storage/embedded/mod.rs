@@ -3,6 +3,7 @@
 //! Locks, always taken in this order: `checkpoints`, `order` (who may append), `applied` (who may change the trees),
 //! `front` (what has been committed; held for moments only).
 
+mod check;
 mod checkpoint;
 pub(super) mod commit;
 mod compact;
@@ -11,6 +12,7 @@ mod open;
 mod read;
 mod rebuild;
 mod room;
+mod scrub;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
+
+pub(crate) use scrub::Scrub;
 
 use super::apply::Applied;
 use super::journal::library::Library;
@@ -52,7 +56,8 @@ pub(crate) struct Opened {
     pub(crate) rebuilt: Option<&'static str>,
     /// Where trees are that turned out wrong.
     pub(crate) set_aside: Option<PathBuf>,
-    /// The frame up to which a compaction that had been interrupted was finished.
+    /// The frame up to which a compaction goes that had been interrupted. Its base is sound; what that covers is to be
+    /// removed ([`Storage::remove_compacted`]) once the log has an entry of it.
     pub(crate) compacted: Option<u64>,
     /// Highest header generation in the journal.
     pub(crate) header_generation: u64,
@@ -100,6 +105,8 @@ struct Inner {
     compacting: Mutex<()>,
     /// Bytes journaled since the last checkpoint.
     journaled: AtomicU64,
+    /// The newest frame that was to be settled and waits for space.
+    put_off: AtomicU64,
     stopped: AtomicBool,
     /// Why; set before `stopped` is.
     stop: Mutex<Option<Stop>>,
@@ -226,17 +233,15 @@ impl Embedded {
             notice: Mutex::default(),
             compacting: Mutex::default(),
             journaled: AtomicU64::new(start.replayed),
+            put_off: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             stop: Mutex::new(None),
         });
         let (requests, received) = mpsc::sync_channel(1);
         let background = Arc::clone(&inner);
-        let checkpointer = thread::Builder::new().name("chartvault-checkpoint".into()).spawn(move || {
-            while received.recv().is_ok() {
-                // If it fails the journal still has everything; the next one tries again.
-                let _ = background.checkpoint();
-            }
-        });
+        let checkpointer = thread::Builder::new()
+            .name("chartvault-checkpoint".into())
+            .spawn(move || background.checkpoint_when_due(&received));
         // Without the thread, checkpoints happen when asked for and at close.
         Self { inner, requests: Some(requests), checkpointer: checkpointer.ok() }
     }

@@ -3,7 +3,8 @@
 use super::super::journal::tail::Tail;
 use super::super::journal::walk::{self, Walk};
 use super::super::journal::{files::Files, reader::SegmentReader};
-use super::rebuild::{Report, Source};
+use super::super::load::Loader;
+use super::rebuild::{Replayed, Report, Source};
 use super::*;
 use crate::progress::Task;
 use crate::storage::file::StoredFile;
@@ -56,7 +57,7 @@ pub(super) fn open(
 
     files.remove_clean()?;
     mend(&journal, &library, &walk, found.covered().seq, clean)?;
-    let compacted = finish_compaction(&found, &state_key)?;
+    let compacted = verify_base_of_interrupted(&found, &state_key)?;
     let source = Source {
         dir,
         journal: &journal,
@@ -68,10 +69,10 @@ pub(super) fn open(
     let named = state.as_ref().map(|state| state.trees);
     let next_number = numbers.iter().copied().chain(named).max().unwrap_or(0).saturating_add(1);
     let mut replayed = 0_u64;
-    let (trees, applied, tallies, last_entry, frames) = match (trees, state, reason) {
+    let (trees, done) = match (trees, state, reason) {
         (Some(trees), Some(state), None) => {
             let (from, mut report) = (state.applied, Report::new(&mut progress, Task::ReadJournal, total));
-            let mut replay = source.replay(&trees, state);
+            let mut replay = source.replay(Loader::into_old(&trees), state);
             if from != walk.tip {
                 walk::between(&journal, &found, &library, (from, walk.tip), &mut |frame, place, len| {
                     report.add(len);
@@ -81,11 +82,12 @@ pub(super) fn open(
                     }
                     replay.frame(frame, place, &journal.segment_path(place.segment))
                 })?;
+            }
+            let done = replay.finish(&mut |_, _, _| Ok(()))?;
+            if from != walk.tip {
                 trees.set_settled(walk.tip.seq, &walk.tip.hash)?;
             }
-            let (applied, tallies, last_entry, frames) =
-                (replay.applied, replay.tallies, replay.last_entry, replay.frames);
-            (trees, applied, tallies, last_entry, frames)
+            (trees, done)
         }
         (trees, _, _) => {
             drop(trees);
@@ -94,9 +96,10 @@ pub(super) fn open(
                 let _ = file::remove_dir(&trees::dir(dir, *other));
             }
             let rebuilt = source.rebuild(next_number, walk.tip, &mut progress)?;
-            (rebuilt.trees, rebuilt.applied, rebuilt.tallies, rebuilt.last_entry, rebuilt.frames)
+            (rebuilt.trees, rebuilt.replayed)
         }
     };
+    let Replayed { applied, tallies, last_entry, frames } = done;
     let mut opened = Opened {
         clean,
         set_aside: None,
@@ -112,15 +115,17 @@ pub(super) fn open(
     let file = StoredFile::open_to_write(&walk.segment.path)?;
     let writer = Writer::resume(journal.clone(), &options, file, walk.segment, walk.next, walk.tip);
     let number = trees.number;
-    let verified = reason.is_some();
+    let built = reason.is_some();
+    // What was compared while it was built was still in sled's cache.
+    let verified = false;
     let start =
         Start { journal, state_key, library, writer, applied, tallies, last_entry, trees, files, verified, replayed };
     let embedded = Embedded::start(dir, options, start);
-    if verified {
+    if built {
         embedded.inner.checkpoint()?;
     }
     // No state file names the others any more. What cannot be removed or set aside now is removed next time.
-    if clean && !verified {
+    if clean && !built {
         let _ = trees::remove_set_aside(dir);
     }
     for old in numbers.into_iter().filter(|old| *old != number) {
@@ -180,12 +185,11 @@ fn open_trees(
     }
 }
 
-/// Removes what the base covers, if a compaction was interrupted before it did. Since these files are still the only
-/// other copy, all of the base is read and verified first.
-fn finish_compaction(found: &Files, state_key: &HmacKey) -> Result<Option<u64>, StorageError> {
+/// If a compaction was interrupted before it removed what the base covers, that can be removed, once the log has the
+/// entry of it. Since these files are still the only other copy, all of the base is read and verified first.
+fn verify_base_of_interrupted(found: &Files, state_key: &HmacKey) -> Result<Option<u64>, StorageError> {
     let Some(base) = found.base.as_ref().filter(|_| !found.covered_files.is_empty()) else { return Ok(None) };
     base.verify(state_key, &mut |_| {})?;
-    remove_covered(found)?;
     Ok(Some(base.header.through.seq))
 }
 

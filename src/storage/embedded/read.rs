@@ -107,9 +107,16 @@ impl Inner {
         digest::buckets(tree) == 0 || flag.is_some_and(|flag| flag.load(Ordering::Acquire))
     }
 
-    fn set_verified(&self, tree: Tree, bucket: usize) {
+    pub(super) fn set_verified(&self, tree: Tree, bucket: usize) {
         if let Some(flag) = self.verified.get(Digest::place(tree, bucket)) {
             flag.store(true, Ordering::Release);
+        }
+    }
+
+    /// The rows of a bucket are not to be used before they are compared again.
+    pub(super) fn distrust(&self, tree: Tree, bucket: usize) {
+        if let Some(flag) = self.verified.get(Digest::place(tree, bucket)) {
+            flag.store(false, Ordering::Release);
         }
     }
 
@@ -120,19 +127,18 @@ impl Inner {
         }
         // Others go on meanwhile; only where one of them writes into this very bucket, or the rows are wrong, it takes a
         // second look while nobody writes.
-        let (trees, expected) = (self.trees()?, lock(&self.applied).digest.bucket(tree, bucket));
+        let (mut trees, expected) = (self.trees()?, lock(&self.applied).digest.bucket(tree, bucket));
         let found = apply::sum(&trees, &self.state_key, tree, bucket).unwrap_or_default();
         let mut applied = lock(&self.applied);
         self.alive()?;
         if self.is_verified(tree, bucket) {
             return Ok(());
         }
-        if found == Some(expected) && applied.digest.bucket(tree, bucket) == expected {
+        let number = std::mem::replace(&mut trees, self.trees()?).number;
+        if found == Some(expected) && applied.digest.bucket(tree, bucket) == expected && trees.number == number {
             self.set_verified(tree, bucket);
             return Ok(());
         }
-        drop(trees);
-        let trees = self.trees()?;
         match apply::bucket_holds(&trees, &self.state_key, &applied.digest, tree, bucket) {
             Ok(true) => {
                 self.set_verified(tree, bucket);
@@ -140,7 +146,14 @@ impl Inner {
             }
             Ok(false) | Err(StorageError::Trees { .. }) => {
                 drop(trees);
-                self.rebuild(&mut applied)
+                self.rebuild(&mut applied)?;
+                if apply::bucket_holds(&*self.trees()?, &self.state_key, &applied.digest, tree, bucket)? {
+                    self.set_verified(tree, bucket);
+                    return Ok(());
+                }
+                let error = StorageError::StateDamaged { what: "trees that were just built are wrong" };
+                self.poison(&error);
+                Err(error)
             }
             Err(error) => Err(error),
         }
@@ -157,12 +170,9 @@ impl Inner {
         }
     }
 
-    fn entries_once(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
+    pub(super) fn entries_once(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         self.alive()?;
-        let (open_first, open) = {
-            let applied = lock(&self.applied);
-            (applied.pack.first, applied.pack.entries())
-        };
+        let (open_first, open) = self.unpacked(from, limit);
         let trees = self.trees()?;
         let mut entries = Vec::new();
         let mut next = from;
@@ -177,6 +187,19 @@ impl Inner {
         }
         entries.extend(open.into_iter().filter(|(seq, _)| *seq >= next).take(limit - entries.len().min(limit)));
         Ok(entries)
+    }
+
+    /// The number of the first entry that no row holds, and such entries from `from` on: those of the open pack, and those
+    /// of commits that wait for space to be settled. Those are durable, so the log does not end before them.
+    fn unpacked(&self, from: u64, limit: usize) -> (u64, Vec<(u64, Bytes)>) {
+        let applied = lock(&self.applied);
+        let front = lock(&self.front);
+        let mut entries = applied.pack.entries();
+        let put_off = self.put_off.load(Ordering::Relaxed);
+        let waiting = front.queue.iter().take_while(|work| work.place.seq <= put_off).flat_map(|work| &work.entries);
+        let waiting = (applied.pack.next..).zip(waiting).skip_while(|(seq, _)| *seq < from).take(limit);
+        entries.extend(waiting.map(|(seq, (entry, _))| (seq, Bytes::from(entry.as_slice()))));
+        (applied.pack.first, entries)
     }
 
     /// The entries of the row that should hold entry `seq`.

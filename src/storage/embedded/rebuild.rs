@@ -1,9 +1,11 @@
 //! Replaying the journal into the trees: the last few frames when opening, all of them when the trees are suspect.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use super::super::apply::{self, NewRow};
 use super::super::journal::{files::Files, walk};
+use super::super::load::Loader;
 use super::*;
 use crate::crypto::hash;
 use crate::format::base::{Item, Origin};
@@ -17,7 +19,7 @@ const REPORT_EVERY: u64 = 1 << 20;
 
 /// Replays frames into trees, and keeps what is not in the trees.
 pub(super) struct Replay<'a> {
-    pub(super) trees: &'a Trees,
+    rows: Loader<'a>,
     pub(super) state_key: &'a HmacKey,
     pub(super) applied: Applied,
     pub(super) tallies: HashMap<[u8; 16], u64>,
@@ -34,10 +36,10 @@ impl Replay<'_> {
                 let leaf = digest::leaf(self.state_key, *tree, key, value.len(), &hash)
                     .map_err(|_| StorageError::Refused { why: "a value is too long" })?;
                 let new = NewRow { bytes: value, hash: &hash, leaf: &leaf, inline: *inline };
-                self.applied.write(self.trees, (seq, offset), (*tree, key), None, Some(new))
+                self.applied.write(&mut self.rows, (seq, offset), (*tree, key), None, Some(new))
             }
             Item::Entry(entry) => {
-                self.applied.entry(self.trees, seq, offset, entry.bytes)?;
+                self.applied.entry(&mut self.rows, seq, offset, entry.bytes)?;
                 self.count(entry);
                 self.last_entry = entry.bytes.to_vec();
                 Ok(())
@@ -57,7 +59,7 @@ impl Replay<'_> {
             offset: place.offset,
             what: error.0,
         })?;
-        self.applied.frame(self.trees, self.state_key, place, &contents)?;
+        self.applied.frame(&mut self.rows, self.state_key, place, &contents)?;
         self.applied.header_generation = self.applied.header_generation.max(frame.link.header_generation);
         contents.entries.iter().for_each(|entry| self.count(entry));
         if let Some(last) = contents.entries.last() {
@@ -66,6 +68,25 @@ impl Replay<'_> {
         self.frames += 1;
         Ok(())
     }
+
+    /// Brings the rows into the trees. Calls `done` with the digest, for the buckets whose rows are there.
+    pub(super) fn finish(self, done: Done<'_>) -> Result<Replayed, StorageError> {
+        let Self { rows, mut applied, tallies, last_entry, frames, .. } = self;
+        let wasted = rows.finish(&mut |tree, buckets| done(&applied.digest, tree, buckets))?;
+        applied.garbage = applied.garbage.saturating_add(wasted);
+        Ok(Replayed { applied, tallies, last_entry, frames })
+    }
+}
+
+/// Called with the digest and the buckets of a tree.
+type Done<'a> = &'a mut dyn FnMut(&Digest, Tree, Range<usize>) -> Result<(), StorageError>;
+
+/// What a replay that is done leaves, beside the rows in the trees.
+pub(super) struct Replayed {
+    pub(super) applied: Applied,
+    pub(super) tallies: HashMap<[u8; 16], u64>,
+    pub(super) last_entry: Vec<u8>,
+    pub(super) frames: u64,
 }
 
 /// Reports bytes done, now and then.
@@ -94,10 +115,7 @@ impl<'a, 'b> Report<'a, 'b> {
 /// New trees and all that goes with them.
 pub(super) struct Rebuilt {
     pub(super) trees: Trees,
-    pub(super) applied: Applied,
-    pub(super) tallies: HashMap<[u8; 16], u64>,
-    pub(super) last_entry: Vec<u8>,
-    pub(super) frames: u64,
+    pub(super) replayed: Replayed,
 }
 
 /// Where the journal is, and the key of the digest.
@@ -130,8 +148,10 @@ impl Source<'_> {
     fn build(&self, number: u64, until: Place, progress: &mut OnProgress<'_>) -> Result<Rebuilt, StorageError> {
         file::remove_dir(&trees::dir(self.dir, number))?;
         let trees = Trees::open(self.dir, number, self.cache_bytes)?;
-        let mut report = Report::new(progress, Task::Rebuild, self.files.bytes());
-        let mut replay = self.replay(&trees, State::default());
+        // Everything passes twice: out of the journal, and into the trees.
+        let bytes = self.files.bytes();
+        let mut report = Report::new(progress, Task::Rebuild, bytes.saturating_mul(2));
+        let mut replay = self.replay(Loader::into_new(&trees), State::default());
         if let Some(base) = &self.files.base {
             base.walk(&mut |origin, item| replay.item(origin, &item), &mut |len| report.add(len))?;
             base.compare(&replay.applied.digest)?;
@@ -143,30 +163,33 @@ impl Source<'_> {
             report.add(len);
             replay.frame(frame, place, &self.journal.segment_path(place.segment))
         })?;
-        let Replay { applied, tallies, last_entry, frames, .. } = replay;
-        for tree in [Tree::Records, Tree::Patients, Tree::Lookup, Tree::Policy] {
-            for bucket in 0..digest::buckets(tree) {
-                if !apply::bucket_holds(&trees, self.state_key, &applied.digest, tree, bucket)? {
+        let share = bytes / u64::try_from(Digest::default().len()).unwrap_or(1).max(1);
+        let replayed = replay.finish(&mut |digest, tree, buckets| {
+            for bucket in buckets {
+                if !apply::bucket_holds(&trees, self.state_key, digest, tree, bucket)? {
                     return Err(StorageError::StateDamaged { what: "rows that were just written are not there" });
                 }
+                report.add(usize::try_from(share).unwrap_or(0));
             }
-        }
+            Ok(())
+        })?;
         trees.set_settled(until.seq, &until.hash)?;
-        Ok(Rebuilt { trees, applied, tallies, last_entry, frames })
+        Ok(Rebuilt { trees, replayed })
     }
 
     /// A replay that goes on from a state.
-    pub(super) fn replay<'t>(&'t self, trees: &'t Trees, state: State) -> Replay<'t> {
+    pub(super) fn replay<'t>(&'t self, rows: Loader<'t>, state: State) -> Replay<'t> {
+        let garbage = rows.trees().garbage();
         let pack = OpenPack { first: state.pack_first, next: state.entries, bytes: state.pack };
         Replay {
-            trees,
+            rows,
             state_key: self.state_key,
             applied: Applied {
                 place: state.applied,
                 header_generation: state.header_generation,
                 digest: state.digest,
                 pack,
-                garbage: trees.garbage(),
+                garbage,
             },
             tallies: state.tallies.into_iter().collect(),
             last_entry: state.last_entry,
@@ -188,7 +211,7 @@ impl Inner {
         done
     }
 
-    fn rebuild_now(&self, applied: &mut Applied) -> Result<(), StorageError> {
+    pub(super) fn rebuild_now(&self, applied: &mut Applied) -> Result<(), StorageError> {
         let _held = self.files.read().unwrap_or_else(PoisonError::into_inner);
         let files = Files::list(&self.journal)?;
         let source = Source {
@@ -203,10 +226,10 @@ impl Inner {
         let mut silent = |_: Progress| {};
         let mut silent: OnProgress<'_> = &mut silent;
         let rebuilt = source.rebuild(number, applied.place, &mut silent)?;
-        if rebuilt.applied.digest != applied.digest {
+        if rebuilt.replayed.applied.digest != applied.digest {
             return Err(StorageError::StateDamaged { what: "journal and state file give different digests" });
         }
-        if rebuilt.applied.pack != applied.pack {
+        if rebuilt.replayed.applied.pack != applied.pack {
             return Err(StorageError::StateDamaged { what: "journal and state file give different audit packs" });
         }
         if let Ok(wrong) = self.trees() {
@@ -216,7 +239,8 @@ impl Inner {
         *lock(&self.notice) = Some("the trees turned out wrong while the vault was open, and were built anew");
         // The state file should name them soon.
         self.journaled.store(self.options.checkpoint_bytes, Ordering::Relaxed);
-        self.verified.iter().for_each(|flag| flag.store(true, Ordering::Release));
+        // What was compared while it was built was still in sled's cache.
+        self.verified.iter().for_each(|flag| flag.store(false, Ordering::Release));
         Ok(())
     }
 }

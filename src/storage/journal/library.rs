@@ -74,6 +74,11 @@ impl Library {
         Ok(())
     }
 
+    /// The base that stands for the oldest segments, if there is one.
+    pub(crate) fn base(&self) -> Option<Arc<Base>> {
+        lock(&self.base).as_ref().map(|(base, _)| Arc::clone(base))
+    }
+
     /// A new segment.
     pub(crate) fn add(&self, segment: &Segment) {
         let places = BTreeMap::from([(segment.header.first_seq, FIRST_FRAME)]);

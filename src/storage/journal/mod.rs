@@ -2,6 +2,7 @@
 
 pub(crate) mod base;
 pub(crate) mod base_writer;
+pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod files;
 pub(crate) mod library;

@@ -139,6 +139,11 @@ impl Writer {
         self.tip
     }
 
+    /// The segment that the next frame goes to, and where it would start.
+    pub(crate) fn next(&self) -> (u64, u64) {
+        (self.segment.header.number, self.next)
+    }
+
     /// Number and hash of the seal of the last closed segment; number 0 if there is none.
     pub(crate) fn last_seal(&self) -> (u64, [u8; 32]) {
         (self.segment.header.first_seq.saturating_sub(1), self.segment.header.previous)

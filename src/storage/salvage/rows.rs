@@ -103,8 +103,8 @@ impl Context<'_> {
                 let belief = BELIEFS.into_iter().find(|belief| Some(sum(*belief)) == expected);
                 if belief.is_none() {
                     self.found.doubt.doubt(tree, bucket);
-                    let there = sum(Belief::JournalFirst).rows();
-                    let missing = expected.map_or(0, |expected| expected.rows().saturating_sub(there));
+                    let there = sum(Belief::JournalFirst).count();
+                    let missing = expected.map_or(0, |expected| expected.count().saturating_sub(there));
                     self.found.rows_missing = self.found.rows_missing.saturating_add(missing);
                 }
                 self.write_bucket((tree, bucket), &rows, belief, old, judge, take)?;

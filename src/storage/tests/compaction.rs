@@ -194,7 +194,7 @@ fn a_compaction_that_fails_at_any_call_loses_nothing_and_can_be_tried_again() {
 }
 
 #[test]
-fn an_interrupted_compaction_is_finished_by_opening() {
+fn an_interrupted_compaction_is_found_by_opening_and_can_be_finished() {
     let dir = tempfile::tempdir().unwrap();
     let storage = create(dir.path());
     fill(&storage, 1);
@@ -210,6 +210,12 @@ fn an_interrupted_compaction_is_finished_by_opening() {
     copy_dir(dir.path(), untouched.path());
     let (storage, opened) = open(dir.path());
     assert_eq!(opened.compacted, Some(compacted.through));
+    // Nothing is removed before the log can tell of it: a crash here finds it all again.
+    assert_eq!(bases(dir.path()).len(), 2);
+    drop(storage);
+    let (storage, opened) = open(dir.path());
+    assert_eq!(opened.compacted, Some(compacted.through));
+    storage.remove_compacted().unwrap();
     assert_eq!(
         (bases(dir.path()), journal_files(dir.path()).contains(&"base.tmp".into())),
         (vec![compacted.through], false)

@@ -34,6 +34,7 @@ pub(super) fn options() -> StorageOptions {
         inline_limit: 4096,
         cache_bytes: 8 << 20,
         checkpoint_bytes: u64::MAX,
+        checkpoint_idle: std::time::Duration::from_secs(3_600),
         keep_free: 1 << 20,
         compact_share: 50,
         compact_least: 200_000,

@@ -1,0 +1,28 @@
+//! One file a peer. To add one: a file here that has a `Peer`, and its line in [`ALL`].
+
+use crate::clinic::Peer;
+
+mod chartvault;
+mod fjall;
+mod redb;
+mod sealed;
+mod sled;
+mod sqlite;
+mod sqlite_grouped;
+
+/// What all ratios refer to.
+pub const BASE: &str = "sqlcipher";
+/// Whose goals they are.
+pub const OURS: &str = "chacha20";
+
+/// All of them, in the order of the table.
+pub const ALL: [Peer; 8] = [
+    sqlite::SQLCIPHER,
+    chartvault::CHACHA20,
+    chartvault::AES,
+    sqlite_grouped::SQLCIPHER,
+    sqlite::PLAIN,
+    sled::PEER,
+    redb::PEER,
+    fjall::PEER,
+];

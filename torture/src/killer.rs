@@ -1,0 +1,74 @@
+//! Kills at a moment that is told by what the process is about to do.
+
+use std::path::Path;
+
+use crate::tracer::{Call, Observer, Reaction, What};
+
+/// When to kill, once so many answers were given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KillWhen {
+    /// Before an answer is said.
+    Answered,
+    /// Between a frame's write and its sync.
+    Unsynced,
+    /// Before a finished base gets its name.
+    BaseNamed,
+    /// With a named base, before the log has its entry.
+    CompactionLogged,
+    /// Before that file of those which a base covers is removed, counted from 1.
+    Removing(usize),
+}
+
+/// Kills after so many answers.
+pub(crate) struct Killer {
+    answers: usize,
+    when: KillWhen,
+    written: bool,
+    named: bool,
+    removed: usize,
+}
+
+impl Killer {
+    pub(crate) const fn new(answers: usize, when: KillWhen) -> Self {
+        Self { answers, when, written: false, named: false, removed: 0 }
+    }
+}
+
+impl Observer for Killer {
+    fn enter(&mut self, call: &Call) -> Reaction {
+        let now = match &call.what {
+            What::Say { bytes } if bytes.starts_with(b"a ") => {
+                self.answers = self.answers.saturating_sub(1);
+                // An answer without a sync before it: the frame is not synced now either.
+                self.when == KillWhen::Answered || (self.when == KillWhen::Unsynced && self.written)
+            }
+            What::Write { path, len, .. } => {
+                self.written = in_journal(path) && *len > 1_024;
+                self.when == KillWhen::CompactionLogged && self.named && in_journal(path)
+            }
+            What::Sync { path } if in_journal(path) => {
+                let unsynced = self.when == KillWhen::Unsynced && self.written;
+                self.written = false;
+                unsynced
+            }
+            What::Rename { to, .. } if is_base(to) => {
+                self.named = true;
+                self.when == KillWhen::BaseNamed
+            }
+            What::Remove { path, .. } if self.named && in_journal(path) => {
+                self.removed += 1;
+                self.when == KillWhen::Removing(self.removed)
+            }
+            _ => false,
+        };
+        if now && self.answers == 0 { Reaction::Kill } else { Reaction::Go }
+    }
+}
+
+fn in_journal(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "cvj")
+}
+
+fn is_base(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("base-"))
+}
