@@ -22,8 +22,6 @@ const TREES: [Tree; 4] = [Tree::Records, Tree::Patients, Tree::Lookup, Tree::Pol
 const HELD: usize = if cfg!(test) { 4 << 10 } else { 32 << 20 };
 /// Bytes of one part that are sorted at once.
 const PIECE: usize = if cfg!(test) { 1 << 10 } else { 32 << 20 };
-/// Bytes of rows that go into sled before it has to write them.
-const AHEAD: usize = 8 << 20;
 /// The file for what is more.
 const SPILLED: &str = "rows.tmp";
 
@@ -63,8 +61,6 @@ pub(crate) struct Loader<'t> {
     parts: Vec<Part>,
     /// Bytes that wait in memory.
     held: usize,
-    /// Bytes that sled may not have written yet.
-    ahead: usize,
     /// Where the rest waits; if nowhere, it goes into the trees at once.
     spill: Option<Spill>,
     wasted: u64,
@@ -98,7 +94,7 @@ impl<'t> Loader<'t> {
     /// Into trees that hold rows already.
     pub(crate) fn into_old(trees: &'t Trees) -> Self {
         let parts = (0..TREES.len() * PARTS).map(|_| Part::default()).collect();
-        Self { trees, parts, held: 0, ahead: 0, spill: None, wasted: 0 }
+        Self { trees, parts, held: 0, spill: None, wasted: 0 }
     }
 
     /// Into trees that are empty, and of no use before all is there.
@@ -169,11 +165,6 @@ impl<'t> Loader<'t> {
             let replaces = writes.first().is_some_and(|first| first.replaces);
             let put = trees.put(tree, last.key, last.row, replaces)?;
             self.wasted = replaced.fold(self.wasted, u64::saturating_add).saturating_add(put);
-            self.ahead += last.key.len() + last.row.map_or(0, <[u8]>::len);
-            if self.ahead >= AHEAD {
-                self.trees.flush()?;
-                self.ahead = 0;
-            }
         }
         Ok(())
     }

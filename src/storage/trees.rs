@@ -232,17 +232,11 @@ impl Trees {
         row.and_then(|row| Reader::new(&row).u64().ok()).unwrap_or(0)
     }
 
-    /// Waits until sled has given to the system what was written before the call. It writes on threads of its own, and
-    /// what waits for them is in memory, however much it is.
-    pub(crate) fn flush(&self) -> Result<(), StorageError> {
-        let db = self.handles()?.db.clone();
-        let patience = PATIENCE + Duration::from_secs(file::dir_bytes(&self.dir) >> 24);
-        watch::watched("flushing", &self.dir, patience, move || guard("flushing", || db.flush()).map(drop))
-    }
-
     /// Makes everything durable that was written before the call.
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
-        self.flush()?;
+        let db = self.handles()?.db.clone();
+        let patience = PATIENCE + Duration::from_secs(file::dir_bytes(&self.dir) >> 24);
+        watch::watched("flushing", &self.dir, patience, move || guard("flushing", || db.flush()).map(drop))?;
         let blobs = self.dir.join("blobs");
         for dir in [&self.dir, &blobs] {
             for name in file::names(dir)? {
