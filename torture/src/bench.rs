@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::checked::TREES_MENDED;
 use crate::court::{Judge, Question};
 use crate::judge::{Care, Verdict};
 use crate::plan::Plan;
@@ -59,10 +60,12 @@ pub struct Bench {
 }
 
 /// What damage may lead to besides a whole vault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Allow {
-    /// Nothing: it has to open.
+    /// Nothing: it has to open, and a check finds nothing in its trees.
     Nothing,
+    /// The trees may be wrong, as long as a check mends them: they can be built anew.
+    WrongTrees,
     /// A typed error that says what is wrong and what to do.
     NamedDamage,
     /// Only that: opening has to read what was damaged.
@@ -120,8 +123,11 @@ impl Bench {
         let verdict = self.judge.ask(&self.vault(), &ledger, seed, question)?;
         let outcome = match verdict {
             Verdict::Good(class) if allow == Allow::OnlyNamedDamage => Outcome::Bad(format!("not noticed: {class}")),
+            Verdict::Good(class) if allow == Allow::Nothing && class.contains(TREES_MENDED) => {
+                Outcome::Bad(format!("nobody hurt the trees: {class}"))
+            }
             Verdict::Good(class) => Outcome::Good(class),
-            Verdict::Refused(name, _) if allow != Allow::Nothing && names_damage(&name) => {
+            Verdict::Refused(name, _) if allow >= Allow::NamedDamage && names_damage(&name) => {
                 Outcome::Good(format!("refused: {name}"))
             }
             Verdict::Refused(name, words) => Outcome::Bad(format!("does not open or read: {name}: {words}")),

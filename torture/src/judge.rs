@@ -128,8 +128,8 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Result<Strin
     let session = keys::session(seed, &vault)?;
     let owed = owed(&vault, ledger)?;
     if care == Care::Checked {
-        let mended = checked::sound(&vault)?;
-        class.push_str(if mended > 0 { ", mended by a check" } else { ", checked" });
+        class.push_str(", ");
+        class.push_str(checked::sound(&vault)?);
     }
     if care == Care::Glance {
         glance(&session, seed, ledger, owed)?;
@@ -152,7 +152,7 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Result<Strin
     }
     let session = keys::session(seed, &vault)?;
     examine(&session, seed, &later, Owed { base: base_of(dir)?, ..owed })?;
-    if care == Care::Checked && checked::sound(&vault)? > 0 {
+    if care == Care::Checked && checked::sound(&vault)? != "checked" {
         return wrong("mended, closed, opened, and a check mends again".into());
     }
     vault.close()?;

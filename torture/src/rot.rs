@@ -133,7 +133,7 @@ fn allowed(target: &Target, damage: Damage) -> Allow {
     match (target.read_from, damage) {
         (Some(from), Damage::Flip { byte, .. }) if byte >= from && byte < target.used => Allow::OnlyNamedDamage,
         _ if target.path.starts_with("journal") => Allow::NamedDamage,
-        _ => Allow::Nothing,
+        _ => Allow::WrongTrees,
     }
 }
 
