@@ -201,11 +201,13 @@ impl Site {
         let into = std::path::absolute(into).map_err(io("finding", into))?;
         let Some(name) = into.file_name() else { return not_empty(&into) };
         let parent = into.parent().unwrap_or(&into);
-        file::create_dir_durably(parent)?;
-        let inside = parent.canonicalize().map_err(io("finding", parent))?;
+        // Before anything is made: it might be made inside the damaged vault.
+        let there = parent.ancestors().find(|dir| dir.exists()).unwrap_or(parent);
+        let inside = there.canonicalize().map_err(io("finding", there))?;
         if inside.starts_with(from.canonicalize().map_err(io("finding", from))?) {
             return Err(StorageError::Refused { why: "the new vault would lie inside the damaged one" }.into());
         }
+        file::create_dir_durably(parent)?;
         if !file::names(&into)?.is_empty() {
             return not_empty(&into);
         }
