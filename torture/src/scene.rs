@@ -182,6 +182,8 @@ impl Scenes {
         ];
         for (name, when) in moments {
             let dir = self.root.join(name);
+            // Each way makes its scenes anew.
+            clear(&dir)?;
             copy_dir(&self.rolled.dir, &dir)?;
             let said = self.kill_at(&self.rolled, &dir, Plan { compact: 3, ..self.plan(60) }, 0, when)?;
             scenes.push(Scene { name, base: Some(Base::new(dir, said)), plan: Plan { compact: 2, ..self.plan(2) } });
