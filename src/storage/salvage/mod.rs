@@ -195,8 +195,9 @@ impl Salvage<'_> {
         let mut pace = Pace { progress: &mut progress, work, keep_free, done: 0, told: 0 };
         pace.add(0)?;
         let states = evidence::states(self.from, self.vault, &kdf::state_file_mac(&self.keys.state))?;
-        let walked = context.read_journal(&states, judge, &mut pace)?;
         let old = context.old_trees(&states)?;
+        let witnesses = context.witnesses(&states, old.as_ref());
+        let walked = context.read_journal(&states, witnesses, judge, &mut pace)?;
         let proof = context.proof(&states, &walked, old.as_ref())?;
 
         let to = JournalId::new(self.to, self.vault, self.keys_of_journal());

@@ -1,0 +1,90 @@
+//! Salvage against somebody who can write the files and has no key: doubt is declared, and cannot be taken out again.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use chartvault::*;
+use support::{House, copy_dir, note};
+
+/// Takes away all that remembers how far the journal had come, but the journal.
+fn forget(vault: &Path) {
+    for name in ["state.a", "state.b", "clean"] {
+        let _ = fs::remove_file(vault.join(name));
+    }
+    for number in 1..9 {
+        let _ = fs::remove_dir_all(vault.join(format!("sled-{number}")));
+    }
+}
+
+/// A vault with one record, as it lies on the disk.
+fn one_record() -> (House, Vault, Session, RecordId<support::Note>) {
+    let (house, vault) = House::create();
+    let s = house.session(&vault);
+    let patient = s.register_patient([Identifier::new("urn:mrn", "1").unwrap()]).unwrap();
+    let id = s.put(patient, &note("first")).unwrap();
+    (house, vault, s, id)
+}
+
+#[test]
+fn a_journal_that_went_another_way_than_state_files_or_trees_remember_is_no_proof() {
+    for witness in ["state", "trees", "both"] {
+        let (house, vault, s, id) = one_record();
+        vault.checkpoint().unwrap();
+        let old = house.dir.path().join("old");
+        copy_dir(&house.path(), &old);
+        s.amend(id, Version::FIRST, &note("amended, and acknowledged")).unwrap();
+        vault.checkpoint().unwrap();
+        let here = house.dir.path().join("here");
+        copy_dir(&house.path(), &here);
+        drop((s, vault));
+
+        // Somebody puts the old copy back for a day, and the newer state files and trees for the next one.
+        let vault = house.open_at(&old).unwrap();
+        let s = house.session(&vault);
+        for number in 0..20 {
+            s.put(id.patient(), &note(&format!("on the other way {number}"))).unwrap();
+        }
+        vault.close().unwrap();
+        drop((s, vault));
+        forget(&old);
+        if witness != "trees" {
+            for name in ["state.a", "state.b"] {
+                fs::copy(here.join(name), old.join(name)).unwrap();
+            }
+        }
+        if witness != "state" {
+            copy_dir(&here.join("sled-1"), &old.join("sled-1"));
+        }
+        let refused = house.open_at(&old);
+        println!("{witness}: {:?}", refused.as_ref().err());
+        let opens = refused.is_ok();
+        drop(refused);
+        let into = house.dir.path().join("salvaged");
+        let report = Vault::open_with(&old, house.options()).unwrap().salvage(&house.key, &into).unwrap();
+        assert!(opens || report.doubt.is_some(), "{witness}: opening refuses it, salvage proves it\n{report}");
+    }
+}
+
+#[test]
+fn files_of_the_journal_with_impossible_numbers_do_no_harm() {
+    let most = u64::MAX;
+    for name in [format!("base-{most}.cvj"), format!("{most}.cvj"), format!("{}.cvj", most - 1)] {
+        let (house, vault, s, id) = one_record();
+        vault.close().unwrap();
+        drop((s, vault));
+        let (damaged, into) = (house.dir.path().join("damaged"), house.dir.path().join("salvaged"));
+        copy_dir(&house.path(), &damaged);
+        fs::write(damaged.join("journal").join(&name), b"nothing").unwrap();
+        let report = Vault::open_with(&damaged, house.options()).unwrap().salvage(&house.key, &into).unwrap();
+        println!("{name}: {report}");
+        for _ in 0..3 {
+            let vault = house.open_at(&into).unwrap();
+            let token = house.grant().sign(&house.issuer, vault.id()).unwrap();
+            let s = vault.session_with(&token, Purpose::Treatment).accept_doubtful().open().unwrap();
+            assert_eq!(s.get(id).unwrap().value.text, "first");
+            vault.close().unwrap();
+        }
+    }
+}
