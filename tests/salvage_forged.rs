@@ -3,10 +3,25 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chartvault::*;
-use support::{House, copy_dir, note};
+use support::{House, copy_dir, files_in, note};
+
+/// Where the frames of a segment start.
+fn frames(segment: &Path) -> Vec<usize> {
+    let bytes = fs::read(segment).unwrap();
+    (512..bytes.len())
+        .step_by(8)
+        .filter(|at| bytes[*at..].starts_with(b"CVF1") && !bytes[*at..].starts_with(b"CVF1-END"))
+        .collect()
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 0x40;
+    fs::write(path, bytes).unwrap();
+}
 
 /// Takes away all that remembers how far the journal had come, but the journal.
 fn forget(vault: &Path) {
@@ -25,6 +40,37 @@ fn one_record() -> (House, Vault, Session, RecordId<support::Note>) {
     let patient = s.register_patient([Identifier::new("urn:mrn", "1").unwrap()]).unwrap();
     let id = s.put(patient, &note("first")).unwrap();
     (house, vault, s, id)
+}
+
+fn segments(vault: &Path) -> Vec<PathBuf> {
+    let journal = vault.join("journal");
+    let all = files_in(&journal).into_iter().filter(|name| !name.to_string_lossy().starts_with("base-"));
+    all.map(|name| journal.join(name)).collect()
+}
+
+#[test]
+fn doubt_stays_when_all_frames_behind_the_salvage_are_cut_off() {
+    let (house, vault, s, _) = one_record();
+    vault.close().unwrap();
+    drop((s, vault));
+    let (damaged, into) = (house.dir.path().join("damaged"), house.dir.path().join("salvaged"));
+    copy_dir(&house.path(), &damaged);
+    forget(&damaged);
+    let first = &segments(&damaged)[0];
+    flip(first, frames(first)[1] + 100);
+    let report = Vault::open_with(&damaged, house.options()).unwrap().salvage(&house.key, &into).unwrap();
+    assert!(report.doubt.is_some(), "{report}");
+
+    forget(&into);
+    for segment in segments(&into) {
+        let mut bytes = fs::read(&segment).unwrap();
+        bytes[512..].fill(0);
+        fs::write(&segment, bytes).unwrap();
+    }
+    match house.open_at(&into) {
+        Err(error) => println!("refused: {error}"),
+        Ok(vault) => assert!(vault.doubt().unwrap().is_some(), "a vault in doubt passes for one that is not"),
+    }
 }
 
 #[test]

@@ -18,7 +18,6 @@ use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::error::Error;
 use crate::keyring::{Credential, Keyring, UnlockedKeyring, copies};
-use crate::policy::PolicyRow;
 use crate::progress::OnProgress;
 use crate::storage::salvage::{Found, Salvage};
 use crate::storage::{Embedded, Storage, StorageError, file};
@@ -125,12 +124,12 @@ impl LockedVault {
         file::create_dir(&to)?;
         let salvage = Salvage { from, work, to: &to, vault: header.vault, keys: &keys, options: storage };
         let mut examiner = Examiner::new(header.vault, suite, &keyring, audit_keys(&keyring), now);
-        let mut found: Found = salvage.run(&mut examiner, &mut *progress)?;
+        let found: Found = salvage.run(&mut examiner, &mut *progress)?;
         let (journal, generation) = (found.header_generation, header.generation);
         if journal > generation {
             return Err(StorageError::HeaderRolledBack { header: generation, journal }.into());
         }
-        let before = examiner.doubt.take();
+        let doubt = examiner.doubt.take();
         let records = std::mem::take(&mut examiner.tally).finish();
         drop(examiner);
 
@@ -144,22 +143,12 @@ impl LockedVault {
         let parts = Parts { vault, suite, clock, keyring, header_generation: generation, lock, chain };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
-        let fresh = found.doubt.count() > 0;
-        if let Some((_, map)) = &before {
-            found.doubt.join(map);
-        }
-        let map = std::mem::take(&mut found.doubt);
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);
-        let salvaged_at = before.map(|(at, _)| at).filter(|_| !fresh).unwrap_or(now);
-        report.doubt = (map.count() > 0).then(|| Doubt::of(salvaged_at, &map));
+        report.doubt = doubt.map(|(salvaged_at, map)| Doubt::of(salvaged_at, &map));
         let mut draft = Draft::new(AuditEvent::VaultSalvaged, Outcome::Allowed);
         draft.kind = EntryKind::Recovery;
         draft.fields.detail = Some(report.detail());
-        let rows = match &report.doubt {
-            Some(_) => vec![unlocked.policy_row(&PolicyRow::Doubt { salvaged_at, map })?],
-            None => Vec::new(),
-        };
-        unlocked.commit(rows, vec![draft])?;
+        unlocked.commit(Vec::new(), vec![draft])?;
         unlocked.committer.storage().close()?;
         drop(unlocked);
         copies::create(&to, &header_bytes)?;
