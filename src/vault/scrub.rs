@@ -77,6 +77,8 @@ pub(super) struct Scrubber {
     scrub: Scrub,
     rows_done: bool,
     chain: Chain,
+    /// Whether new trees did not mend an entry in this round: then they will not mend the next one.
+    unmendable: bool,
     /// Places found in this round, and in the one before.
     now: HashSet<FindingPlace>,
     known: HashSet<FindingPlace>,
@@ -120,6 +122,7 @@ impl Scrubber {
             scrub: Scrub::default(),
             rows_done: false,
             chain: Chain::default(),
+            unmendable: false,
             now: HashSet::new(),
             known: HashSet::new(),
             stopping: Arc::clone(stopping),
@@ -170,11 +173,12 @@ impl Scrubber {
         let broken = if scrubbed.is_ok() && storage.is_scrubbed() { self.follow(unlocked, rows) } else { None };
         if let Some(seq) = broken {
             // What new trees did not mend they will not mend the next time.
-            let told = self.known.contains(&FindingPlace::Entry { seq });
-            let mended = !told && storage.mend_trees(None, &mut listener).unwrap_or(false);
+            let told = self.unmendable || self.known.contains(&FindingPlace::Entry { seq });
+            let built = !told && storage.mend_trees(None, &mut listener).unwrap_or(false);
             flaws.append(&mut listener.flaws);
-            let severity =
-                if mended && self.is_right_again(unlocked, seq) { Severity::Mended } else { Severity::Grave };
+            let mended = built && self.is_right_again(unlocked, seq);
+            self.unmendable |= !mended;
+            let severity = if mended { Severity::Mended } else { Severity::Grave };
             let what = "it is not there, or does not follow from the entry before";
             self.tell(unlocked, vec![Finding::new(FindingPlace::Entry { seq }, what.to_owned(), severity)]);
         }
@@ -250,6 +254,7 @@ impl Scrubber {
         }
         self.known = std::mem::take(&mut self.now);
         (self.scrub, self.rows_done, self.chain) = (Scrub::default(), false, Chain::default());
+        self.unmendable = false;
     }
 
     /// Tells what is new: in the log, to operators, and to whoever asks for the vault's health.

@@ -20,6 +20,9 @@ pub(crate) struct Scrub {
     bytes: u64,
     journal: Option<JournalCheck>,
     journal_done: bool,
+    /// Set once something could not be mended: in this round nothing else will be, and to find that out again takes the
+    /// whole journal.
+    unmendable: bool,
 }
 
 impl Scrub {
@@ -52,10 +55,13 @@ impl Inner {
         if !scrub.journal_done {
             self.scrub_journal(scrub, rows.saturating_mul(BYTES_PER_ROW), examiner);
         }
-        let are = self.mend(wrong, None, examiner)?;
+        let found = !wrong.is_empty();
+        let are = self.mend(wrong, scrub.unmendable.then_some(false), examiner)?;
         if are == TreesAre::Mended {
             // What was compared before is gone.
             (scrub.place, scrub.rows) = (0, 0);
+        } else {
+            scrub.unmendable |= found;
         }
         let ended = scrub.journal_done && digest::Digest::at(scrub.place).is_none();
         if ended {

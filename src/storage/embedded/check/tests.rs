@@ -6,6 +6,8 @@ use crate::storage::tests::{create, entry, get, open, put};
 struct Noted {
     flaws: Vec<Flaw>,
     rows: u64,
+    /// How often bytes of the journal were told.
+    readings: u32,
     left: Option<u32>,
 }
 
@@ -16,6 +18,7 @@ impl Examiner for Noted {
 
     fn passed(&mut self, examined: Examined, _total: u64) -> bool {
         self.rows = self.rows.max(examined.rows);
+        self.readings += u32::from(examined.bytes > 0);
         self.left = self.left.map(|left| left.saturating_sub(1));
         self.left != Some(0)
     }
@@ -211,4 +214,51 @@ fn a_scrub_mends_rows_and_tells_frames_while_others_write_and_compact() {
     assert!(noted.flaws.contains(&frame), "{:?}", noted.flaws);
     let rest: Vec<_> = noted.flaws.iter().filter(|flaw| **flaw != frame).map(|flaw| &flaw.place).collect();
     assert_eq!(rest, [&FlawPlace::Row { tree: Tree::Records, key: b"large".to_vec() }]);
+}
+
+#[test]
+fn a_scrub_that_cannot_mend_reads_the_whole_journal_once_a_round_and_not_for_each_wrong_row() {
+    let (dir, storage) = vault();
+    let path = dir.path().join("journal/0000000001.cvj");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[600] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for number in 0..20 {
+        storage.inner.trees().unwrap().remove(Tree::Records, &[number, 7]).unwrap();
+    }
+    let (mut scrub, mut noted) = (Scrub::default(), Noted::default());
+    while !storage.scrub(&mut scrub, 5, &mut noted).unwrap().unwrap().1 {}
+    let wrong = noted.flaws.iter().filter(|flaw| matches!(flaw.place, FlawPlace::Rows { .. })).count();
+    assert_eq!(wrong, 20);
+    assert_eq!(noted.readings, 1);
+}
+
+#[test]
+fn trees_that_turn_out_wrong_again_and_again_do_not_fill_the_disk() {
+    let (dir, storage) = vault();
+    for _ in 0..4 {
+        storage.inner.trees().unwrap().remove(Tree::Records, &[3, 7]).unwrap();
+        assert_eq!(trees(&storage).0, TreesAre::Mended);
+    }
+    let kept = trees::list(dir.path()).unwrap();
+    assert_eq!(kept, [4, 5], "those in use, and the newest that were wrong");
+    assert_eq!(get(&storage, &[3, 7]).unwrap(), [3; 100]);
+    storage.close().unwrap();
+    drop(storage);
+    let (storage, opened) = open(dir.path());
+    assert!(opened.set_aside.is_some());
+    assert_eq!(get(&storage, &[3, 7]).unwrap(), [3; 100]);
+}
+
+#[test]
+fn trees_are_not_mended_into_the_last_of_the_space() {
+    let (_dir, storage) = vault();
+    storage.inner.trees().unwrap().remove(Tree::Records, &[3, 7]).unwrap();
+    crate::storage::fault::set_free(Some(storage.inner.options.keep_free + 1_000));
+    let (are, noted) = trees(&storage);
+    crate::storage::fault::set_free(None);
+    assert_eq!(are, TreesAre::Wrong);
+    assert!(noted.flaws.iter().any(|flaw| flaw.what.contains("no space left")), "{:?}", noted.flaws);
+    assert_eq!(storage.inner.trees().unwrap().number, 1);
+    assert_eq!(trees(&storage).0, TreesAre::Mended);
 }
