@@ -134,3 +134,40 @@ fn files_of_the_journal_with_impossible_numbers_do_no_harm() {
         }
     }
 }
+
+/// Nobody's files are taken for what an attempt left behind, and no link is followed to them.
+#[test]
+fn a_link_or_a_directory_of_others_in_the_place_of_the_work_is_left_alone() {
+    let (house, vault, s, _) = one_record();
+    vault.close().unwrap();
+    drop((s, vault));
+    let (into, work) = (house.dir.path().join("salvaged"), house.dir.path().join("salvaged.salvaging"));
+    let salvage = || Vault::open_with(house.path(), house.options())?.salvage(&house.key, &into);
+    let precious = |dir: &Path| {
+        fs::create_dir_all(dir.join("vault")).unwrap();
+        fs::write(dir.join("vault/precious"), b"of somebody").unwrap();
+        dir.join("vault/precious")
+    };
+
+    let theirs = precious(&work);
+    let refused = salvage();
+    assert!(matches!(&refused, Err(Error::NotEmpty { path }) if *path == work), "{refused:?}");
+    assert!(theirs.exists());
+    fs::remove_dir_all(&work).unwrap();
+
+    #[cfg(unix)]
+    {
+        let elsewhere = house.dir.path().join("elsewhere");
+        let theirs = precious(&elsewhere);
+        fs::write(elsewhere.join("lock"), b"").unwrap();
+        for link in [&work, &into] {
+            std::os::unix::fs::symlink(&elsewhere, link).unwrap();
+            let refused = salvage();
+            assert!(matches!(refused, Err(Error::Storage(StorageError::Refused { .. }))), "{refused:?}");
+            assert!(theirs.exists());
+            fs::remove_file(link).unwrap();
+        }
+    }
+    salvage().unwrap();
+    house.open_at(&into).unwrap();
+}

@@ -26,8 +26,9 @@ use examiner::Examiner;
 
 /// What is built on the way, beside the new vault's place.
 const BUILDING: &str = ".salvaging";
-/// All that is ever in there.
-const PARTS: [&str; 4] = ["lock", "scratch", "old", "vault"];
+/// All that is ever in there, the lock before all else.
+const PARTS: [&str; 4] = [LOCK, "scratch", "old", "vault"];
+const LOCK: &str = "lock";
 
 impl LockedVault {
     /// Makes a new vault in `into` of everything that verifies in this one, which is damaged. Not a byte of the damaged
@@ -195,19 +196,24 @@ impl Site {
         if inside.starts_with(from.canonicalize().map_err(io("finding", from))?) {
             return Err(StorageError::Refused { why: "the new vault would lie inside the damaged one" }.into());
         }
-        if !file::names(&into)?.is_empty() {
-            return not_empty(&into);
-        }
         let mut building = OsString::from(name);
         building.push(BUILDING);
         let work = into.with_file_name(building);
-        file::create_dir(&work)?;
-        let lock = DirLock::take(&work)?;
-        // What an attempt left behind that was killed.
+        // What is behind a link is somebody else's.
+        if [&into, &work].into_iter().any(|path| path.is_symlink()) {
+            return Err(StorageError::Refused { why: "there is a link in the place of the new vault" }.into());
+        }
+        if !file::names(&into)?.is_empty() {
+            return not_empty(&into);
+        }
+        // What an attempt left behind that was killed has its lock.
         let names = file::names(&work)?;
-        if names.iter().any(|name| !PARTS.contains(&name.as_str())) {
+        let ours = names.iter().all(|name| PARTS.contains(&name.as_str()));
+        if !ours || (!names.is_empty() && !names.iter().any(|name| name == LOCK)) {
             return not_empty(&work);
         }
+        file::create_dir(&work)?;
+        let lock = DirLock::take(&work)?;
         let site = Self { into, work, _lock: lock };
         site.sweep()?;
         Ok(site)
