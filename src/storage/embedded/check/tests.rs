@@ -262,3 +262,73 @@ fn trees_are_not_mended_into_the_last_of_the_space() {
     assert_eq!(storage.inner.trees().unwrap().number, 1);
     assert_eq!(trees(&storage).0, TreesAre::Mended);
 }
+
+#[test]
+fn checks_scrubs_compactions_checkpoints_and_damage_beside_writers_lose_nothing_and_never_wait_for_each_other() {
+    use std::time::{Duration, Instant};
+
+    let (dir, storage) = vault();
+    let until = Instant::now() + Duration::from_millis(1_500);
+    let work = |each: &dyn Fn()| {
+        while Instant::now() < until {
+            each();
+        }
+    };
+    let written = AtomicU64::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            work(&|| {
+                let number = written.load(Ordering::Relaxed);
+                let key = [&[200][..], &number.to_be_bytes()].concat();
+                put(&storage, &[(&key, Some(&[number as u8; 2_000]))], vec![entry(&[1; 50], &[1])]);
+                written.store(number + 1, Ordering::Relaxed);
+            });
+        });
+        scope.spawn(|| {
+            work(&|| {
+                let lost = storage.inner.trees().and_then(|trees| trees.remove(Tree::Records, &[3, 7]));
+                assert!(lost.is_ok());
+                assert!(storage.check_trees(None, &mut Noted::default()).is_ok());
+            });
+        });
+        scope.spawn(|| {
+            let scrub = std::cell::RefCell::new(Scrub::default());
+            work(&|| {
+                let mut noted = Noted::default();
+                let ended = storage.scrub(&mut scrub.borrow_mut(), 2_000, &mut noted).unwrap().unwrap().1;
+                assert!(noted.flaws.iter().all(|flaw| flaw.severity == Severity::Mended), "{:?}", noted.flaws);
+                if ended {
+                    scrub.replace(Scrub::default());
+                }
+            });
+        });
+        scope.spawn(|| {
+            work(&|| {
+                storage.compact(&mut |_| (), &|| true).unwrap();
+                storage.remove_compacted().unwrap();
+                assert!(storage.check_journal(&mut Noted::default()).unwrap());
+            });
+        });
+        scope.spawn(|| {
+            work(&|| {
+                assert_eq!(get(&storage, &[40, 7]).unwrap(), [40; 100]);
+                assert_eq!(storage.entries(3, 20).unwrap().len(), 20);
+                storage.checkpoint().unwrap();
+            });
+        });
+    });
+    let written = written.load(Ordering::Relaxed);
+    let holds = |storage: &Embedded| {
+        for number in 0..written {
+            let key = [&[200][..], &number.to_be_bytes()].concat();
+            assert_eq!(get(storage, &key).unwrap(), [number as u8; 2_000], "{number} of {written}");
+        }
+        assert_eq!(get(storage, &[3, 7]).unwrap(), [3; 100]);
+        assert_eq!(storage.entries(0, usize::MAX).unwrap().len() as u64, 51 + written);
+    };
+    assert!(written > 0);
+    holds(&storage);
+    storage.close().unwrap();
+    drop(storage);
+    holds(&open(dir.path()).0);
+}
