@@ -33,7 +33,8 @@ impl Scrub {
 }
 
 impl Inner {
-    /// Goes on for about so many rows, an empty bucket counting as one; gives how many, and whether the round ended.
+    /// Goes on for about so many rows, an empty bucket counting as one, or as much of the journal; gives how many, and whether
+    /// the round ended.
     pub(super) fn scrub(
         &self,
         scrub: &mut Scrub,
@@ -52,9 +53,12 @@ impl Inner {
                 return Err(StorageError::Closed);
             }
         }
+        let bytes = scrub.bytes;
         if !scrub.journal_done {
             self.scrub_journal(scrub, rows.saturating_mul(BYTES_PER_ROW), examiner);
         }
+        // The two go on beside each other, and the longer one alone.
+        done = done.max(scrub.bytes.saturating_sub(bytes) / BYTES_PER_ROW);
         let found = !wrong.is_empty();
         let are = self.mend(wrong, scrub.unmendable.then_some(false), examiner)?;
         if are == TreesAre::Mended {

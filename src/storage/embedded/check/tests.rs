@@ -332,3 +332,21 @@ fn checks_scrubs_compactions_checkpoints_and_damage_beside_writers_lose_nothing_
     drop(storage);
     holds(&open(dir.path()).0);
 }
+
+#[test]
+fn a_scrub_counts_what_it_reads_of_the_journal_after_the_last_row_as_well() {
+    let (_dir, storage) = vault();
+    for number in 0..9u8 {
+        put(&storage, &[(b"again", Some(&vec![number; 3 << 20]))], vec![]);
+    }
+    let (mut scrub, mut noted, mut spent) = (Scrub::default(), Noted::default(), 0);
+    loop {
+        let (rows, ended) = storage.scrub(&mut scrub, 200, &mut noted).unwrap().unwrap();
+        spent += rows;
+        if ended {
+            break;
+        }
+    }
+    let bytes = scrub.examined().1;
+    assert!(bytes > 25 << 20 && spent >= bytes / 4096, "{spent} rows for {bytes} bytes");
+}
