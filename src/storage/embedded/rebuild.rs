@@ -240,6 +240,10 @@ impl Inner {
         }
         if let Ok(wrong) = self.trees() {
             trees::mark_suspect(&self.dir, wrong.number);
+            // Those that were wrong before these: a vault that stays open must not gather them.
+            for old in trees::list(&self.dir)?.into_iter().filter(|old| ![number, wrong.number].contains(old)) {
+                let _ = file::remove_dir(&trees::dir(&self.dir, old));
+            }
         }
         self.set_trees(Some(Arc::new(rebuilt.trees)));
         *lock(&self.notice) = Some("the trees turned out wrong while the vault was open, and were built anew");
