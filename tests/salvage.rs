@@ -346,6 +346,7 @@ fn what_an_attempt_left_behind_that_was_killed_is_in_nobody_s_way() {
     let work = clinic.house.dir.path().join("salvaged.salvaging");
     copy_dir(&clinic.damaged, &work.join("vault"));
     fs::create_dir_all(work.join("scratch/sled-1")).unwrap();
+    fs::write(work.join("lock"), "").unwrap();
     assert!(clinic.salvage().unwrap().is_whole());
     fs::create_dir_all(work.join("holiday pictures")).unwrap();
     let refused =

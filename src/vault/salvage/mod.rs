@@ -240,7 +240,11 @@ impl Site {
         let Self { work, _lock, .. } = self;
         drop(_lock);
         let _ = file::remove_dir(&work);
-        placed
+        // Whatever was committed went with it.
+        placed.map_err(|error| match error {
+            Error::OutcomeUnknown(source) => Error::NotCommitted(source),
+            error => error,
+        })
     }
 
     fn place(&self) -> Result<(), Error> {
