@@ -101,6 +101,8 @@ struct Queue {
     unwritten: usize,
     next_number: u64,
     leading: bool,
+    /// Callers who wait for room in the queue.
+    held_off: usize,
     /// Jobs with rows that are not durable yet.
     writing: usize,
     window: Window,
@@ -321,7 +323,9 @@ impl Committer {
                 return Err(CommitFailed::Stopped(Arc::clone(cause)));
             }
             if queue.bytes + job.size > QUEUE_BYTES && queue.bytes > 0 {
+                queue.held_off += 1;
                 queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue.held_off -= 1;
                 continue;
             }
             let needed = queue.unwritten + job.room;
