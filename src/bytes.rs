@@ -117,6 +117,16 @@ impl Put for Vec<u8> {
     }
 }
 
+/// Counts bytes instead of keeping them: what is put here has the size of what is put elsewhere.
+#[derive(Default)]
+pub(crate) struct Length(pub(crate) usize);
+
+impl Put for Length {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 = self.0.saturating_add(bytes.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +143,10 @@ mod tests {
         assert_eq!((reader.u8(), reader.u16(), reader.i64()), (Ok(1), Ok(2), Ok(-3)));
         assert_eq!((reader.len16(), reader.len32()), (Ok(&b"four"[..]), Ok(&b"five"[..])));
         assert_eq!(reader.finish(), Ok(()));
+        let mut length = Length::default();
+        length.put(&bytes);
+        length.put_len16(b"four").unwrap();
+        assert_eq!((length.0, length.put_len16(&[0; 65_536])), (bytes.len() + 6, Err(TooLong)));
     }
 
     #[test]

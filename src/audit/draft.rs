@@ -9,11 +9,12 @@ use super::entry::{EntryKind, MAX_PAYLOAD, entry_len};
 use super::event::{AuditEvent, Outcome};
 use super::payload::{CLOCK_FIELD, FIELD_HEAD, Fields, put_field, tag};
 use super::subject::{BlockPlace, DraftSubject, MAX_RECORDS_PER_ENTRY, PreparedSubject, subject_len};
-use crate::bytes::Put;
+use crate::bytes::{Length, Put};
 use crate::clock::Timestamp;
+use crate::crypto::RandomFailed;
 use crate::crypto::aead::Suite;
+use crate::crypto::random::{self, RandomArrays};
 use crate::crypto::seal::SealError;
-use crate::crypto::{RandomFailed, random};
 use crate::ids::{PatientId, VaultId};
 use crate::secret::SecretBytes;
 
@@ -51,23 +52,27 @@ impl Draft {
 
     /// Size of the entry that this becomes, clock field included. Above [`MAX_ENTRY`](super::entry::MAX_ENTRY) it has
     /// to be [`split`](Self::split).
+    #[cfg(test)]
     pub(crate) fn encoded_len(&self) -> usize {
         entry_len(self.payload_len())
     }
 
     fn payload_len(&self) -> usize {
-        let mut fields = Zeroizing::new(Vec::new());
+        let mut fields = Length::default();
         // Fields over their limits are refused when preparing; here they only have to count.
         let fits = self.fields.put_before_subjects(&mut fields).and(self.fields.put_after_subjects(&mut fields));
         if fits.is_err() {
             return usize::MAX / 2;
         }
         let subjects: usize = self.subjects.iter().map(|subject| subject_len(&subject.records)).sum();
-        fields.len() + if self.subjects.is_empty() { 0 } else { FIELD_HEAD + 2 + subjects } + CLOCK_FIELD
+        fields.0 + if self.subjects.is_empty() { 0 } else { FIELD_HEAD + 2 + subjects } + CLOCK_FIELD
     }
 
     /// This draft as several that each fit an entry: the same fields, the subjects and their records in order.
     pub(crate) fn split(mut self) -> Vec<Self> {
+        if self.records() <= MAX_RECORDS_PER_ENTRY && self.payload_len() <= MAX_PAYLOAD {
+            return vec![self];
+        }
         let subjects = std::mem::take(&mut self.subjects);
         let base = self.payload_len() + FIELD_HEAD + 2;
         let (mut drafts, mut current, mut len, mut records) = (Vec::new(), self.clone(), base, 0);
@@ -87,35 +92,35 @@ impl Draft {
 
     /// Encodes everything but what the place in the chain decides, and draws the random bytes.
     pub(crate) fn prepare(self) -> Result<Prepared, DraftError> {
-        self.prepare_with(random::array)
+        self.prepare_with(random::arrays)
     }
 
     pub(super) fn prepare_with(
         self,
-        mut random: impl FnMut() -> Result<[u8; 32], RandomFailed>,
+        random: impl FnOnce(usize) -> Result<RandomArrays, RandomFailed>,
     ) -> Result<Prepared, DraftError> {
-        self.check()?;
-        let too_large = DraftError::TooLarge(self.encoded_len());
         let capacity = self.payload_len();
+        let too_large = DraftError::TooLarge(entry_len(capacity));
+        self.check(capacity)?;
         let (mut before, mut after) = (Zeroizing::new(Vec::with_capacity(capacity)), Zeroizing::new(Vec::new()));
-        self.fields.put_before_subjects(&mut before).map_err(|_| too_large)?;
-        self.fields.put_after_subjects(&mut after).map_err(|_| too_large)?;
-        let mut subjects = Vec::with_capacity(self.subjects.len());
-        for subject in self.subjects {
-            subjects.push(PreparedSubject::new(subject, random()?).map_err(|_| too_large)?);
-        }
-        Ok(Prepared { kind: self.kind, before, subjects, after, capacity, random: random()? })
+        self.fields.put_before_subjects(&mut *before).map_err(|_| too_large)?;
+        self.fields.put_after_subjects(&mut *after).map_err(|_| too_large)?;
+        let (first, rest) = random(self.subjects.len())?;
+        let subjects = self.subjects.into_iter().zip(rest);
+        let subjects = subjects.map(|(subject, random)| PreparedSubject::new(subject, random));
+        let subjects = subjects.collect::<Result<_, _>>().map_err(|_| too_large)?;
+        Ok(Prepared { kind: self.kind, before, subjects, after, capacity, random: first })
     }
 
-    fn check(&self) -> Result<(), DraftError> {
+    fn check(&self, payload_len: usize) -> Result<(), DraftError> {
         if let Some((field, limit)) = self.fields.over_limit() {
             return Err(DraftError::FieldTooLong { field, limit });
         }
         if self.records() > MAX_RECORDS_PER_ENTRY {
             return Err(DraftError::TooManyRecords(self.records()));
         }
-        if self.payload_len() > MAX_PAYLOAD {
-            return Err(DraftError::TooLarge(self.encoded_len()));
+        if payload_len > MAX_PAYLOAD {
+            return Err(DraftError::TooLarge(entry_len(payload_len)));
         }
         let mut seen = BTreeSet::new();
         let once = self.subjects.iter().all(|subject| seen.insert(subject.patient_tag));
@@ -143,6 +148,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Size of the entry that this becomes, at most.
+    pub(crate) const fn entry_len(&self) -> usize {
+        entry_len(self.capacity)
+    }
+
     /// The payload at this place in the chain. `clock` is written where the clock stepped back.
     pub(super) fn payload(
         self,
@@ -160,11 +170,11 @@ impl Prepared {
             for (index, subject) in (0..n).zip(&self.subjects) {
                 subject.put(suite, BlockPlace { vault, seq, index }, counter(subject.patient), &mut blocks)?;
             }
-            put_field(&mut out, tag::SUBJECTS, &blocks).map_err(|_| SealError::TooLarge)?;
+            put_field(&mut *out, tag::SUBJECTS, &blocks).map_err(|_| SealError::TooLarge)?;
         }
         out.put(&self.after);
         if let Some(clock) = clock {
-            put_field(&mut out, tag::CLOCK, &clock.as_micros().to_be_bytes()).map_err(|_| SealError::TooLarge)?;
+            put_field(&mut *out, tag::CLOCK, &clock.as_micros().to_be_bytes()).map_err(|_| SealError::TooLarge)?;
         }
         Ok(out)
     }

@@ -122,15 +122,12 @@ impl Fields {
     }
 
     /// The fields that stand before the subjects.
-    pub(super) fn put_before_subjects(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    pub(super) fn put_before_subjects(&self, out: &mut impl Put) -> Result<(), TooLong> {
         put_field(out, tag::EVENT, &self.event.code().to_be_bytes())?;
         put_field(out, tag::OUTCOME, &[self.outcome.code()])?;
         put_some(out, tag::ACTOR, self.actor.as_ref().map(PrincipalId::as_bytes))?;
         put_some(out, tag::ISSUER, self.issuer.as_ref().map(IssuerId::as_bytes))?;
-        if !self.revocation_ids.is_empty() {
-            let ids: Vec<u8> = self.revocation_ids.iter().flat_map(|id| *id.as_bytes()).collect();
-            put_field(out, tag::REVOCATION_IDS, &ids)?;
-        }
+        put_ids(out, tag::REVOCATION_IDS, self.revocation_ids.iter().map(RevocationId::as_bytes))?;
         put_some(out, tag::SESSION, self.session.as_ref().map(SessionId::as_bytes))?;
         put_some(out, tag::ACTION, self.action.map(|action| action.bit().to_be_bytes()))?;
         put_some(out, tag::PURPOSE, self.purpose.map(|purpose| purpose.bit().to_be_bytes()))?;
@@ -142,30 +139,37 @@ impl Fields {
     }
 
     /// The fields that stand after the subjects.
-    pub(super) fn put_after_subjects(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    pub(super) fn put_after_subjects(&self, out: &mut impl Put) -> Result<(), TooLong> {
         put_some(out, tag::DETAIL, self.detail.as_ref())?;
         put_some(out, tag::REQUEST_ID, self.request_id.as_ref())?;
         put_some(out, tag::HOST, self.host.as_ref())?;
         put_some(out, tag::DEVICE, self.device.as_ref())?;
         put_some(out, tag::POSSESSION, self.possession.then_some([SHOWN]))?;
-        if self.attesters.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<u8> = self.attesters.iter().flat_map(|id| *id.as_bytes()).collect();
-        put_field(out, tag::ATTESTERS, &ids)
+        put_ids(out, tag::ATTESTERS, self.attesters.iter().map(AttesterId::as_bytes))
     }
 }
 
 /// The only value of the field that says that something was shown.
 const SHOWN: u8 = 1;
 
-pub(super) fn put_field(out: &mut Vec<u8>, tag: u16, value: &[u8]) -> Result<(), TooLong> {
+pub(super) fn put_field(out: &mut impl Put, tag: u16, value: &[u8]) -> Result<(), TooLong> {
     out.put_u16(tag);
     out.put_len16(value)
 }
 
-fn put_some(out: &mut Vec<u8>, tag: u16, value: Option<impl AsRef<[u8]>>) -> Result<(), TooLong> {
+fn put_some(out: &mut impl Put, tag: u16, value: Option<impl AsRef<[u8]>>) -> Result<(), TooLong> {
     value.map_or(Ok(()), |value| put_field(out, tag, value.as_ref()))
+}
+
+/// A field of ids; none is no field.
+fn put_ids<'a>(out: &mut impl Put, tag: u16, ids: impl ExactSizeIterator<Item = &'a [u8; 16]>) -> Result<(), TooLong> {
+    if ids.len() == 0 {
+        return Ok(());
+    }
+    out.put_u16(tag);
+    out.put_u16(u16::try_from(ids.len().saturating_mul(16)).map_err(|_| TooLong)?);
+    ids.for_each(|id| out.put(id));
+    Ok(())
 }
 
 /// A payload that was read; its subjects are still closed.

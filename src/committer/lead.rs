@@ -130,7 +130,9 @@ impl Committer {
         }
         queue.bytes -= size;
         observe::unqueued(size);
-        self.room.notify_all();
+        if queue.held_off > 0 {
+            self.room.notify_all();
+        }
         group
     }
 

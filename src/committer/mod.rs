@@ -101,6 +101,8 @@ struct Queue {
     unwritten: usize,
     next_number: u64,
     leading: bool,
+    /// Callers who wait for room in the queue.
+    held_off: usize,
     /// Jobs with rows that are not durable yet.
     writing: usize,
     window: Window,
@@ -282,15 +284,15 @@ impl Committer {
     /// All of a job but its place.
     fn job(&self, rows: &[Row], drafts: Vec<Draft>) -> Result<Job, CommitFailed> {
         // The digest would count such a row twice, and the trees hold it once.
-        let distinct: BTreeSet<_> = rows.iter().map(|row| (row.tree.code(), row.key.as_slice())).collect();
-        if distinct.len() != rows.len() {
+        let mut seen = BTreeSet::new();
+        if rows.len() > 1 && !rows.iter().all(|row| seen.insert((row.tree.code(), row.key.as_slice()))) {
             let why = "one commit writes a row twice";
             return Err(CommitFailed::NotCommitted(Arc::new(StorageError::Refused { why })));
         }
-        let drafts: Vec<Draft> = drafts.into_iter().flat_map(Draft::split).collect();
-        let mut size: usize = drafts.iter().map(Draft::encoded_len).sum();
-        let tags: usize = drafts.iter().map(|draft| ENTRY_OVERHEAD + draft.subjects.len() * 16).sum();
-        let entries = drafts.into_iter().map(PreparedEntry::of).collect::<Result<_, _>>()?;
+        let drafts = drafts.into_iter().flat_map(Draft::split);
+        let entries = drafts.map(PreparedEntry::of).collect::<Result<Vec<_>, _>>()?;
+        let mut size: usize = entries.iter().map(|entry| entry.prepared.entry_len()).sum();
+        let tags: usize = entries.iter().map(|entry| ENTRY_OVERHEAD + entry.subjects.len() * 16).sum();
         let mut writes = Vec::with_capacity(rows.len());
         for row in rows {
             size += ROW_OVERHEAD + row.key.len() + row.value.as_ref().map_or(0, |value| value.len());
@@ -326,7 +328,9 @@ impl Committer {
                 return Err(CommitFailed::Stopped(Arc::clone(cause)));
             }
             if queue.bytes + job.size > QUEUE_BYTES && queue.bytes > 0 {
+                queue.held_off += 1;
                 queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue.held_off -= 1;
                 continue;
             }
             let needed = queue.unwritten + job.room;

@@ -21,13 +21,14 @@ pub(super) enum Woken {
 }
 
 pub(super) struct Ticket {
-    state: Mutex<State>,
+    /// With whether somebody sleeps: waking nobody would cost a system call.
+    state: Mutex<(State, bool)>,
     changed: Condvar,
 }
 
 impl Ticket {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State::Waiting), changed: Condvar::new() }
+        Self { state: Mutex::new((State::Waiting, false)), changed: Condvar::new() }
     }
 
     pub(super) fn promote(&self) {
@@ -39,17 +40,27 @@ impl Ticket {
     }
 
     fn set(&self, new: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = new;
-        self.changed.notify_one();
+        let asleep = {
+            let mut held = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            held.0 = new;
+            held.1
+        };
+        if asleep {
+            self.changed.notify_one();
+        }
     }
 
     pub(super) fn wait(&self) -> Woken {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match &*state {
-                State::Waiting => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            match &held.0 {
+                State::Waiting => {
+                    held.1 = true;
+                    held = self.changed.wait(held).unwrap_or_else(PoisonError::into_inner);
+                    held.1 = false;
+                }
                 State::Lead => {
-                    *state = State::Waiting;
+                    held.0 = State::Waiting;
                     return Woken::Lead;
                 }
                 State::Done(outcome) => return Woken::Done(outcome.clone()),

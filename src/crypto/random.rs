@@ -10,6 +10,17 @@ pub(crate) fn array<const N: usize>() -> Result<[u8; N], RandomFailed> {
     Ok(bytes)
 }
 
+/// One array of random bytes, and a number of others.
+pub(crate) type RandomArrays = ([u8; 32], Vec<[u8; 32]>);
+
+/// One array of 32 fresh random bytes and `more` others, all out of one call to the operating system.
+pub(crate) fn arrays(more: usize) -> Result<RandomArrays, RandomFailed> {
+    let mut all = vec![[0; 32]; more.saturating_add(1)];
+    fill(all.as_flattened_mut())?;
+    let first = all.pop().ok_or(RandomFailed)?;
+    Ok((first, all))
+}
+
 /// `N` fresh random bytes that stay secret.
 pub(crate) fn secret<const N: usize>() -> Result<Secret<N>, RandomFailed> {
     let mut secret = Secret::zeroed();

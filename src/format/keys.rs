@@ -125,8 +125,11 @@ impl LookupRowKey {
 fn joined<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
     debug_assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), N);
     let mut bytes = [0; N];
-    for (to, from) in bytes.iter_mut().zip(parts.iter().copied().flatten()) {
-        *to = *from;
+    let mut rest = bytes.as_mut_slice();
+    for part in parts {
+        let Some((to, behind)) = rest.split_at_mut_checked(part.len()) else { break };
+        to.copy_from_slice(part);
+        rest = behind;
     }
     bytes
 }

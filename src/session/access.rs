@@ -16,7 +16,7 @@ use crate::observe::Watch;
 use crate::record::Kind;
 use crate::terms::{Action, Confidentiality};
 use crate::token::{Denial, Reach, Request};
-use crate::unlocked::{Chart, Unlocked};
+use crate::unlocked::{ByKind, Chart, Unlocked};
 
 /// What an operation is about to do.
 #[derive(Clone, Copy)]
@@ -44,6 +44,8 @@ pub(super) struct Done<T> {
     pub(super) rows: Vec<Row>,
     /// Kinds among the rows that the vault did not know before.
     pub(super) kinds: Vec<Kind>,
+    /// The newest numbers of charts and kinds, these rows included.
+    pub(super) numbers: ByKind,
     pub(super) subjects: Vec<DraftSubject>,
     /// Records withheld because they are more confidential than the token allows, and similar remarks.
     pub(super) detail: Option<String>,
@@ -54,7 +56,8 @@ pub(super) struct Done<T> {
 impl<T> Done<T> {
     /// Something was read.
     pub(super) fn read(value: T, subjects: Vec<DraftSubject>) -> Self {
-        Self { value, rows: Vec::new(), kinds: Vec::new(), subjects, detail: None, count: None }
+        let (rows, kinds, numbers) = (Vec::new(), Vec::new(), ByKind::new());
+        Self { value, rows, kinds, numbers, subjects, detail: None, count: None }
     }
 
     /// Something is to be written.
@@ -273,6 +276,7 @@ impl Op<'_> {
                 if queued.is_ok() {
                     // Before the chart is let go: whoever sees its rows from now on can name their kinds.
                     self.unlocked.learn(done.kinds);
+                    self.unlocked.numbers.keep(done.numbers);
                 }
                 (done.value, queued)
             })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::access::{Access, Done, Hold, Refused};
-use super::write::{NewRecord, Reserved};
+use super::write::NewRecord;
 use super::{PutOptions, Session};
 use crate::audit::AuditEvent;
 use crate::committer::{JOB_BYTES, Stripe};
@@ -12,6 +12,7 @@ use crate::ids::PatientId;
 use crate::record::{Coding, Kind, Record, RecordRef};
 use crate::terms::Action;
 use crate::token::Reach;
+use crate::unlocked::ByKind;
 
 /// New records that become durable together or not at all. Encoded values are held in memory until then: at most
 /// 12 MiB, sealed.
@@ -126,7 +127,7 @@ impl Batch<'_> {
             for kind in &new_kinds {
                 rows.extend(op.unlocked.kind_row(kind)?);
             }
-            let mut reserved = Reserved::new();
+            let mut numbers = ByKind::new();
             let mut placed: BTreeMap<usize, RecordRef> = BTreeMap::new();
             let mut subjects = Vec::with_capacity(patients.len());
             // All decisions first: nobody learns from a denied batch whether its patients exist.
@@ -137,7 +138,7 @@ impl Batch<'_> {
                 let chart = op.chart(*patient)?;
                 let mut touched = Vec::with_capacity(places.len());
                 for (at, new) in places.iter().filter_map(|at| Some((*at, &self.records.get(*at)?.1))) {
-                    let (record, row, audited) = op.new_row(&chart, new, &mut reserved)?;
+                    let (record, row, audited) = op.new_row(&chart, new, &mut numbers)?;
                     placed.insert(at, record);
                     rows.push(row);
                     touched.push(audited);
@@ -145,7 +146,7 @@ impl Batch<'_> {
                 subjects.push(chart.audited(touched));
             }
             let kinds = new_kinds.into_iter().cloned().collect();
-            Ok(Done { kinds, ..Done::write(placed.into_values().collect(), rows, subjects) })
+            Ok(Done { kinds, numbers, ..Done::write(placed.into_values().collect(), rows, subjects) })
         })
     }
 }

@@ -1,7 +1,5 @@
 //! Putting new records.
 
-use std::collections::HashMap;
-
 use super::access::{Access, Done, Hold, Op, Refused};
 use super::{PutOptions, Session};
 use crate::audit::{AuditEvent, AuditRecord};
@@ -14,7 +12,7 @@ use crate::secret::SecretBytes;
 use crate::storage::Scan;
 use crate::terms::Action;
 use crate::token::Reach;
-use crate::unlocked::Chart;
+use crate::unlocked::{ByKind, Chart};
 
 /// A value on its way into the vault.
 pub(super) struct NewRecord {
@@ -23,9 +21,6 @@ pub(super) struct NewRecord {
     pub(super) options: PutOptions,
     pub(super) value: SecretBytes,
 }
-
-/// Numbers given out by an operation that are not queued yet, by chart and kind.
-pub(super) type Reserved = HashMap<([u8; 16], [u8; 8]), u64>;
 
 impl Session {
     /// Puts a new record into a patient's chart. Durable and logged when it returns.
@@ -94,9 +89,10 @@ impl Session {
             let mut rows = Vec::with_capacity(2);
             rows.extend(op.unlocked.kind_row(&new.kind)?);
             let kinds = if op.unlocked.knows(&new.kind) { Vec::new() } else { vec![new.kind.clone()] };
-            let (record, row, audited) = op.new_row(&chart, new, &mut Reserved::new())?;
+            let mut numbers = ByKind::new();
+            let (record, row, audited) = op.new_row(&chart, new, &mut numbers)?;
             rows.push(row);
-            Ok(Done { kinds, ..Done::write(record, rows, vec![chart.audited(vec![audited])]) })
+            Ok(Done { kinds, numbers, ..Done::write(record, rows, vec![chart.audited(vec![audited])]) })
         })
     }
 
@@ -121,17 +117,19 @@ impl NewRecord {
 }
 
 impl Op<'_> {
-    /// Gives a new record its number and seals it. The chart's stripe must be held.
+    /// Gives a new record its number and seals it. The chart's stripe must be held. `reserved` are the numbers that the
+    /// operation has given out, and that are not queued yet.
     pub(super) fn new_row(
         &self,
         chart: &Chart,
         new: &NewRecord,
-        reserved: &mut Reserved,
+        reserved: &mut ByKind,
     ) -> Result<(RecordRef, Row, AuditRecord), Error> {
         let kind = new.kind.id();
         let kind_tag = self.unlocked.keyring.kind_tag(&chart.tag, kind);
-        let number = match reserved.get(&(chart.tag, kind_tag)) {
-            Some(taken) => *taken,
+        let taken = reserved.get(&(chart.tag, kind_tag)).copied();
+        let number = match taken.or_else(|| self.unlocked.numbers.newest(&chart.tag, &kind_tag)) {
+            Some(newest) => newest,
             None => self.newest_number(chart, &kind_tag)?,
         };
         let number = number.checked_add(1).ok_or(Error::TooMany {

@@ -5,6 +5,7 @@ mod chart;
 mod flusher;
 mod gate;
 mod lock;
+mod numbers;
 mod time;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,6 +14,7 @@ pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
 pub(crate) use gate::Gate;
 pub(crate) use lock::DirLock;
+pub(crate) use numbers::{ByKind, Numbers};
 pub(crate) use time::Latest;
 
 use crate::audit::{AuditKeys, Draft};
@@ -47,6 +49,7 @@ pub(crate) struct Unlocked {
     pub(crate) committer: Committer,
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
+    pub(crate) numbers: Numbers,
     pub(crate) challenges: Challenges,
     pub(crate) types: Mutex<Types>,
     /// Held while the read audit is chosen anew: one choice after the other.

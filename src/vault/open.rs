@@ -24,7 +24,7 @@ use crate::policy::Policy;
 use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{Challenges, DirLock, Latest, Unlocked};
+use crate::unlocked::{Challenges, DirLock, Latest, Numbers, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -252,6 +252,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         stripes,
         policy,
         challenges,
+        numbers: Numbers::default(),
         types,
         choosing,
         holders,

@@ -81,6 +81,26 @@ fn random_bytes_that_run_out_in_an_access_lose_nothing_and_give_nothing() {
     assert!(done > 0 && done < 20);
 }
 
+/// A number belongs to a record that is there; where a put or a batch failed the next one gets it.
+#[test]
+fn what_could_not_be_put_takes_no_number() {
+    let ward = Ward::new();
+    let put = || ward.session.put(ward.patient, &note(TEXT)).map(|id| RecordRef::from(id).number());
+    let (mut newest, mut failed) = (put().unwrap(), 0);
+    for draws in 0..6 {
+        let mut batch = ward.session.batch();
+        (0..2).for_each(|_| batch.put(ward.patient, &note(TEXT), PutOptions::new()).unwrap());
+        let dry = without(Resource::RandomBytes).after(draws);
+        let (one, two) = (put(), batch.commit());
+        drop(dry);
+        failed += usize::from(one.is_err()) + usize::from(two.is_err());
+        newest += u64::from(one.is_ok()) + 2 * u64::from(two.is_ok());
+        assert_eq!(put().unwrap(), newest + 1, "after {draws} draws");
+        newest += 1;
+    }
+    assert!((1..12).contains(&failed), "{failed}");
+}
+
 #[test]
 fn without_memory_for_argon2_a_passphrase_neither_makes_nor_opens_a_slot() {
     let (key, store) = with_passphrase(PASSPHRASE);

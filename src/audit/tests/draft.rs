@@ -144,5 +144,5 @@ fn a_patient_stands_in_an_entry_once() {
 
 #[test]
 fn no_random_bytes_means_no_entry() {
-    assert_eq!(kit::read(1).prepare_with(|| Err(RandomFailed)).err(), Some(DraftError::Random(RandomFailed)));
+    assert_eq!(kit::read(1).prepare_with(|_| Err(RandomFailed)).err(), Some(DraftError::Random(RandomFailed)));
 }

@@ -47,7 +47,7 @@ fn the_page_is_true_to_the_code() {
 
     let mut chain = Chain::new(kit::VAULT, None);
     let mut append = |draft: Draft, time| {
-        let prepared = draft.prepare_with(|| Ok([0xE5; 32])).unwrap();
+        let prepared = draft.prepare_with(|more| Ok(([0xE5; 32], vec![[0xE5; 32]; more]))).unwrap();
         chain.append(&keys, Suite::ChaCha20Poly1305, Timestamp::from_micros(time), prepared, |_| 1).unwrap()
     };
     let genesis = append(kit::genesis(), kit::START);

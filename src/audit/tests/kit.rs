@@ -120,7 +120,15 @@ pub(crate) fn log_of(vault: VaultId, keys: &AuditKeys, drafts: Vec<Draft>) -> Ve
             *counter += 1;
             *counter
         };
-        chain.append(keys, SUITE, now, draft.prepare_with(|| Ok([0x5E; 32])).unwrap(), counter).unwrap()
+        chain
+            .append(
+                keys,
+                SUITE,
+                now,
+                draft.prepare_with(|more| Ok(([0x5E; 32], vec![[0x5E; 32]; more]))).unwrap(),
+                counter,
+            )
+            .unwrap()
     };
     (0..).zip(drafts).map(append).collect()
 }

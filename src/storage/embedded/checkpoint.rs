@@ -71,6 +71,7 @@ impl Inner {
         self.apply_through(applied, u64::MAX)?;
         self.journaled.store(0, Ordering::Relaxed);
         let trees = self.trees()?;
+        self.name_applied(applied, &trees)?;
         trees.set_garbage(applied.garbage)?;
         let front = lock(&self.front);
         let state = State {

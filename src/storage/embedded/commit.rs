@@ -13,6 +13,10 @@ use crate::storage::{NewValue, SealedEntry};
 /// Longer keys are refused: the trees would keep them outside their pages.
 const MAX_KEY: usize = 256;
 const MAX_ENTRY: usize = 65_535;
+/// After so many frames, or bytes of journal, the trees name the last frame that was applied: evidence, should the journal
+/// end before it. sled keeps 512 KiB in memory before it writes any, so that after a crash naming each shows little more.
+const NAME_FRAMES: u64 = 16;
+const NAME_BYTES: u64 = 64 << 10;
 
 impl Inner {
     pub(super) fn prepare(
@@ -98,7 +102,6 @@ impl Inner {
     }
 
     fn apply_queued(&self, applied: &mut Applied, trees: &Trees, seq: u64) -> Result<(), StorageError> {
-        let before = applied.place.seq;
         let mut rows = trees;
         while let Some(work) = lock(&self.front).next_through(seq) {
             let at = work.place.seq;
@@ -123,11 +126,25 @@ impl Inner {
             applied.place = work.place;
             applied.header_generation = work.header_generation;
         }
-        if applied.place.seq > before {
+        if is_far(*lock(&self.named), applied.place) { self.name_applied(applied, trees) } else { Ok(()) }
+    }
+
+    /// Notes in the trees the last frame that was applied.
+    pub(super) fn name_applied(&self, applied: &Applied, trees: &Trees) -> Result<(), StorageError> {
+        let mut named = lock(&self.named);
+        if named.seq < applied.place.seq {
             trees.set_settled(applied.place.seq, &applied.place.hash)?;
+            *named = applied.place;
         }
         Ok(())
     }
+}
+
+/// Whether a frame is so far behind the one named that it should be named.
+const fn is_far(named: Place, at: Place) -> bool {
+    at.segment != named.segment
+        || at.seq.saturating_sub(named.seq) >= NAME_FRAMES
+        || at.offset.saturating_sub(named.offset) >= NAME_BYTES
 }
 
 impl Front {
@@ -191,4 +208,38 @@ pub(in crate::storage) fn body_len(batch: &Batch) -> Result<usize, StorageError>
         return Err(StorageError::BatchTooLarge { len, limit: u64::try_from(frame::MAX_LEN).unwrap_or(u64::MAX) });
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::tests::{create, put};
+
+    #[test]
+    fn the_frame_named_is_never_far_behind_the_one_applied() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = create(dir.path());
+        let named = || storage.inner.trees().unwrap().settled().unwrap().unwrap().0;
+        for key in 0..100_u8 {
+            put(&storage, &[(&[key], Some(b"value"))], vec![]);
+            let behind = storage.head().seq - named();
+            assert!(behind < NAME_FRAMES, "{behind}");
+        }
+        assert!(named() < storage.head().seq, "named each time");
+        put(&storage, &[(b"large", Some(&[1; 70_000]))], vec![]);
+        put(&storage, &[(b"small", Some(b"value"))], vec![]);
+        assert_eq!(named(), storage.head().seq);
+        put(&storage, &[(b"last", Some(b"value"))], vec![]);
+        storage.checkpoint().unwrap();
+        assert_eq!(named(), storage.head().seq);
+    }
+
+    #[test]
+    fn a_large_frame_and_another_segment_are_far() {
+        let at = |segment, seq, offset| Place { seq, segment, offset, hash: [0; 32] };
+        assert!(!is_far(at(1, 5, 100), at(1, 20, 99 + NAME_BYTES)));
+        assert!(is_far(at(1, 5, 100), at(1, 21, 200)));
+        assert!(is_far(at(1, 5, 100), at(1, 6, 100 + NAME_BYTES)));
+        assert!(is_far(at(1, 5, 100), at(2, 6, 64)));
+    }
 }

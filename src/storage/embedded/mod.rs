@@ -97,6 +97,10 @@ struct Inner {
     room: Mutex<Room>,
     /// Whether less of the file system is free than should be.
     low: AtomicBool,
+    /// The last reading of free space, if it found plenty.
+    plenty: Mutex<Option<room::Reading>>,
+    /// The last frame that the trees name as applied.
+    named: Mutex<Place>,
     /// Held for writing while files that a base covers are removed, for reading while the whole journal is read.
     files: RwLock<()>,
     /// What happened that the log should tell, and has not told yet.
@@ -223,12 +227,14 @@ impl Embedded {
             library: start.library,
             order: Mutex::new(start.writer),
             verified: (0..start.applied.digest.len()).map(|_| AtomicBool::new(start.verified)).collect(),
+            named: Mutex::new(start.applied.place),
             applied: Mutex::new(start.applied),
             front: Mutex::new(front),
             trees: RwLock::new(Some(Arc::new(start.trees))),
             checkpoints: Mutex::new(start.files),
             room: Mutex::default(),
             low: AtomicBool::new(false),
+            plenty: Mutex::default(),
             files: RwLock::default(),
             notice: Mutex::default(),
             compacting: Mutex::default(),
@@ -265,6 +271,12 @@ impl Drop for Embedded {
         if let Some(thread) = self.checkpointer.take() {
             // It only ends by itself; a panic there changes nothing here.
             let _ = thread.join();
+        }
+        if self.inner.alive().is_ok()
+            && let Ok(trees) = self.inner.trees()
+        {
+            // Not closed, so sled writes what it has. Without the name the next opening knows less, and nothing wrong.
+            let _ = self.inner.name_applied(&lock(&self.inner.applied), &trees);
         }
     }
 }
