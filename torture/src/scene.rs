@@ -109,6 +109,9 @@ impl Scenes {
         let mut killer = Killer::new(answers, when);
         let tracer = Tracer { watch: Watch::Changes, below: dir, with_data: false, patience: PATIENCE };
         let ended = tracer.run(&mut bench::work(&scene.plan_at(dir)?)?, &mut killer)?;
+        if ended.said.lines().any(|line| line.starts_with('w')) {
+            return Err(Error::other(format!("undisturbed, the workload failed: {}", ended.said)));
+        }
         if ended.code.is_some() {
             return Err(Error::other(format!("the process that was to be killed ended by itself: {ended:?}")));
         }
