@@ -242,18 +242,19 @@ impl Exhibit {
         Ok(())
     }
 
-    /// All cases, those that are few first, the many mixed so that a part of them is a fair sample.
+    /// All cases, those that are few first, the many mixed so that a part of them is a fair sample. Parts of state files bit
+    /// by bit, each of which takes as long as a hundred others, are spread among them.
     pub(crate) fn order(&self, quick: bool) -> Vec<usize> {
-        let (mut few, mut many, mut start) = (Vec::new(), Vec::new(), 0);
+        let (mut few, mut many, mut slow, mut start) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for target in &self.targets {
             let (single, chunks) = (target.single(), target.chunks());
-            let wanted = |case: &usize| match case - start {
-                _ if !quick => true,
-                // Each of these takes as long as a hundred others.
-                at if at >= single - chunks => at % 200 == 0,
-                at => at < 2 || case.is_multiple_of(self.one_in),
-            };
-            few.extend((start..start + single).filter(wanted));
+            let plain = single - chunks;
+            few.extend(
+                (0..plain)
+                    .filter(|at| !quick || *at < 2 || (start + at).is_multiple_of(self.one_in))
+                    .map(|at| start + at),
+            );
+            slow.extend((plain..single).filter(|at| !quick || at % 200 == 0).map(|at| start + at));
             let flips = target.flips();
             // A stride that has no divisor in common with any number of flips up to itself.
             let mut stride = 7_919;
@@ -265,7 +266,12 @@ impl Exhibit {
             start += target.cases();
         }
         let longest = many.iter().map(Vec::len).max().unwrap_or(0);
-        few.extend((0..longest).flat_map(|at| many.iter().filter_map(move |flips| flips.get(at).copied())));
+        let mut flips = (0..longest).flat_map(|at| many.iter().filter_map(move |flips| flips.get(at).copied()));
+        for case in slow {
+            few.extend(flips.by_ref().take(100));
+            few.push(case);
+        }
+        few.extend(flips);
         few
     }
 }
