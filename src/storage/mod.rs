@@ -271,8 +271,10 @@ pub(crate) trait Storage: Send + Sync {
         self.entries(from, limit)
     }
 
-    /// Removes what [`Storage::compact`] made superfluous.
-    fn remove_compacted(&self) -> Result<(), StorageError> {
+    /// Removes what [`Storage::compact`] made superfluous, once the log says that frames up to `through` were compacted.
+    /// Nothing where others have compacted more since: they do it, once the log says so of theirs.
+    fn remove_compacted(&self, through: u64) -> Result<(), StorageError> {
+        let _ = through;
         Ok(())
     }
 

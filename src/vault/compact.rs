@@ -78,6 +78,6 @@ pub(super) fn compact(
     let mut draft = Draft::new(AuditEvent::JournalCompacted, Outcome::Allowed);
     draft.fields.detail = Some(compaction.to_string());
     unlocked.commit(Vec::new(), vec![draft])?;
-    storage.remove_compacted()?;
+    storage.remove_compacted(compaction.through_frame)?;
     Ok(Some(compaction))
 }

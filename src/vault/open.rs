@@ -142,9 +142,9 @@ impl LockedVault {
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
         let opening = Opening::of(&found, missing_reads);
         unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
-        if found.compacted.is_some() {
+        if let Some(through) = found.compacted {
             // Not before its entry is durable.
-            unlocked.committer.storage().remove_compacted()?;
+            unlocked.committer.storage().remove_compacted(through)?;
         }
         self.home.clear_attempts()?;
         observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);

@@ -71,11 +71,16 @@ impl Inner {
         Ok(closed > 0 && all >= least && garbage >= share.saturating_mul(all))
     }
 
-    /// Removes the files that a base covers.
-    pub(super) fn remove_compacted(&self) -> Result<(), StorageError> {
+    /// Removes the files that a base covers, unless it covers more than the log tells of: then opening would not know that
+    /// an entry is missing.
+    pub(super) fn remove_compacted(&self, through: u64) -> Result<(), StorageError> {
         let _one = lock(&self.compacting);
         let _files = self.files.write().unwrap_or_else(PoisonError::into_inner);
-        open::remove_covered(&Files::list(&self.journal)?)
+        let files = Files::list(&self.journal)?;
+        if files.covered().seq > through {
+            return Ok(());
+        }
+        open::remove_covered(&files)
     }
 }
 

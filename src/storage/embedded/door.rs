@@ -114,8 +114,8 @@ impl Storage for Embedded {
         self.inner.entries_once(from, limit)
     }
 
-    fn remove_compacted(&self) -> Result<(), StorageError> {
-        self.inner.remove_compacted()
+    fn remove_compacted(&self, through: u64) -> Result<(), StorageError> {
+        self.inner.remove_compacted(through)
     }
 
     fn close(&self) -> Result<(), StorageError> {

@@ -9,7 +9,7 @@ use crate::storage::fault::{self, FileOp as Op};
 
 pub(super) fn compact(storage: &Embedded) -> Option<Compacted> {
     let compacted = storage.compact(&mut |_| {}, &|| true).unwrap();
-    storage.remove_compacted().unwrap();
+    storage.remove_compacted(u64::MAX).unwrap();
     compacted
 }
 
@@ -170,7 +170,7 @@ fn a_compaction_that_fails_at_any_call_loses_nothing_and_can_be_tried_again() {
             copy_dir(full.path(), dir.path());
             let (storage, _) = open(dir.path());
             fault::arm(op, nth, ErrorKind::StorageFull);
-            let done = storage.compact(&mut |_| {}, &|| true).and_then(|_| storage.remove_compacted());
+            let done = storage.compact(&mut |_| {}, &|| true).and_then(|_| storage.remove_compacted(u64::MAX));
             let hit = fault::disarm();
             let what = format!("{op:?} {nth}: {done:?}");
             // As a crash right there would leave it, and as whoever goes on finds it.
@@ -215,7 +215,7 @@ fn an_interrupted_compaction_is_found_by_opening_and_can_be_finished() {
     drop(storage);
     let (storage, opened) = open(dir.path());
     assert_eq!(opened.compacted, Some(compacted.through));
-    storage.remove_compacted().unwrap();
+    storage.remove_compacted(u64::MAX).unwrap();
     assert_eq!(
         (bases(dir.path()), journal_files(dir.path()).contains(&"base.tmp".into())),
         (vec![compacted.through], false)
@@ -237,6 +237,29 @@ fn an_interrupted_compaction_is_found_by_opening_and_can_be_finished() {
     // Without it, everything is as it was.
     std::fs::remove_file(path).unwrap();
     assert!(seen(&open(untouched.path()).0) == before);
+}
+
+#[test]
+fn what_a_newer_base_covers_stays_until_the_log_tells_of_that_base() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    fill(&storage, 1);
+    let first = storage.compact(&mut |_| {}, &|| true).unwrap().unwrap();
+    fill(&storage, 2);
+    let second = storage.compact(&mut |_| {}, &|| true).unwrap().unwrap();
+    let before = (seen(&storage), journal_files(dir.path()));
+    // The log tells of the first one now.
+    storage.remove_compacted(first.through).unwrap();
+    assert_eq!(bases(dir.path()), [first.through, second.through]);
+    assert_eq!(journal_files(dir.path()), before.1);
+    let crashed = tempfile::tempdir().unwrap();
+    copy_dir(dir.path(), crashed.path());
+    assert_eq!(open(crashed.path()).1.compacted, Some(second.through));
+    storage.remove_compacted(second.through).unwrap();
+    assert_eq!(bases(dir.path()), [second.through]);
+    // Who was first may come last.
+    storage.remove_compacted(first.through).unwrap();
+    assert!(seen(&storage) == before.0);
 }
 
 #[test]

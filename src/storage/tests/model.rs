@@ -75,7 +75,7 @@ fn work(mut place: impl Place, steps: Vec<Step>) {
             Step::Checkpoint => storage.checkpoint().unwrap(),
             Step::Compact => {
                 storage.compact(&mut |_| (), &|| true).unwrap();
-                storage.remove_compacted().unwrap();
+                storage.remove_compacted(u64::MAX).unwrap();
             }
             Step::Rebuild => {
                 let (reopened, opened) = place.lose_trees(storage);

@@ -186,7 +186,7 @@ fn a_scrub_mends_rows_and_tells_frames_while_others_write_and_compact() {
             step += 1;
             if step == 3 {
                 storage.compact(&mut |_| (), &|| true).unwrap();
-                storage.remove_compacted().unwrap();
+                storage.remove_compacted(u64::MAX).unwrap();
             }
         }
     };
@@ -305,7 +305,7 @@ fn checks_scrubs_compactions_checkpoints_and_damage_beside_writers_lose_nothing_
         scope.spawn(|| {
             work(&|| {
                 storage.compact(&mut |_| (), &|| true).unwrap();
-                storage.remove_compacted().unwrap();
+                storage.remove_compacted(u64::MAX).unwrap();
                 assert!(storage.check_journal(&mut Noted::default()).unwrap());
             });
         });
