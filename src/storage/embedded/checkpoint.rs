@@ -41,13 +41,20 @@ impl Inner {
     /// state file says.
     pub(super) fn checkpoint(&self) -> Result<(), StorageError> {
         let mut files = lock(&self.checkpoints);
-        let (state, trees) = {
+        let (state, trees, journaled) = {
             let _order = lock(&self.order);
             let mut applied = lock(&self.applied);
             self.alive()?;
-            self.snapshot(&mut applied)?
+            let journaled = self.journaled.load(Ordering::Relaxed);
+            let (state, trees) = self.snapshot(&mut applied)?;
+            (state, trees, journaled)
         };
-        self.write_checkpoint(&mut files, state, &trees)
+        let written = self.write_checkpoint(&mut files, state, &trees);
+        if written.is_err() {
+            // Still to be replayed; but where it fails again and again it is not tried with every commit.
+            self.journaled.fetch_add(journaled.min(self.options.checkpoint_bytes / 2), Ordering::Relaxed);
+        }
+        written
     }
 
     /// Checkpoint, clean mark, and no more.
@@ -115,7 +122,10 @@ fn rest_after(subjects: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
+    use crate::storage::fault::{self, FileOp as Op};
     use crate::storage::tests::{VAULT, entry, keys, open, options, put};
 
     #[test]
@@ -134,6 +144,20 @@ mod tests {
         drop(storage);
         let (_, opened) = open(dir.path());
         assert_eq!((opened.clean, opened.replayed_frames), (false, 0));
+    }
+
+    #[test]
+    fn a_checkpoint_that_was_not_written_is_still_due() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Embedded::create(dir.path(), VAULT, keys(), options()).unwrap();
+        put(&storage, &[(b"key", Some(b"value"))], vec![]);
+        fault::arm(Op::Write, 0, ErrorKind::Other);
+        let failed = storage.inner.checkpoint();
+        fault::disarm();
+        assert!(matches!(failed, Err(StorageError::Io { .. })), "{failed:?}");
+        assert!(storage.inner.journaled.load(Ordering::Relaxed) > 0);
+        storage.inner.checkpoint().unwrap();
+        assert_eq!(storage.inner.journaled.load(Ordering::Relaxed), 0);
     }
 
     #[test]

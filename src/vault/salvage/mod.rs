@@ -62,8 +62,9 @@ impl LockedVault {
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Unlock`], [`Error::InUse`], [`Error::Storage`] when the disk of `into` is full, a file
-    /// has a newer format, or the header is older than the journal allows; [`Error::Header`], [`Error::Io`],
-    /// [`Error::Random`]. `into` is not there then.
+    /// has a newer format, or the header is older than the journal allows; [`Error::NotCommitted`] and
+    /// [`Error::AuditUnavailable`] when the disk of `into` fails; [`Error::Header`], [`Error::Io`], [`Error::Random`]. `into`
+    /// is not there then.
     ///
     /// [`SessionOpening::accept_doubtful`]: crate::SessionOpening::accept_doubtful
     pub fn salvage<'c>(
@@ -235,11 +236,13 @@ impl Site {
             self.place()?;
             Ok(report)
         });
-        // What cannot be removed is removed by the next attempt.
-        let _ = self.sweep();
+        // What cannot be removed is removed by the next attempt, which knows it by its lock.
+        let swept = self.sweep();
         let Self { work, _lock, .. } = self;
         drop(_lock);
-        let _ = file::remove_dir(&work);
+        if swept.is_ok() {
+            let _ = file::remove_dir(&work);
+        }
         // Whatever was committed went with it.
         placed.map_err(|error| match error {
             Error::OutcomeUnknown(source) => Error::NotCommitted(source),
