@@ -128,7 +128,9 @@ fn values_are_read_wherever_an_inline_limit_put_them() {
             s.amend(*id, entry.version, &note(text)).unwrap();
             amended += 1;
         }
-        (0..60).for_each(|_| drop(s.put(ama, &note(&"filler ".repeat(1_000))).unwrap()));
+        for _ in 0..60 {
+            s.put(ama, &note(&"filler ".repeat(1_000))).unwrap();
+        }
         assert!(vault.compact().unwrap().is_some(), "no segment was closed");
         if crash {
             let copy = tempfile::tempdir().unwrap();
