@@ -16,8 +16,8 @@ use crate::format::state::Place;
 use crate::storage::file::StoredFile;
 use crate::storage::{Bytes, StorageError, lock};
 
-/// Bytes of journal between two frames whose places are remembered.
-const STRIDE: u64 = 64 << 10;
+/// Bytes of journal between two frames whose places are remembered: some 2 MiB of memory for each GiB.
+const STRIDE: u64 = 16 << 10;
 /// Bytes read at a time on the way from one to a frame behind it. Not at once: the frame may be the one remembered.
 const WALK: u64 = 16 << 10;
 /// Segments kept open for reading.
