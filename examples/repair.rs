@@ -1,7 +1,7 @@
 //! What to do with a damaged vault: `cargo run --release --example repair`.
 //!
-//! Makes a vault of the sample data, damages copies of it in three ways, salvages each, prints the report, and exports
-//! what verifies. Leaves nothing behind, and exits with failure unless each turns out as it has to.
+//! Makes a vault of the sample data, damages copies of it in three ways, checks the one that still opens, salvages each,
+//! prints the reports, and exports what verifies. Leaves nothing behind, and exits with failure unless each turns out as it has to.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chartvault::{
-    Action, AnyEntry, Confidentiality, Grant, IssuerKey, Kind, Options, Purpose, PutOptions, RawKey, SalvageReport,
-    Token, Vault,
+    Action, AnyEntry, CheckReport, CheckScope, Confidentiality, Grant, IssuerKey, Kind, Options, Purpose, PutOptions,
+    RawKey, SalvageReport, Token, Vault,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -25,6 +25,8 @@ fn main() -> Outcome<()> {
     println!("A vault with {RESOURCES} resources of the sample data, closed.\n");
 
     println!("== One flipped bit in an old frame of the journal; the trees are as they were");
+    let report = clinic.check("checked", flip_a_frame)?;
+    expect(report.grave == 1 && report.findings.len() == 1, "a check names the frame, and nothing else")?;
     let report = clinic.repair("bit", flip_a_frame)?;
     expect(report.is_whole(), "all of it is proved to be back")?;
 
@@ -80,6 +82,18 @@ impl Clinic {
         }
         vault.close()?;
         Ok(Self { dir: dir.to_owned(), key, token })
+    }
+
+    /// Damages a copy that still opens, and checks it in use.
+    fn check(&self, name: &str, damage: impl FnOnce(&Path) -> Outcome<()>) -> Outcome<CheckReport> {
+        let damaged = self.dir.join(format!("{name}.vault"));
+        copy(&self.dir.join("clinic.vault"), &damaged)?;
+        damage(&damaged)?;
+        let vault = Vault::open_with(&damaged, options())?.unlock(&self.key)?;
+        let report = vault.check(CheckScope::All, &mut |_| ())?;
+        println!("{report}");
+        vault.close()?;
+        Ok(report)
     }
 
     /// Damages a copy, salvages it, and exports what verifies.

@@ -430,6 +430,18 @@ fn a_slow_scrub_reads_slowly() {
     vault.close().unwrap();
 }
 
+#[test]
+fn a_small_vault_is_not_read_round_and_round_without_a_rest() {
+    let (house, vault, _) = clinic();
+    vault.close().unwrap();
+    let options = house.options().scrub_rate(100_000);
+    let vault = Vault::open_with(house.path(), options).unwrap().unlock(&house.key).unwrap();
+    // One round each second if nothing held it back; a round counts as 200,000 rows.
+    std::thread::sleep(Duration::from_millis(6_500));
+    let rounds = vault.health().rounds;
+    assert!((1..=4).contains(&rounds), "{rounds}");
+}
+
 #[cfg(feature = "async")]
 #[test]
 fn a_check_can_be_awaited() {

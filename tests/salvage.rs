@@ -318,6 +318,11 @@ fn a_wrong_credential_a_place_that_is_taken_and_one_inside_are_refused() {
     assert!(matches!(wrong, Err(Error::Unlock(UnlockError::WrongCredential))), "{wrong:?}");
     let inside = open().salvage(&clinic.house.key, clinic.damaged.join("new"));
     assert!(matches!(inside, Err(Error::Storage(StorageError::Refused { .. }))), "{inside:?}");
+    let deep = open().salvage(&clinic.house.key, clinic.damaged.join("deep/down/new"));
+    assert!(matches!(deep, Err(Error::Storage(StorageError::Refused { .. }))), "{deep:?}");
+    let options = clinic.house.options().keep_free(1 << 60);
+    let full = Vault::open_with(&clinic.damaged, options).unwrap().salvage(&clinic.house.key, &clinic.into);
+    assert!(matches!(full, Err(Error::Storage(StorageError::DiskFull { .. }))), "{full:?}");
     let same = open().salvage(&clinic.house.key, &clinic.damaged);
     assert!(same.is_err());
     fs::create_dir(&clinic.into).unwrap();
@@ -341,6 +346,7 @@ fn what_an_attempt_left_behind_that_was_killed_is_in_nobody_s_way() {
     let work = clinic.house.dir.path().join("salvaged.salvaging");
     copy_dir(&clinic.damaged, &work.join("vault"));
     fs::create_dir_all(work.join("scratch/sled-1")).unwrap();
+    fs::write(work.join("lock"), "").unwrap();
     assert!(clinic.salvage().unwrap().is_whole());
     fs::create_dir_all(work.join("holiday pictures")).unwrap();
     let refused =

@@ -1,4 +1,4 @@
-//! What grows with the vault: import, opening after a clean stop and after a crash, first touch, rebuilding, memory.
+//! What grows with the vault: import, opening after a clean stop and after a crash, first touch, checking, rebuilding, memory.
 //!
 //! `cargo bench --bench scale -- --records 1000000 --runs 3`; without arguments a small vault, in a minute or two. It works
 //! in a new directory under `TMPDIR`. Medians of the runs, as a table in Markdown.
@@ -126,6 +126,7 @@ fn child() -> bool {
         "import" => steps::import(&place, number(0)),
         "read" => steps::read(&place, number(0), rest[1] == "whole"),
         "tail" => steps::tail(&place, number(0), Duration::from_secs(number(1) as u64)),
+        "check" => steps::check(&place),
         "stall" => steps::stall(&place, number(0)),
         other => panic!("no step {other}"),
     }
@@ -145,6 +146,7 @@ fn main() {
     let touches = (records / CHART).min(1_000);
     for _ in 0..runs {
         bench.step("clean: ", &["read".into(), touches.to_string(), "whole".into()]);
+        bench.step("", &["check".into()]);
         bench.crash("crash, 1 MiB behind: ", MIB / JOURNALED, Duration::ZERO);
         bench.crash("crash, 60 MiB behind: ", (60 * MIB / JOURNALED).min(records), Duration::ZERO);
         if idle > 0 {

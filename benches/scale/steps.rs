@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chartvault::{
-    Action, Grant, Identifier, IssuerKey, Kind, Options, PatientId, Purpose, PutOptions, RawKey, ReadAudit, RecordRef,
-    Scope, Session, Token, Vault,
+    Action, CheckScope, Grant, Identifier, IssuerKey, Kind, Options, PatientId, Purpose, PutOptions, RawKey, ReadAudit,
+    RecordRef, Scope, Session, Token, Vault,
 };
 
 use crate::{median, percentile};
@@ -187,6 +187,32 @@ pub(crate) fn read(place: &Place, touches: usize, whole: bool) {
     say("read peak MiB", memory("VmHWM"));
     drop(session);
     vault.close().unwrap();
+}
+
+/// Checks of all sorts, in rows of all trees a second and in those a second of processor time.
+pub(crate) fn check(place: &Place) {
+    let (vault, session) = place.open();
+    let scopes = [("trees", CheckScope::Trees), ("journal", CheckScope::Journal), ("records", CheckScope::Records)];
+    for (name, scope) in scopes {
+        let (start, before) = (Instant::now(), processor());
+        let report = vault.check(scope, &mut |_| ()).unwrap();
+        assert!(report.is_sound(), "{report}");
+        let (took, busy) = (start.elapsed().as_secs_f64(), processor() - before);
+        say(&format!("check of {name}, rows/s"), rows(place) as f64 / took);
+        say(&format!("check of {name}, rows a second of processor time"), rows(place) as f64 / busy);
+    }
+    say("check peak MiB", memory("VmHWM"));
+    drop(session);
+    vault.close().unwrap();
+}
+
+/// Seconds that this process has had of a processor; not a number where the system does not tell.
+fn processor() -> f64 {
+    const TICKS: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    if ticks.len() == 2 { (ticks[0] + ticks[1]) / TICKS } else { f64::NAN }
 }
 
 /// Opens, writes `records` more, waits `idle`, says so and waits to be killed.

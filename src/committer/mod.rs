@@ -262,12 +262,17 @@ impl Committer {
 
     /// Makes durable, and readable, whatever was answered for until now.
     pub(crate) fn flush(&self) -> Outcome {
+        if self.lock_queue().window.is_empty() {
+            return Ok(());
+        }
+        self.catch_up()
+    }
+
+    /// Makes durable, and readable, whatever was queued until now: all that anybody can have seen.
+    pub(crate) fn catch_up(&self) -> Outcome {
         let job = self.job(&[], Vec::new())?;
         let queued = {
             let mut queue = self.lock_queue();
-            if queue.window.is_empty() {
-                return Ok(());
-            }
             if let Some(cause) = &queue.stopped {
                 return Err(CommitFailed::Stopped(Arc::clone(cause)));
             }

@@ -285,3 +285,17 @@ fn what_the_storage_mended_stands_in_the_log_with_the_next_commit() {
     committer.commit(Vec::new(), draft()).unwrap();
     assert_eq!(entries(), 4);
 }
+
+#[test]
+fn who_catches_up_finds_the_entry_of_whatever_could_be_seen() {
+    let committer = committer(Box::new(|_| ()), Box::new(|_| ()));
+    let newest = || committer.newest_entry().map(|head| head.seq);
+    let seen = committer.queue(Vec::new(), draft()).unwrap();
+    assert_eq!(newest(), Some(0));
+    committer.flush().unwrap();
+    assert_eq!(newest(), Some(0), "nothing was answered for");
+    committer.catch_up().unwrap();
+    assert_eq!(newest(), Some(1));
+    committer.wait(seen).unwrap();
+    assert_eq!(committer.storage().head().entries, 2);
+}

@@ -46,6 +46,9 @@ impl From<Truncated> for BadRow {
 }
 
 impl PolicyRow {
+    /// [`PolicyRow::place`] of the row of doubt.
+    pub(crate) const PLACE_OF_DOUBT: (u8, [u8; 16]) = (TABLE_DOUBT, [0; 16]);
+
     /// Its table and the id that, blinded, is its storage key.
     pub(crate) fn place(&self) -> (u8, [u8; 16]) {
         match self {
@@ -54,7 +57,7 @@ impl PolicyRow {
             Self::ClockReset { .. } => (TABLE_CLOCK, [0; 16]),
             Self::ReadAudit(_) => (TABLE_READ_AUDIT, [0; 16]),
             Self::Attester { public, .. } => (TABLE_ATTESTER, *crate::crypto::kdf::attester_id(public).as_bytes()),
-            Self::Doubt { .. } => (TABLE_DOUBT, [0; 16]),
+            Self::Doubt { .. } => Self::PLACE_OF_DOUBT,
         }
     }
 

@@ -148,7 +148,8 @@ impl Session {
         })
     }
 
-    /// The patient whom an identifier leads to. `None` when there is none; a token that is limited to some patients
+    /// The patient whom an identifier leads to. `None` when there is none (or, in a salvaged vault that is in doubt, when the
+    /// identifier was lost); a token that is limited to some patients
     /// gets [`Error::Denied`] for every other, whether they exist or not.
     ///
     /// # Errors

@@ -80,7 +80,8 @@ impl Options {
 
     /// How fast the vault reads through itself in the background, round and round, to find what the disk has changed before
     /// somebody needs it: in rows a second, each with 4 KiB of the journal and an entry of the log. 250 if not called: about
-    /// 1 MiB a second, so that 5 million rows, or a journal of 20 GiB, take a night. 0: never. It waits while others have
+    /// 1 MiB a second, so that 5 million rows, or a journal of 20 GiB, take a night; a round counts as 200,000 rows at
+    /// least. 0: never. It waits while others have
     /// work to do, at most ten seconds; wrong trees are built anew, the log has an entry about what was found
     /// (`damage-found`), and [`Vault::health`] shows it.
     ///

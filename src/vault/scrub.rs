@@ -16,6 +16,8 @@ use crate::unlocked::Unlocked;
 
 /// Seconds whose rows may be made up for at once, after others had work to do.
 const CATCH_UP: u64 = 10;
+/// A round counts as so many rows at least: at the default rate it takes a quarter of an hour.
+const SHORTEST_ROUND: u64 = if cfg!(test) { 0 } else { 200_000 };
 /// Seconds of rest after an error.
 const REST: u64 = 60;
 
@@ -77,6 +79,10 @@ pub(super) struct Scrubber {
     scrub: Scrub,
     rows_done: bool,
     chain: Chain,
+    /// What was read in this round, in rows.
+    spent: u64,
+    /// Whether new trees did not mend an entry in this round: then they will not mend the next one.
+    unmendable: bool,
     /// Places found in this round, and in the one before.
     now: HashSet<FindingPlace>,
     known: HashSet<FindingPlace>,
@@ -120,6 +126,8 @@ impl Scrubber {
             scrub: Scrub::default(),
             rows_done: false,
             chain: Chain::default(),
+            spent: 0,
+            unmendable: false,
             now: HashSet::new(),
             known: HashSet::new(),
             stopping: Arc::clone(stopping),
@@ -167,14 +175,18 @@ impl Scrubber {
         if let Ok(Some((read, ended))) = scrubbed {
             (spent, self.rows_done) = (read, ended);
         }
+        let next = self.chain.next;
         let broken = if scrubbed.is_ok() && storage.is_scrubbed() { self.follow(unlocked, rows) } else { None };
+        spent = spent.max(self.chain.next.saturating_sub(next));
+        self.spent = self.spent.saturating_add(spent);
         if let Some(seq) = broken {
             // What new trees did not mend they will not mend the next time.
-            let told = self.known.contains(&FindingPlace::Entry { seq });
-            let mended = !told && storage.mend_trees(None, &mut listener).unwrap_or(false);
+            let told = self.unmendable || self.known.contains(&FindingPlace::Entry { seq });
+            let built = !told && storage.mend_trees(None, &mut listener).unwrap_or(false);
             flaws.append(&mut listener.flaws);
-            let severity =
-                if mended && self.is_right_again(unlocked, seq) { Severity::Mended } else { Severity::Grave };
+            let mended = built && self.is_right_again(unlocked, seq);
+            self.unmendable |= !mended;
+            let severity = if mended { Severity::Mended } else { Severity::Grave };
             let what = "it is not there, or does not follow from the entry before";
             self.tell(unlocked, vec![Finding::new(FindingPlace::Entry { seq }, what.to_owned(), severity)]);
         }
@@ -189,6 +201,8 @@ impl Scrubber {
         let newest = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
         if self.rows_done && self.chain.next >= newest {
             self.end_round(unlocked);
+            // A small vault need not be read all day long.
+            spent = spent.saturating_add(SHORTEST_ROUND.saturating_sub(std::mem::take(&mut self.spent)));
         }
         Ok(spent)
     }
@@ -250,6 +264,7 @@ impl Scrubber {
         }
         self.known = std::mem::take(&mut self.now);
         (self.scrub, self.rows_done, self.chain) = (Scrub::default(), false, Chain::default());
+        self.unmendable = false;
     }
 
     /// Tells what is new: in the log, to operators, and to whoever asks for the vault's health.

@@ -8,8 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use crate::checked::{self, Wound};
 use crate::judge::{self, Care, Verdict};
 use crate::ledger::Ledger;
+use crate::salvaged;
 
 /// How long one judgement may take. sled is given a minute to open before it is given up.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -17,6 +19,45 @@ const PATIENCE: Duration = Duration::from_secs(150);
 const MEMORY: u64 = 4 << 30;
 /// Judgements before a fresh process takes over.
 const TERM: usize = 2_000;
+
+/// What a judge is asked about a vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whether it is as it must be.
+    Judge(Care),
+    /// Whether a check finds this.
+    Find(Wound),
+    /// Whether a salvage of it keeps or names everything.
+    Salvage,
+}
+
+impl Question {
+    fn words(&self) -> String {
+        match self {
+            Self::Judge(care) => care.word().to_owned(),
+            Self::Find(wound) => format!("find {}", wound.words()),
+            Self::Salvage => "salvage".to_owned(),
+        }
+    }
+
+    fn parse(words: &str) -> Option<Self> {
+        match words.split_once(' ') {
+            Some(("find", wound)) => Wound::parse(wound).map(Self::Find),
+            Some(_) => None,
+            None if words == "salvage" => Some(Self::Salvage),
+            None => Care::parse(words).map(Self::Judge),
+        }
+    }
+
+    /// The answer.
+    fn answer(&self, dir: &Path, seed: u64, ledger: &Ledger) -> Verdict {
+        match self {
+            Self::Judge(care) => judge::judge(dir, seed, ledger, *care),
+            Self::Find(wound) => checked::judge(dir, seed, ledger, wound),
+            Self::Salvage => salvaged::judge(dir, seed, ledger),
+        }
+    }
+}
 
 /// A process that judges.
 #[derive(Default)]
@@ -34,7 +75,7 @@ struct Running {
 
 impl Judge {
     /// Has the vault in `dir` judged by a ledger that stands in a file.
-    pub fn ask(&mut self, dir: &Path, ledger: &Path, seed: u64, care: Care) -> io::Result<Verdict> {
+    pub fn ask(&mut self, dir: &Path, ledger: &Path, seed: u64, question: &Question) -> io::Result<Verdict> {
         if self.running.as_ref().is_some_and(|running| running.judged >= TERM) {
             self.dismiss();
         }
@@ -43,7 +84,7 @@ impl Judge {
             none => none.insert(Running::start()?),
         };
         running.judged += 1;
-        let question = format!("{seed}\t{}\t{}\t{}\n", care.word(), dir.display(), ledger.display());
+        let question = format!("{seed}\t{}\t{}\t{}\n", question.words(), dir.display(), ledger.display());
         let asked = running.child.stdin.as_mut().map(|stdin| stdin.write_all(question.as_bytes()));
         let answer = match asked {
             Some(Ok(())) => running.answers.recv_timeout(PATIENCE),
@@ -118,10 +159,11 @@ pub fn serve() -> io::Result<()> {
     for line in io::stdin().lines() {
         let line = line?;
         let words: Vec<&str> = line.split('\t').collect();
-        let [seed, care, dir, ledger] = words[..] else { continue };
+        let [seed, question, dir, ledger] = words[..] else { continue };
         let ledger = Ledger::read(&std::fs::read_to_string(ledger)?);
-        let (seed, care) = (seed.parse().unwrap_or(0), Care::parse(care).unwrap_or(Care::Thorough));
-        let judged = panic::catch_unwind(|| judge::judge(Path::new(dir), seed, &ledger, care));
+        let seed = seed.parse().unwrap_or(0);
+        let question = Question::parse(question).unwrap_or(Question::Judge(Care::Thorough));
+        let judged = panic::catch_unwind(|| question.answer(Path::new(dir), seed, &ledger));
         let clean = |text: &str| text.replace(['\t', '\n'], " ");
         let said = match judged.unwrap_or_else(|panic| Verdict::Bad(format!("it panicked: {}", message(&*panic)))) {
             Verdict::Good(class) => format!("good\t{}", clean(&class)),

@@ -215,6 +215,13 @@ impl Exhibit {
         file.map_or(&[], |(_, bytes)| bytes)
     }
 
+    /// Whether the damage takes away, or changes, something that the file holds.
+    pub(crate) fn loses(&self, target: &Target, damage: Damage) -> bool {
+        let whole = &self.contents(target)[..target.used];
+        let hurt = target.hurt(self.contents(target).to_vec(), damage);
+        hurt.is_none_or(|hurt| hurt.get(..target.used) != Some(whole))
+    }
+
     /// The vault with this damage in a place that may hold what became of another.
     pub(crate) fn lay_out(&self, place: &Path, target: &Target, damage: Damage) -> io::Result<()> {
         for found in if place.exists() { bench::files_in(place)? } else { Vec::new() } {

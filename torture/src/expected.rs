@@ -57,15 +57,26 @@ impl<'a> Expected<'a> {
         Self { seed, ledger, owed, met: BTreeSet::new(), under_way: BTreeMap::new() }
     }
 
+    /// Every record that is owed, with its newest version.
+    pub fn newest(&self) -> Vec<(RecordRef, u32)> {
+        self.owed.iter().filter_map(|(record, owed)| Some((*record, *owed.last_key_value()?.0))).collect()
+    }
+
     /// Takes in all versions of one record.
     pub fn meet(&mut self, record: RecordRef, kind: usize, found: &[Found]) -> Result<(), String> {
         self.met.insert(record);
-        let owed = self.owed.get(&record).cloned().unwrap_or_default();
-        if let Some((newest, _)) = owed.last_key_value()
+        let newest = self.owed.get(&record).and_then(|owed| owed.last_key_value());
+        if let Some((newest, _)) = newest
             && *newest as usize > found.len()
         {
             return Err(format!("{record}: version {newest} was acknowledged and is gone, {} are there", found.len()));
         }
+        self.compare(record, kind, found)
+    }
+
+    /// Whether the versions that are there, the first ones, are right.
+    pub fn compare(&mut self, record: RecordRef, kind: usize, found: &[Found]) -> Result<(), String> {
+        let owed = self.owed.get(&record).cloned().unwrap_or_default();
         for (at, version) in found.iter().enumerate() {
             let number = at as u32 + 1;
             let before = at.checked_sub(1).and_then(|at| found.get(at));

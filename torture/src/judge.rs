@@ -9,6 +9,7 @@ use chartvault::{Error, Kind, PatientId, RecordId, RecordRef, Scope, Session, St
 
 use crate::acts;
 use crate::bench;
+use crate::checked;
 use crate::expected::{Expected, Found};
 use crate::keys;
 use crate::ledger::{Deed, End, Ledger};
@@ -31,6 +32,8 @@ pub enum Verdict {
 pub enum Fault {
     Error(Error),
     Wrong(String),
+    /// A check found something that it did not mend.
+    Unsound(String),
 }
 
 impl<E: Into<Error>> From<E> for Fault {
@@ -52,6 +55,8 @@ pub enum Care {
     Whole,
     /// Then works with it, compacts it, closes it, and judges it again.
     Thorough,
+    /// Has it checked at once, and then as thoroughly, checked once more at the end.
+    Checked,
 }
 
 impl Care {
@@ -60,22 +65,29 @@ impl Care {
             Self::Glance => "glance",
             Self::Whole => "whole",
             Self::Thorough => "thorough",
+            Self::Checked => "checked",
         }
     }
 
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Glance, Self::Whole, Self::Thorough].into_iter().find(|care| care.word() == word)
+        [Self::Glance, Self::Whole, Self::Thorough, Self::Checked].into_iter().find(|care| care.word() == word)
     }
 }
 
 /// Judges the vault in `dir`.
 pub fn judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Verdict {
+    verdict(ledger, || try_judge(dir, seed, ledger, care))
+}
+
+/// What an examination amounts to.
+pub(crate) fn verdict(ledger: &Ledger, examine: impl FnOnce() -> Result<String, Fault>) -> Verdict {
     if let Some(what) = ledger.wrong.first() {
         return Verdict::Bad(format!("while it ran: {what}"));
     }
-    match try_judge(dir, seed, ledger, care) {
+    match examine() {
         Ok(class) => Verdict::Good(class),
         Err(Fault::Wrong(what)) => Verdict::Bad(what),
+        Err(Fault::Unsound(report)) => Verdict::Refused("Unsound".into(), report.replace('\n', "; ")),
         Err(Fault::Error(Error::Header(_))) if !ledger.created => Verdict::Good("no vault yet".into()),
         Err(Fault::Error(error)) => Verdict::Refused(name(&error), one_line(&error)),
     }
@@ -90,7 +102,7 @@ pub fn name(error: &Error) -> String {
     if inner { format!("{first}({second})") } else { first.to_owned() }
 }
 
-fn open(dir: &Path, seed: u64) -> Result<Vault, Error> {
+pub(crate) fn open(dir: &Path, seed: u64) -> Result<Vault, Error> {
     Vault::open_with(dir, keys::options())?.unlock(&keys::raw_key(seed))
 }
 
@@ -109,12 +121,16 @@ fn class(vault: &Vault) -> String {
 
 fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Result<String, Fault> {
     let vault = open(dir, seed)?;
-    let class = class(&vault);
+    let mut class = class(&vault);
     if !ledger.trusted {
         vault.trust_issuer(keys::issuer(seed).public(), &keys::raw_key(seed))?;
     }
     let session = keys::session(seed, &vault)?;
     let owed = owed(&vault, ledger)?;
+    if care == Care::Checked {
+        class.push_str(", ");
+        class.push_str(checked::sound(&vault)?);
+    }
     if care == Care::Glance {
         glance(&session, seed, ledger, owed)?;
         return Ok(class);
@@ -136,6 +152,9 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Result<Strin
     }
     let session = keys::session(seed, &vault)?;
     examine(&session, seed, &later, Owed { base: base_of(dir)?, ..owed })?;
+    if care == Care::Checked && checked::sound(&vault)? != "checked" {
+        return wrong("mended, closed, opened, and a check mends again".into());
+    }
     vault.close()?;
     Ok(class)
 }
@@ -163,7 +182,7 @@ fn base_of(dir: &Path) -> Result<Option<u64>, Fault> {
 }
 
 /// Answered reads whose entries the opening says may be missing: none but where the vault lets them wait.
-fn owed(vault: &Vault, ledger: &Ledger) -> Result<Owed, Fault> {
+pub(crate) fn owed(vault: &Vault, ledger: &Ledger) -> Result<Owed, Fault> {
     let missing = vault.opening().missing_reads.map_or(0, |missing| missing.at_most as usize);
     if missing > ledger.window {
         return wrong(format!("{missing} entries of reads are said to be missing, of a window of {}", ledger.window));
@@ -198,6 +217,12 @@ pub fn examine(session: &Session, seed: u64, ledger: &Ledger, owed: Owed) -> Res
     compare(session, seed, ledger, owed, &patients, charts)
 }
 
+/// Which of [`KINDS`] a record is of.
+pub(crate) fn kind_of(record: RecordRef) -> Result<usize, Fault> {
+    let kind = KINDS.iter().position(|kind| Kind::new(kind).is_ok_and(|kind| kind.id() == record.kind()));
+    kind.map_or_else(|| wrong(format!("{record} has a kind that nobody wrote")), Ok)
+}
+
 /// Compares what was read, and the log, with the ledger.
 fn compare(
     session: &Session,
@@ -210,8 +235,7 @@ fn compare(
     let mut expected = Expected::of(seed, ledger);
     let mut versions = BTreeSet::new();
     for (record, found) in charts {
-        let kind = KINDS.iter().position(|kind| Kind::new(kind).is_ok_and(|kind| kind.id() == record.kind()));
-        let Some(kind) = kind else { return wrong(format!("{record} has a kind that nobody wrote")) };
+        let kind = kind_of(record)?;
         versions.extend((1..=found.len() as u32).map(|version| (record, version)));
         expected.meet(record, kind, &found).map_err(Fault::Wrong)?;
     }
@@ -221,7 +245,7 @@ fn compare(
 }
 
 /// Reads everything once, in as few operations as there are for that, and compares.
-fn glance(session: &Session, seed: u64, ledger: &Ledger, owed: Owed) -> Result<(), Fault> {
+pub(crate) fn glance(session: &Session, seed: u64, ledger: &Ledger, owed: Owed) -> Result<(), Fault> {
     let patients = find_patients(session, ledger)?;
     let mut charts = Chart::new();
     for entry in session.export().patients(patients.iter().copied()).include_voided().whole_history().start()? {

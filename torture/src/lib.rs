@@ -11,6 +11,7 @@
 pub mod acts;
 pub mod bench;
 mod bugs;
+pub mod checked;
 mod clock_jumps;
 pub mod command;
 pub mod compaction;
@@ -34,6 +35,7 @@ pub mod power;
 pub mod report;
 pub mod rng;
 pub mod rot;
+pub mod salvaged;
 pub mod scene;
 pub mod tracer;
 pub mod value;

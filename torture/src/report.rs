@@ -7,6 +7,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// Classes of outcomes that are shown one by one.
+const SHOWN: usize = 24;
+
 /// What came of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -127,12 +130,12 @@ impl Tally {
         );
         let mut classes: Vec<_> = self.classes.iter().collect();
         classes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        for (class, count) in classes.iter().take(12) {
+        for (class, count) in classes.iter().take(SHOWN) {
             println!("  {count:>8} {class}");
         }
-        if classes.len() > 12 {
-            let rest: u64 = classes.iter().skip(12).map(|(_, count)| **count).sum();
-            println!("  {rest:>8} in {} other ways", classes.len() - 12);
+        if classes.len() > SHOWN {
+            let rest: u64 = classes.iter().skip(SHOWN).map(|(_, count)| **count).sum();
+            println!("  {rest:>8} in {} other ways", classes.len() - SHOWN);
         }
     }
 

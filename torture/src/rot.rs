@@ -7,6 +7,8 @@ use std::time::Duration;
 use chartvault::test_util::StateReader;
 
 use crate::bench::{self, Allow, Case, Settings};
+use crate::checked::Wound;
+use crate::court::Question;
 use crate::exhibit::{CHUNK, Damage, Exhibit, Flips, Target};
 use crate::judge::Care;
 use crate::keys;
@@ -104,13 +106,26 @@ fn unreadable(reader: &StateReader, bytes: &[u8], from: usize) -> Outcome {
     Outcome::Good(format!("every bit of {CHUNK} bytes of a state file, refused by its reader"))
 }
 
-/// How closely a case is looked at: the many flips mostly at a glance.
-fn care(damage: Damage, number: u64) -> Care {
-    match damage {
-        _ if number.is_multiple_of(16) => Care::Thorough,
-        Damage::Flip { .. } if !number.is_multiple_of(8) => Care::Glance,
-        _ => Care::Whole,
+/// What is asked of a case: the many flips are mostly looked at at a glance.
+fn question(exhibit: &Exhibit, target: &Target, damage: Damage, number: u64) -> Question {
+    let journal = target.path.starts_with("journal");
+    let truth = journal || ["header", "state"].iter().any(|name| target.path.to_string_lossy().starts_with(name));
+    let find = |while_open| Question::Find(Wound { path: target.path.clone(), while_open });
+    match (number % 16, damage) {
+        (0, _) => Question::Judge(Care::Thorough),
+        // An open vault mends neither header nor journal by itself.
+        (4, Damage::Flip { byte, bit }) if truth && byte < target.used => find(Some((byte as u64, bit as u8))),
+        // What was damaged before is mended by opening, except for the journal.
+        (4 | 12, _) if journal && exhibit.loses(target, damage) => find(None),
+        (4 | 12, _) => Question::Judge(Care::Checked),
+        (_, Damage::Flip { .. }) if !number.is_multiple_of(8) => Question::Judge(Care::Glance),
+        _ => Question::Judge(Care::Whole),
     }
+}
+
+/// Whether a vault that was refused is salvaged, too.
+const fn is_salvaged(number: u64) -> bool {
+    number % 4 == 1
 }
 
 /// Only the journal is the truth; all else is mended from it, or has a second copy.
@@ -118,7 +133,7 @@ fn allowed(target: &Target, damage: Damage) -> Allow {
     match (target.read_from, damage) {
         (Some(from), Damage::Flip { byte, .. }) if byte >= from && byte < target.used => Allow::OnlyNamedDamage,
         _ if target.path.starts_with("journal") => Allow::NamedDamage,
-        _ => Allow::Nothing,
+        _ => Allow::WrongTrees,
     }
 }
 
@@ -168,10 +183,27 @@ pub fn run(settings: &Settings, scenes: &Scenes, tally: &mut Tally) -> io::Resul
         if let Damage::Unreadable { from } = damage {
             return Ok(unreadable(&readers[which], exhibit.contents(target), from));
         }
-        exhibit.lay_out(&bench.vault(), target, damage)?;
-        let (allow, care) = (allowed(target, damage), care(damage, case.number));
-        bench.judge_with(case.number, settings.seed, &exhibit.said, allow, care, |place| {
-            exhibit.lay_out(place, target, damage)
-        })
+        let question = question(exhibit, target, damage, case.number);
+        let (number, seed, said) = (case.number, settings.seed, &exhibit.said);
+        let rots_later = matches!(&question, Question::Find(wound) if wound.while_open.is_some());
+        let (damage, allow) = match rots_later {
+            true => (Damage::Cut(usize::MAX), Allow::Nothing),
+            false => (damage, allowed(target, damage)),
+        };
+        let lay_out = |place: &Path| exhibit.lay_out(place, target, damage);
+        lay_out(&bench.vault())?;
+        let judged = bench.judge_with(number, seed, said, allow, &question, lay_out)?;
+        match judged {
+            Outcome::Good(class) if class.starts_with("refused") && is_salvaged(number) => {
+                bench::clear(&bench.vault())?;
+                lay_out(&bench.vault())?;
+                let salvaged = bench.judge_with(number, seed, said, Allow::NamedDamage, &Question::Salvage, lay_out)?;
+                Ok(match salvaged {
+                    Outcome::Good(then) => Outcome::Good(format!("{class}; {then}")),
+                    bad => bad,
+                })
+            }
+            judged => Ok(judged),
+        }
     })
 }

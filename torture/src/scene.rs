@@ -109,6 +109,9 @@ impl Scenes {
         let mut killer = Killer::new(answers, when);
         let tracer = Tracer { watch: Watch::Changes, below: dir, with_data: false, patience: PATIENCE };
         let ended = tracer.run(&mut bench::work(&scene.plan_at(dir)?)?, &mut killer)?;
+        if ended.said.lines().any(|line| line.starts_with('w')) {
+            return Err(Error::other(format!("undisturbed, the workload failed: {}", ended.said)));
+        }
         if ended.code.is_some() {
             return Err(Error::other(format!("the process that was to be killed ended by itself: {ended:?}")));
         }
@@ -182,6 +185,8 @@ impl Scenes {
         ];
         for (name, when) in moments {
             let dir = self.root.join(name);
+            // Each way makes its scenes anew.
+            clear(&dir)?;
             copy_dir(&self.rolled.dir, &dir)?;
             let said = self.kill_at(&self.rolled, &dir, Plan { compact: 3, ..self.plan(60) }, 0, when)?;
             scenes.push(Scene { name, base: Some(Base::new(dir, said)), plan: Plan { compact: 2, ..self.plan(2) } });

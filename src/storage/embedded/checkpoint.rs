@@ -2,21 +2,29 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::observe;
 
+/// Bytes of the state file that quiet whiles may cost in a second, on average: each checkpoint writes all of it, and work
+/// that comes in drops is all quiet whiles.
+const QUIET_BYTES: u64 = 32 << 10;
+/// Bytes of the state file for each bucket and for each subject.
+const BUCKET_BYTES: u64 = 40;
+const SUBJECT_BYTES: u64 = 24;
+
 impl Inner {
     /// Makes checkpoints, when asked for and when nothing was journaled for a while, until nobody can ask any more.
     pub(super) fn checkpoint_when_due(&self, requests: &Receiver<()>) {
-        let mut before = 0;
+        let (mut before, mut rest) = (0, None::<Instant>);
         loop {
             match requests.recv_timeout(self.options.checkpoint_idle) {
                 Ok(()) => {}
                 Err(RecvTimeoutError::Timeout) => {
                     let journaled = self.journaled.load(Ordering::Relaxed);
                     let idle = std::mem::replace(&mut before, journaled) == journaled;
-                    if !idle || journaled == 0 {
+                    if !idle || journaled == 0 || rest.is_some_and(|rest| Instant::now() < rest) {
                         continue;
                     }
                 }
@@ -25,6 +33,7 @@ impl Inner {
             // If it fails the journal still has everything; the next one tries again.
             let _ = self.checkpoint();
             before = 0;
+            rest = Instant::now().checked_add(rest_after(lock(&self.front).tallies.len()));
         }
     }
 
@@ -32,13 +41,20 @@ impl Inner {
     /// state file says.
     pub(super) fn checkpoint(&self) -> Result<(), StorageError> {
         let mut files = lock(&self.checkpoints);
-        let (state, trees) = {
+        let (state, trees, journaled) = {
             let _order = lock(&self.order);
             let mut applied = lock(&self.applied);
             self.alive()?;
-            self.snapshot(&mut applied)?
+            let journaled = self.journaled.load(Ordering::Relaxed);
+            let (state, trees) = self.snapshot(&mut applied)?;
+            (state, trees, journaled)
         };
-        self.write_checkpoint(&mut files, state, &trees)
+        let written = self.write_checkpoint(&mut files, state, &trees);
+        if written.is_err() {
+            // Still to be replayed; but where it fails again and again it is not tried with every commit.
+            self.journaled.fetch_add(journaled.min(self.options.checkpoint_bytes / 2), Ordering::Relaxed);
+        }
+        written
     }
 
     /// Checkpoint, clean mark, and no more.
@@ -97,11 +113,19 @@ impl Inner {
     }
 }
 
+/// For how long no quiet while makes a checkpoint after one with so many subjects.
+fn rest_after(subjects: usize) -> Duration {
+    let buckets = u64::try_from(Digest::default().len()).unwrap_or(u64::MAX).saturating_mul(BUCKET_BYTES);
+    let subjects = u64::try_from(subjects).unwrap_or(u64::MAX).saturating_mul(SUBJECT_BYTES);
+    Duration::from_secs(buckets.saturating_add(subjects) / QUIET_BYTES)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::io::ErrorKind;
 
     use super::*;
+    use crate::storage::fault::{self, FileOp as Op};
     use crate::storage::tests::{VAULT, entry, keys, open, options, put};
 
     #[test]
@@ -120,5 +144,40 @@ mod tests {
         drop(storage);
         let (_, opened) = open(dir.path());
         assert_eq!((opened.clean, opened.replayed_frames), (false, 0));
+    }
+
+    #[test]
+    fn a_checkpoint_that_was_not_written_is_still_due() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Embedded::create(dir.path(), VAULT, keys(), options()).unwrap();
+        put(&storage, &[(b"key", Some(b"value"))], vec![]);
+        fault::arm(Op::Write, 0, ErrorKind::Other);
+        let failed = storage.inner.checkpoint();
+        fault::disarm();
+        assert!(matches!(failed, Err(StorageError::Io { .. })), "{failed:?}");
+        assert!(storage.inner.journaled.load(Ordering::Relaxed) > 0);
+        storage.inner.checkpoint().unwrap();
+        assert_eq!(storage.inner.journaled.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn work_that_comes_in_drops_does_not_write_the_state_file_for_each_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let quick = StorageOptions { checkpoint_idle: Duration::from_millis(30), ..options() };
+        let storage = Embedded::create(dir.path(), VAULT, keys(), quick).unwrap();
+        put(&storage, &[(b"key", Some(b"value"))], vec![entry(b"entry", &[])]);
+        let start = Instant::now();
+        while storage.inner.journaled.load(Ordering::Relaxed) > 0 {
+            assert!(start.elapsed() < Duration::from_secs(20), "no checkpoint");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(lock(&storage.inner.checkpoints));
+        for _ in 0..3 {
+            put(&storage, &[(b"key", Some(b"other"))], vec![]);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        assert!(storage.inner.journaled.load(Ordering::Relaxed) > 0, "three drops, three state files");
+        assert_eq!(rest_after(0), Duration::from_secs(5));
+        assert!(rest_after(1_000_000) > Duration::from_secs(12 * 60));
     }
 }

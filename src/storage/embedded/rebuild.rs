@@ -14,6 +14,8 @@ use crate::format::frame::{Entry, Frame};
 use crate::observe;
 use crate::progress::{Progress, Task};
 
+/// Cache of trees while they are built: rows come in the order of their keys, and sled takes memory in proportion to it.
+const BUILDING_CACHE: u64 = 32 << 20;
 /// Progress is reported about this often, in bytes.
 const REPORT_EVERY: u64 = 1 << 20;
 
@@ -147,7 +149,7 @@ impl Source<'_> {
 
     fn build(&self, number: u64, until: Place, progress: &mut OnProgress<'_>) -> Result<Rebuilt, StorageError> {
         file::remove_dir(&trees::dir(self.dir, number))?;
-        let trees = Trees::open(self.dir, number, self.cache_bytes)?;
+        let trees = Trees::open(self.dir, number, self.cache_bytes.min(BUILDING_CACHE))?;
         // Everything passes twice: out of the journal, and into the trees.
         let bytes = self.files.bytes();
         let mut report = Report::new(progress, Task::Rebuild, bytes.saturating_mul(2));
@@ -174,6 +176,10 @@ impl Source<'_> {
             Ok(())
         })?;
         trees.set_settled(until.seq, &until.hash)?;
+        // What it cannot write it would drop without a word.
+        trees.sync()?;
+        drop(trees);
+        let trees = Trees::open(self.dir, number, self.cache_bytes)?;
         Ok(Rebuilt { trees, replayed })
     }
 
@@ -234,6 +240,10 @@ impl Inner {
         }
         if let Ok(wrong) = self.trees() {
             trees::mark_suspect(&self.dir, wrong.number);
+            // Those that were wrong before these: a vault that stays open must not gather them.
+            for old in trees::list(&self.dir)?.into_iter().filter(|old| ![number, wrong.number].contains(old)) {
+                let _ = file::remove_dir(&trees::dir(&self.dir, old));
+            }
         }
         self.set_trees(Some(Arc::new(rebuilt.trees)));
         *lock(&self.notice) = Some("the trees turned out wrong while the vault was open, and were built anew");

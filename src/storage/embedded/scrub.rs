@@ -20,6 +20,9 @@ pub(crate) struct Scrub {
     bytes: u64,
     journal: Option<JournalCheck>,
     journal_done: bool,
+    /// Set once something could not be mended: in this round nothing else will be, and to find that out again takes the
+    /// whole journal.
+    unmendable: bool,
 }
 
 impl Scrub {
@@ -30,7 +33,8 @@ impl Scrub {
 }
 
 impl Inner {
-    /// Goes on for about so many rows, an empty bucket counting as one; gives how many, and whether the round ended.
+    /// Goes on for about so many rows, an empty bucket counting as one, or as much of the journal; gives how many, and whether
+    /// the round ended.
     pub(super) fn scrub(
         &self,
         scrub: &mut Scrub,
@@ -49,13 +53,19 @@ impl Inner {
                 return Err(StorageError::Closed);
             }
         }
+        let bytes = scrub.bytes;
         if !scrub.journal_done {
             self.scrub_journal(scrub, rows.saturating_mul(BYTES_PER_ROW), examiner);
         }
-        let are = self.mend(wrong, None, examiner)?;
+        // The two go on beside each other, and the longer one alone.
+        done = done.max(scrub.bytes.saturating_sub(bytes) / BYTES_PER_ROW);
+        let found = !wrong.is_empty();
+        let are = self.mend(wrong, scrub.unmendable.then_some(false), examiner)?;
         if are == TreesAre::Mended {
             // What was compared before is gone.
             (scrub.place, scrub.rows) = (0, 0);
+        } else {
+            scrub.unmendable |= found;
         }
         let ended = scrub.journal_done && digest::Digest::at(scrub.place).is_none();
         if ended {

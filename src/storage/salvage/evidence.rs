@@ -85,23 +85,37 @@ impl Context<'_> {
         Trees::open(&copy, number, self.salvage.options.cache_bytes).map(Some)
     }
 
-    /// The digest of all that was ever acknowledged, if there is a proof that nothing came later.
+    /// What the clean mark remembers.
+    fn clean(&self) -> Option<(u64, [u8; 32])> {
+        let (dir, keys) = (self.salvage.from, self.salvage.keys);
+        StateFiles::new(dir, self.salvage.vault, kdf::state_file_mac(&keys.state)).clean().unwrap_or_default()
+    }
+
+    /// Frames that state files, clean mark and trees remember: number and hash.
+    pub(super) fn witnesses(&self, states: &States, old: Option<&Trees>) -> Vec<(u64, [u8; 32])> {
+        let settled = old.and_then(|trees| trees.settled().ok().flatten());
+        let noted = states.0.iter().map(|state| (state.applied.seq, state.applied.hash));
+        noted.chain(self.clean()).chain(settled).filter(|(seq, _)| *seq > 0).collect()
+    }
+
+    /// The digest of all that was ever acknowledged, if there is a proof that nothing came later, or otherwise.
     pub(super) fn proof(
         &mut self,
         states: &States,
         walked: &Walked,
         old: Option<&Trees>,
     ) -> Result<Option<Digest>, StorageError> {
-        let marks =
-            StateFiles::new(self.salvage.from, self.salvage.vault, kdf::state_file_mac(&self.salvage.keys.state));
-        let clean = marks.clean().unwrap_or_default();
-        let settled = old.and_then(|trees| trees.settled().ok().flatten()).map_or(0, |(seq, _)| seq);
-        let remembered = states.highest().max(settled).max(clean.map_or(0, |(seq, _)| seq));
+        let clean = self.clean();
+        let remembered = self.witnesses(states, old).into_iter().map(|(seq, _)| seq).max().unwrap_or(0);
         let generation = states.0.iter().map(|state| state.header_generation).max().unwrap_or(0);
         self.found.header_generation = self.found.header_generation.max(generation);
         let mut gaps = walked.gaps.clone();
         gaps.push(walked.highest.saturating_add(1), remembered);
         self.found.lost_frames = gaps.into_runs();
+        if walked.forked {
+            self.found.open_end = true;
+            return Ok(None);
+        }
         // The mark is removed before anything is written again.
         if let Some((seq, hash)) = clean.filter(|(seq, _)| *seq >= walked.highest && *seq == remembered)
             && let Some(digest) = states.digest_at(seq, &hash)

@@ -20,6 +20,8 @@ use crate::storage::journal::base::Base;
 use crate::storage::journal::segment::Segment;
 
 const FIRST_FRAME: u64 = 512;
+/// No vault comes as far: numbers in names prove nothing, and the new vault must be able to count on behind them.
+const MOST: u64 = 1 << 62;
 
 /// How far the journal was read.
 #[derive(Default)]
@@ -38,6 +40,17 @@ pub(super) struct Walked {
     pub(super) segments: Vec<Segment>,
     /// Whether `tip` is where the reading started: a frame of any number may come next.
     anywhere: bool,
+    /// Frames that something else than the journal remembers: number and hash.
+    witnesses: Vec<(u64, [u8; 32])>,
+    /// Whether another frame stands where one of these should: the journal went another way than what remembers them.
+    pub(super) forked: bool,
+}
+
+impl Walked {
+    /// Whether another frame of this number is remembered.
+    fn contradicts(&self, seq: u64, hash: &[u8; 32]) -> bool {
+        self.witnesses.iter().any(|(known, of)| *known == seq && of != hash)
+    }
 }
 
 /// The numbers in the names of the journal's files.
@@ -51,11 +64,12 @@ impl Context<'_> {
     pub(super) fn read_journal(
         &mut self,
         states: &States,
+        witnesses: Vec<(u64, [u8; 32])>,
         judge: &mut dyn Judge,
         pace: &mut Pace<'_, '_>,
     ) -> Result<Walked, StorageError> {
         let names = self.names()?;
-        let mut walked = Walked { digest: Some(Digest::default()), ..Walked::default() };
+        let mut walked = Walked { digest: Some(Digest::default()), witnesses, ..Walked::default() };
         let newest = names.bases.last().copied();
         for through in names.bases.iter().rev() {
             let base = Base::open(&self.journal, *through).and_then(|base| {
@@ -64,6 +78,8 @@ impl Context<'_> {
             });
             match base {
                 Ok((base, digest)) => {
+                    let through = base.header.through;
+                    walked.forked |= walked.contradicts(through.seq, &through.hash);
                     (walked.tip, walked.digest) = (base.header.through, Some(digest));
                     self.found.header_generation = self.found.header_generation.max(base.header.header_generation);
                     walked.base = Some(Arc::new(base));
@@ -98,9 +114,10 @@ impl Context<'_> {
         for name in file::names(&self.journal.dir)? {
             let is = |path: PathBuf| path.file_name().is_some_and(|expected| *expected == *name);
             let Some(stem) = name.strip_suffix(".cvj") else { continue };
-            if let Some(through) = stem.strip_prefix("base-").and_then(|digits| digits.parse().ok()) {
+            let number = |digits: &str| digits.parse().ok().filter(|number| *number < MOST);
+            if let Some(through) = stem.strip_prefix("base-").and_then(number) {
                 names.bases.extend(is(self.journal.base_path(through)).then_some(through));
-            } else if let Ok(number) = stem.parse() {
+            } else if let Some(number) = number(stem) {
                 names.segments.extend(is(self.journal.segment_path(number)).then_some(number));
             }
         }
@@ -247,6 +264,11 @@ impl Context<'_> {
     ) -> Result<(), StorageError> {
         let (link, tip) = (&frame.link, walked.tip);
         let next = tip.seq.saturating_add(1);
+        if walked.contradicts(link.seq, &frame.hash) {
+            walked.forked = true;
+            let path = self.journal.segment_path(place.segment);
+            self.found.wound(&path, place.offset, "another frame than the one that state files or trees remember");
+        }
         let stray = link.seq <= tip.seq && !walked.anywhere;
         if stray {
             self.found.strays += 1;

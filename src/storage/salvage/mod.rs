@@ -18,13 +18,14 @@ use std::path::{Path, PathBuf};
 use super::journal::base_writer::BaseWriter;
 use super::journal::{JournalId, segment};
 use super::{Bytes, StorageError, StorageKeys, StorageOptions, file};
-use crate::crypto::hash::HmacKey;
+use crate::crypto::hash::{self, HmacKey};
 use crate::crypto::kdf;
-use crate::format::base::{BaseHeader, Origin};
-use crate::format::digest::Digest;
+use crate::format::base::{BaseHeader, Item, Origin};
+use crate::format::digest::{self, Digest};
 use crate::format::doubt::DoubtMap;
 use crate::format::frame::seal_frame;
 use crate::format::keys::Tree;
+use crate::format::row::PACK_MAX;
 use crate::format::segment::SegmentHeader;
 use crate::format::state::Place;
 use crate::ids::VaultId;
@@ -67,6 +68,12 @@ pub(crate) trait Judge {
 
     /// A row that is known to have been there, and whose value is lost.
     fn lost(&mut self, tree: Tree, key: &[u8], patients: FindPatient<'_>);
+
+    /// Whether a row is left out because [`Judge::doubt`] writes it anew.
+    fn is_doubt(&self, tree: Tree, key: &[u8]) -> bool;
+
+    /// Once all rows were chosen: the row that says which are in doubt, if any are, for the tree `policy`.
+    fn doubt(&mut self, found: &DoubtMap) -> Result<Option<(Vec<u8>, Bytes)>, StorageError>;
 
     /// The number of an entry; nothing if it is none of this vault's. One that no frame vouches for must open.
     fn entry(&mut self, entry: &[u8], vouched: bool) -> Option<u64>;
@@ -195,8 +202,9 @@ impl Salvage<'_> {
         let mut pace = Pace { progress: &mut progress, work, keep_free, done: 0, told: 0 };
         pace.add(0)?;
         let states = evidence::states(self.from, self.vault, &kdf::state_file_mac(&self.keys.state))?;
-        let walked = context.read_journal(&states, judge, &mut pace)?;
         let old = context.old_trees(&states)?;
+        let witnesses = context.witnesses(&states, old.as_ref());
+        let walked = context.read_journal(&states, witnesses, judge, &mut pace)?;
         let proof = context.proof(&states, &walked, old.as_ref())?;
 
         let to = JournalId::new(self.to, self.vault, self.keys_of_journal());
@@ -207,12 +215,20 @@ impl Salvage<'_> {
         let mut writer = BaseWriter::create(&to, header)?;
         let (mut origins, mut digest) = (Origins::default(), Digest::default());
         context.write_rows(&proof, old.as_ref(), judge, &mut |item, leaf| {
-            if let crate::format::base::Item::Row { tree, key, .. } = item {
+            if let Item::Row { tree, key, .. } = item {
                 digest.replace(*tree, key, None, Some(leaf));
             }
             pace.add(item.encoded_len())?;
             writer.item(origins.next(), item)
         })?;
+        // In the base itself: whoever cuts off all that comes behind it does not rid the vault of its doubt.
+        if let Some((key, value)) = judge.doubt(&context.found.doubt)? {
+            let inline = value.len() <= self.options.inline_limit.min(PACK_MAX);
+            let leaf = digest::leaf(&context.state_key, Tree::Policy, &key, value.len(), &hash::sha256(&[&value]))
+                .map_err(|_| StorageError::Refused { why: "a value is too long" })?;
+            digest.replace(Tree::Policy, &key, None, Some(&leaf));
+            writer.item(origins.next(), &Item::Row { tree: Tree::Policy, key: &key, value: &value, inline })?;
+        }
         context.write_entries(&states, old.as_ref(), judge, &mut |item| {
             pace.add(item.encoded_len())?;
             writer.item(origins.next(), item)

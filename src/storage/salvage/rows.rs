@@ -185,7 +185,7 @@ impl Context<'_> {
             };
             let chosen = Chosen { tree, key, value: &value, doubtful };
             let opens = judge.row(&chosen, &mut patients);
-            if !opens && from_trees && !proved {
+            if (!opens && from_trees && !proved) || judge.is_doubt(tree, key) {
                 continue;
             }
             if from_trees {

@@ -258,7 +258,8 @@ impl Check<'_, '_> {
         self.again = true;
         self.check_records(head.time, &mut |written| singles.met(written, None))?;
         (self.again, self.report.records) = (false, records);
-        committer.flush()?;
+        // Versions are seen as soon as they are queued, entries once they are durable.
+        committer.catch_up()?;
         let newest = committer.newest_entry().map_or(until, |head| head.seq.saturating_add(1));
         self.note_singles(until, newest, &mut singles)?;
         for (Written { record, version, .. }, seq) in singles.alone() {

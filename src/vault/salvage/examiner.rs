@@ -9,14 +9,14 @@ use crate::crypto::aead::Suite;
 use crate::crypto::kdf::PatientSecret;
 use crate::crypto::seal::Sealer;
 use crate::format::doubt::DoubtMap;
-use crate::format::envelope::{self, Place};
+use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::{PatientKey, RecordKey, Tree};
 use crate::ids::{KindId, PatientId, VaultId};
 use crate::keyring::Keyring;
 use crate::policy::PolicyRow;
 use crate::record::Body;
-use crate::storage::StorageError;
 use crate::storage::salvage::{Chosen, FindPatient, Judge, StandIn};
+use crate::storage::{Bytes, StorageError};
 
 /// Subjects that are counted for one entry that stands in for another.
 const SUBJECTS: usize = 60_000;
@@ -42,7 +42,10 @@ pub(super) struct Examiner<'a> {
     open: Option<Open>,
     pub(super) tally: Tally,
     /// Doubt from an earlier salvage.
+    before: Option<(Timestamp, DoubtMap)>,
+    /// All doubt, and since when.
     pub(super) doubt: Option<(Timestamp, DoubtMap)>,
+    doubt_key: [u8; POLICY_KEY],
     /// Of each subject: entries found, and the highest counter among them.
     counters: HashMap<[u8; 16], (u64, u64)>,
     /// Subjects still to be counted for entries that were lost.
@@ -51,9 +54,11 @@ pub(super) struct Examiner<'a> {
 
 impl<'a> Examiner<'a> {
     pub(super) fn new(vault: VaultId, suite: Suite, keyring: &'a Keyring, audit: AuditKeys, now: Timestamp) -> Self {
-        let (kinds, open, tally, doubt, counters, owed) =
-            (Vec::new(), None, Tally::default(), None, HashMap::new(), None);
-        Self { vault, suite, keyring, audit, now, kinds, open, tally, doubt, counters, owed }
+        let (kinds, tally, counters) = (Vec::new(), Tally::default(), HashMap::new());
+        let (open, before, doubt, owed) = (None, None, None, None);
+        let (table, id) = PolicyRow::PLACE_OF_DOUBT;
+        let doubt_key = keyring.policy_tag(table, &id);
+        Self { vault, suite, keyring, audit, now, kinds, open, tally, before, doubt, doubt_key, counters, owed }
     }
 
     fn opens(&self, sealer: &Sealer, row: &Chosen<'_>) -> bool {
@@ -67,7 +72,7 @@ impl<'a> Examiner<'a> {
         let parsed = opened.ok().and_then(|(_, body)| PolicyRow::parse(&body).ok());
         match parsed {
             Some(PolicyRow::Kind { kind }) => self.kinds.push(kind.id()),
-            Some(PolicyRow::Doubt { salvaged_at, map }) => self.doubt = Some((salvaged_at, map)),
+            Some(PolicyRow::Doubt { salvaged_at, map }) => self.before = Some((salvaged_at, map)),
             Some(_) => {}
             None => return false,
         }
@@ -132,7 +137,7 @@ impl Judge for Examiner<'_> {
                 let Ok(key) = RecordKey::from_bytes(row.key) else { return false };
                 self.turn_to(key.patient_tag, patients);
                 let opened = self.record(key, row);
-                let before = self.doubt.as_ref().is_some_and(|(_, map)| map.covers(row.tree, row.key));
+                let before = self.before.as_ref().is_some_and(|(_, map)| map.covers(row.tree, row.key));
                 let kind = opened.or_else(|| self.kind_of(&key));
                 self.tally.version(key, self.patient().zip(kind), opened.is_some(), row.doubtful || before);
                 opened.is_some()
@@ -149,6 +154,32 @@ impl Judge for Examiner<'_> {
             let name = self.patient().zip(self.kind_of(&key));
             self.tally.version(key, name, false, true);
         }
+    }
+
+    fn is_doubt(&self, tree: Tree, key: &[u8]) -> bool {
+        tree == Tree::Policy && *key == self.doubt_key
+    }
+
+    fn doubt(&mut self, found: &DoubtMap) -> Result<Option<(Vec<u8>, Bytes)>, StorageError> {
+        let (mut map, mut salvaged_at) = (found.clone(), self.now);
+        if let Some((at, before)) = &self.before {
+            if map.count() == 0 {
+                salvaged_at = *at;
+            }
+            map.join(before);
+        }
+        if map.count() == 0 {
+            return Ok(None);
+        }
+        let key = self.doubt_key.to_vec();
+        let place = Place { vault: self.vault, tree: Tree::Policy, key: &key };
+        let head = EnvelopeHead { suite: self.suite, epoch: 0, generation: 0 };
+        let body = PolicyRow::Doubt { salvaged_at, map: map.clone() }.to_bytes();
+        let sealed = envelope::seal_value(self.keyring.policy_sealer(), head, place, &body);
+        let value =
+            sealed.map_err(|_| StorageError::Refused { why: "the row of what is in doubt cannot be sealed" })?;
+        self.doubt = Some((salvaged_at, map));
+        Ok(Some((key, value.into())))
     }
 
     fn entry(&mut self, entry: &[u8], vouched: bool) -> Option<u64> {

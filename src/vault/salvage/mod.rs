@@ -18,7 +18,6 @@ use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::error::Error;
 use crate::keyring::{Credential, Keyring, UnlockedKeyring, copies};
-use crate::policy::PolicyRow;
 use crate::progress::OnProgress;
 use crate::storage::salvage::{Found, Salvage};
 use crate::storage::{Embedded, Storage, StorageError, file};
@@ -27,8 +26,9 @@ use examiner::Examiner;
 
 /// What is built on the way, beside the new vault's place.
 const BUILDING: &str = ".salvaging";
-/// All that is ever in there.
-const PARTS: [&str; 4] = ["lock", "scratch", "old", "vault"];
+/// All that is ever in there, the lock before all else.
+const PARTS: [&str; 4] = [LOCK, "scratch", "old", "vault"];
+const LOCK: &str = "lock";
 
 impl LockedVault {
     /// Makes a new vault in `into` of everything that verifies in this one, which is damaged. Not a byte of the damaged
@@ -62,8 +62,9 @@ impl LockedVault {
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::Unlock`], [`Error::InUse`], [`Error::Storage`] when the disk of `into` is full, a file
-    /// has a newer format, or the header is older than the journal allows; [`Error::Header`], [`Error::Io`],
-    /// [`Error::Random`]. `into` is not there then.
+    /// has a newer format, or the header is older than the journal allows; [`Error::NotCommitted`] and
+    /// [`Error::AuditUnavailable`] when the disk of `into` fails; [`Error::Header`], [`Error::Io`], [`Error::Random`]. `into`
+    /// is not there then.
     ///
     /// [`SessionOpening::accept_doubtful`]: crate::SessionOpening::accept_doubtful
     pub fn salvage<'c>(
@@ -125,12 +126,12 @@ impl LockedVault {
         file::create_dir(&to)?;
         let salvage = Salvage { from, work, to: &to, vault: header.vault, keys: &keys, options: storage };
         let mut examiner = Examiner::new(header.vault, suite, &keyring, audit_keys(&keyring), now);
-        let mut found: Found = salvage.run(&mut examiner, &mut *progress)?;
+        let found: Found = salvage.run(&mut examiner, &mut *progress)?;
         let (journal, generation) = (found.header_generation, header.generation);
         if journal > generation {
             return Err(StorageError::HeaderRolledBack { header: generation, journal }.into());
         }
-        let before = examiner.doubt.take();
+        let doubt = examiner.doubt.take();
         let records = std::mem::take(&mut examiner.tally).finish();
         drop(examiner);
 
@@ -144,22 +145,12 @@ impl LockedVault {
         let parts = Parts { vault, suite, clock, keyring, header_generation: generation, lock, chain };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
-        let fresh = found.doubt.count() > 0;
-        if let Some((_, map)) = &before {
-            found.doubt.join(map);
-        }
-        let map = std::mem::take(&mut found.doubt);
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);
-        let salvaged_at = before.map(|(at, _)| at).filter(|_| !fresh).unwrap_or(now);
-        report.doubt = (map.count() > 0).then(|| Doubt::of(salvaged_at, &map));
+        report.doubt = doubt.map(|(salvaged_at, map)| Doubt::of(salvaged_at, &map));
         let mut draft = Draft::new(AuditEvent::VaultSalvaged, Outcome::Allowed);
         draft.kind = EntryKind::Recovery;
         draft.fields.detail = Some(report.detail());
-        let rows = match &report.doubt {
-            Some(_) => vec![unlocked.policy_row(&PolicyRow::Doubt { salvaged_at, map })?],
-            None => Vec::new(),
-        };
-        unlocked.commit(rows, vec![draft])?;
+        unlocked.commit(Vec::new(), vec![draft])?;
         unlocked.committer.storage().close()?;
         drop(unlocked);
         copies::create(&to, &header_bytes)?;
@@ -201,24 +192,31 @@ impl Site {
         let into = std::path::absolute(into).map_err(io("finding", into))?;
         let Some(name) = into.file_name() else { return not_empty(&into) };
         let parent = into.parent().unwrap_or(&into);
-        file::create_dir_durably(parent)?;
-        let inside = parent.canonicalize().map_err(io("finding", parent))?;
+        // Before anything is made: it might be made inside the damaged vault.
+        let there = parent.ancestors().find(|dir| dir.exists()).unwrap_or(parent);
+        let inside = there.canonicalize().map_err(io("finding", there))?;
         if inside.starts_with(from.canonicalize().map_err(io("finding", from))?) {
             return Err(StorageError::Refused { why: "the new vault would lie inside the damaged one" }.into());
-        }
-        if !file::names(&into)?.is_empty() {
-            return not_empty(&into);
         }
         let mut building = OsString::from(name);
         building.push(BUILDING);
         let work = into.with_file_name(building);
-        file::create_dir(&work)?;
-        let lock = DirLock::take(&work)?;
-        // What an attempt left behind that was killed.
+        // What is behind a link is somebody else's.
+        if [&into, &work].into_iter().any(|path| path.is_symlink()) {
+            return Err(StorageError::Refused { why: "there is a link in the place of the new vault" }.into());
+        }
+        if !file::names(&into)?.is_empty() {
+            return not_empty(&into);
+        }
+        // What an attempt left behind that was killed has its lock.
         let names = file::names(&work)?;
-        if names.iter().any(|name| !PARTS.contains(&name.as_str())) {
+        let ours = names.iter().all(|name| PARTS.contains(&name.as_str()));
+        if !ours || (!names.is_empty() && !names.iter().any(|name| name == LOCK)) {
             return not_empty(&work);
         }
+        file::create_dir_durably(parent)?;
+        file::create_dir(&work)?;
+        let lock = DirLock::take(&work)?;
         let site = Self { into, work, _lock: lock };
         site.sweep()?;
         Ok(site)
@@ -238,12 +236,18 @@ impl Site {
             self.place()?;
             Ok(report)
         });
-        // What cannot be removed is removed by the next attempt.
-        let _ = self.sweep();
+        // What cannot be removed is removed by the next attempt, which knows it by its lock.
+        let swept = self.sweep();
         let Self { work, _lock, .. } = self;
         drop(_lock);
-        let _ = file::remove_dir(&work);
-        placed
+        if swept.is_ok() {
+            let _ = file::remove_dir(&work);
+        }
+        // Whatever was committed went with it.
+        placed.map_err(|error| match error {
+            Error::OutcomeUnknown(source) => Error::NotCommitted(source),
+            error => error,
+        })
     }
 
     fn place(&self) -> Result<(), Error> {

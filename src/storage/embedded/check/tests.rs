@@ -6,6 +6,8 @@ use crate::storage::tests::{create, entry, get, open, put};
 struct Noted {
     flaws: Vec<Flaw>,
     rows: u64,
+    /// How often bytes of the journal were told.
+    readings: u32,
     left: Option<u32>,
 }
 
@@ -16,6 +18,7 @@ impl Examiner for Noted {
 
     fn passed(&mut self, examined: Examined, _total: u64) -> bool {
         self.rows = self.rows.max(examined.rows);
+        self.readings += u32::from(examined.bytes > 0);
         self.left = self.left.map(|left| left.saturating_sub(1));
         self.left != Some(0)
     }
@@ -211,4 +214,139 @@ fn a_scrub_mends_rows_and_tells_frames_while_others_write_and_compact() {
     assert!(noted.flaws.contains(&frame), "{:?}", noted.flaws);
     let rest: Vec<_> = noted.flaws.iter().filter(|flaw| **flaw != frame).map(|flaw| &flaw.place).collect();
     assert_eq!(rest, [&FlawPlace::Row { tree: Tree::Records, key: b"large".to_vec() }]);
+}
+
+#[test]
+fn a_scrub_that_cannot_mend_reads_the_whole_journal_once_a_round_and_not_for_each_wrong_row() {
+    let (dir, storage) = vault();
+    let path = dir.path().join("journal/0000000001.cvj");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[600] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for number in 0..20 {
+        storage.inner.trees().unwrap().remove(Tree::Records, &[number, 7]).unwrap();
+    }
+    let (mut scrub, mut noted) = (Scrub::default(), Noted::default());
+    while !storage.scrub(&mut scrub, 5, &mut noted).unwrap().unwrap().1 {}
+    let wrong = noted.flaws.iter().filter(|flaw| matches!(flaw.place, FlawPlace::Rows { .. })).count();
+    assert_eq!(wrong, 20);
+    assert_eq!(noted.readings, 1);
+}
+
+#[test]
+fn trees_that_turn_out_wrong_again_and_again_do_not_fill_the_disk() {
+    let (dir, storage) = vault();
+    for _ in 0..4 {
+        storage.inner.trees().unwrap().remove(Tree::Records, &[3, 7]).unwrap();
+        assert_eq!(trees(&storage).0, TreesAre::Mended);
+    }
+    let kept = trees::list(dir.path()).unwrap();
+    assert_eq!(kept, [4, 5], "those in use, and the newest that were wrong");
+    assert_eq!(get(&storage, &[3, 7]).unwrap(), [3; 100]);
+    storage.close().unwrap();
+    drop(storage);
+    let (storage, opened) = open(dir.path());
+    assert!(opened.set_aside.is_some());
+    assert_eq!(get(&storage, &[3, 7]).unwrap(), [3; 100]);
+}
+
+#[test]
+fn trees_are_not_mended_into_the_last_of_the_space() {
+    let (_dir, storage) = vault();
+    storage.inner.trees().unwrap().remove(Tree::Records, &[3, 7]).unwrap();
+    crate::storage::fault::set_free(Some(storage.inner.options.keep_free + 1_000));
+    let (are, noted) = trees(&storage);
+    crate::storage::fault::set_free(None);
+    assert_eq!(are, TreesAre::Wrong);
+    assert!(noted.flaws.iter().any(|flaw| flaw.what.contains("no space left")), "{:?}", noted.flaws);
+    assert_eq!(storage.inner.trees().unwrap().number, 1);
+    assert_eq!(trees(&storage).0, TreesAre::Mended);
+}
+
+#[test]
+fn checks_scrubs_compactions_checkpoints_and_damage_beside_writers_lose_nothing_and_never_wait_for_each_other() {
+    use std::time::{Duration, Instant};
+
+    let (dir, storage) = vault();
+    let until = Instant::now() + Duration::from_millis(1_500);
+    let work = |each: &dyn Fn()| {
+        while Instant::now() < until {
+            each();
+        }
+    };
+    let written = AtomicU64::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            work(&|| {
+                let number = written.load(Ordering::Relaxed);
+                let key = [&[200][..], &number.to_be_bytes()].concat();
+                put(&storage, &[(&key, Some(&[number as u8; 2_000]))], vec![entry(&[1; 50], &[1])]);
+                written.store(number + 1, Ordering::Relaxed);
+            });
+        });
+        scope.spawn(|| {
+            work(&|| {
+                let lost = storage.inner.trees().and_then(|trees| trees.remove(Tree::Records, &[3, 7]));
+                assert!(lost.is_ok());
+                assert!(storage.check_trees(None, &mut Noted::default()).is_ok());
+            });
+        });
+        scope.spawn(|| {
+            let scrub = std::cell::RefCell::new(Scrub::default());
+            work(&|| {
+                let mut noted = Noted::default();
+                let ended = storage.scrub(&mut scrub.borrow_mut(), 2_000, &mut noted).unwrap().unwrap().1;
+                assert!(noted.flaws.iter().all(|flaw| flaw.severity == Severity::Mended), "{:?}", noted.flaws);
+                if ended {
+                    scrub.replace(Scrub::default());
+                }
+            });
+        });
+        scope.spawn(|| {
+            work(&|| {
+                storage.compact(&mut |_| (), &|| true).unwrap();
+                storage.remove_compacted().unwrap();
+                assert!(storage.check_journal(&mut Noted::default()).unwrap());
+            });
+        });
+        scope.spawn(|| {
+            work(&|| {
+                assert_eq!(get(&storage, &[40, 7]).unwrap(), [40; 100]);
+                assert_eq!(storage.entries(3, 20).unwrap().len(), 20);
+                storage.checkpoint().unwrap();
+            });
+        });
+    });
+    let written = written.load(Ordering::Relaxed);
+    let holds = |storage: &Embedded| {
+        for number in 0..written {
+            let key = [&[200][..], &number.to_be_bytes()].concat();
+            assert_eq!(get(storage, &key).unwrap(), [number as u8; 2_000], "{number} of {written}");
+        }
+        assert_eq!(get(storage, &[3, 7]).unwrap(), [3; 100]);
+        assert_eq!(storage.entries(0, usize::MAX).unwrap().len() as u64, 51 + written);
+    };
+    assert!(written > 0);
+    holds(&storage);
+    storage.close().unwrap();
+    drop(storage);
+    holds(&open(dir.path()).0);
+}
+
+#[test]
+fn a_scrub_counts_what_it_reads_of_the_journal_after_the_last_row_as_well() {
+    let (_dir, storage) = vault();
+    for number in 0..9u8 {
+        put(&storage, &[(b"again", Some(&vec![number; 3 << 20]))], vec![]);
+    }
+    let (mut scrub, mut noted, mut spent) = (Scrub::default(), Noted::default(), 0);
+    loop {
+        let (rows, ended) = storage.scrub(&mut scrub, 200, &mut noted).unwrap().unwrap();
+        spent += rows;
+        if ended {
+            break;
+        }
+    }
+    let bytes = scrub.examined().1;
+    assert!(bytes > 25 << 20 && spent >= bytes / 4096, "{spent} rows for {bytes} bytes");
 }
