@@ -104,3 +104,56 @@ fn a_compaction_that_was_interrupted_before_its_entry_is_never_finished_without_
         }
     }
 }
+
+/// The limit is a process's own: what was written under one is read under any other, also out of a base, and by trees that
+/// are brought up to date after a crash or built anew.
+#[test]
+fn values_are_read_wherever_an_inline_limit_put_them() {
+    let (house, vault) = House::create();
+    let ama = house.session(&vault).register_patient([]).unwrap();
+    vault.close().unwrap();
+    let open = |limit| Vault::open_with(house.path(), house.options().inline_limit(limit)).unwrap();
+    let texts = || [10, 600, 5_000].map(|len| "t".repeat(len));
+    let (mut ids, mut amended) = (Vec::new(), 0);
+    for (limit, crash) in [(0, false), (4_096, true), (700, false), (usize::MAX, true), (0, true)] {
+        let vault = open(limit).unlock(&house.key).unwrap();
+        let s = house.session(&vault);
+        for text in texts() {
+            ids.push((s.put(ama, &note(&text)).unwrap(), text));
+        }
+        // Written under another limit, and superseded under this one.
+        for (id, text) in ids.iter_mut().rev().skip(3).take(2) {
+            let entry = s.get(*id).unwrap();
+            text.push('a');
+            s.amend(*id, entry.version, &note(text)).unwrap();
+            amended += 1;
+        }
+        for _ in 0..60 {
+            s.put(ama, &note(&"filler ".repeat(1_000))).unwrap();
+        }
+        assert!(vault.compact().unwrap().is_some(), "no segment was closed");
+        if crash {
+            let copy = tempfile::tempdir().unwrap();
+            support::copy_dir(&house.path(), copy.path());
+            for lost in [false, true] {
+                if lost {
+                    let trees = std::fs::read_dir(copy.path()).unwrap().map(|entry| entry.unwrap().path());
+                    let trees = trees.filter(|path| path.to_string_lossy().contains("/sled-"));
+                    trees.for_each(|path| std::fs::remove_dir_all(path).unwrap());
+                }
+                let again = house.open_at(copy.path()).unwrap();
+                assert_eq!(again.opening().rebuilt.is_some(), lost);
+                let s = house.session(&again);
+                assert!(ids.iter().all(|(id, text)| s.get(*id).unwrap().value.text == *text));
+                verify(&s);
+            }
+        } else {
+            vault.close().unwrap();
+        }
+    }
+    assert_eq!(amended, 8);
+    let vault = open(300).unlock(&house.key).unwrap();
+    assert!(vault.check(CheckScope::All, &mut |_| ()).unwrap().findings.is_empty());
+    let s = house.session(&vault);
+    assert!(ids.iter().all(|(id, text)| s.get(*id).unwrap().value.text == *text));
+}

@@ -66,12 +66,17 @@ pub(crate) struct StorageOptions {
     pub(crate) compact_least: u64,
 }
 
+impl StorageOptions {
+    /// The longest value that the trees may hold: sled would make files of their own of larger ones.
+    pub(crate) const INLINE_MOST: usize = crate::format::row::PACK_MAX;
+}
+
 impl Default for StorageOptions {
     fn default() -> Self {
         Self {
             segment_first: 1 << 20,
             segment_max: 64 << 20,
-            inline_limit: 4096,
+            inline_limit: Self::INLINE_MOST,
             cache_bytes: 256 << 20,
             checkpoint_bytes: 64 << 20,
             checkpoint_idle: Duration::from_secs(10),

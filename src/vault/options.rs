@@ -35,6 +35,20 @@ impl Options {
         self
     }
 
+    /// The longest value, in sealed bytes, that the trees hold themselves; 4,096 if not called, which is the most. A longer
+    /// one stands once, in the journal, and the trees say where: the vault is smaller, and a value that nobody asked for
+    /// lately costs a read of the journal more. 0: the trees hold no values. It holds for what is written from then on;
+    /// what was written before stays where it is, and is read as before.
+    ///
+    /// ```
+    /// use chartvault::Options;
+    /// let small = Options::new().inline_limit(0);
+    /// ```
+    pub fn inline_limit(mut self, bytes: usize) -> Self {
+        self.storage.inline_limit = bytes.min(StorageOptions::INLINE_MOST);
+        self
+    }
+
     /// Sizes of journal segments, in bytes: the first one, and the largest (each is twice the one before, up to that).
     /// From 64 KiB to 1 GiB; other values count as the nearest.
     pub fn segment_bytes(mut self, first: u64, largest: u64) -> Self {

@@ -16,8 +16,10 @@ use crate::format::state::Place;
 use crate::storage::file::StoredFile;
 use crate::storage::{Bytes, StorageError, lock};
 
-/// Bytes of journal between two frames whose places are remembered.
-const STRIDE: u64 = 64 << 10;
+/// Bytes of journal between two frames whose places are remembered: some 2 MiB of memory for each GiB.
+const STRIDE: u64 = 16 << 10;
+/// Bytes read at a time on the way from one to a frame behind it. Not at once: the frame may be the one remembered.
+const WALK: u64 = 16 << 10;
 /// Segments kept open for reading.
 const OPEN_FILES: usize = 32;
 
@@ -154,24 +156,24 @@ impl Library {
         (mut at, mut offset): (u64, u64),
     ) -> Result<(Arc<StoredFile>, u64, u64), StorageError> {
         let size = file.len()?;
-        loop {
+        let mut window = Window { file: &file, size, start: 0, bytes: Vec::new() };
+        let len = loop {
             let damaged = |what| StorageError::Damaged { segment: file.path().to_path_buf(), offset, what };
-            let mut head = [0; HEAD_LEN];
-            if offset.saturating_add(24) > size {
+            let Some(head) = window.head(offset)? else {
                 return Err(damaged("a row points to a frame that is not there"));
-            }
-            file.read_at(&mut head, offset)?;
-            let head = FrameHead::parse(&head).map_err(|error| damaged(error.0))?;
+            };
+            let head = FrameHead::parse(head).map_err(|error| damaged(error.0))?;
             let end = offset.saturating_add(u64::try_from(head.len).unwrap_or(u64::MAX));
             if head.seq != at || end > size {
                 return Err(damaged("a frame out of its place"));
             }
             self.note(Place { seq: at, hash: [0; 32], segment: number, offset });
             if at == seq {
-                return Ok((file, offset, end - offset));
+                break end - offset;
             }
             (at, offset) = (at + 1, end);
-        }
+        };
+        Ok((file, offset, len))
     }
 
     fn open(&self, number: u64, path: &Path) -> Result<Arc<StoredFile>, StorageError> {
@@ -185,5 +187,79 @@ impl Library {
         }
         open.push_back((number, Arc::clone(&file)));
         Ok(file)
+    }
+}
+
+/// Reads the heads of frames that stand one behind the other.
+struct Window<'f> {
+    file: &'f StoredFile,
+    size: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window<'_> {
+    /// The head of the frame at `offset`; nothing where the file ends before it does.
+    fn head(&mut self, offset: u64) -> Result<Option<&[u8]>, StorageError> {
+        let held = |bytes: &[u8], start| {
+            let skip = usize::try_from(offset.checked_sub(start)?).ok()?;
+            bytes.get(skip..)?.get(..HEAD_LEN).map(|_| skip)
+        };
+        if held(&self.bytes, self.start).is_none() {
+            let least = u64::try_from(HEAD_LEN).unwrap_or(u64::MAX);
+            // The first head may be the one looked for.
+            let len = if self.bytes.is_empty() { least } else { WALK };
+            let len = len.min(self.size.saturating_sub(offset));
+            if len < least {
+                return Ok(None);
+            }
+            self.bytes.resize(usize::try_from(len).unwrap_or(HEAD_LEN), 0);
+            self.file.read_at(&mut self.bytes, offset)?;
+            self.start = offset;
+        }
+        let skip = held(&self.bytes, self.start);
+        Ok(skip.and_then(|skip| self.bytes.get(skip..)?.get(..HEAD_LEN)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Storage;
+    use crate::storage::tests::{create, put};
+
+    #[test]
+    fn a_value_is_found_behind_small_and_large_frames_wherever_the_walk_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = create(dir.path());
+        let value = |key: u8| vec![key; if key.is_multiple_of(9) { 40_000 } else { 5_000 }];
+        for key in 0..60_u8 {
+            put(&storage, &[(&[key], Some(&value(key)))], vec![]);
+            // Smaller than what is read at a time.
+            for filler in 0..5 {
+                put(&storage, &[(&[key, filler], Some(b"in the trees"))], vec![]);
+            }
+        }
+        for key in (0..60_u8).rev().chain(0..60) {
+            let found = storage.get(crate::storage::Tree::Records, &[key]).unwrap().unwrap();
+            assert!(found[..] == value(key)[..], "{key}");
+        }
+    }
+
+    #[test]
+    fn heads_are_read_up_to_the_end_of_the_file_and_not_beyond() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let len = usize::try_from(WALK).unwrap() + 100;
+        let bytes: Vec<u8> = (0..=250_u8).cycle().take(len).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let (file, size) = (StoredFile::open(&path).unwrap(), u64::try_from(len).unwrap());
+        let mut window = Window { file: &file, size, start: 0, bytes: Vec::new() };
+        for offset in [0, 7, 40, len - HEAD_LEN, 3, len - HEAD_LEN - 1] {
+            let head = window.head(u64::try_from(offset).unwrap()).unwrap();
+            assert_eq!(head, Some(&bytes[offset..offset + HEAD_LEN]), "{offset}");
+        }
+        assert_eq!(window.head(size - 23).unwrap(), None);
+        assert_eq!(window.head(size + 1).unwrap(), None);
     }
 }
