@@ -128,19 +128,26 @@ mod tests {
     use crate::storage::fault::{self, FileOp as Op};
     use crate::storage::tests::{VAULT, entry, keys, open, options, put};
 
-    #[test]
-    fn what_was_written_before_a_quiet_while_needs_no_replay_after_a_crash() {
-        let dir = tempfile::tempdir().unwrap();
+    /// With one write, and the checkpoint that is made by itself.
+    fn after_a_quiet_while(dir: &Path) -> Embedded {
         let quick = StorageOptions { checkpoint_idle: Duration::from_millis(30), ..options() };
-        let storage = Embedded::create(dir.path(), VAULT, keys(), quick).unwrap();
+        let storage = Embedded::create(dir, VAULT, keys(), quick).unwrap();
         put(&storage, &[(b"key", Some(b"value"))], vec![entry(b"entry", &[])]);
         let start = Instant::now();
         while storage.inner.journaled.load(Ordering::Relaxed) > 0 {
             assert!(start.elapsed() < Duration::from_secs(20), "no checkpoint");
             std::thread::sleep(Duration::from_millis(5));
         }
-        // Waits for the checkpoint that has begun, and is not a clean stop.
+        // Waits for the checkpoint that has begun.
         drop(lock(&storage.inner.checkpoints));
+        storage
+    }
+
+    #[test]
+    fn what_was_written_before_a_quiet_while_needs_no_replay_after_a_crash() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = after_a_quiet_while(dir.path());
+        // No clean stop.
         drop(storage);
         let (_, opened) = open(dir.path());
         assert_eq!((opened.clean, opened.replayed_frames), (false, 0));
@@ -163,15 +170,7 @@ mod tests {
     #[test]
     fn work_that_comes_in_drops_does_not_write_the_state_file_for_each_of_them() {
         let dir = tempfile::tempdir().unwrap();
-        let quick = StorageOptions { checkpoint_idle: Duration::from_millis(30), ..options() };
-        let storage = Embedded::create(dir.path(), VAULT, keys(), quick).unwrap();
-        put(&storage, &[(b"key", Some(b"value"))], vec![entry(b"entry", &[])]);
-        let start = Instant::now();
-        while storage.inner.journaled.load(Ordering::Relaxed) > 0 {
-            assert!(start.elapsed() < Duration::from_secs(20), "no checkpoint");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        drop(lock(&storage.inner.checkpoints));
+        let storage = after_a_quiet_while(dir.path());
         for _ in 0..3 {
             put(&storage, &[(b"key", Some(b"other"))], vec![]);
             std::thread::sleep(Duration::from_millis(200));
