@@ -186,7 +186,8 @@ fn read_copy(path: &Path) -> Result<UnverifiedHeader, CopyFault> {
     };
     let mut bytes = Vec::new();
     let most = u64::try_from(MAX_HEADER).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path).map_err(unreadable)?.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
+    let file = platform::ordinary(path).and_then(|()| File::open(path)).map_err(unreadable)?;
+    file.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > MAX_HEADER {
         return Err(CopyFault::Header(HeaderError::Corrupt));
     }

@@ -1,6 +1,10 @@
 //! Floor 0: the few calls that are not the same on every platform. Both rooms offer the same names; the portable one is
 //! tested on every platform, so that it cannot rot where it is not used.
 
+use std::fs;
+use std::io;
+use std::path::Path;
+
 #[cfg(any(test, not(unix)))]
 mod portable;
 #[cfg(unix)]
@@ -10,6 +14,17 @@ mod unix;
 pub(crate) use portable::{PlacedFile, free_bytes, private, sync_dir};
 #[cfg(unix)]
 pub(crate) use unix::{PlacedFile, free_bytes, private, sync_dir};
+
+/// An error if there is something under this name that is no ordinary file: opening a named pipe would wait for whoever
+/// writes to it.
+pub(crate) fn ordinary(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(about) if !about.is_file() => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file; remove it"))
+        }
+        _ => Ok(()),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -96,5 +111,18 @@ mod tests {
         let path = dir.path().join("file");
         super::private(OpenOptions::new().write(true).create_new(true)).open(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_waits_for_a_named_pipe() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        super::ordinary(&path).unwrap();
+        if std::process::Command::new("mkfifo").arg(&path).status().is_ok_and(|done| done.success()) {
+            super::ordinary(&path).unwrap_err();
+        } else {
+            println!("no mkfifo here: skipped");
+        }
     }
 }

@@ -35,6 +35,7 @@ impl StoredFile {
     /// An existing file, to be read.
     pub(crate) fn open(path: &Path) -> Result<Self, StorageError> {
         fault::check(FileOp::Open)
+            .and_then(|()| platform::ordinary(path))
             .and_then(|()| File::open(path))
             .map(|file| Self::new(file, path))
             .map_err(|source| error("opening", path, source))
@@ -43,6 +44,7 @@ impl StoredFile {
     /// An existing file, to be read and written.
     pub(crate) fn open_to_write(path: &Path) -> Result<Self, StorageError> {
         fault::check(FileOp::Open)
+            .and_then(|()| platform::ordinary(path))
             .and_then(|()| OpenOptions::new().read(true).write(true).open(path))
             .map(|file| Self::new(file, path))
             .map_err(|source| error("opening", path, source))
@@ -51,6 +53,7 @@ impl StoredFile {
     /// A file to be read and written, made if there is none; what it held stays.
     pub(crate) fn create(path: &Path) -> Result<Self, StorageError> {
         fault::check(FileOp::Open)
+            .and_then(|()| platform::ordinary(path))
             .and_then(|()| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path))
             .map(|file| Self::new(file, path))
             .map_err(|source| error("creating", path, source))

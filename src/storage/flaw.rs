@@ -16,6 +16,16 @@ pub enum Severity {
     Grave,
 }
 
+impl Severity {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Mended => "mended",
+            Self::Mendable => "nothing is lost",
+            Self::Grave => "GRAVE",
+        }
+    }
+}
+
 /// Something that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flaw {

@@ -26,7 +26,7 @@ pub(crate) struct StateFiles {
 
 /// What a state file turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SlotIs {
+enum SlotIs {
     Good,
     Bad,
     /// There was none so far.
@@ -79,8 +79,13 @@ impl StateFiles {
         Ok(())
     }
 
+    /// Reads both files again, and gives those that are not whole. Nothing is changed.
+    pub(crate) fn bad(&self) -> Vec<PathBuf> {
+        self.look().into_iter().filter_map(|(path, is)| (is == SlotIs::Bad).then_some(path)).collect()
+    }
+
     /// Reads both files again. Nothing is changed.
-    pub(crate) fn look(&self) -> Vec<(PathBuf, SlotIs)> {
+    fn look(&self) -> Vec<(PathBuf, SlotIs)> {
         let look = |(slot, name): (usize, &&str)| {
             let path = self.dir.join(name);
             let due = slot == self.newest || self.generation > 1;

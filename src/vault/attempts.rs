@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
 use crate::crypto::hash;
+use crate::platform;
 
 const NAME: &str = "attempts";
 const MAGIC: &[u8; 4] = b"CVF?";
@@ -26,7 +27,8 @@ impl Attempts {
     /// because something did happen to the file.
     pub(super) fn load(dir: &Path) -> Option<Self> {
         let mut bytes = Vec::with_capacity(LEN + 1);
-        let file = File::open(dir.join(NAME)).ok()?;
+        let path = dir.join(NAME);
+        let file = platform::ordinary(&path).and_then(|()| File::open(&path)).ok()?;
         let limit = u64::try_from(LEN + 1).unwrap_or(u64::MAX);
         file.take(limit).read_to_end(&mut bytes).ok()?;
         Some(Self::from_bytes(&bytes))

@@ -283,7 +283,7 @@ impl Scrubber {
         let Some(first) = new.first() else { return };
         let mut draft = Draft::new(AuditEvent::DamageFound, Outcome::Allowed);
         draft.fields.count = Some(u32::try_from(new.len()).unwrap_or(u32::MAX));
-        draft.fields.detail = Some(first.to_string().chars().take(250).collect());
+        draft.fields.detail = Some(first.logged().chars().take(250).collect());
         {
             let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
             for finding in new {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use super::super::apply;
 use super::super::journal::check::{JournalCheck, Until};
-use super::super::state::SlotIs;
 use super::*;
 use crate::crypto::hash;
 use crate::format::digest;
@@ -82,16 +81,14 @@ impl Inner {
 
     /// State files that are not whole are written anew.
     pub(super) fn check_state_files(&self, examiner: &mut dyn Examiner) -> Result<(), StorageError> {
-        let bad = |files: &StateFiles| -> Vec<PathBuf> {
-            files.look().into_iter().filter_map(|(path, is)| (is == SlotIs::Bad).then_some(path)).collect()
-        };
-        let found = bad(&lock(&self.checkpoints));
+        let bad = || lock(&self.checkpoints).bad();
+        let found = bad();
         if found.is_empty() {
             return Ok(());
         }
         // One checkpoint writes one file.
         let written = self.checkpoint().and_then(|()| self.checkpoint());
-        let left = bad(&lock(&self.checkpoints));
+        let left = bad();
         for path in found {
             let mended = written.is_ok() && !left.contains(&path);
             let severity = if mended { Severity::Mended } else { Severity::Mendable };

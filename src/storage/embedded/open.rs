@@ -124,6 +124,9 @@ pub(super) fn open(
     if built {
         embedded.inner.checkpoint()?;
     }
+    if !clean {
+        rewrite_state_files(&embedded.inner);
+    }
     // No state file names the others any more. What cannot be removed or set aside now is removed next time.
     if clean && !built {
         let _ = trees::remove_set_aside(dir);
@@ -218,6 +221,15 @@ fn mend(journal: &JournalId, library: &Library, walk: &Walk, covered: u64, clean
         rewrite_tip(journal, walk)?;
     }
     Ok(())
+}
+
+/// A state file that was being written when the machine stopped would look like damage to a check. What is not written anew
+/// now is mended by the next checkpoints.
+fn rewrite_state_files(inner: &Inner) {
+    let bad = lock(&inner.checkpoints).bad();
+    for _ in bad {
+        let _ = inner.checkpoint();
+    }
 }
 
 /// Keeps the bytes of a torn frame for whoever wants to look at them. Opening does not depend on it.

@@ -172,6 +172,23 @@ fn one_broken_state_file_is_bridged_and_two_mean_a_rebuild() {
     }
 }
 
+#[test]
+fn a_state_file_that_was_being_written_when_the_machine_stopped_is_no_damage() {
+    for broken in ["state.a", "state.b"] {
+        let dir = vault();
+        std::fs::remove_file(dir.path().join("clean")).unwrap();
+        let path = dir.path().join(broken);
+        let len = std::fs::metadata(&path).unwrap().len();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(len / 2).unwrap();
+        let (storage, opened) = open(dir.path());
+        assert!(!opened.clean);
+        // No clean stop, which would write one anew as well.
+        drop(storage);
+        let (files, _) = StateFiles::read(dir.path(), VAULT, kdf::state_file_mac(&keys().state)).unwrap();
+        assert_eq!(files.bad(), [dir.path(); 0], "{broken}");
+    }
+}
+
 /// The state file is authentic, the rows are gone, and so is what the journal says of them: there is no truth left.
 #[test]
 fn a_damaged_journal_stops_a_rebuild_and_the_storage() {

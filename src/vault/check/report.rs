@@ -76,17 +76,23 @@ impl Finding {
     pub(crate) const fn new(place: FindingPlace, what: String, severity: Severity) -> Self {
         Self { place, what, severity }
     }
+
+    /// As it stands in the log, outside what is sealed for a patient: without the name of a record or a chart.
+    pub(crate) fn logged(&self) -> String {
+        let how_bad = self.severity.word();
+        let what = &self.what;
+        match &self.place {
+            FindingPlace::Record { .. } => format!("{how_bad}: a record: {what}"),
+            FindingPlace::Chart { .. } => format!("{how_bad}: a chart: {what}"),
+            FindingPlace::File { .. } | FindingPlace::Entry { .. } | FindingPlace::Rows { .. } => self.to_string(),
+        }
+    }
 }
 
 /// Where, what, how bad, in one line.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how_bad = match self.severity {
-            Severity::Mended => "mended",
-            Severity::Mendable => "nothing is lost",
-            Severity::Grave => "GRAVE",
-        };
-        write!(f, "{how_bad}: {}: {}", self.place, self.what)
+        write!(f, "{}: {}: {}", self.severity.word(), self.place, self.what)
     }
 }
 
@@ -201,5 +207,25 @@ impl fmt::Display for CheckReport {
                  tested; then restore from a backup, or salvage."
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::KindId;
+
+    #[test]
+    fn the_log_hears_of_records_and_charts_without_their_names() {
+        let patient = PatientId::from_bytes([7; 16]);
+        let record = RecordRef::new(patient, KindId::from_bytes([9; 16]), 3);
+        let places = [FindingPlace::Record { record, version: Version::new(2) }, FindingPlace::Chart { patient }];
+        for place in places {
+            let finding = Finding::new(place, "it does not open".into(), Severity::Grave);
+            let name = "07".repeat(16);
+            assert!(finding.to_string().contains(&name), "{finding}");
+            let logged = finding.logged();
+            assert!(logged.contains("it does not open") && !logged.contains(&name), "{logged}");
+        }
     }
 }
