@@ -148,7 +148,8 @@ mod unlocked;
 mod vault;
 
 pub use audit::{
-    AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRecord, AuditSubject, EntryDefect, FaultKind, Outcome,
+    AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect, FaultKind,
+    Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};

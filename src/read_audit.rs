@@ -24,10 +24,13 @@ pub enum ReadAudit {
     /// Before the value is returned. What a vault does if nothing is said.
     #[default]
     Durable,
-    /// Soon after: the entry gets its place in the log, and the value is returned. It is durable with the next entry that
+    /// Soon after: the read gets its place in the log, and the value is returned. It is durable with the next entry that
     /// has to be, once it has waited for `delay`, and before `entries` of them have been answered without being durable;
     /// the read that would be the last of so many waits, and so do those behind it. A read that finds a write under
     /// way waits with it.
+    ///
+    /// Reads of one session that wait together share an entry, which names the time and the records of each
+    /// ([`AuditEntry::reads`](crate::AuditEntry::reads)).
     ///
     /// **A crash can thus lose the entries of reads that were answered**: fewer than `entries`, all of them from the last
     /// `delay` and the time that one sync takes. The next opening says so in the log and in
@@ -35,8 +38,8 @@ pub enum ReadAudit {
     Windowed {
         /// The longest that an entry waits before it is written: 1 ms to 60 s.
         delay: Duration,
-        /// Entries that may be answered for without being durable, plus one: 1 to 10,000. Fewer where they take more than
-        /// 4 MiB.
+        /// Reads that may be answered without being durable, plus one: 1 to 10,000. Fewer where their entries would take
+        /// more than 4 MiB, had each its own.
         entries: u32,
     },
 }

@@ -34,7 +34,8 @@ fn after_a_crash(house: &House) -> (tempfile::TempDir, Vault) {
 }
 
 fn reads(log: &[AuditEntry]) -> usize {
-    log.iter().filter(|entry| entry.event == AuditEvent::RecordRead).count()
+    let of_reads = log.iter().filter(|entry| entry.event == AuditEvent::RecordRead);
+    of_reads.map(|entry| entry.reads.len().max(1)).sum()
 }
 
 #[test]
@@ -166,13 +167,59 @@ fn the_log_shows_reads_that_were_just_answered_and_when_they_were() {
     session.get(id).unwrap();
     house.clock.step(7);
     let log = whole_log(&session);
-    let times: Vec<_> = log.iter().filter(|entry| entry.event == AuditEvent::RecordRead).map(|e| e.time).collect();
-    assert_eq!(times, [first, first.saturating_add(Duration::from_secs(30))]);
+    let entry = log.iter().find(|entry| entry.event == AuditEvent::RecordRead).unwrap();
+    let times: Vec<_> = entry.reads.iter().map(|read| read.time).collect();
+    assert_eq!((entry.time, times), (first, vec![first, first.saturating_add(Duration::from_secs(30))]));
     session.get(id).unwrap();
     let before = verify(&session).entries;
     session.get(id).unwrap();
     assert_eq!(verify(&session).entries, before + 2, "the verification and the read");
     vault.close().unwrap();
+}
+
+#[test]
+fn reads_that_share_an_entry_are_all_named_in_it() {
+    let (house, vault, session, id) = windowed(1_000);
+    let other = session.put(session.register_patient([]).unwrap(), &note("y")).unwrap();
+    let colleague = house.session(&vault);
+    let before = whole_log(&session).len();
+    for (session, id) in [(&session, id), (&session, other), (&colleague, id), (&session, id), (&session, other)] {
+        session.get(id).unwrap();
+    }
+    session.history(id).unwrap();
+    let log = whole_log(&session);
+    let found: Vec<_> = log[before..].iter().filter(|entry| !entry.subjects.is_empty()).collect();
+    let [shared, single, history] = found[..] else { panic!("{found:?}") };
+    assert_eq!((single.event, single.reads.len()), (AuditEvent::RecordRead, 0));
+    assert_ne!(single.session, shared.session, "another session's reads are its own");
+    assert_eq!((history.event, history.reads.len()), (AuditEvent::HistoryRead, 0));
+    let patients = [Some(id.patient()), Some(other.patient())];
+    assert_eq!(shared.subjects.iter().map(|subject| subject.patient).collect::<Vec<_>>(), patients);
+    // As often as it was read.
+    for subject in &shared.subjects {
+        assert_eq!(subject.records.iter().map(|record| record.number).collect::<Vec<_>>(), [1, 1]);
+    }
+    let named: Vec<_> = shared.reads.iter().map(|read| (read.subject, read.records)).collect();
+    assert_eq!(named, [(0, 1), (1, 1), (0, 1), (1, 1)]);
+    assert!(shared.to_string().contains(" x4 "), "{shared}");
+    verify(&session);
+    assert!(vault.check(CheckScope::All, &mut |_| ()).unwrap().is_sound());
+}
+
+#[test]
+fn reads_share_no_entry_across_what_was_written_between_them() {
+    let (_house, _vault, session, id) = windowed(1_000);
+    let before = whole_log(&session).len();
+    session.get(id).unwrap();
+    session.get(id).unwrap();
+    let amended = session.amend(id, Version::FIRST, &note("z"));
+    amended.unwrap();
+    session.get(id).unwrap();
+    session.get(id).unwrap();
+    let log = whole_log(&session);
+    let versions = |entry: &AuditEntry| entry.subjects[0].records.iter().map(|r| r.version).collect::<Vec<_>>();
+    let found: Vec<_> = log[before..].iter().filter(|entry| !entry.subjects.is_empty()).map(versions).collect();
+    assert_eq!(found, [vec![1, 1], vec![2], vec![2, 2]]);
 }
 
 #[test]

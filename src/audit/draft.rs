@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::entry::{EntryKind, MAX_PAYLOAD, entry_len};
 use super::event::{AuditEvent, Outcome};
 use super::payload::{CLOCK_FIELD, FIELD_HEAD, Fields, put_field, tag};
+use super::reads::{self, ReadMark};
 use super::subject::{BlockPlace, DraftSubject, MAX_RECORDS_PER_ENTRY, PreparedSubject, subject_len};
 use crate::bytes::{Length, Put};
 use crate::clock::Timestamp;
@@ -39,28 +40,30 @@ pub(crate) struct Draft {
     pub(crate) kind: EntryKind,
     pub(crate) fields: Fields,
     pub(crate) subjects: Vec<DraftSubject>,
+    /// Where several reads share the entry: each of them.
+    pub(super) reads: Vec<ReadMark>,
 }
 
 impl Draft {
     pub(crate) const fn new(event: AuditEvent, outcome: Outcome) -> Self {
-        Self { kind: EntryKind::Event, fields: Fields::new(event, outcome), subjects: Vec::new() }
+        Self { kind: EntryKind::Event, fields: Fields::new(event, outcome), subjects: Vec::new(), reads: Vec::new() }
     }
 
-    fn records(&self) -> usize {
+    pub(super) fn records(&self) -> usize {
         self.subjects.iter().map(|subject| subject.records.len()).sum()
     }
 
     /// Size of the entry that this becomes, clock field included. Above [`MAX_ENTRY`](super::entry::MAX_ENTRY) it has
     /// to be [`split`](Self::split).
-    #[cfg(test)]
     pub(crate) fn encoded_len(&self) -> usize {
         entry_len(self.payload_len())
     }
 
-    fn payload_len(&self) -> usize {
+    pub(super) fn payload_len(&self) -> usize {
         let mut fields = Length::default();
         // Fields over their limits are refused when preparing; here they only have to count.
         let fits = self.fields.put_before_subjects(&mut fields).and(self.fields.put_after_subjects(&mut fields));
+        let fits = fits.and(reads::put(&self.reads, &mut fields));
         if fits.is_err() {
             return usize::MAX / 2;
         }
@@ -105,6 +108,7 @@ impl Draft {
         let (mut before, mut after) = (Zeroizing::new(Vec::with_capacity(capacity)), Zeroizing::new(Vec::new()));
         self.fields.put_before_subjects(&mut *before).map_err(|_| too_large)?;
         self.fields.put_after_subjects(&mut *after).map_err(|_| too_large)?;
+        reads::put(&self.reads, &mut *after).map_err(|_| too_large)?;
         let (first, rest) = random(self.subjects.len())?;
         let subjects = self.subjects.into_iter().zip(rest);
         let subjects = subjects.map(|(subject, random)| PreparedSubject::new(subject, random));
@@ -112,7 +116,7 @@ impl Draft {
         Ok(Prepared { kind: self.kind, before, subjects, after, capacity, random: first })
     }
 
-    fn check(&self, payload_len: usize) -> Result<(), DraftError> {
+    pub(super) fn check(&self, payload_len: usize) -> Result<(), DraftError> {
         if let Some((field, limit)) = self.fields.over_limit() {
             return Err(DraftError::FieldTooLong { field, limit });
         }

@@ -2,6 +2,7 @@
 
 use super::entry::{EntryKind, EntryRef, Front, MAX_PAYLOAD};
 use super::payload::{self, Payload, tag};
+use super::reads;
 use super::subject::{decode_block, encode_groups};
 use super::view::open_entry;
 use super::{AuditKeys, SubjectKey};
@@ -56,6 +57,7 @@ pub(crate) fn payload(bytes: &[u8]) -> bool {
         // Fields that a later version added, which this one may pass over.
         let known = Payload::decode(&again).unwrap();
         assert!(again.len() < bytes.len() && known.fields == decoded.fields && known.clock == decoded.clock);
+        assert_eq!(known.reads, decoded.reads);
     }
     true
 }
@@ -69,6 +71,7 @@ fn put(payload: &Payload<'_>, out: &mut Vec<u8>) {
         payload::put_field(out, tag::SUBJECTS, &subjects).unwrap();
     }
     payload.fields.put_after_subjects(out).unwrap();
+    reads::put(&payload.reads, out).unwrap();
     if let Some(clock) = payload.clock {
         payload::put_field(out, tag::CLOCK, &clock.as_micros().to_be_bytes()).unwrap();
     }
@@ -88,12 +91,15 @@ pub(crate) fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     use super::subject::BlockPlace;
     use super::tests::kit;
     let (mut payloads, mut blocks) = (Vec::new(), Vec::new());
-    for bytes in kit::log(vec![kit::genesis(), kit::read(1), kit::full(), kit::opened_with_proofs()]) {
+    for bytes in
+        kit::log(vec![kit::genesis(), kit::read(1), kit::full(), kit::opened_with_proofs(), kit::several_reads()])
+    {
         let entry = EntryRef::parse(&bytes).unwrap();
         let payload = entry.open(&kit::keys()).unwrap();
         for (index, subject) in (0..).zip(Payload::decode(&payload).unwrap().subjects) {
             let place = BlockPlace { vault: kit::VAULT, seq: entry.front.seq, index };
-            let subject = subject.open(&kit::subject_key(1), kit::SUITE, place).unwrap();
+            let key = kit::subject_key(subject.patient_tag[0] ^ 0x80);
+            let subject = subject.open(&key, kit::SUITE, place).unwrap();
             let head = [&subject.patient.unwrap().as_bytes()[..], &subject.counter.unwrap().to_be_bytes()].concat();
             blocks.push([head, encode_groups(&subject.records).unwrap()].concat());
         }

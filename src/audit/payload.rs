@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::defect::EntryDefect;
 use super::event::{AuditEvent, Outcome};
+use super::reads::{self, ReadMark};
 use super::subject::SubjectRef;
 use crate::bytes::{Put, Reader, TooLong};
 use crate::clock::Timestamp;
@@ -34,6 +35,7 @@ pub(crate) mod tag {
     pub(crate) const DEVICE: u16 = 0x8004;
     pub(crate) const POSSESSION: u16 = 0x8005;
     pub(crate) const ATTESTERS: u16 = 0x8006;
+    pub(crate) const READS: u16 = 0x8007;
     pub(crate) const CLOCK: u16 = 0x80FF;
 }
 
@@ -178,6 +180,8 @@ pub(super) struct Payload<'a> {
     pub(super) subjects: Vec<SubjectRef<'a>>,
     /// What the system clock said, where it was far behind.
     pub(super) clock: Option<Timestamp>,
+    /// Each of several reads.
+    pub(super) reads: Vec<ReadMark>,
 }
 
 impl<'a> Payload<'a> {
@@ -186,7 +190,8 @@ impl<'a> Payload<'a> {
         let event = AuditEvent::from_code(u16::from_be_bytes(mandatory(&mut reader, tag::EVENT)?));
         let [outcome] = mandatory(&mut reader, tag::OUTCOME)?;
         let outcome = Outcome::from_code(outcome).ok_or(EntryDefect::FieldValue(tag::OUTCOME))?;
-        let mut payload = Self { fields: Fields::new(event, outcome), subjects: Vec::new(), clock: None };
+        let mut payload =
+            Self { fields: Fields::new(event, outcome), subjects: Vec::new(), clock: None, reads: Vec::new() };
         let mut last = tag::OUTCOME;
         while !reader.rest().is_empty() {
             let tag = reader.u16()?;
@@ -226,6 +231,7 @@ impl<'a> Payload<'a> {
             tag::ATTESTERS => {
                 fields.attesters = ids(tag, value, MAX_ATTESTERS)?.map(AttesterId::from_bytes).collect();
             }
+            tag::READS => self.reads = reads::parse(value, self.subjects.len())?,
             tag::CLOCK => self.clock = Some(Timestamp::from_micros(i64::from_be_bytes(exactly(tag, value)?))),
             unknown if unknown & tag::IGNORABLE == 0 => return Err(EntryDefect::UnknownField(unknown)),
             _ => {}

@@ -71,9 +71,30 @@ pub(crate) struct DraftSubject {
 
 /// Size of a subject with these records inside the payload.
 pub(super) fn subject_len(records: &[AuditRecord]) -> usize {
-    let groups = records.chunk_by(|a, b| a.kind == b.kind).count();
-    let block = BLOCK_HEAD + groups * GROUP_HEAD + records.len() * RECORD_LEN;
-    CLEAR_LEN + SEALED_HEAD + pad::padded_len(block, FLOOR_KEY) + TAG_LEN
+    SubjectLen::of(records).in_entry()
+}
+
+/// Size of a subject to which records are added.
+pub(super) struct SubjectLen(usize);
+
+impl SubjectLen {
+    pub(super) fn of(records: &[AuditRecord]) -> Self {
+        let mut len = Self(BLOCK_HEAD);
+        len.add(&[], records);
+        len
+    }
+
+    /// `more` come behind those that are `held`.
+    pub(super) fn add(&mut self, held: &[AuditRecord], more: &[AuditRecord]) {
+        let groups = more.chunk_by(|a, b| a.kind == b.kind).count();
+        let goes_on = held.last().zip(more.first()).is_some_and(|(last, first)| last.kind == first.kind);
+        self.0 += (groups - usize::from(goes_on)) * GROUP_HEAD + more.len() * RECORD_LEN;
+    }
+
+    /// Inside the payload, sealed.
+    pub(super) const fn in_entry(&self) -> usize {
+        CLEAR_LEN + SEALED_HEAD + pad::padded_len(self.0, FLOOR_KEY) + TAG_LEN
+    }
 }
 
 /// A subject with all the work done that needs neither `seq` nor counter.

@@ -8,6 +8,7 @@ use super::entry::{EntryRef, Front};
 use super::event::{AuditEvent, Outcome};
 use super::keys::{AuditKeys, SubjectKey};
 use super::payload::{Payload, tag};
+use super::reads::AuditRead;
 use super::subject::{AuditSubject, BlockPlace, MAX_RECORDS_PER_ENTRY, SubjectRef};
 use crate::clock::Timestamp;
 use crate::ids::{AttesterId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket};
@@ -66,6 +67,9 @@ pub struct AuditEntry {
     pub attesters: Vec<AttesterId>,
     /// The patients that it is about, with the records touched.
     pub subjects: Vec<AuditSubject>,
+    /// Where several reads share the entry ([`ReadAudit::Windowed`](crate::ReadAudit::Windowed)): each of them, in order.
+    /// Otherwise empty.
+    pub reads: Vec<AuditRead>,
 }
 
 /// Why an entry is not readable.
@@ -93,7 +97,7 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
         return Err(OpenEntryError::OtherKey { epoch: front.epoch, key_id: front.key_id });
     }
     let payload = entry.open(keys).map_err(|_| OpenEntryError::Sealed)?;
-    let Payload { fields, subjects: closed, clock } = Payload::decode(&payload)?;
+    let Payload { fields, subjects: closed, clock, reads } = Payload::decode(&payload)?;
     let mut subjects = Vec::with_capacity(closed.len());
     let mut records = 0;
     for (index, subject) in (0..).zip(&closed) {
@@ -130,6 +134,7 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
         possession: fields.possession,
         attesters: fields.attesters,
         subjects,
+        reads: reads.into_iter().map(|read| read.shown(front.time)).collect(),
     })
 }
 
@@ -164,6 +169,9 @@ impl fmt::Display for AuditEntry {
         }
         if let Some(count) = self.count.filter(|count| *count > 1) {
             write!(f, " x{count}")?;
+        }
+        if !self.reads.is_empty() {
+            write!(f, " x{}", self.reads.len())?;
         }
         match &self.actor {
             Some(actor) => write!(f, " {}", Short(actor.as_bytes()))?,

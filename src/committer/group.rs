@@ -5,9 +5,10 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::overlay::Overlay;
+use super::queue::Job;
 use super::ticket::{Outcome, Ticket};
 use super::window::Share;
-use super::{CommitFailed, Committer, Job};
+use super::{CommitFailed, Committer};
 use crate::storage::{StorageError, Tree};
 
 /// The places of rows that one job shows in the overlay.
@@ -29,7 +30,7 @@ impl<'c> Group<'c> {
     pub(super) fn of(committer: &'c Committer, jobs: &mut [Job]) -> Self {
         let tickets = jobs.iter().map(|job| Arc::clone(&job.ticket)).collect();
         let mut answered = Share::default();
-        for (_, share) in jobs.iter().filter_map(|job| job.answered) {
+        for (_, share) in jobs.iter().filter_map(|job| job.answered.as_ref()) {
             answered.entries += share.entries;
             answered.bytes += share.bytes;
         }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use super::group::Group;
-use super::{CommitFailed, Committer, GROUP_BYTES, Job, Order, PreparedEntry};
+use super::queue::{Job, PreparedEntry};
+use super::{CommitFailed, Committer, GROUP_BYTES, Order};
 use crate::audit::{AuditEvent, Draft, EntryKind, Head, Outcome};
 use crate::ids::PatientId;
 use crate::observe;
@@ -70,12 +71,14 @@ impl Committer {
             draft.kind = EntryKind::Recovery;
             draft.fields.detail = Some(notice.to_owned());
             // Not later than what stands behind it.
-            let first = jobs.first().and_then(|job| job.answered);
-            entries.push((first.map_or(now, |(time, _)| time), PreparedEntry::of(draft)?));
+            let first = jobs.first().and_then(|job| job.answered.as_ref());
+            entries.push((first.map_or(now, |(reads, _)| reads.time()), PreparedEntry::of(draft)?));
         }
         for job in jobs {
-            let time = job.answered.map_or(now, |(time, _)| time);
-            entries.extend(job.entries.into_iter().map(|entry| (time, entry)));
+            if let Some((reads, _)) = job.answered {
+                entries.push((reads.time(), PreparedEntry::of(reads.into_draft())?));
+            }
+            entries.extend(job.entries.into_iter().map(|entry| (now, entry)));
             batch.writes.extend(job.writes);
         }
         for (time, PreparedEntry { prepared, subjects }) in entries {
@@ -119,17 +122,7 @@ impl Committer {
 
     fn take_group(&self) -> Vec<Job> {
         let mut queue = self.lock_queue();
-        let mut size = 0;
-        let mut group = Vec::new();
-        while let Some(job) = queue.jobs.front() {
-            if !group.is_empty() && size + job.size > GROUP_BYTES {
-                break;
-            }
-            size += job.size;
-            group.extend(queue.jobs.pop_front());
-        }
-        queue.bytes -= size;
-        observe::unqueued(size);
+        let group = queue.take(GROUP_BYTES);
         if queue.held_off > 0 {
             self.room.notify_all();
         }

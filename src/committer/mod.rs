@@ -8,30 +8,32 @@
 mod group;
 mod lead;
 mod overlay;
+mod queue;
 mod stripes;
 mod ticket;
 mod window;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::mem;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use overlay::Row;
+pub(crate) use queue::Queued;
 pub(crate) use stripes::{Stripe, Stripes};
 pub(crate) use window::Bell;
 
-use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head, Prepared};
+use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::Suite;
-use crate::ids::PatientId;
 use crate::observe;
 use crate::read_audit::ReadAudit;
-use crate::storage::{Bytes, CommitError, PreparedWrite, Scan, Storage, StorageError, Tree};
+use crate::storage::{Bytes, CommitError, Scan, Storage, StorageError, Tree};
 use group::Late;
 use overlay::{Overlay, merge};
-use ticket::{Outcome, Ticket, Woken};
-use window::{Share, Window};
+use queue::{ENTRY_OVERHEAD, Job, Need, PreparedEntry, Queue, room};
+use ticket::{Outcome, Woken};
+use window::Share;
 
 /// Bytes that one group may put into its frame.
 const GROUP_BYTES: usize = 8 << 20;
@@ -39,10 +41,6 @@ const GROUP_BYTES: usize = 8 << 20;
 const QUEUE_BYTES: usize = 32 << 20;
 /// The most that one job may bring: it has to fit a frame of 16 MiB together with its entries.
 pub(crate) const JOB_BYTES: usize = 12 << 20;
-/// What an entry costs in a frame besides its bytes and 16 for each subject.
-const ENTRY_OVERHEAD: usize = 4;
-/// What a frame costs besides writes and entries, an entry of the storage's own included, at most.
-const FRAME_OVERHEAD: usize = 1_024;
 /// What a row costs in a frame besides key and value.
 const ROW_OVERHEAD: usize = 64;
 
@@ -67,59 +65,11 @@ impl From<DraftError> for CommitFailed {
     }
 }
 
-struct Job {
-    number: u64,
-    size: usize,
-    /// Bytes that it takes in the journal at most.
-    room: usize,
-    writes: Vec<PreparedWrite>,
-    keys: Vec<(Tree, Vec<u8>)>,
-    entries: Vec<PreparedEntry>,
-    ticket: Arc<Ticket>,
-    /// Of an entry that was answered for: its time, and what it takes of the window. Nobody waits for it.
-    answered: Option<(Timestamp, Share)>,
-}
-
-/// An entry that lacks only its place in the chain.
-struct PreparedEntry {
-    prepared: Prepared,
-    subjects: Vec<(PatientId, [u8; 16])>,
-}
-
-impl PreparedEntry {
-    fn of(draft: Draft) -> Result<Self, DraftError> {
-        let subjects = draft.subjects.iter().map(|subject| (subject.patient, subject.patient_tag)).collect();
-        Ok(Self { prepared: draft.prepare()?, subjects })
-    }
-}
-
-#[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    bytes: usize,
-    /// Bytes that what is queued, or being written, takes in the journal at most.
-    unwritten: usize,
-    next_number: u64,
-    leading: bool,
-    /// Callers who wait for room in the queue.
-    held_off: usize,
-    /// Jobs with rows that are not durable yet.
-    writing: usize,
-    window: Window,
-    /// Why nothing is accepted any more.
-    stopped: Option<Arc<str>>,
-    _seen_stopped: Option<observe::Stopped>,
-}
-
 /// What only the leader touches.
 struct Order {
     chain: Chain,
     keys: AuditKeys,
 }
-
-/// Work that was queued and will be acknowledged by [`Committer::wait`].
-#[must_use = "queued work is acknowledged only when waited for"]
-pub(crate) struct Queued(Option<Arc<Ticket>>);
 
 pub(crate) struct Committer {
     storage: Arc<dyn Storage>,
@@ -234,30 +184,38 @@ impl Committer {
     /// Queues rows and the entries that stand for them. Its order among all commits is fixed when this returns.
     pub(crate) fn queue(&self, rows: Vec<Row>, drafts: Vec<Draft>) -> Result<Queued, CommitFailed> {
         let job = self.job(&rows, drafts)?;
-        let mut queue = self.let_in(&job)?;
+        let mut queue = self.let_in(job.need())?;
         queue.writing += usize::from(!rows.is_empty());
         // Under the queue's lock, so that later jobs overwrite earlier ones here as they do in the journal.
         if !rows.is_empty() {
             self.overlay.show(queue.next_number, rows.into_iter().map(|row| (row.tree, row.key, row.value)));
         }
-        Ok(Self::push(&mut queue, job))
+        Ok(queue.push(job))
     }
 
     /// Queues the entry of a read. Where the vault chose so and the window has room, it is answered for at once. Not
     /// while a write is under way, which the reader may have seen: what it saw could still be lost.
     pub(crate) fn queue_read(&self, draft: Draft) -> Result<Queued, CommitFailed> {
         let now = self.clock.now();
-        let mut job = self.job(&[], vec![draft])?;
-        let share = Share { entries: job.entries.len(), bytes: job.size };
-        let mut queue = self.let_in(&job)?;
-        if queue.writing == 0
-            && let Some(delay) = queue.window.admit(share)
-        {
-            job.answered = Some((now, share));
-            self.answered.fetch_max(now.as_micros(), Ordering::Relaxed);
-            self.bell.within(delay);
-        }
-        Ok(Self::push(&mut queue, job))
+        let size = draft.encoded_len();
+        let mut queue = self.let_in(Need { size, room: room(size, draft.subjects.len()), entries_only: true })?;
+        let share = Share { entries: 1, bytes: size };
+        let draft = match (queue.writing == 0).then(|| queue.window.admit(share)).flatten() {
+            Some(delay) => match queue.answer(draft, now, share) {
+                Ok(()) => {
+                    self.answered.fetch_max(now.as_micros(), Ordering::Relaxed);
+                    self.bell.within(delay);
+                    return Ok(Queued(None));
+                }
+                Err(draft) => {
+                    queue.window.release(share);
+                    draft
+                }
+            },
+            None => draft,
+        };
+        drop(queue);
+        self.queue(Vec::new(), vec![draft])
     }
 
     /// Makes durable, and readable, whatever was answered for until now.
@@ -276,7 +234,7 @@ impl Committer {
             if let Some(cause) = &queue.stopped {
                 return Err(CommitFailed::Stopped(Arc::clone(cause)));
             }
-            Self::push(&mut queue, job)
+            queue.push(job)
         };
         self.wait(queued)
     }
@@ -292,7 +250,7 @@ impl Committer {
         let drafts = drafts.into_iter().flat_map(Draft::split);
         let entries = drafts.map(PreparedEntry::of).collect::<Result<Vec<_>, _>>()?;
         let mut size: usize = entries.iter().map(|entry| entry.prepared.entry_len()).sum();
-        let tags: usize = entries.iter().map(|entry| ENTRY_OVERHEAD + entry.subjects.len() * 16).sum();
+        let subjects: usize = entries.iter().map(|entry| entry.subjects.len()).sum();
         let mut writes = Vec::with_capacity(rows.len());
         for row in rows {
             size += ROW_OVERHEAD + row.key.len() + row.value.as_ref().map_or(0, |value| value.len());
@@ -303,37 +261,25 @@ impl Committer {
             return Err(CommitFailed::TooLarge { len: size });
         }
         let keys = rows.iter().map(|row| (row.tree, row.key.clone())).collect();
-        let (ticket, room) = (Arc::new(Ticket::new()), size + tags + FRAME_OVERHEAD);
-        Ok(Job { number: 0, size, room, writes, keys, entries, ticket, answered: None })
-    }
-
-    fn push(queue: &mut Queue, mut job: Job) -> Queued {
-        job.number = queue.next_number;
-        queue.next_number += 1;
-        queue.bytes += job.size;
-        queue.unwritten += job.room;
-        observe::queued(job.size);
-        let queued = Queued(job.answered.is_none().then(|| Arc::clone(&job.ticket)));
-        queue.jobs.push_back(job);
-        queued
+        let room = room(size, subjects) + entries.len() * ENTRY_OVERHEAD;
+        Ok(Job { size, room, writes, keys, entries, ..Job::default() })
     }
 
     /// Waits until there is room in the queue, and makes sure of room in the journal: what is queued will not meet a full
     /// disk, and whoever sees its rows meanwhile relies on that.
-    fn let_in(&self, job: &Job) -> Result<MutexGuard<'_, Queue>, CommitFailed> {
-        let entries_only = job.writes.is_empty();
+    fn let_in(&self, Need { size, room, entries_only }: Need) -> Result<MutexGuard<'_, Queue>, CommitFailed> {
         let mut queue = self.lock_queue();
         loop {
             if let Some(cause) = &queue.stopped {
                 return Err(CommitFailed::Stopped(Arc::clone(cause)));
             }
-            if queue.bytes + job.size > QUEUE_BYTES && queue.bytes > 0 {
+            if queue.bytes + size > QUEUE_BYTES && queue.bytes > 0 {
                 queue.held_off += 1;
                 queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 queue.held_off -= 1;
                 continue;
             }
-            let needed = queue.unwritten + job.room;
+            let needed = queue.unwritten + room;
             if self.storage.has_room(needed, entries_only) {
                 return Ok(queue);
             }

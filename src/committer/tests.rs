@@ -8,7 +8,7 @@ use crate::audit::{AuditEvent, EntryKind, Outcome as Answer};
 use crate::clock::SystemClock;
 use crate::ids::VaultId;
 use crate::secret::{Key, Secret};
-use crate::storage::{self, Batch, CommitError, Pending};
+use crate::storage::{self, Batch, CommitError, Pending, PreparedWrite};
 
 /// Storage of nothing but counts, which does as it is told when work arrives.
 struct Puppet {

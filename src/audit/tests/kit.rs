@@ -7,6 +7,7 @@ use crate::audit::draft::Draft;
 use crate::audit::entry::{EntryKind, EntryRef};
 use crate::audit::event::{AuditEvent, Outcome};
 use crate::audit::keys::{AuditKeys, SubjectKey};
+use crate::audit::reads::Reads;
 use crate::audit::subject::{AuditRecord, DraftSubject};
 use crate::audit::view::{AuditEntry, OpenEntryError, open_entry};
 use crate::clock::Timestamp;
@@ -98,6 +99,16 @@ pub(crate) fn opened_with_proofs() -> Draft {
     draft.fields.possession = true;
     draft.fields.attesters = vec![AttesterId::from_bytes([0x3B; 16]), AttesterId::from_bytes([0x3C; 16])];
     draft
+}
+
+/// Three reads of two patients.
+pub(crate) fn several_reads() -> Draft {
+    let at = |micros| Timestamp::from_micros(START + micros);
+    let mut reads = Reads::of(read(1), at(0)).unwrap_or_else(|_| panic!("no entry"));
+    for (patient, micros) in [(2, 40), (1, 75_000)] {
+        assert!(reads.add(read(patient), at(micros)).is_ok());
+    }
+    reads.into_draft()
 }
 
 pub(crate) fn full_entry() -> AuditEntry {
