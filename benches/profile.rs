@@ -2,7 +2,8 @@
 //! time goes").
 //!
 //! `cargo bench --bench profile -- get --times 50000`; without arguments each operation a few times, with the
-//! processor time of a call.
+//! processor time of a call. With the feature `test-util` and `--memory` nothing is written at all, so that the number of
+//! instructions is nearly the same in each run (`.ci/instructions`).
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,6 +19,12 @@ const BATCH: usize = 500;
 const VALUE: usize = 512;
 const OPERATIONS: [&str; 6] = ["put", "get", "windowed-get", "chart", "batch", "session"];
 
+enum Store<'s> {
+    Dir(&'s Path),
+    #[cfg(feature = "test-util")]
+    Memory(&'s chartvault::test_util::MemoryStore),
+}
+
 struct Stand {
     vault: Vault,
     session: Session,
@@ -28,11 +35,17 @@ struct Stand {
 }
 
 impl Stand {
-    fn new(dir: &Path, suite: Suite, windowed: bool) -> Self {
+    fn new(store: Store<'_>, suite: Suite, windowed: bool) -> Self {
         let key = RawKey::from_bytes([7; 32]);
-        let mut new = Vault::create(dir.join("vault")).raw_key(&key).suite(suite);
+        let (new, delay) = match store {
+            Store::Dir(dir) => (Vault::create(dir.join("vault")), Duration::from_millis(100)),
+            // So long that no other thread has anything to do.
+            #[cfg(feature = "test-util")]
+            Store::Memory(memory) => (memory.create_vault(), Duration::from_secs(60)),
+        };
+        let mut new = new.raw_key(&key).suite(suite);
         if windowed {
-            new = new.read_audit(ReadAudit::Windowed { delay: Duration::from_millis(100), entries: 10_000 });
+            new = new.read_audit(ReadAudit::Windowed { delay, entries: 10_000 });
         }
         let (vault, _) = new.finish().unwrap();
         let issuer = IssuerKey::from_secret_bytes(&[9; 32]);
@@ -82,10 +95,19 @@ fn processor_time() -> Option<(f64, f64)> {
     Some((of("/proc/thread-self/schedstat")?, all))
 }
 
-fn profile(operation: &str, suite: Suite, times: usize) {
-    let memory = Path::new("/dev/shm");
-    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-    let stand = Stand::new(dir.path(), suite, operation == "windowed-get");
+fn profile(operation: &str, suite: Suite, times: usize, in_memory: bool) {
+    let memory_disk = Path::new("/dev/shm");
+    let dir = if memory_disk.is_dir() { tempfile::tempdir_in(memory_disk) } else { tempfile::tempdir() }.unwrap();
+    #[cfg(feature = "test-util")]
+    let memory = chartvault::test_util::MemoryStore::new();
+    let store = match in_memory {
+        false => Store::Dir(dir.path()),
+        #[cfg(feature = "test-util")]
+        true => Store::Memory(&memory),
+        #[cfg(not(feature = "test-util"))]
+        true => panic!("--memory wants the feature test-util"),
+    };
+    let stand = Stand::new(store, suite, operation == "windowed-get");
     let (start, before) = (Instant::now(), processor_time());
     (0..times).for_each(|turn| stand.call(operation, turn));
     let per_call = 1.0 / times as f64;
@@ -109,13 +131,14 @@ fn main() {
         Some("chacha20") => vec![Suite::ChaCha20Poly1305],
         _ => vec![Suite::ChaCha20Poly1305, Suite::Aes256Gcm],
     };
+    let in_memory = arguments.iter().any(|argument| argument == "--memory");
     let chosen = arguments.first().filter(|first| !first.starts_with("--"));
     for operation in OPERATIONS.iter().filter(|operation| chosen.is_none_or(|chosen| chosen == *operation)) {
         let times = match *operation {
-            "chart" => times.div_ceil(10),
-            "batch" => times.div_ceil(100),
+            "chart" => times.div_ceil(CHART),
+            "batch" => times.div_ceil(BATCH),
             _ => times,
         };
-        suites.iter().for_each(|suite| profile(operation, *suite, times));
+        suites.iter().for_each(|suite| profile(operation, *suite, times, in_memory));
     }
 }
