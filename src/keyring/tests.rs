@@ -119,5 +119,6 @@ fn debug_of_what_unlocking_yields_shows_no_key() {
     let unlocked = reopened(&bytes).unwrap();
     let shown = format!("{unlocked:?}");
     assert!(shown.contains("Keyring(redacted)") && shown.contains("Key(redacted)"), "{shown}");
-    assert!(!shown.contains("238, 238"), "{shown}");
+    // The key is 32 such bytes; ciphertext has two of them side by side now and then.
+    assert!(!shown.contains("238, 238, 238, 238, 238"), "{shown}");
 }

@@ -63,9 +63,7 @@ impl Opened {
 
     /// How it stands in the log.
     pub(super) fn audited(&self, chart: &Chart) -> AuditRecord {
-        let (kind, number, version) = (self.record.kind(), self.record.number(), self.version.number());
-        let tag = chart.subject.version_tag(chart.patient, kind, number, version, &self.bytes);
-        AuditRecord::new(kind, number, version, tag)
+        chart.audited_version(self.record.kind(), self.record.number(), self.version.number(), &self.bytes)
     }
 
     pub(super) fn typed<T: Record>(&self) -> Result<Entry<T>, Error> {

@@ -1,6 +1,7 @@
 //! The keys of one chart, ready for use.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Unlocked;
 use crate::audit::{AuditRecord, DraftSubject, SubjectKey};
@@ -33,9 +34,33 @@ pub(crate) struct Chart {
     records: Sealer,
     /// For records of other data epochs.
     secret: PatientSecret,
+    tags: Mutex<HashMap<(KindId, u64, u32), [u8; 16]>>,
 }
 
+/// Versions of a chart whose tags are kept: a tag takes as long to make as a value to open.
+const TAGS: usize = 512;
+
 impl Chart {
+    /// How a version that was opened stands in the log. What it says never changes, so its tag is made once.
+    pub(crate) fn audited_version(&self, kind: KindId, number: u64, version: u32, body: &[u8]) -> AuditRecord {
+        let place = (kind, number, version);
+        let known = self.tags().get(&place).copied();
+        let tag = known.unwrap_or_else(|| {
+            let tag = self.subject.version_tag(self.patient, kind, number, version, body);
+            let mut tags = self.tags();
+            if tags.len() >= TAGS {
+                tags.clear();
+            }
+            tags.insert(place, tag);
+            tag
+        });
+        AuditRecord::new(kind, number, version, tag)
+    }
+
+    fn tags(&self) -> MutexGuard<'_, HashMap<(KindId, u64, u32), [u8; 16]>> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// This patient in an audit entry, with the records that were touched.
     pub(crate) fn audited(&self, records: Vec<AuditRecord>) -> DraftSubject {
         DraftSubject {
@@ -118,7 +143,8 @@ impl Unlocked {
         let records = self.keyring.record_sealer(epoch, &secret).ok_or(Error::TamperedRow { what: "keyring" })?;
         let subject = Arc::new(self.audit.subject(&secret));
         let PatientKey { patient_tag: tag, generation } = key;
-        Ok(Chart { patient, tag, generation, subject, epoch, records, secret })
+        let tags = Mutex::default();
+        Ok(Chart { patient, tag, generation, subject, epoch, records, secret, tags })
     }
 
     /// A record's row, sealed.
