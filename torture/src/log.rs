@@ -25,7 +25,14 @@ pub(crate) fn compare(
             Some(seq) => query.before(seq).page()?,
         };
         for entry in &page.entries {
-            entries += 1;
+            // Reads that waited may share an entry, which lists them.
+            let shared = entry.reads.len().max(1);
+            let listed: usize = entry.reads.iter().map(|read| read.records).sum();
+            let named: usize = entry.subjects.iter().map(|subject| subject.records.len()).sum();
+            if !entry.reads.is_empty() && listed != named {
+                return wrong(format!("entry {} lists {listed} records and names {named}", entry.seq));
+            }
+            entries += shared;
             match (entry.event, entry.outcome) {
                 (AuditEvent::RecordPut | AuditEvent::RecordAmended | AuditEvent::RecordVoided, Outcome::Allowed) => {
                     for subject in &entry.subjects {
@@ -43,7 +50,7 @@ pub(crate) fn compare(
                 (AuditEvent::PatientRegistered, Outcome::Allowed) => {
                     registered.extend(entry.subjects.iter().filter_map(|subject| subject.patient));
                 }
-                (AuditEvent::RecordRead, Outcome::Allowed) => reads += 1,
+                (AuditEvent::RecordRead, Outcome::Allowed) => reads += shared,
                 (AuditEvent::JournalCompacted, Outcome::Allowed) => {
                     compactions += 1;
                     let detail = entry.detail.as_deref().unwrap_or_default();
