@@ -115,6 +115,8 @@ pub fn run(plan: Plan) -> io::Result<()> {
     let mut writers: Vec<Writer> = (0..shared.plan.writers).map(|number| Writer::new(&shared, number)).collect();
     Writer::share_out(&mut writers, &earlier);
     let mut vault = if shared.plan.create { create(&shared) } else { open(&shared) };
+    // Who lost a race to create it knows nothing of what the winner put there.
+    let is_ours = vault.is_some() || !shared.plan.create;
     for round in 0..shared.plan.rounds {
         let Some(open_vault) = vault.take() else { break };
         work(&shared, &mut writers, &open_vault, round);
@@ -129,7 +131,7 @@ pub fn run(plan: Plan) -> io::Result<()> {
             vault = open(&shared);
         }
     }
-    if shared.plan.faults && shared.failed.load(Ordering::Relaxed) {
+    if is_ours && shared.plan.faults && shared.failed.load(Ordering::Relaxed) {
         // Whoever was told to close the vault and open it again does so.
         if let Some(vault) = open(&shared) {
             work(&shared, &mut writers, &vault, 1_000);
