@@ -105,7 +105,14 @@ fn cause(
         Trouble::DirRemoved => {
             let mut first = Running::start(&endless, None)?;
             first.hear(some);
-            fs::remove_dir_all(&vault)?;
+            // The process may make another file meanwhile.
+            while let Err(error) = fs::remove_dir_all(&vault) {
+                match error.kind() {
+                    io::ErrorKind::DirectoryNotEmpty => {}
+                    io::ErrorKind::NotFound => break,
+                    _ => return Err(error),
+                }
+            }
             first.hear(some);
             // What goes on in files that have no name is nobody's loss; it must not panic.
             thread::sleep(Duration::from_millis(300));
