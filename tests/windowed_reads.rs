@@ -207,6 +207,42 @@ fn reads_that_share_an_entry_are_all_named_in_it() {
 }
 
 #[test]
+fn each_read_is_found_by_its_own_time() {
+    let (house, _vault, session, id) = windowed(1_000);
+    let other = session.put(session.register_patient([]).unwrap(), &note("y")).unwrap();
+    session.get(id).unwrap();
+    house.clock.step(30);
+    let then = house.clock.now();
+    session.get(other).unwrap();
+    house.clock.step(7);
+    let asked = |filter: AuditFilter| {
+        let filter = filter.event(AuditEvent::RecordRead);
+        session.audit().unwrap().query(filter).page().unwrap().entries.len()
+    };
+    assert_eq!(asked(AuditFilter::new().patient(other.patient()).from(then)), 1);
+    assert_eq!(asked(AuditFilter::new().patient(id.patient()).to(then)), 1);
+    assert_eq!(asked(AuditFilter::new().from(house.clock.now())), 0);
+}
+
+#[test]
+fn what_follows_reads_is_before_none_of_them_though_the_clock_goes_back() {
+    let (house, vault, session, id) = windowed(1_000);
+    let before = whole_log(&session).len();
+    session.get(id).unwrap();
+    house.clock.step(10);
+    session.get(id).unwrap();
+    house.clock.step(-5);
+    session.amend(id, Version::FIRST, &note("z")).unwrap();
+    assert!(vault.check(CheckScope::All, &mut |_| ()).unwrap().is_sound());
+    let log = whole_log(&session);
+    let found: Vec<_> = log[before..].iter().filter(|entry| !entry.subjects.is_empty()).collect();
+    let [reads, amended] = found[..] else { panic!("{found:?}") };
+    assert_eq!(reads.reads.len(), 2);
+    assert!(reads.reads[1].time > reads.time && amended.time >= reads.reads[1].time);
+    verify(&session);
+}
+
+#[test]
 fn reads_share_no_entry_across_what_was_written_between_them() {
     let (_house, _vault, session, id) = windowed(1_000);
     let before = whole_log(&session).len();

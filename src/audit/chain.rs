@@ -9,7 +9,7 @@ use crate::crypto::aead::Suite;
 use crate::ids::{PatientId, VaultId};
 
 /// A clock that is behind the newest entry by more than this has been set back.
-const CLOCK_STEP_MICROS: i64 = 120_000_000;
+pub(crate) const CLOCK_STEP_MICROS: i64 = 120_000_000;
 
 /// The newest entry, as far as the next one depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

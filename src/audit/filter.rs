@@ -1,6 +1,9 @@
 //! Which entries a query wants.
 
+use std::time::Duration;
+
 use super::event::{AuditEvent, Outcome};
+use super::reads::MAX_SPAN;
 use super::view::AuditEntry;
 use crate::clock::Timestamp;
 use crate::ids::{PatientId, PrincipalId};
@@ -68,13 +71,13 @@ impl AuditFilter {
         self
     }
 
-    /// Only entries at this instant or later.
+    /// Only entries at this instant or later; of several reads that share an entry, one has to be.
     pub fn from(mut self, from: Timestamp) -> Self {
         self.from = Some(from);
         self
     }
 
-    /// Only entries before this instant.
+    /// Only entries before this instant; of several reads that share an entry, one has to be.
     pub fn to(mut self, to: Timestamp) -> Self {
         self.to = Some(to);
         self
@@ -83,7 +86,7 @@ impl AuditFilter {
     /// Whether `entry` is wanted.
     #[must_use]
     pub fn matches(&self, entry: &AuditEntry) -> bool {
-        self.covers(entry.time)
+        self.is_within(entry)
             && wants(&self.actors, |actor| entry.actor == Some(*actor))
             && wants(&self.events, |event| entry.event.code() == event.code())
             && wants(&self.actions, |action| entry.action == Some(*action))
@@ -96,7 +99,16 @@ impl AuditFilter {
 
     /// Whether an entry of this time could be wanted; the time can be read without opening the entry.
     pub(crate) fn covers(&self, time: Timestamp) -> bool {
-        self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to)
+        // Reads that share it may have been later.
+        let last = time.saturating_add(Duration::from_micros(MAX_SPAN.into()));
+        self.from.is_none_or(|from| last >= from) && self.to.is_none_or(|to| time < to)
+    }
+
+    /// Whether the entry, or one of several reads that share it, was within the bounds.
+    fn is_within(&self, entry: &AuditEntry) -> bool {
+        let is_within =
+            |time: Timestamp| self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to);
+        is_within(entry.time) || entry.reads.iter().any(|read| is_within(read.time))
     }
 }
 
@@ -136,5 +148,19 @@ mod tests {
         let matches = |filter: AuditFilter| filter.matches(&entry);
         assert!(matches(AuditFilter::new().from(at(0)).to(at(1))));
         assert!(!matches(AuditFilter::new().from(at(1))) && !matches(AuditFilter::new().to(at(0))));
+    }
+
+    #[test]
+    fn an_entry_that_several_reads_share_is_found_by_the_time_of_each() {
+        let entries = kit::log(vec![kit::genesis(), kit::several_reads()]);
+        let entry = kit::open(&crate::audit::EntryRef::parse(&entries[1]).unwrap()).unwrap();
+        let last = entry.reads.last().unwrap().time;
+        assert!(last > entry.time);
+        for filter in [AuditFilter::new().from(last), AuditFilter::new().to(last), AuditFilter::new().from(entry.time)]
+        {
+            assert!(filter.covers(entry.time) && filter.matches(&entry), "{filter:?}");
+        }
+        let later = last.saturating_add(Duration::from_micros(1));
+        assert!(!AuditFilter::new().from(later).matches(&entry) && !AuditFilter::new().to(entry.time).matches(&entry));
     }
 }

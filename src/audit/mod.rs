@@ -16,7 +16,7 @@ pub(crate) mod subject;
 pub(crate) mod verify;
 pub(crate) mod view;
 
-pub(crate) use chain::{Chain, Head};
+pub(crate) use chain::{CLOCK_STEP_MICROS, Chain, Head};
 pub(crate) use draft::{Draft, DraftError, Prepared};
 pub(crate) use entry::{EntryKind, EntryRef};
 pub(crate) use keys::{AuditKeys, SubjectKey};

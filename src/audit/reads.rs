@@ -12,6 +12,9 @@ use crate::clock::Timestamp;
 
 /// Reads under one entry.
 const MAX_READS: usize = 1_000;
+/// Microseconds from the first to the last of them: the longest that a window may be (`ReadAudit`), and less than clocks may
+/// differ by.
+pub(super) const MAX_SPAN: u32 = 60_000_000;
 /// Bytes of one of them.
 const READ_LEN: usize = 4 + 2 + 2;
 
@@ -19,7 +22,7 @@ const READ_LEN: usize = 4 + 2 + 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct AuditRead {
-    /// When it was. The first was at the entry's time.
+    /// When it was. The first was at the entry's time, or at [`clock`](super::AuditEntry::clock) where that is there.
     pub time: Timestamp,
     /// Whose records it read: the place in [`AuditEntry::subjects`](super::AuditEntry::subjects), from 0.
     pub subject: usize,
@@ -30,7 +33,7 @@ pub struct AuditRead {
 /// An [`AuditRead`] as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReadMark {
-    /// Microseconds after the entry's time.
+    /// Microseconds after the first of them.
     after: u32,
     subject: u16,
     records: u16,
@@ -42,9 +45,9 @@ impl ReadMark {
         Some(Self { after, subject, records })
     }
 
-    /// In an entry of this time.
-    pub(super) fn shown(self, time: Timestamp) -> AuditRead {
-        let time = time.saturating_add(Duration::from_micros(self.after.into()));
+    /// Where the first of them was at this time.
+    pub(super) fn shown(self, first: Timestamp) -> AuditRead {
+        let time = first.saturating_add(Duration::from_micros(self.after.into()));
         AuditRead { time, subject: self.subject.into(), records: self.records.into() }
     }
 }
@@ -74,12 +77,21 @@ pub(super) fn parse(value: &[u8], subjects: usize) -> Result<Vec<ReadMark>, Entr
     let mut reads = Vec::with_capacity(count);
     for _ in 0..count {
         let (after, subject, records) = (reader.u32()?, reader.u16()?, reader.u16()?);
-        if usize::from(subject) >= subjects || reads.last().is_some_and(|last: &ReadMark| after < last.after) {
+        let earliest = reads.last().map_or(0, |last: &ReadMark| last.after);
+        let latest = if reads.is_empty() { 0 } else { MAX_SPAN };
+        if usize::from(subject) >= subjects || after < earliest || after > latest {
             return Err(wrong);
         }
         reads.push(ReadMark { after, subject, records });
     }
-    Ok(reads)
+    let names = |subject| reads.iter().any(|read| usize::from(read.subject) == subject);
+    if (0..subjects).all(names) { Ok(reads) } else { Err(wrong) }
+}
+
+/// Whether a list says of the subject at this place that so many of its records were read.
+pub(super) fn adds_up(reads: &[ReadMark], subject: usize, records: usize) -> bool {
+    let of = reads.iter().filter(|read| usize::from(read.subject) == subject);
+    reads.is_empty() || of.map(|read| usize::from(read.records)).sum::<usize>() == records
 }
 
 /// An entry that takes in reads, as long as it waits: those that differ in nothing but when, whose and which records.
@@ -151,6 +163,9 @@ impl Reads {
     /// How long after the first it was; nothing if it cannot be taken in.
     fn takes(&self, draft: &Draft, now: Timestamp) -> Option<u32> {
         let after = u32::try_from(now.as_micros().checked_sub(self.time.as_micros())?).ok()?;
+        if after > MAX_SPAN {
+            return None;
+        }
         let alone = |subject: &DraftSubject| SubjectLen::of(&subject.records).in_entry() + READ_LEN;
         let new: usize = draft.subjects.iter().map(alone).sum();
         // Padding takes at most an eighth: of what is added, and of what it is added to.
@@ -164,6 +179,7 @@ impl Reads {
         };
         let like = !draft.subjects.is_empty()
             && draft.fields.count.is_none()
+            && draft.fields.detail.is_none()
             && draft.kind == self.draft.kind
             && draft.fields == self.draft.fields;
         (fits && follows && like && draft.subjects.iter().all(same_keys)).then_some(after)
@@ -255,7 +271,8 @@ mod tests {
         let joins = |draft: Draft, time: i64| held().add(draft, at(time)).is_ok();
         assert!(joins(one(), 5) && joins(draft(&[(2, 1), (1, 3)]), 6));
         assert!(!joins(one(), 4), "before the first");
-        assert!(!joins(one(), 5 + (1 << 32)), "too long after it");
+        let span = i64::from(MAX_SPAN);
+        assert!(joins(one(), 5 + span) && !joins(one(), 6 + span), "too long after it");
         let other = |change: fn(&mut Draft)| {
             let mut draft = one();
             change(&mut draft);
@@ -267,6 +284,9 @@ mod tests {
         assert!(!joins(other(|draft| draft.fields.count = Some(1)), 6));
         assert!(!joins(other(|draft| draft.subjects[0].generation = 2), 6), "another key of the patient");
         assert!(!joins(draft(&[]), 6), "nobody to name it by");
+        let with_detail = || other(|draft| draft.fields.detail = Some("2 withheld".into()));
+        let mut held = Reads::of(with_detail(), at(5)).unwrap_or_else(|_| panic!("no entry"));
+        assert!(held.add(with_detail(), at(6)).is_err(), "whose detail is it?");
         let mut nobody = Reads::of(draft(&[]), at(5)).unwrap_or_else(|_| panic!("no entry"));
         assert!(nobody.add(one(), at(6)).is_err());
     }
@@ -293,12 +313,16 @@ mod tests {
         let mark = |after: u32, subject: u16| [&after.to_be_bytes()[..], &subject.to_be_bytes(), &[0, 1]].concat();
         let list = |marks: &[Vec<u8>]| parse(&marks.concat(), 2);
         assert!(list(&[mark(0, 0), mark(0, 1), mark(7, 0)]).is_ok());
-        assert!(list(&[mark(0, 0), mark(7, 2)]).is_err(), "no such subject");
-        assert!(list(&[mark(8, 0), mark(7, 0)]).is_err(), "not in order");
+        assert!(list(&[mark(0, 0), mark(7, 1), mark(7, 2)]).is_err(), "no such subject");
+        assert!(list(&[mark(0, 0), mark(7, 0)]).is_err(), "a subject that nobody read");
+        assert!(list(&[mark(0, 0), mark(8, 1), mark(7, 0)]).is_err(), "not in order");
+        assert!(list(&[mark(1, 0), mark(7, 1)]).is_err(), "the first is at the entry's time");
+        assert!(list(&[mark(0, 0), mark(MAX_SPAN, 1)]).is_ok());
+        assert!(list(&[mark(0, 0), mark(MAX_SPAN + 1, 1)]).is_err(), "no window is that long");
         assert!(list(&[mark(0, 0)]).is_err(), "one read needs no list");
         assert!(list(&[]).is_err());
-        assert!(list(&[mark(0, 0), mark(7, 0), vec![0]]).is_err());
-        assert!(list(&vec![mark(0, 0); MAX_READS]).is_ok());
-        assert!(list(&vec![mark(0, 0); MAX_READS + 1]).is_err());
+        assert!(list(&[mark(0, 0), mark(7, 1), vec![0]]).is_err());
+        let many = |n: usize| list(&(0..n).map(|at| mark(0, (at % 2) as u16)).collect::<Vec<_>>());
+        assert!(many(MAX_READS).is_ok() && many(MAX_READS + 1).is_err());
     }
 }

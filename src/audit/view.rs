@@ -8,7 +8,7 @@ use super::entry::{EntryRef, Front};
 use super::event::{AuditEvent, Outcome};
 use super::keys::{AuditKeys, SubjectKey};
 use super::payload::{Payload, tag};
-use super::reads::AuditRead;
+use super::reads::{self, AuditRead};
 use super::subject::{AuditSubject, BlockPlace, MAX_RECORDS_PER_ENTRY, SubjectRef};
 use crate::clock::Timestamp;
 use crate::ids::{AttesterId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket};
@@ -67,7 +67,7 @@ pub struct AuditEntry {
     pub attesters: Vec<AttesterId>,
     /// The patients that it is about, with the records touched.
     pub subjects: Vec<AuditSubject>,
-    /// Where several reads share the entry ([`ReadAudit::Windowed`](crate::ReadAudit::Windowed)): each of them, in order.
+    /// Where several reads of one session share the entry ([`ReadAudit::Windowed`](crate::ReadAudit::Windowed)): each of them, in order.
     /// Otherwise empty.
     pub reads: Vec<AuditRead>,
 }
@@ -105,6 +105,9 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
         let key = subject_key(&subject.patient_tag, subject.generation);
         let opened = open_subject(subject, key, front.suite, place)?;
         records += opened.records.len();
+        if opened.patient.is_some() && !reads::adds_up(&reads, usize::from(index), opened.records.len()) {
+            return Err(EntryDefect::FieldValue(tag::READS).into());
+        }
         if records > MAX_RECORDS_PER_ENTRY {
             return Err(EntryDefect::FieldValue(tag::SUBJECTS).into());
         }
@@ -134,7 +137,7 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
         possession: fields.possession,
         attesters: fields.attesters,
         subjects,
-        reads: reads.into_iter().map(|read| read.shown(front.time)).collect(),
+        reads: reads.into_iter().map(|read| read.shown(clock.unwrap_or(front.time))).collect(),
     })
 }
 

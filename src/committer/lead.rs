@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use super::group::Group;
 use super::queue::{Job, PreparedEntry};
 use super::{CommitFailed, Committer, GROUP_BYTES, Order};
-use crate::audit::{AuditEvent, Draft, EntryKind, Head, Outcome};
+use crate::audit::{AuditEvent, CLOCK_STEP_MICROS, Draft, EntryKind, Head, Outcome};
+use crate::clock::Timestamp;
 use crate::ids::PatientId;
 use crate::observe;
 use crate::storage::{Batch, Pending, SealedEntry, StorageError};
@@ -62,7 +64,7 @@ impl Committer {
 
     fn write(&self, order: &mut Order, jobs: Vec<Job>) -> Result<Pending, CommitFailed> {
         let mut chain = order.chain;
-        let (now, jobs_in_group) = (self.clock.now(), jobs.len());
+        let (now, jobs_in_group) = (self.not_before_answered(self.clock.now()), jobs.len());
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
         let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
         let mut entries = Vec::new();
@@ -105,6 +107,13 @@ impl Committer {
         order.chain = chain;
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
         Ok(pending)
+    }
+
+    /// What follows reads that were answered is not before them, unless the clock was set back for good.
+    fn not_before_answered(&self, now: Timestamp) -> Timestamp {
+        let answered = self.answered.load(Ordering::Relaxed);
+        let set_back = now.as_micros() < answered.saturating_sub(CLOCK_STEP_MICROS);
+        if set_back { now } else { now.max(Timestamp::from_micros(answered)) }
     }
 
     fn written(&self, room: usize) {

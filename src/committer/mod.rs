@@ -41,6 +41,8 @@ const GROUP_BYTES: usize = 8 << 20;
 const QUEUE_BYTES: usize = 32 << 20;
 /// The most that one job may bring: it has to fit a frame of 16 MiB together with its entries.
 pub(crate) const JOB_BYTES: usize = 12 << 20;
+/// What a read that joins an entry can add to it beyond its own size: padding of the entry and of what it says of a patient.
+const JOINING: usize = 8 << 10;
 /// What a row costs in a frame besides key and value.
 const ROW_OVERHEAD: usize = 64;
 
@@ -196,9 +198,13 @@ impl Committer {
     /// Queues the entry of a read. Where the vault chose so and the window has room, it is answered for at once. Not
     /// while a write is under way, which the reader may have seen: what it saw could still be lost.
     pub(crate) fn queue_read(&self, draft: Draft) -> Result<Queued, CommitFailed> {
+        if !self.lock_queue().window.is_open() {
+            return self.queue(Vec::new(), vec![draft]);
+        }
         let now = self.clock.now();
         let size = draft.encoded_len();
-        let mut queue = self.let_in(Need { size, room: room(size, draft.subjects.len()), entries_only: true })?;
+        let room = room(size, draft.subjects.len()) + JOINING;
+        let mut queue = self.let_in(Need { size, room, entries_only: true })?;
         let share = Share { entries: 1, bytes: size };
         let draft = match (queue.writing == 0).then(|| queue.window.admit(share)).flatten() {
             Some(delay) => match queue.answer(draft, now, share) {

@@ -8,14 +8,15 @@ use crate::read_audit::ReadAudit;
 /// Bytes of entries that may be answered for without being durable.
 const WINDOW_BYTES: usize = 4 << 20;
 
-/// What an entry of the window takes of it, given back once it is durable.
+/// What reads take of the window, given back once their entry is durable.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Share {
+    /// Reads, as if each had an entry of its own.
     pub(super) entries: usize,
     pub(super) bytes: usize,
 }
 
-/// Entries that were answered for and are not durable yet.
+/// Reads that were answered for and are not durable yet.
 #[derive(Default)]
 pub(super) struct Window {
     choice: ReadAudit,
@@ -25,6 +26,11 @@ pub(super) struct Window {
 impl Window {
     pub(super) const fn choose(&mut self, choice: ReadAudit) {
         self.choice = choice;
+    }
+
+    /// Whether reads may be answered for at all.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.choice, ReadAudit::Windowed { .. })
     }
 
     pub(super) const fn is_empty(&self) -> bool {

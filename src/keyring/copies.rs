@@ -196,7 +196,8 @@ fn read_copy(path: &Path) -> Result<UnverifiedHeader, CopyFault> {
 
 fn overwrite(path: &Path, header: &[u8]) -> Result<(), HeaderFileError> {
     let io = |doing| move |source| HeaderFileError::Io { doing, path: path.to_owned(), source };
-    let (file, old_len) = match OpenOptions::new().write(true).open(path) {
+    let opened = platform::ordinary(path).and_then(|()| OpenOptions::new().write(true).open(path));
+    let (file, old_len) = match opened {
         Ok(file) => {
             let len = file.metadata().map_err(io("reading the length of"))?.len();
             (file, len)

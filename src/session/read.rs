@@ -14,7 +14,7 @@ use crate::secret::SecretBytes;
 use crate::storage::Scan;
 use crate::terms::Action;
 use crate::token::Reach;
-use crate::unlocked::Chart;
+use crate::unlocked::{Chart, OpenedRecord};
 
 /// Records that one call of [`Session::get_many`] may read.
 const MAX_GET: usize = 1_000;
@@ -41,7 +41,9 @@ impl AnswerBytes {
 pub(super) struct Opened {
     pub(super) record: RecordRef,
     pub(super) version: Version,
+    key: RecordKey,
     bytes: SecretBytes,
+    salt: [u8; 16],
     /// Whether it is from a place that is in doubt since the vault was salvaged.
     pub(super) doubtful: bool,
 }
@@ -63,7 +65,7 @@ impl Opened {
 
     /// How it stands in the log.
     pub(super) fn audited(&self, chart: &Chart) -> AuditRecord {
-        chart.audited_version(self.record.kind(), self.record.number(), self.version.number(), &self.bytes)
+        chart.audited_version(self.record.kind(), self.key, self.salt, &self.bytes)
     }
 
     pub(super) fn typed<T: Record>(&self) -> Result<Entry<T>, Error> {
@@ -187,10 +189,10 @@ impl Op<'_> {
     pub(super) fn open(&self, chart: &Chart, kind: KindId, key: &[u8], value: &[u8]) -> Result<Opened, Error> {
         const TAMPERED: Error = Error::TamperedRow { what: "record key" };
         let key = RecordKey::from_bytes(key).map_err(|_| TAMPERED)?;
-        let bytes = self.unlocked.open_record(chart, kind, key, value)?;
+        let OpenedRecord { body: bytes, salt } = self.unlocked.open_record(chart, kind, key, value)?;
         let record = RecordRef::new(chart.patient, kind, key.number);
         let version = Version::new(key.version).ok_or(TAMPERED)?;
-        Ok(Opened { record, version, bytes, doubtful: self.in_doubt(chart) })
+        Ok(Opened { record, version, key, bytes, salt, doubtful: self.in_doubt(chart) })
     }
 
     /// Whether records of a chart may be older than they were, or missing, since the vault was salvaged.

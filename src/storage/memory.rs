@@ -155,6 +155,7 @@ impl MemoryStore {
             torn: None,
             replayed_frames: u64::try_from(replayed).unwrap_or(u64::MAX),
             rebuilt: None,
+            state_files: 0,
             set_aside: None,
             compacted: None,
             header_generation: kept.header_generation,

@@ -34,16 +34,27 @@ pub(crate) struct Chart {
     records: Sealer,
     /// For records of other data epochs.
     secret: PatientSecret,
-    tags: Mutex<HashMap<(KindId, u64, u32), [u8; 16]>>,
+    tags: Mutex<Tags>,
 }
+
+/// By the salt under which it was sealed, so that a tag is that of the bytes that were opened.
+type Tags = HashMap<(KindId, u64, u32, [u8; 16]), [u8; 16]>;
 
 /// Versions of a chart whose tags are kept: a tag takes as long to make as a value to open.
 const TAGS: usize = 512;
 
+/// One version of a record, opened.
+pub(crate) struct OpenedRecord {
+    pub(crate) body: SecretBytes,
+    /// The first bytes of the salt under which it was sealed: other bytes, another salt.
+    pub(crate) salt: [u8; 16],
+}
+
 impl Chart {
-    /// How a version that was opened stands in the log. What it says never changes, so its tag is made once.
-    pub(crate) fn audited_version(&self, kind: KindId, number: u64, version: u32, body: &[u8]) -> AuditRecord {
-        let place = (kind, number, version);
+    /// How a version that was opened stands in the log. Its tag is made once.
+    pub(crate) fn audited_version(&self, kind: KindId, key: RecordKey, salt: [u8; 16], body: &[u8]) -> AuditRecord {
+        let (number, version) = (key.number, key.version);
+        let place = (kind, number, version, salt);
         let known = self.tags().get(&place).copied();
         let tag = known.unwrap_or_else(|| {
             let tag = self.subject.version_tag(self.patient, kind, number, version, body);
@@ -57,7 +68,7 @@ impl Chart {
         AuditRecord::new(kind, number, version, tag)
     }
 
-    fn tags(&self) -> MutexGuard<'_, HashMap<(KindId, u64, u32), [u8; 16]>> {
+    fn tags(&self) -> MutexGuard<'_, Tags> {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -160,7 +171,7 @@ impl Unlocked {
         kind: KindId,
         key: RecordKey,
         value: &[u8],
-    ) -> Result<SecretBytes, Error> {
+    ) -> Result<OpenedRecord, Error> {
         let record = RecordRef::new(chart.patient, kind, key.number);
         let version = Version::new(key.version).unwrap_or(Version::FIRST);
         let tampered = || Error::Tampered { record, version };
@@ -176,6 +187,7 @@ impl Unlocked {
             let sealer = self.keyring.record_sealer(head.epoch, &chart.secret).ok_or_else(tampered)?;
             envelope::open_sealed(&sealer, head, place, sealed)
         };
-        opened.map_err(|_| tampered())
+        let salt = sealed.first_chunk().copied().ok_or_else(tampered)?;
+        Ok(OpenedRecord { body: opened.map_err(|_| tampered())?, salt })
     }
 }

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use crate::error::Error;
+use crate::platform;
 #[cfg(feature = "test-util")]
 use crate::storage::memory::MemoryLock;
 
@@ -26,7 +27,9 @@ impl DirLock {
     pub(crate) fn take(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(NAME);
         let io = |source| Error::Io { doing: "taking the lock file", path: path.clone(), source };
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+        let opened = platform::ordinary(&path)
+            .and_then(|()| File::options().create(true).truncate(false).write(true).open(&path));
+        let file = opened.map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(Held::File(file))),
             Err(TryLockError::WouldBlock) => Err(Error::InUse { path: dir.to_owned() }),

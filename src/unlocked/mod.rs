@@ -11,7 +11,7 @@ mod time;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub(crate) use challenges::Challenges;
-pub(crate) use chart::Chart;
+pub(crate) use chart::{Chart, OpenedRecord};
 pub(crate) use gate::Gate;
 pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};

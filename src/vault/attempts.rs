@@ -50,7 +50,9 @@ impl Attempts {
     /// Adds one failed unlock, durably.
     pub(super) fn count_one(dir: &Path, now: Timestamp) -> std::io::Result<()> {
         let after = Self::after(Self::load(dir), now);
-        let mut file = File::create(dir.join(NAME))?;
+        let path = dir.join(NAME);
+        platform::ordinary(&path)?;
+        let mut file = File::create(path)?;
         file.write_all(&after.to_bytes())?;
         file.sync_all()
     }

@@ -17,6 +17,8 @@ pub struct Opening {
     pub torn_bytes: u64,
     /// Journal frames brought over to the trees.
     pub replayed_frames: u64,
+    /// State files, of two, that were not whole and were written anew: being written when the machine stopped, or damaged.
+    pub state_files: usize,
     /// Why the trees were rebuilt from the journal, if they were.
     pub rebuilt: Option<String>,
     /// The directory that trees were moved to which had turned out wrong, now or while the vault was open last. It may
@@ -33,9 +35,9 @@ pub struct Opening {
 pub struct MissingReads {
     /// The number of the newest entry that was found. Missing ones would stand right after it.
     pub after: u64,
-    /// The most entries that can be missing.
+    /// The most reads that can be missing.
     pub at_most: u32,
-    /// How long an entry was allowed to wait: missing reads are from so short before the end, and the time of one sync.
+    /// How long one was allowed to wait: missing reads are from so short before the end, and the time of one sync.
     pub delay: Duration,
 }
 
@@ -52,7 +54,15 @@ impl MissingReads {
 
 impl Opening {
     pub(super) const fn created() -> Self {
-        Self { clean: true, torn_bytes: 0, replayed_frames: 0, rebuilt: None, set_aside: None, missing_reads: None }
+        Self {
+            clean: true,
+            torn_bytes: 0,
+            replayed_frames: 0,
+            state_files: 0,
+            rebuilt: None,
+            set_aside: None,
+            missing_reads: None,
+        }
     }
 
     pub(super) fn of(opened: &Opened, missing_reads: Option<MissingReads>) -> Self {
@@ -61,6 +71,7 @@ impl Opening {
             clean: opened.clean,
             torn_bytes: opened.torn.as_ref().map_or(0, |torn| torn.len),
             replayed_frames: opened.replayed_frames,
+            state_files: opened.state_files,
             rebuilt: opened.rebuilt.as_ref().map(ToString::to_string),
             set_aside: opened.set_aside.clone(),
         }
@@ -74,6 +85,9 @@ impl fmt::Display for Opening {
             write!(f, ", {} torn bytes dropped", self.torn_bytes)?;
         }
         write!(f, ", {} frames replayed", self.replayed_frames)?;
+        if self.state_files > 0 {
+            write!(f, ", {} of 2 state files written anew", self.state_files)?;
+        }
         if let Some(reason) = &self.rebuilt {
             write!(f, ", trees rebuilt ({reason})")?;
         }

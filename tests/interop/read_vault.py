@@ -355,7 +355,7 @@ ACTIONS = "read list create amend void export erase audit review grant operate".
 PURPOSES = "TREAT ETREAT BTG HPAYMT HOPERAT HRESCH PUBHLTH PATRQT FAMRQT COVERAGE HLEGAL HSYSADMIN".split()
 EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)
 SIZES = {EVENT: 2, OUTCOME: 1, 3: 16, 4: 16, 6: 16, 7: 4, 8: 4, 9: 2, 0xA: 16, 0xB: 16, 0xC: 16, 0xD: 4, CLOCK: 8}
-POSSESSION, ATTESTERS, IDS = 0x8005, 0x8006, {5: range(16, 129, 16), 0x8006: range(16, 513, 16)}
+POSSESSION, ATTESTERS, IDS = 0x8005, 0x8006, {5: range(16, 129, 16), 0x8006: range(16, 513, 16), 0x8007: range(16, 8001, 8)}
 class Log:
     """The entries of all frames: chained, opened, and shown in a line each."""
     def __init__(self, vault):

@@ -54,6 +54,8 @@ pub(crate) struct Opened {
     pub(crate) replayed_frames: u64,
     /// Why the trees were rebuilt from the journal, if they were.
     pub(crate) rebuilt: Option<&'static str>,
+    /// State files that were written anew, because they were not whole.
+    pub(crate) state_files: usize,
     /// Where trees are that turned out wrong.
     pub(crate) set_aside: Option<PathBuf>,
     /// The frame up to which a compaction goes that had been interrupted. Its base is sound; what that covers is to be

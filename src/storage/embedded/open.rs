@@ -102,6 +102,7 @@ pub(super) fn open(
     let Replayed { applied, tallies, last_entry, frames } = done;
     let mut opened = Opened {
         clean,
+        state_files: 0,
         set_aside: None,
         torn: match walk.tail {
             Tail::Zeros => None,
@@ -125,7 +126,7 @@ pub(super) fn open(
         embedded.inner.checkpoint()?;
     }
     if !clean {
-        rewrite_state_files(&embedded.inner);
+        opened.state_files = rewrite_state_files(&embedded.inner);
     }
     // No state file names the others any more. What cannot be removed or set aside now is removed next time.
     if clean && !built {
@@ -225,11 +226,12 @@ fn mend(journal: &JournalId, library: &Library, walk: &Walk, covered: u64, clean
 
 /// A state file that was being written when the machine stopped would look like damage to a check. What is not written anew
 /// now is mended by the next checkpoints.
-fn rewrite_state_files(inner: &Inner) {
+fn rewrite_state_files(inner: &Inner) -> usize {
     let bad = lock(&inner.checkpoints).bad();
-    for _ in bad {
+    for _ in &bad {
         let _ = inner.checkpoint();
     }
+    bad.len()
 }
 
 /// Keeps the bytes of a torn frame for whoever wants to look at them. Opening does not depend on it.

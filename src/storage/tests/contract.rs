@@ -41,6 +41,7 @@ fn a_commit_is_visible_once_settled_and_survives_closing(mut place: impl Place) 
             torn: None,
             replayed_frames: 0,
             rebuilt: None,
+            state_files: 0,
             set_aside: None,
             compacted: None,
             header_generation: 1
