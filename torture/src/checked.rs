@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use chartvault::{CheckReport, CheckScope, Error, Finding, FindingPlace, Severity, Vault};
+use chartvault::{CheckReport, CheckScope, Error, FindingPlace, Severity, Vault};
 
 use crate::judge::{self, Fault, Verdict, wrong};
 use crate::keys;
