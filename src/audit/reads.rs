@@ -70,7 +70,7 @@ pub(super) fn put(reads: &[ReadMark], out: &mut impl Put) -> Result<(), TooLong>
 pub(super) fn parse(value: &[u8], subjects: usize) -> Result<Vec<ReadMark>, EntryDefect> {
     let wrong = EntryDefect::FieldValue(tag::READS);
     let count = value.len() / READ_LEN;
-    if value.len() % READ_LEN != 0 || !(2..=MAX_READS).contains(&count) {
+    if !value.len().is_multiple_of(READ_LEN) || !(2..=MAX_READS).contains(&count) {
         return Err(wrong);
     }
     let mut reader = Reader::new(value);
@@ -106,17 +106,23 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    /// With the first of them. Nothing, and the draft back, if it does not make one entry.
-    pub(crate) fn of(mut draft: Draft, now: Timestamp) -> Result<Self, Draft> {
-        // What it takes of the list as soon as there is a second one.
-        let len = draft.payload_len() + FIELD_HEAD + draft.subjects.len() * READ_LEN;
-        if draft.check(len).is_err() {
-            return Err(draft);
-        }
+    /// Whether a read makes one entry: not if it read too much for that.
+    pub(crate) fn can_hold(draft: &Draft) -> bool {
+        draft.check(Self::len_of(draft)).is_ok()
+    }
+
+    /// Bytes of the payload, with what it takes of the list as soon as there is a second one.
+    fn len_of(draft: &Draft) -> usize {
+        draft.payload_len() + FIELD_HEAD + draft.subjects.len() * READ_LEN
+    }
+
+    /// With the first of them.
+    pub(crate) fn of(mut draft: Draft, now: Timestamp) -> Self {
+        let len = Self::len_of(&draft);
         let subjects = draft.subjects.iter().map(|subject| SubjectLen::of(&subject.records)).collect();
         draft.reads =
             (0..).zip(&draft.subjects).filter_map(|(at, subject)| ReadMark::of(0, at, &subject.records)).collect();
-        Ok(Self { calls: 1, records: draft.records(), time: now, subjects, len, draft })
+        Self { calls: 1, records: draft.records(), time: now, subjects, len, draft }
     }
 
     pub(crate) const fn time(&self) -> Timestamp {
@@ -134,8 +140,8 @@ impl Reads {
     }
 
     /// Takes another read in; gives it back if it has to have an entry of its own.
-    pub(crate) fn add(&mut self, draft: Draft, now: Timestamp) -> Result<(), Draft> {
-        let Some(after) = self.takes(&draft, now) else { return Err(draft) };
+    pub(crate) fn add(&mut self, draft: Draft, now: Timestamp) -> Option<Draft> {
+        let Some(after) = self.takes(&draft, now) else { return Some(draft) };
         self.calls += 1;
         self.records += draft.records();
         for subject in draft.subjects {
@@ -157,7 +163,7 @@ impl Reads {
                 }
             }
         }
-        Ok(())
+        None
     }
 
     /// How long after the first it was; nothing if it cannot be taken in.
@@ -234,9 +240,9 @@ mod tests {
                 time += step;
                 let new = draft(&[(*patient, *records)]);
                 held = Some(match held {
-                    None => Reads::of(new, at(time)).unwrap_or_else(|_| panic!("no entry")),
+                    None => Reads::of(new, at(time)),
                     Some(mut held) => {
-                        prop_assert!(held.add(new, at(time)).is_ok());
+                        prop_assert!(held.add(new, at(time)).is_none());
                         held
                     }
                 });
@@ -267,8 +273,8 @@ mod tests {
     #[test]
     fn what_differs_in_more_than_when_whose_and_which_records_has_an_entry_of_its_own() {
         let one = || draft(&[(1, 1)]);
-        let held = || Reads::of(one(), at(5)).unwrap_or_else(|_| panic!("no entry"));
-        let joins = |draft: Draft, time: i64| held().add(draft, at(time)).is_ok();
+        let held = || Reads::of(one(), at(5));
+        let joins = |draft: Draft, time: i64| held().add(draft, at(time)).is_none();
         assert!(joins(one(), 5) && joins(draft(&[(2, 1), (1, 3)]), 6));
         assert!(!joins(one(), 4), "before the first");
         let span = i64::from(MAX_SPAN);
@@ -285,18 +291,18 @@ mod tests {
         assert!(!joins(other(|draft| draft.subjects[0].generation = 2), 6), "another key of the patient");
         assert!(!joins(draft(&[]), 6), "nobody to name it by");
         let with_detail = || other(|draft| draft.fields.detail = Some("2 withheld".into()));
-        let mut held = Reads::of(with_detail(), at(5)).unwrap_or_else(|_| panic!("no entry"));
-        assert!(held.add(with_detail(), at(6)).is_err(), "whose detail is it?");
-        let mut nobody = Reads::of(draft(&[]), at(5)).unwrap_or_else(|_| panic!("no entry"));
-        assert!(nobody.add(one(), at(6)).is_err());
+        let mut held = Reads::of(with_detail(), at(5));
+        assert!(held.add(with_detail(), at(6)).is_some(), "whose detail is it?");
+        let mut nobody = Reads::of(draft(&[]), at(5));
+        assert!(nobody.add(one(), at(6)).is_some());
     }
 
     #[test]
     fn an_entry_takes_in_no_more_than_it_holds() {
         for patients in [1u8, 250] {
-            let mut held = Reads::of(draft(&[(1, 1)]), at(0)).unwrap_or_else(|_| panic!("no entry"));
+            let mut held = Reads::of(draft(&[(1, 1)]), at(0));
             let mut reads = 1usize;
-            while held.add(draft(&[(1 + (reads % usize::from(patients)) as u8, 1)]), at(reads as i64)).is_ok() {
+            while held.add(draft(&[(1 + (reads % usize::from(patients)) as u8, 1)]), at(reads as i64)).is_none() {
                 reads += 1;
             }
             assert!(reads == MAX_RECORDS_PER_ENTRY || patients > 1, "{reads} reads of one patient");
@@ -305,7 +311,7 @@ mod tests {
             assert_eq!(entry.reads.len(), reads);
         }
         let too_many = draft(&[(1, MAX_RECORDS_PER_ENTRY + 1)]);
-        assert!(Reads::of(too_many, at(0)).is_err());
+        assert!(!Reads::can_hold(&too_many) && Reads::can_hold(&draft(&[(1, MAX_RECORDS_PER_ENTRY)])));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) use queue::Queued;
 pub(crate) use stripes::{Stripe, Stripes};
 pub(crate) use window::Bell;
 
-use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head};
+use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head, Reads};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::Suite;
 use crate::observe;
@@ -206,20 +206,15 @@ impl Committer {
         let room = room(size, draft.subjects.len()) + JOINING;
         let mut queue = self.let_in(Need { size, room, entries_only: true })?;
         let share = Share { entries: 1, bytes: size };
-        let draft = match (queue.writing == 0).then(|| queue.window.admit(share)).flatten() {
-            Some(delay) => match queue.answer(draft, now, share) {
-                Ok(()) => {
-                    self.answered.fetch_max(now.as_micros(), Ordering::Relaxed);
-                    self.bell.within(delay);
-                    return Ok(Queued(None));
-                }
-                Err(draft) => {
-                    queue.window.release(share);
-                    draft
-                }
-            },
-            None => draft,
-        };
+        if queue.writing == 0
+            && Reads::can_hold(&draft)
+            && let Some(delay) = queue.window.admit(share)
+        {
+            queue.answer(draft, now, share);
+            self.answered.fetch_max(now.as_micros(), Ordering::Relaxed);
+            self.bell.within(delay);
+            return Ok(Queued(None));
+        }
         drop(queue);
         self.queue(Vec::new(), vec![draft])
     }

@@ -108,10 +108,10 @@ impl Queue {
     }
 
     /// Takes in a read that is answered for: under the entry of reads before it, if it differs from them in nothing but when,
-    /// whose and which records; else under one of its own. Gives it back if no entry can be made of it.
-    pub(super) fn answer(&mut self, draft: Draft, now: Timestamp, share: Share) -> Result<(), Draft> {
-        let Err(draft) = self.add(draft, now, share) else { return Ok(()) };
-        let reads = Reads::of(draft, now)?;
+    /// whose and which records; else under one of its own.
+    pub(super) fn answer(&mut self, draft: Draft, now: Timestamp, share: Share) {
+        let Some(draft) = self.add(draft, now, share) else { return };
+        let reads = Reads::of(draft, now);
         let size = reads.entry_len();
         let room = room(size, reads.subjects()) + ENTRY_OVERHEAD;
         if self.open.len() == MOST_OPEN {
@@ -120,18 +120,18 @@ impl Queue {
         self.open.push_front(self.next_number);
         // Nobody waits for it.
         let _ = self.push(Job { size, room, answered: Some((reads, share)), ..Job::default() });
-        Ok(())
     }
 
-    fn add(&mut self, mut draft: Draft, now: Timestamp, share: Share) -> Result<(), Draft> {
-        let Some(first) = self.jobs.front().map(|job| job.number) else { return Err(draft) };
+    /// Gives it back where no entry takes it in.
+    fn add(&mut self, mut draft: Draft, now: Timestamp, share: Share) -> Option<Draft> {
+        let Some(first) = self.jobs.front().map(|job| job.number) else { return Some(draft) };
         for number in &self.open {
             let at = number.checked_sub(first).and_then(|at| usize::try_from(at).ok());
             let Some(job) = at.and_then(|at| self.jobs.get_mut(at)) else { continue };
             let Some((reads, taken)) = &mut job.answered else { continue };
             draft = match reads.add(draft, now) {
-                Err(draft) => draft,
-                Ok(()) => {
+                Some(draft) => draft,
+                None => {
                     taken.entries += share.entries;
                     taken.bytes += share.bytes;
                     let size = reads.entry_len();
@@ -139,11 +139,11 @@ impl Queue {
                     let more = (size.saturating_sub(job.size), room.saturating_sub(job.room));
                     (job.size, job.room) = (job.size + more.0, job.room + more.1);
                     self.count(more.0, more.1);
-                    return Ok(());
+                    return None;
                 }
             };
         }
-        Err(draft)
+        Some(draft)
     }
 
     fn count(&mut self, size: usize, room: usize) {

@@ -185,7 +185,7 @@ fn a_state_file_that_was_being_written_when_the_machine_stopped_is_no_damage() {
         // No clean stop, which would write one anew as well.
         drop(storage);
         let (files, _) = StateFiles::read(dir.path(), VAULT, kdf::state_file_mac(&keys().state)).unwrap();
-        assert_eq!(files.bad(), [dir.path(); 0], "{broken}");
+        assert!(files.bad().is_empty(), "{broken}");
     }
 }
 
