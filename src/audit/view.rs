@@ -67,8 +67,8 @@ pub struct AuditEntry {
     pub attesters: Vec<AttesterId>,
     /// The patients that it is about, with the records touched.
     pub subjects: Vec<AuditSubject>,
-    /// Where several reads of one session share the entry ([`ReadAudit::Windowed`](crate::ReadAudit::Windowed)): each of them, in order.
-    /// Otherwise empty.
+    /// Where several reads of one session share the entry ([`ReadAudit::Windowed`](crate::ReadAudit::Windowed)): each of
+    /// them, in order. Otherwise empty.
     pub reads: Vec<AuditRead>,
 }
 

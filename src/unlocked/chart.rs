@@ -40,7 +40,7 @@ pub(crate) struct Chart {
 /// By the salt under which it was sealed, so that a tag is that of the bytes that were opened.
 type Tags = HashMap<(KindId, u64, u32, [u8; 16]), [u8; 16]>;
 
-/// Versions of a chart whose tags are kept: a tag takes as long to make as a value to open.
+/// Versions of a chart whose tags are kept at once.
 const TAGS: usize = 512;
 
 /// One version of a record, opened.
