@@ -15,7 +15,7 @@ mod window;
 
 use std::collections::BTreeSet;
 use std::mem;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use overlay::Row;
@@ -77,7 +77,7 @@ pub(crate) struct Committer {
     storage: Arc<dyn Storage>,
     suite: Suite,
     clock: Arc<dyn Clock>,
-    header_generation: u64,
+    header_generation: AtomicU64,
     overlay: Overlay,
     late: Late,
     queue: Mutex<Queue>,
@@ -105,7 +105,7 @@ impl Committer {
             storage,
             suite,
             clock,
-            header_generation,
+            header_generation: AtomicU64::new(header_generation),
             overlay: Overlay::default(),
             late: Late::default(),
             queue: Mutex::default(),
@@ -122,9 +122,14 @@ impl Committer {
         &*self.storage
     }
 
-    /// The generation of the header that the vault was opened with.
-    pub(crate) const fn header_generation(&self) -> u64 {
-        self.header_generation
+    /// The generation of the header in force.
+    pub(crate) fn header_generation(&self) -> u64 {
+        self.header_generation.load(Ordering::SeqCst)
+    }
+
+    /// A header of this generation was written: frames from now on say that an older one is rolled back.
+    pub(crate) fn header_is(&self, generation: u64) {
+        self.header_generation.fetch_max(generation, Ordering::SeqCst);
     }
 
     /// Whether somebody is writing, or waits for it.

@@ -4,6 +4,7 @@
 pub(crate) mod aead;
 pub(crate) mod hash;
 pub(crate) mod kdf;
+pub(crate) mod kdf_parameters;
 pub(crate) mod pad;
 pub(crate) mod passphrase;
 pub(crate) mod random;

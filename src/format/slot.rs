@@ -160,6 +160,11 @@ impl Slot {
         Ok(aad)
     }
 
+    /// Whether its credential opens the vault without that of another slot. A kind that this version does not know may not.
+    pub(crate) const fn opens_alone(&self) -> bool {
+        !matches!(self.params, SlotParams::Unsupported { .. })
+    }
+
     /// Passes times KiB that one attempt at this slot costs.
     pub(crate) fn work(&self) -> u64 {
         match &self.params {

@@ -67,6 +67,11 @@ pub(super) enum CredentialKind<'a> {
 }
 
 impl Credential<'_> {
+    /// Whether finding its key takes noticeable time.
+    pub(crate) const fn is_costly(&self) -> bool {
+        matches!(self.0, CredentialKind::Passphrase(_))
+    }
+
     /// The kind of slot that it opens.
     #[must_use]
     pub const fn kind(&self) -> SlotKind {

@@ -9,15 +9,19 @@ pub(crate) mod slots;
 
 mod error;
 mod identifier;
+mod new_slot;
+mod slot_info;
 
 pub use copies::{CopyFault, HeaderFileError};
 pub use credential::{Credential, RawKey};
 pub use error::{NewSlotError, UnlockError};
 pub use identifier::IdentifierNotAllowed;
 pub(crate) use identifier::normal_form as normal_identifier;
+pub use new_slot::NewSlot;
+pub(crate) use new_slot::{PreparedSlot, SlotPlace};
 pub(crate) use patient::new_secret as new_patient_secret;
 pub use recovery::{InvalidRecoveryKey, RecoveryKey};
-pub(crate) use slots::{NewSlot, create_slot};
+pub use slot_info::SlotInfo;
 
 use std::fmt;
 

@@ -10,11 +10,13 @@ use crate::crypto::aead::Suite;
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
 use crate::crypto::random;
 use crate::error::Error;
+use crate::format::slot::Slot;
 use crate::ids::{PatientId, VaultId};
-use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey};
+use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey, SlotPlace};
 use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
+use crate::unlocked::HeldHeader;
 
 /// A vault about to be created; see [`Vault::create`].
 #[must_use = "nothing is created before `finish`"]
@@ -134,14 +136,14 @@ impl<'a> NewVault<'a> {
         let id = VaultId::from_bytes(random::array()?);
         let recovery = RecoveryKey::generate()?;
         let keyring = Keyring::generate()?;
-        let header = self.header(id, &keyring, &recovery)?;
+        let (header, slots) = self.header(id, &keyring, &recovery)?;
         let storage = self.home.create_storage(id, storage_keys(&keyring), self.options.storage)?;
         let parts = Parts {
             vault: id,
             suite: self.suite,
             clock: Arc::clone(&self.options.clock),
             keyring,
-            header_generation: FIRST_GENERATION,
+            header: HeldHeader { generation: FIRST_GENERATION, slots },
             lock,
             chain: Chain::new(id, None),
         };
@@ -163,7 +165,7 @@ impl<'a> NewVault<'a> {
         Ok((Vault::new(self.home, unlocked, Opening::created(), &self.options)?, recovery))
     }
 
-    fn header(&self, id: VaultId, keyring: &Keyring, recovery: &RecoveryKey) -> Result<Vec<u8>, Error> {
+    fn header(&self, id: VaultId, keyring: &Keyring, recovery: &RecoveryKey) -> Result<(Vec<u8>, Vec<Slot>), Error> {
         let root = keyring::new_root()?;
         let passphrase = self.passphrase.map(|passphrase| ("passphrase", Credential::from(passphrase)));
         let raw_key = self.raw_key.map(|key| ("raw key", Credential::from(key)));
@@ -172,10 +174,10 @@ impl<'a> NewVault<'a> {
         let created = self.options.clock.now();
         let mut slots = Vec::new();
         for (number, (label, credential)) in (0..).zip(credentials) {
-            let new = NewSlot { number, created, label, cost: self.cost };
-            slots.push(keyring::create_slot(id, self.suite, new, credential, &root)?);
+            let prepared = NewSlot::of(credential).kdf(self.cost).prepare(id)?;
+            slots.push(prepared.seal(id, self.suite, SlotPlace { number, created, label: label.to_owned() }, &root)?);
         }
-        Ok(keyring.new_header(id, FIRST_GENERATION, &[self.suite], slots, &root)?)
+        Ok((keyring.new_header(id, FIRST_GENERATION, &[self.suite], slots.clone(), &root)?, slots))
     }
 }
 

@@ -1,15 +1,16 @@
 use super::*;
+use crate::clock::Timestamp;
+use crate::crypto::aead::Suite;
 use crate::crypto::hash::sha256;
 use crate::format::header::HeaderError;
 use crate::format::slot::SlotKind;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, NewSlot, NewSlotError, SlotPlace};
 
 const VAULT: VaultId = VaultId::from_bytes([0xA1; 16]);
 const SUITE: Suite = Suite::ChaCha20Poly1305;
 
-fn new(number: u8) -> NewSlot<'static> {
-    let created = Timestamp::from_micros(1_767_614_400_000_000);
-    NewSlot { number, created, label: "front desk", cost: PassphraseCost::MINIMUM }
+fn new<'a>(credential: impl Into<Credential<'a>>) -> NewSlot<'a> {
+    NewSlot::of(credential).label("front desk").kdf(PassphraseCost::MINIMUM)
 }
 
 fn raw(byte: u8) -> RawKey {
@@ -28,7 +29,9 @@ impl Written {
     }
 
     fn slot<'a>(&self, number: u8, credential: impl Into<Credential<'a>>) -> Slot {
-        create_slot(VAULT, SUITE, new(number), credential.into(), &self.root).unwrap()
+        let created = Timestamp::from_micros(1_767_614_400_000_000);
+        let place = SlotPlace { number, created, label: "front desk".into() };
+        new(credential).prepare(VAULT).unwrap().seal(VAULT, SUITE, place, &self.root).unwrap()
     }
 
     fn header(&self, slots: Vec<Slot>) -> UnverifiedHeader {
@@ -79,19 +82,16 @@ fn a_kind_without_a_slot_is_named() {
 fn an_empty_passphrase_is_refused_on_both_sides() {
     let written = Written::new();
     let empty = Passphrase::new("");
-    let refused = create_slot(VAULT, SUITE, new(0), (&empty).into(), &written.root);
-    assert_eq!(refused, Err(NewSlotError::EmptyPassphrase));
+    assert_eq!(new(&empty).prepare(VAULT).unwrap_err(), NewSlotError::EmptyPassphrase);
     let header = written.header(vec![written.slot(0, &Passphrase::new("x"))]);
     assert_eq!(outcome(&header, &empty), Err(UnlockError::EmptyPassphrase));
 }
 
 #[test]
 fn labels_are_checked_before_anything_is_computed() {
-    let root = Written::new().root;
     for label in ["x".repeat(65), "line\nbreak".to_owned()] {
-        let new = NewSlot { label: &label, ..new(0) };
-        let refused = create_slot(VAULT, SUITE, new, (&Passphrase::new("")).into(), &root);
-        assert_eq!(refused, Err(NewSlotError::LabelNotAllowed { limit: 64 }));
+        let refused = new(&Passphrase::new("")).label(&label).prepare(VAULT);
+        assert_eq!(refused.unwrap_err(), NewSlotError::LabelNotAllowed { limit: 64 });
     }
 }
 

@@ -1,0 +1,44 @@
+//! What can be said about a key slot without opening it.
+
+use crate::clock::Timestamp;
+use crate::crypto::kdf_parameters::KdfParameters;
+use crate::format::slot::{Slot, SlotKind, SlotParams};
+
+/// A key slot, as its vault lists it. Holds no secret; all of it but the last use stands in the header for everybody to
+/// read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlotInfo {
+    /// Its number, which no other slot of the vault has now. A slot made later may get the number of one that is gone.
+    pub number: u8,
+    /// What opens it.
+    pub kind: SlotKind,
+    /// What it is called, at most 64 bytes; may be empty.
+    pub label: String,
+    /// When it got its credential, by the clock of the machine that did it.
+    pub created: Timestamp,
+    /// When it last unlocked the vault; `None` if it never did, and in a list that was made without unlocking.
+    pub last_used: Option<Timestamp>,
+    /// How a passphrase becomes its key; `None` for other kinds.
+    pub kdf: Option<KdfParameters>,
+}
+
+impl SlotInfo {
+    pub(crate) fn of(slot: &Slot, last_used: Option<Timestamp>) -> Self {
+        Self {
+            number: slot.number,
+            kind: slot.kind(),
+            label: slot.label.clone(),
+            created: slot.created,
+            last_used,
+            kdf: kdf_of(&slot.params),
+        }
+    }
+}
+
+fn kdf_of(params: &SlotParams) -> Option<KdfParameters> {
+    match params {
+        SlotParams::Argon2id { cost, .. } => Some(KdfParameters::Argon2id(*cost)),
+        SlotParams::RecoveryKey | SlotParams::RawKey | SlotParams::Unsupported { .. } => None,
+    }
+}
