@@ -158,6 +158,7 @@ pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
 pub use crypto::kdf_parameters::KdfParameters;
 pub use crypto::passphrase::{CostOutOfBounds, Passphrase, PassphraseCost};
+pub use crypto::pbkdf2::{IterationsOutOfBounds, Pbkdf2Iterations};
 pub use error::Error;
 pub use format::ParseError;
 pub use format::header::HeaderError;

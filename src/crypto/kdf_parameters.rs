@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::passphrase::PassphraseCost;
+use super::pbkdf2::Pbkdf2Iterations;
 
-/// The derivation of a key from a passphrase, with its cost. Made `From` a [`PassphraseCost`], so that methods take
-/// either.
+/// The derivation of a key from a passphrase, with its cost. Made `From` a [`PassphraseCost`] or [`Pbkdf2Iterations`], so
+/// that methods take any of them.
 ///
 /// ```
 /// use chartvault::{KdfParameters, PassphraseCost};
@@ -18,6 +19,8 @@ use super::passphrase::PassphraseCost;
 pub enum KdfParameters {
     /// Argon2id (RFC 9106).
     Argon2id(PassphraseCost),
+    /// PBKDF2-HMAC-SHA-256 (RFC 8018), for sites that must.
+    Pbkdf2(Pbkdf2Iterations),
 }
 
 impl Default for KdfParameters {
@@ -32,9 +35,16 @@ impl From<PassphraseCost> for KdfParameters {
     }
 }
 
+impl From<Pbkdf2Iterations> for KdfParameters {
+    fn from(iterations: Pbkdf2Iterations) -> Self {
+        Self::Pbkdf2(iterations)
+    }
+}
+
 impl fmt::Display for KdfParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Pbkdf2(iterations) => write!(f, "PBKDF2-HMAC-SHA-256, {} iterations", iterations.get()),
             Self::Argon2id(cost) => {
                 let (passes, lanes) = (cost.passes(), cost.lanes());
                 match cost.memory_kib() {

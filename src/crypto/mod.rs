@@ -7,6 +7,7 @@ pub(crate) mod kdf;
 pub(crate) mod kdf_parameters;
 pub(crate) mod pad;
 pub(crate) mod passphrase;
+pub(crate) mod pbkdf2;
 pub(crate) mod random;
 #[cfg(feature = "test-util")]
 pub(crate) mod scarce;

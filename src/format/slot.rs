@@ -7,11 +7,15 @@ use crate::bytes::{Put, Reader, TooLong};
 use crate::clock::Timestamp;
 use crate::crypto::aead::{Suite, TAG_LEN};
 use crate::crypto::passphrase::{CostOutOfBounds, PassphraseCost};
+use crate::crypto::pbkdf2::{IterationsOutOfBounds, Pbkdf2Iterations};
 use crate::crypto::seal::{FLOOR_KEY, SEALED_HEAD};
 use crate::ids::VaultId;
 
 /// Most bytes of a slot's label.
 pub(crate) const MAX_LABEL: usize = 64;
+
+/// Iterations of PBKDF2 that count as much work as one pass over a KiB of Argon2id.
+pub(crate) const ITERATIONS_A_KIB: u64 = 4;
 
 /// `suite u8 ‖ salt ‖ commitment ‖ padded root key ‖ tag`.
 const SEALED_ROOT_LEN: usize = 1 + SEALED_HEAD + FLOOR_KEY + TAG_LEN;
@@ -25,7 +29,7 @@ const RAW_KEY: u8 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SlotKind {
-    /// A passphrase, through Argon2id.
+    /// A passphrase, through Argon2id or PBKDF2.
     Passphrase,
     /// The recovery key that was shown once.
     RecoveryKey,
@@ -41,7 +45,6 @@ impl fmt::Display for SlotKind {
             Self::Passphrase => f.write_str("passphrase"),
             Self::RecoveryKey => f.write_str("recovery key"),
             Self::RawKey => f.write_str("raw key"),
-            Self::Unsupported(PASSPHRASE_PBKDF2) => f.write_str("passphrase (PBKDF2, not supported yet)"),
             Self::Unsupported(code) => write!(f, "kind {code} (not supported by this version)"),
         }
     }
@@ -53,6 +56,11 @@ pub(crate) enum SlotParams {
     /// `m u32 KiB ‖ t u32 ‖ p u32 ‖ salt[32]`, inside the bounds of [`PassphraseCost`].
     Argon2id {
         cost: PassphraseCost,
+        salt: [u8; 32],
+    },
+    /// `iterations u32 ‖ salt[32]`, inside the bounds of [`Pbkdf2Iterations`].
+    Pbkdf2 {
+        iterations: Pbkdf2Iterations,
         salt: [u8; 32],
     },
     RecoveryKey,
@@ -67,7 +75,7 @@ pub(crate) enum SlotParams {
 impl SlotParams {
     pub(crate) const fn kind(&self) -> SlotKind {
         match self {
-            Self::Argon2id { .. } => SlotKind::Passphrase,
+            Self::Argon2id { .. } | Self::Pbkdf2 { .. } => SlotKind::Passphrase,
             Self::RecoveryKey => SlotKind::RecoveryKey,
             Self::RawKey => SlotKind::RawKey,
             Self::Unsupported { kind, .. } => SlotKind::Unsupported(*kind),
@@ -77,6 +85,7 @@ impl SlotParams {
     const fn code(&self) -> u8 {
         match self {
             Self::Argon2id { .. } => PASSPHRASE_ARGON2ID,
+            Self::Pbkdf2 { .. } => PASSPHRASE_PBKDF2,
             Self::RecoveryKey => RECOVERY_KEY,
             Self::RawKey => RAW_KEY,
             Self::Unsupported { kind, .. } => *kind,
@@ -90,6 +99,12 @@ impl SlotParams {
                 bytes.put_u32(cost.memory_kib());
                 bytes.put_u32(cost.passes());
                 bytes.put_u32(cost.lanes());
+                bytes.put(salt);
+                bytes
+            }
+            Self::Pbkdf2 { iterations, salt } => {
+                let mut bytes = Vec::with_capacity(36);
+                bytes.put_u32(iterations.get());
                 bytes.put(salt);
                 bytes
             }
@@ -111,6 +126,15 @@ impl SlotParams {
                     .map_err(|source| SlotError::Cost { slot: number, source })?;
                 Self::Argon2id { cost, salt }
             }
+            PASSPHRASE_PBKDF2 => {
+                let mut fields = Fields::new(params);
+                let iterations = fields.read("slot params", Reader::u32)?;
+                let salt = fields.read("slot params", Reader::array)?;
+                fields.finish()?;
+                let iterations = Pbkdf2Iterations::new(iterations)
+                    .map_err(|source| SlotError::Iterations { slot: number, source })?;
+                Self::Pbkdf2 { iterations, salt }
+            }
             RECOVERY_KEY if params.is_empty() => Self::RecoveryKey,
             RAW_KEY if params.is_empty() => Self::RawKey,
             RECOVERY_KEY | RAW_KEY => {
@@ -127,6 +151,7 @@ impl SlotParams {
 pub(super) enum SlotError {
     Malformed(ParseError),
     Cost { slot: u8, source: CostOutOfBounds },
+    Iterations { slot: u8, source: IterationsOutOfBounds },
 }
 
 impl From<ParseError> for SlotError {
@@ -165,10 +190,11 @@ impl Slot {
         !matches!(self.params, SlotParams::Unsupported { .. })
     }
 
-    /// Passes times KiB that one attempt at this slot costs.
+    /// Passes times KiB that one attempt at this slot costs; [`ITERATIONS_A_KIB`] iterations of PBKDF2 count as one.
     pub(crate) fn work(&self) -> u64 {
         match &self.params {
             SlotParams::Argon2id { cost, .. } => u64::from(cost.memory_kib()) * u64::from(cost.passes()),
+            SlotParams::Pbkdf2 { iterations, .. } => u64::from(iterations.get()) / ITERATIONS_A_KIB,
             _ => 0,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::NewSlotError;
 use super::credential::{Credential, CredentialKind};
-use super::slots::{NoKey, from_passphrase, from_raw_key, from_recovery_key, slot_sealer};
+use super::slots::{NoKey, from_passphrase, from_passphrase_pbkdf2, from_raw_key, from_recovery_key, slot_sealer};
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
 use crate::crypto::kdf::{RootKey, SlotKey};
@@ -78,6 +78,11 @@ impl<'a> NewSlot<'a> {
             (CredentialKind::Passphrase(passphrase), KdfParameters::Argon2id(cost)) => {
                 let salt = random::array()?;
                 (SlotParams::Argon2id { cost, salt }, from_passphrase(passphrase, cost, &salt))
+            }
+            (CredentialKind::Passphrase(passphrase), KdfParameters::Pbkdf2(iterations)) => {
+                let salt = random::array()?;
+                let derived = from_passphrase_pbkdf2(passphrase, iterations, &salt);
+                (SlotParams::Pbkdf2 { iterations, salt }, derived)
             }
             (CredentialKind::RecoveryKey(key), _) => (SlotParams::RecoveryKey, Ok(from_recovery_key(vault, key))),
             (CredentialKind::RawKey(key), _) => (SlotParams::RawKey, Ok(from_raw_key(vault, key))),

@@ -5,6 +5,7 @@ use super::credential::{Credential, CredentialKind, RawKey};
 use super::recovery::RecoveryKey;
 use crate::crypto::kdf::{self, RootKey, SlotKey, SlotSecret};
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
+use crate::crypto::pbkdf2::Pbkdf2Iterations;
 use crate::crypto::seal::{FLOOR_KEY, Sealer};
 use crate::format::header::{HeaderContent, UnverifiedHeader};
 use crate::format::slot::{Slot, SlotParams};
@@ -71,6 +72,9 @@ fn derive(vault: VaultId, params: &SlotParams, credential: Credential<'_>) -> Op
         (CredentialKind::Passphrase(passphrase), SlotParams::Argon2id { cost, salt }) => {
             Some(from_passphrase(passphrase, *cost, salt))
         }
+        (CredentialKind::Passphrase(passphrase), SlotParams::Pbkdf2 { iterations, salt }) => {
+            Some(from_passphrase_pbkdf2(passphrase, *iterations, salt))
+        }
         (CredentialKind::RecoveryKey(key), SlotParams::RecoveryKey) => Some(Ok(from_recovery_key(vault, key))),
         (CredentialKind::RawKey(key), SlotParams::RawKey) => Some(Ok(from_raw_key(vault, key))),
         _ => None,
@@ -86,6 +90,14 @@ pub(super) fn from_passphrase(
         return Err(NoKey::Empty);
     }
     passphrase.derive(cost, salt).ok_or(NoKey::NoMemory { memory_kib: cost.memory_kib() })
+}
+
+pub(super) fn from_passphrase_pbkdf2(
+    passphrase: &Passphrase,
+    iterations: Pbkdf2Iterations,
+    salt: &[u8; 32],
+) -> Result<SlotKey, NoKey> {
+    if passphrase.is_empty() { Err(NoKey::Empty) } else { Ok(passphrase.derive_pbkdf2(iterations, salt)) }
 }
 
 pub(super) fn from_recovery_key(vault: VaultId, key: &RecoveryKey) -> SlotKey {

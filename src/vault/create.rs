@@ -7,6 +7,7 @@ use super::open::{Parts, assemble, storage_keys};
 use super::{Home, Opening, Options, Vault, operate, read_audit_draft};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
+use crate::crypto::kdf_parameters::KdfParameters;
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
 use crate::crypto::random;
 use crate::error::Error;
@@ -26,7 +27,7 @@ pub struct NewVault<'a> {
     passphrase: Option<&'a Passphrase>,
     raw_key: Option<&'a RawKey>,
     suite: Suite,
-    cost: PassphraseCost,
+    kdf: KdfParameters,
     options: Options,
     read_audit: ReadAudit,
 }
@@ -58,7 +59,7 @@ impl<'a> NewVault<'a> {
             passphrase: None,
             raw_key: None,
             suite: Suite::ChaCha20Poly1305,
-            cost: PassphraseCost::default(),
+            kdf: KdfParameters::default(),
             options: Options::new(),
             read_audit: ReadAudit::Durable,
         }
@@ -84,7 +85,24 @@ impl<'a> NewVault<'a> {
 
     /// What guessing the passphrase costs; 64 MiB and 3 passes if not called.
     pub const fn passphrase_cost(mut self, cost: PassphraseCost) -> Self {
-        self.cost = cost;
+        self.kdf = KdfParameters::Argon2id(cost);
+        self
+    }
+
+    /// How the passphrase becomes a key, where it is not to be Argon2id.
+    ///
+    /// ```
+    /// use chartvault::{KdfParameters, Passphrase, Pbkdf2Iterations, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("clinic.vault");
+    /// let pass = Passphrase::new("correct horse battery staple");
+    /// let kdf = Pbkdf2Iterations::MINIMUM;
+    /// let (vault, _) = Vault::create(&path).passphrase(&pass).passphrase_kdf(kdf).finish()?;
+    /// assert_eq!(vault.slots()?[0].kdf, Some(KdfParameters::Pbkdf2(kdf)));
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub fn passphrase_kdf(mut self, kdf: impl Into<KdfParameters>) -> Self {
+        self.kdf = kdf.into();
         self
     }
 
@@ -174,7 +192,7 @@ impl<'a> NewVault<'a> {
         let created = self.options.clock.now();
         let mut slots = Vec::new();
         for (number, (label, credential)) in (0..).zip(credentials) {
-            let prepared = NewSlot::of(credential).kdf(self.cost).prepare(id)?;
+            let prepared = NewSlot::of(credential).kdf(self.kdf).prepare(id)?;
             slots.push(prepared.seal(id, self.suite, SlotPlace { number, created, label: label.to_owned() }, &root)?);
         }
         Ok((keyring.new_header(id, FIRST_GENERATION, &[self.suite], slots.clone(), &root)?, slots))

@@ -63,6 +63,27 @@ fn each_kind_of_credential_opens_its_own_slot() {
 }
 
 #[test]
+fn a_passphrase_opens_slots_of_either_derivation() {
+    let written = Written::new();
+    let (first, second) = (Passphrase::new("first"), Passphrase::new("second"));
+    let created = Timestamp::from_micros(0);
+    let place = SlotPlace { number: 1, created, label: String::new() };
+    let prepared = NewSlot::of(&second).kdf(Pbkdf2Iterations::MINIMUM).prepare(VAULT).unwrap();
+    let slot = prepared.seal(VAULT, SUITE, place, &written.root).unwrap();
+    let header = written.header(vec![written.slot(0, &first), slot.clone()]);
+    assert_eq!((outcome(&header, &first), outcome(&header, &second)), (Ok(0), Ok(1)));
+    assert_eq!(outcome(&header, &Passphrase::new("third")), Err(UnlockError::WrongCredential));
+    assert_eq!(outcome(&header, &Passphrase::new("")), Err(UnlockError::EmptyPassphrase));
+    let empty = NewSlot::of(&Passphrase::new("")).kdf(Pbkdf2Iterations::MINIMUM).prepare(VAULT);
+    assert_eq!(empty.unwrap_err(), NewSlotError::EmptyPassphrase);
+    // More iterations than it was made with: bound by the seal.
+    let SlotParams::Pbkdf2 { salt, .. } = slot.params else { panic!("a PBKDF2 slot") };
+    let params = SlotParams::Pbkdf2 { iterations: Pbkdf2Iterations::new(600_001).unwrap(), salt };
+    let header = written.header(vec![Slot { params, ..slot }]);
+    assert_eq!(outcome(&header, &second), Err(UnlockError::WrongCredential));
+}
+
+#[test]
 fn the_second_slot_of_a_kind_is_tried_too() {
     let written = Written::new();
     let header = written.header(vec![written.slot(4, &raw(1)), written.slot(7, &raw(2))]);
