@@ -66,6 +66,25 @@ fn slots_are_added_replaced_and_removed_and_each_opens_as_long_as_it_is_there() 
 }
 
 #[test]
+fn a_key_file_opens_the_vault_that_it_was_made_for() {
+    let (house, vault) = House::create();
+    let stick = house.dir.path().join("clinic.key");
+    let key_file = KeyFile::create(&stick, vault.id()).unwrap();
+    vault.add_slot(NewSlot::of(&key_file).label("stick"), &house.key).unwrap();
+    assert_eq!(vault.slots().unwrap()[2].kind, SlotKind::KeyFile);
+    vault.close().unwrap();
+    assert!(opens(&house, &house.path(), &KeyFile::read(&stick).unwrap()));
+    let (other, theirs) = House::create();
+    theirs.close().unwrap();
+    let locked = Vault::open_with(other.path(), other.options()).unwrap();
+    let refused = locked.unlock(&KeyFile::read(&stick).unwrap()).map(drop);
+    assert!(
+        matches!(refused, Err(Error::Unlock(UnlockError::NoSuchSlotKind { kind: SlotKind::KeyFile }))),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn a_changed_credential_opens_the_slot_of_the_old_one() {
     let (house, vault) = House::create();
     let [first, second] = ["first", "second"].map(Passphrase::new);

@@ -24,6 +24,7 @@ const PASSPHRASE_ARGON2ID: u8 = 1;
 const PASSPHRASE_PBKDF2: u8 = 2;
 const RECOVERY_KEY: u8 = 3;
 const RAW_KEY: u8 = 4;
+const KEY_FILE: u8 = 5;
 
 /// What opens a key slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +36,8 @@ pub enum SlotKind {
     RecoveryKey,
     /// A 256-bit key kept elsewhere.
     RawKey,
+    /// A key file on a medium of its own.
+    KeyFile,
     /// A kind, by its code, that this version cannot open. Other slots are not affected.
     Unsupported(u8),
 }
@@ -45,6 +48,7 @@ impl fmt::Display for SlotKind {
             Self::Passphrase => f.write_str("passphrase"),
             Self::RecoveryKey => f.write_str("recovery key"),
             Self::RawKey => f.write_str("raw key"),
+            Self::KeyFile => f.write_str("key file"),
             Self::Unsupported(code) => write!(f, "kind {code} (not supported by this version)"),
         }
     }
@@ -65,6 +69,7 @@ pub(crate) enum SlotParams {
     },
     RecoveryKey,
     RawKey,
+    KeyFile,
     /// Kept as it came, so that the header can be written again without loss.
     Unsupported {
         kind: u8,
@@ -78,6 +83,7 @@ impl SlotParams {
             Self::Argon2id { .. } | Self::Pbkdf2 { .. } => SlotKind::Passphrase,
             Self::RecoveryKey => SlotKind::RecoveryKey,
             Self::RawKey => SlotKind::RawKey,
+            Self::KeyFile => SlotKind::KeyFile,
             Self::Unsupported { kind, .. } => SlotKind::Unsupported(*kind),
         }
     }
@@ -88,6 +94,7 @@ impl SlotParams {
             Self::Pbkdf2 { .. } => PASSPHRASE_PBKDF2,
             Self::RecoveryKey => RECOVERY_KEY,
             Self::RawKey => RAW_KEY,
+            Self::KeyFile => KEY_FILE,
             Self::Unsupported { kind, .. } => *kind,
         }
     }
@@ -108,7 +115,7 @@ impl SlotParams {
                 bytes.put(salt);
                 bytes
             }
-            Self::RecoveryKey | Self::RawKey => Vec::new(),
+            Self::RecoveryKey | Self::RawKey | Self::KeyFile => Vec::new(),
             Self::Unsupported { params, .. } => params.clone(),
         }
     }
@@ -137,7 +144,8 @@ impl SlotParams {
             }
             RECOVERY_KEY if params.is_empty() => Self::RecoveryKey,
             RAW_KEY if params.is_empty() => Self::RawKey,
-            RECOVERY_KEY | RAW_KEY => {
+            KEY_FILE if params.is_empty() => Self::KeyFile,
+            RECOVERY_KEY | RAW_KEY | KEY_FILE => {
                 return Err(SlotError::Malformed(ParseError::BadValue { field: "slot params", offset }));
             }
             _ => Self::Unsupported { kind, params: params.to_vec() },

@@ -4,6 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::key_file::KeyFile;
 use super::recovery::RecoveryKey;
 use crate::crypto::passphrase::Passphrase;
 use crate::crypto::{RandomFailed, random};
@@ -54,7 +55,7 @@ impl fmt::Debug for RawKey {
     }
 }
 
-/// What opens a vault: made `From` a reference to a [`Passphrase`], a [`RecoveryKey`] or a [`RawKey`], so that methods
+/// What opens a vault: made `From` a reference to a [`Passphrase`], a [`RecoveryKey`], a [`RawKey`] or a [`KeyFile`], so that methods
 /// take any of them.
 #[derive(Clone, Copy)]
 pub struct Credential<'a>(pub(super) CredentialKind<'a>);
@@ -64,6 +65,7 @@ pub(super) enum CredentialKind<'a> {
     Passphrase(&'a Passphrase),
     RecoveryKey(&'a RecoveryKey),
     RawKey(&'a RawKey),
+    KeyFile(&'a KeyFile),
 }
 
 impl Credential<'_> {
@@ -79,6 +81,7 @@ impl Credential<'_> {
             CredentialKind::Passphrase(_) => SlotKind::Passphrase,
             CredentialKind::RecoveryKey(_) => SlotKind::RecoveryKey,
             CredentialKind::RawKey(_) => SlotKind::RawKey,
+            CredentialKind::KeyFile(_) => SlotKind::KeyFile,
         }
     }
 }
@@ -104,6 +107,12 @@ impl<'a> From<&'a RecoveryKey> for Credential<'a> {
 impl<'a> From<&'a RawKey> for Credential<'a> {
     fn from(key: &'a RawKey) -> Self {
         Self(CredentialKind::RawKey(key))
+    }
+}
+
+impl<'a> From<&'a KeyFile> for Credential<'a> {
+    fn from(key_file: &'a KeyFile) -> Self {
+        Self(CredentialKind::KeyFile(key_file))
     }
 }
 

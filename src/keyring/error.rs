@@ -5,6 +5,7 @@ use crate::crypto::seal::SealError;
 use crate::format::ParseError;
 use crate::format::header::{HeaderError, MAX_HEADER};
 use crate::format::slot::SlotKind;
+use crate::ids::VaultId;
 
 /// Why a vault does not unlock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +37,12 @@ pub enum UnlockError {
         /// What the slot asks for.
         memory_kib: u32,
     },
+    /// The key file was made for another vault.
+    #[error("the key file belongs to {vault}; use that of this vault")]
+    KeyFileOfAnotherVault {
+        /// The vault that it is for.
+        vault: VaultId,
+    },
     /// The header cannot be used, whatever the credential.
     #[error(transparent)]
     Header(#[from] HeaderError),
@@ -62,6 +69,12 @@ pub enum NewSlotError {
     OutOfMemory {
         /// What was asked for.
         memory_kib: u32,
+    },
+    /// The key file was made for another vault.
+    #[error("the key file belongs to {vault}; use that of this vault")]
+    KeyFileOfAnotherVault {
+        /// The vault that it is for.
+        vault: VaultId,
     },
     /// The header would break one of its limits.
     #[error(transparent)]

@@ -9,6 +9,7 @@ pub(crate) mod slots;
 
 mod error;
 mod identifier;
+mod key_file;
 mod new_slot;
 mod slot_info;
 
@@ -17,6 +18,7 @@ pub use credential::{Credential, RawKey};
 pub use error::{NewSlotError, UnlockError};
 pub use identifier::IdentifierNotAllowed;
 pub(crate) use identifier::normal_form as normal_identifier;
+pub use key_file::{KeyFile, KeyFileError};
 pub use new_slot::NewSlot;
 pub(crate) use new_slot::{PreparedSlot, SlotPlace};
 pub(crate) use patient::new_secret as new_patient_secret;

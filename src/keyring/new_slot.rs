@@ -2,7 +2,9 @@
 
 use super::NewSlotError;
 use super::credential::{Credential, CredentialKind};
-use super::slots::{NoKey, from_passphrase, from_passphrase_pbkdf2, from_raw_key, from_recovery_key, slot_sealer};
+use super::slots::{
+    NoKey, from_key_file, from_passphrase, from_passphrase_pbkdf2, from_raw_key, from_recovery_key, slot_sealer,
+};
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
 use crate::crypto::kdf::{RootKey, SlotKey};
@@ -86,9 +88,11 @@ impl<'a> NewSlot<'a> {
             }
             (CredentialKind::RecoveryKey(key), _) => (SlotParams::RecoveryKey, Ok(from_recovery_key(vault, key))),
             (CredentialKind::RawKey(key), _) => (SlotParams::RawKey, Ok(from_raw_key(vault, key))),
+            (CredentialKind::KeyFile(key_file), _) => (SlotParams::KeyFile, from_key_file(vault, key_file)),
         };
         let kek = derived.map_err(|failed| match failed {
             NoKey::Empty => NewSlotError::EmptyPassphrase,
+            NoKey::OfAnotherVault { vault } => NewSlotError::KeyFileOfAnotherVault { vault },
             NoKey::NoMemory { memory_kib } => NewSlotError::OutOfMemory { memory_kib },
         })?;
         Ok(PreparedSlot { params, kek })

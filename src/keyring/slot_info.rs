@@ -40,6 +40,6 @@ fn kdf_of(params: &SlotParams) -> Option<KdfParameters> {
     match params {
         SlotParams::Argon2id { cost, .. } => Some(KdfParameters::Argon2id(*cost)),
         SlotParams::Pbkdf2 { iterations, .. } => Some(KdfParameters::Pbkdf2(*iterations)),
-        SlotParams::RecoveryKey | SlotParams::RawKey | SlotParams::Unsupported { .. } => None,
+        _ => None,
     }
 }

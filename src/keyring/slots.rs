@@ -2,6 +2,7 @@
 
 use super::UnlockError;
 use super::credential::{Credential, CredentialKind, RawKey};
+use super::key_file::KeyFile;
 use super::recovery::RecoveryKey;
 use crate::crypto::kdf::{self, RootKey, SlotKey, SlotSecret};
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
@@ -37,6 +38,7 @@ pub(crate) fn open<'a>(
                 failed = UnlockError::OutOfMemory { memory_kib };
                 continue;
             }
+            Some(Err(NoKey::OfAnotherVault { vault })) => return Err(UnlockError::KeyFileOfAnotherVault { vault }),
             None => continue,
         };
         if let Some(root) = open_slot(header.vault(), slot, &kek) {
@@ -64,6 +66,7 @@ pub(super) fn slot_sealer(kek: &SlotKey) -> Sealer {
 pub(super) enum NoKey {
     Empty,
     NoMemory { memory_kib: u32 },
+    OfAnotherVault { vault: VaultId },
 }
 
 /// What a credential yields with a slot's parameters; `None` where they are of another kind.
@@ -77,6 +80,7 @@ fn derive(vault: VaultId, params: &SlotParams, credential: Credential<'_>) -> Op
         }
         (CredentialKind::RecoveryKey(key), SlotParams::RecoveryKey) => Some(Ok(from_recovery_key(vault, key))),
         (CredentialKind::RawKey(key), SlotParams::RawKey) => Some(Ok(from_raw_key(vault, key))),
+        (CredentialKind::KeyFile(key_file), SlotParams::KeyFile) => Some(from_key_file(vault, key_file)),
         _ => None,
     }
 }
@@ -106,6 +110,13 @@ pub(super) fn from_recovery_key(vault: VaultId, key: &RecoveryKey) -> SlotKey {
 
 pub(super) fn from_raw_key(vault: VaultId, key: &RawKey) -> SlotKey {
     kdf::slot_key(SlotSecret::Raw, vault.as_bytes(), key.expose())
+}
+
+pub(super) fn from_key_file(vault: VaultId, key_file: &KeyFile) -> Result<SlotKey, NoKey> {
+    if key_file.vault() != vault {
+        return Err(NoKey::OfAnotherVault { vault: key_file.vault() });
+    }
+    Ok(kdf::slot_key(SlotSecret::KeyFile, vault.as_bytes(), key_file.expose()))
 }
 
 #[cfg(test)]

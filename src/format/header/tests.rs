@@ -34,6 +34,7 @@ fn usual() -> HeaderContent {
         slot(2, SlotParams::Pbkdf2 { iterations: Pbkdf2Iterations::MINIMUM, salt: [8; 32] }),
         slot(3, SlotParams::RecoveryKey),
         slot(9, SlotParams::RawKey),
+        slot(10, SlotParams::KeyFile),
     ])
 }
 
@@ -61,6 +62,7 @@ fn any_slot(number: u8) -> impl Strategy<Value = Slot> {
         }),
         Just(SlotParams::RecoveryKey),
         Just(SlotParams::RawKey),
+        Just(SlotParams::KeyFile),
         (9u8.., proptest::collection::vec(any::<u8>(), 0..90))
             .prop_map(|(kind, params)| SlotParams::Unsupported { kind, params }),
     ];

@@ -63,6 +63,23 @@ fn each_kind_of_credential_opens_its_own_slot() {
 }
 
 #[test]
+fn a_key_file_opens_its_own_slot_and_none_of_another_vault() {
+    let written = Written::new();
+    let dir = tempfile::tempdir().unwrap();
+    let [own, second, foreign] = [VAULT, VAULT, VaultId::from_bytes([0xB2; 16])];
+    let make = |name: &str, vault| KeyFile::create(dir.path().join(name), vault).unwrap();
+    let (own, second, foreign) = (make("own", own), make("second", second), make("foreign", foreign));
+    let header = written.header(vec![written.slot(0, &raw(1)), written.slot(1, &own)]);
+    assert_eq!(outcome(&header, &own), Ok(1));
+    assert_eq!(outcome(&header, &second), Err(UnlockError::WrongCredential));
+    let vault = foreign.vault();
+    assert_eq!(outcome(&header, &foreign), Err(UnlockError::KeyFileOfAnotherVault { vault }));
+    assert_eq!(new(&foreign).prepare(VAULT).unwrap_err(), NewSlotError::KeyFileOfAnotherVault { vault });
+    // Its 32 bytes as another kind give another key.
+    assert_eq!(outcome(&header, &RawKey::from_bytes(*own.expose())), Err(UnlockError::WrongCredential));
+}
+
+#[test]
 fn a_passphrase_opens_slots_of_either_derivation() {
     let written = Written::new();
     let (first, second) = (Passphrase::new("first"), Passphrase::new("second"));
