@@ -167,8 +167,8 @@ pub use ids::{
     AttesterId, DeviceId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId,
 };
 pub use keyring::{
-    CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, KeyFile, KeyFileError, NewSlot,
-    NewSlotError, RawKey, RecoveryKey, SlotInfo, UnlockError,
+    CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, KeyContext, KeyFile,
+    KeyFileError, KeyProvider, NewSlot, NewSlotError, ProviderError, RawKey, RecoveryKey, SlotInfo, UnlockError,
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};

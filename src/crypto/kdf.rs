@@ -113,6 +113,7 @@ pub(crate) fn slot_key(kind: SlotSecret, vault: &[u8; 16], secret: &[u8; 32]) ->
         SlotSecret::Recovery => label!("recovery-key"),
         SlotSecret::Raw => label!("raw-key"),
         SlotSecret::KeyFile => label!("key-file"),
+        SlotSecret::Provider => label!("provider"),
     };
     let salt = hash::sha256(&[label.bytes(), vault]);
     let mut kek = hash::hmac(&salt, &[secret]);
@@ -130,6 +131,7 @@ pub(crate) enum SlotSecret {
     Recovery,
     Raw,
     KeyFile,
+    Provider,
 }
 
 /// `record PRK = Extract(salt = Expand(DK_e, L("record-master"), 32), ikm = PS)`.

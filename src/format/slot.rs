@@ -14,6 +14,9 @@ use crate::ids::VaultId;
 /// Most bytes of a slot's label.
 pub(crate) const MAX_LABEL: usize = 64;
 
+/// Most bytes of a key that a provider wrapped.
+pub(crate) const MAX_WRAPPED: usize = 4_096;
+
 /// Iterations of PBKDF2 that count as much work as one pass over a KiB of Argon2id.
 pub(crate) const ITERATIONS_A_KIB: u64 = 4;
 
@@ -25,6 +28,7 @@ const PASSPHRASE_PBKDF2: u8 = 2;
 const RECOVERY_KEY: u8 = 3;
 const RAW_KEY: u8 = 4;
 const KEY_FILE: u8 = 5;
+const PROVIDER: u8 = 6;
 
 /// What opens a key slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +42,8 @@ pub enum SlotKind {
     RawKey,
     /// A key file on a medium of its own.
     KeyFile,
+    /// A key that a [`KeyProvider`](crate::KeyProvider) unwraps.
+    Provider,
     /// A kind, by its code, that this version cannot open. Other slots are not affected.
     Unsupported(u8),
 }
@@ -49,6 +55,7 @@ impl fmt::Display for SlotKind {
             Self::RecoveryKey => f.write_str("recovery key"),
             Self::RawKey => f.write_str("raw key"),
             Self::KeyFile => f.write_str("key file"),
+            Self::Provider => f.write_str("key provider"),
             Self::Unsupported(code) => write!(f, "kind {code} (not supported by this version)"),
         }
     }
@@ -70,6 +77,11 @@ pub(crate) enum SlotParams {
     RecoveryKey,
     RawKey,
     KeyFile,
+    /// `name len8 ‖ wrapped len16`: 1 to 64 bytes, and 1 to [`MAX_WRAPPED`].
+    Provider {
+        name: String,
+        wrapped: Vec<u8>,
+    },
     /// Kept as it came, so that the header can be written again without loss.
     Unsupported {
         kind: u8,
@@ -84,6 +96,7 @@ impl SlotParams {
             Self::RecoveryKey => SlotKind::RecoveryKey,
             Self::RawKey => SlotKind::RawKey,
             Self::KeyFile => SlotKind::KeyFile,
+            Self::Provider { .. } => SlotKind::Provider,
             Self::Unsupported { kind, .. } => SlotKind::Unsupported(*kind),
         }
     }
@@ -95,12 +108,13 @@ impl SlotParams {
             Self::RecoveryKey => RECOVERY_KEY,
             Self::RawKey => RAW_KEY,
             Self::KeyFile => KEY_FILE,
+            Self::Provider { .. } => PROVIDER,
             Self::Unsupported { kind, .. } => *kind,
         }
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
-        match self {
+    fn to_bytes(&self) -> Result<Vec<u8>, TooLong> {
+        Ok(match self {
             Self::Argon2id { cost, salt } => {
                 let mut bytes = Vec::with_capacity(44);
                 bytes.put_u32(cost.memory_kib());
@@ -116,8 +130,14 @@ impl SlotParams {
                 bytes
             }
             Self::RecoveryKey | Self::RawKey | Self::KeyFile => Vec::new(),
+            Self::Provider { name, wrapped } => {
+                let mut bytes = Vec::new();
+                put_text(&mut bytes, name)?;
+                bytes.put_len16(wrapped)?;
+                bytes
+            }
             Self::Unsupported { params, .. } => params.clone(),
-        }
+        })
     }
 
     fn parse(number: u8, kind: u8, params: &[u8], offset: usize) -> Result<Self, SlotError> {
@@ -145,6 +165,14 @@ impl SlotParams {
             RECOVERY_KEY if params.is_empty() => Self::RecoveryKey,
             RAW_KEY if params.is_empty() => Self::RawKey,
             KEY_FILE if params.is_empty() => Self::KeyFile,
+            PROVIDER => {
+                let mut fields = Fields::new(params);
+                let name = text(&mut fields, "slot params", is_sound_name)?;
+                let fits = |wrapped: &&[u8]| (1..=MAX_WRAPPED).contains(&wrapped.len());
+                let wrapped = fields.read_if("slot params", Reader::len16, fits)?.to_vec();
+                fields.finish()?;
+                Self::Provider { name, wrapped }
+            }
             RECOVERY_KEY | RAW_KEY | KEY_FILE => {
                 return Err(SlotError::Malformed(ParseError::BadValue { field: "slot params", offset }));
             }
@@ -216,9 +244,8 @@ impl Slot {
         bytes.put_u8(self.number);
         bytes.put_u8(self.params.code());
         bytes.put_i64(self.created.as_micros());
-        bytes.put_u8(u8::try_from(self.label.len()).map_err(|_| TooLong)?);
-        bytes.put(self.label.as_bytes());
-        bytes.put_len16(&self.params.to_bytes())
+        put_text(bytes, &self.label)?;
+        bytes.put_len16(&self.params.to_bytes()?)
     }
 
     pub(super) fn parse(fields: &mut Fields<'_>) -> Result<Self, SlotError> {
@@ -243,12 +270,28 @@ pub(crate) fn is_sound_label(label: &str) -> bool {
     label.len() <= MAX_LABEL && !label.chars().any(char::is_control)
 }
 
+/// Whether a provider may have this name.
+pub(crate) fn is_sound_name(name: &str) -> bool {
+    !name.is_empty() && is_sound_label(name)
+}
+
 fn label(fields: &mut Fields<'_>) -> Result<String, ParseError> {
+    text(fields, "slot label", is_sound_label)
+}
+
+/// UTF-8 behind its length as u8.
+fn text(fields: &mut Fields<'_>, field: &'static str, sound: fn(&str) -> bool) -> Result<String, ParseError> {
     let offset = fields.offset();
-    let bytes = fields.read("slot label", |reader| {
+    let bytes = fields.read(field, |reader| {
         let len = reader.u8()?;
         reader.take(usize::from(len))
     })?;
-    let text = std::str::from_utf8(bytes).ok().filter(|text| is_sound_label(text));
-    text.map(str::to_owned).ok_or(ParseError::BadValue { field: "slot label", offset })
+    let text = std::str::from_utf8(bytes).ok().filter(|text| sound(text));
+    text.map(str::to_owned).ok_or(ParseError::BadValue { field, offset })
+}
+
+fn put_text(bytes: &mut Vec<u8>, text: &str) -> Result<(), TooLong> {
+    bytes.put_u8(u8::try_from(text.len()).map_err(|_| TooLong)?);
+    bytes.put(text.as_bytes());
+    Ok(())
 }

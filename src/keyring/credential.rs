@@ -5,6 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::key_file::KeyFile;
+use super::provider::KeyProvider;
 use super::recovery::RecoveryKey;
 use crate::crypto::passphrase::Passphrase;
 use crate::crypto::{RandomFailed, random};
@@ -55,8 +56,8 @@ impl fmt::Debug for RawKey {
     }
 }
 
-/// What opens a vault: made `From` a reference to a [`Passphrase`], a [`RecoveryKey`], a [`RawKey`] or a [`KeyFile`], so that methods
-/// take any of them.
+/// What opens a vault: made `From` a reference to a [`Passphrase`], a [`RecoveryKey`], a [`RawKey`], a [`KeyFile`] or a
+/// [`KeyProvider`], so that methods take any of them.
 #[derive(Clone, Copy)]
 pub struct Credential<'a>(pub(super) CredentialKind<'a>);
 
@@ -66,6 +67,7 @@ pub(super) enum CredentialKind<'a> {
     RecoveryKey(&'a RecoveryKey),
     RawKey(&'a RawKey),
     KeyFile(&'a KeyFile),
+    Provider(&'a dyn KeyProvider),
 }
 
 impl Credential<'_> {
@@ -82,6 +84,7 @@ impl Credential<'_> {
             CredentialKind::RecoveryKey(_) => SlotKind::RecoveryKey,
             CredentialKind::RawKey(_) => SlotKind::RawKey,
             CredentialKind::KeyFile(_) => SlotKind::KeyFile,
+            CredentialKind::Provider(_) => SlotKind::Provider,
         }
     }
 }
@@ -113,6 +116,18 @@ impl<'a> From<&'a RawKey> for Credential<'a> {
 impl<'a> From<&'a KeyFile> for Credential<'a> {
     fn from(key_file: &'a KeyFile) -> Self {
         Self(CredentialKind::KeyFile(key_file))
+    }
+}
+
+impl<'a, P: KeyProvider> From<&'a P> for Credential<'a> {
+    fn from(provider: &'a P) -> Self {
+        Self(CredentialKind::Provider(provider))
+    }
+}
+
+impl<'a> From<&'a dyn KeyProvider> for Credential<'a> {
+    fn from(provider: &'a dyn KeyProvider) -> Self {
+        Self(CredentialKind::Provider(provider))
     }
 }
 

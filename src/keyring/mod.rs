@@ -11,6 +11,7 @@ mod error;
 mod identifier;
 mod key_file;
 mod new_slot;
+mod provider;
 mod slot_info;
 
 pub use copies::{CopyFault, HeaderFileError};
@@ -22,6 +23,7 @@ pub use key_file::{KeyFile, KeyFileError};
 pub use new_slot::NewSlot;
 pub(crate) use new_slot::{PreparedSlot, SlotPlace};
 pub(crate) use patient::new_secret as new_patient_secret;
+pub use provider::{KeyContext, KeyProvider, ProviderError};
 pub use recovery::{InvalidRecoveryKey, RecoveryKey};
 pub use slot_info::SlotInfo;
 

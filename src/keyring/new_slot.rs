@@ -2,8 +2,10 @@
 
 use super::NewSlotError;
 use super::credential::{Credential, CredentialKind};
+use super::provider;
 use super::slots::{
-    NoKey, from_key_file, from_passphrase, from_passphrase_pbkdf2, from_raw_key, from_recovery_key, slot_sealer,
+    NoKey, from_key_file, from_passphrase, from_passphrase_pbkdf2, from_provided, from_raw_key, from_recovery_key,
+    slot_sealer,
 };
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
@@ -89,10 +91,16 @@ impl<'a> NewSlot<'a> {
             (CredentialKind::RecoveryKey(key), _) => (SlotParams::RecoveryKey, Ok(from_recovery_key(vault, key))),
             (CredentialKind::RawKey(key), _) => (SlotParams::RawKey, Ok(from_raw_key(vault, key))),
             (CredentialKind::KeyFile(key_file), _) => (SlotParams::KeyFile, from_key_file(vault, key_file)),
+            (CredentialKind::Provider(provider), _) => {
+                let key = random::secret()?;
+                let (name, wrapped) = provider::wrap(provider, vault, &key)?;
+                (SlotParams::Provider { name, wrapped }, Ok(from_provided(vault, key.expose())))
+            }
         };
         let kek = derived.map_err(|failed| match failed {
             NoKey::Empty => NewSlotError::EmptyPassphrase,
             NoKey::OfAnotherVault { vault } => NewSlotError::KeyFileOfAnotherVault { vault },
+            NoKey::Provider(source) => NewSlotError::Provider { source },
             NoKey::NoMemory { memory_kib } => NewSlotError::OutOfMemory { memory_kib },
         })?;
         Ok(PreparedSlot { params, kek })

@@ -21,6 +21,8 @@ pub struct SlotInfo {
     pub last_used: Option<Timestamp>,
     /// How a passphrase becomes its key; `None` for other kinds.
     pub kdf: Option<KdfParameters>,
+    /// The name of the provider that has its key; `None` for other kinds.
+    pub provider: Option<String>,
 }
 
 impl SlotInfo {
@@ -32,6 +34,7 @@ impl SlotInfo {
             created: slot.created,
             last_used,
             kdf: kdf_of(&slot.params),
+            provider: provider_of(&slot.params),
         }
     }
 }
@@ -40,6 +43,13 @@ fn kdf_of(params: &SlotParams) -> Option<KdfParameters> {
     match params {
         SlotParams::Argon2id { cost, .. } => Some(KdfParameters::Argon2id(*cost)),
         SlotParams::Pbkdf2 { iterations, .. } => Some(KdfParameters::Pbkdf2(*iterations)),
+        _ => None,
+    }
+}
+
+fn provider_of(params: &SlotParams) -> Option<String> {
+    match params {
+        SlotParams::Provider { name, .. } => Some(name.clone()),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use super::UnlockError;
 use super::credential::{Credential, CredentialKind, RawKey};
 use super::key_file::KeyFile;
+use super::provider::{self, KeyProvider, ProviderError};
 use super::recovery::RecoveryKey;
 use crate::crypto::kdf::{self, RootKey, SlotKey, SlotSecret};
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
@@ -38,6 +39,10 @@ pub(crate) fn open<'a>(
                 failed = UnlockError::OutOfMemory { memory_kib };
                 continue;
             }
+            Some(Err(NoKey::Provider(source))) => {
+                failed = UnlockError::Provider { slot: slot.number, source };
+                continue;
+            }
             Some(Err(NoKey::OfAnotherVault { vault })) => return Err(UnlockError::KeyFileOfAnotherVault { vault }),
             None => continue,
         };
@@ -45,7 +50,7 @@ pub(crate) fn open<'a>(
             let content = header.verify(&kdf::header_mac(&root)).ok_or(UnlockError::HeaderTampered)?;
             return Ok(OpenedHeader { root, slot: slot.number, content });
         }
-        if !matches!(failed, UnlockError::OutOfMemory { .. }) {
+        if !matches!(failed, UnlockError::OutOfMemory { .. } | UnlockError::Provider { .. }) {
             failed = UnlockError::WrongCredential;
         }
     }
@@ -67,6 +72,7 @@ pub(super) enum NoKey {
     Empty,
     NoMemory { memory_kib: u32 },
     OfAnotherVault { vault: VaultId },
+    Provider(ProviderError),
 }
 
 /// What a credential yields with a slot's parameters; `None` where they are of another kind.
@@ -81,6 +87,11 @@ fn derive(vault: VaultId, params: &SlotParams, credential: Credential<'_>) -> Op
         (CredentialKind::RecoveryKey(key), SlotParams::RecoveryKey) => Some(Ok(from_recovery_key(vault, key))),
         (CredentialKind::RawKey(key), SlotParams::RawKey) => Some(Ok(from_raw_key(vault, key))),
         (CredentialKind::KeyFile(key_file), SlotParams::KeyFile) => Some(from_key_file(vault, key_file)),
+        (CredentialKind::Provider(provider), SlotParams::Provider { name, wrapped })
+            if provider::is_named(provider, name) =>
+        {
+            Some(from_provider(vault, provider, wrapped))
+        }
         _ => None,
     }
 }
@@ -117,6 +128,16 @@ pub(super) fn from_key_file(vault: VaultId, key_file: &KeyFile) -> Result<SlotKe
         return Err(NoKey::OfAnotherVault { vault: key_file.vault() });
     }
     Ok(kdf::slot_key(SlotSecret::KeyFile, vault.as_bytes(), key_file.expose()))
+}
+
+fn from_provider(vault: VaultId, provider: &dyn KeyProvider, wrapped: &[u8]) -> Result<SlotKey, NoKey> {
+    let key = provider::unwrap(provider, vault, wrapped).map_err(NoKey::Provider)?;
+    Ok(from_provided(vault, key.expose()))
+}
+
+/// The KEK of a key that a provider keeps.
+pub(super) fn from_provided(vault: VaultId, key: &[u8; 32]) -> SlotKey {
+    kdf::slot_key(SlotSecret::Provider, vault.as_bytes(), key)
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(crate) trait HoldsKeys: Send + Sync {
 }
 
 /// What is kept of the header in force.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HeldHeader {
     pub(crate) generation: u64,
     /// Ascending by number. Not to be opened from here: that is done with what is on disk.
@@ -61,8 +61,10 @@ pub(crate) struct Unlocked {
     pub(crate) numbers: Numbers,
     pub(crate) challenges: Challenges,
     pub(crate) types: Mutex<Types>,
-    /// The header in force, without its keyring. Held while it is changed: one change after the other.
+    /// The header in force, without its keyring.
     pub(crate) header: Mutex<HeldHeader>,
+    /// Held while the header is changed, which may take long: one change after the other.
+    pub(crate) changing: Mutex<()>,
     /// Held while the read audit is chosen anew: one choice after the other.
     pub(crate) choosing: Mutex<()>,
     /// Who else has to let go of keys when the vault is sealed.

@@ -261,6 +261,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         numbers: Numbers::default(),
         types,
         header: Mutex::new(header),
+        changing: Mutex::default(),
         choosing,
         holders,
         lock,

@@ -91,9 +91,10 @@ impl Vault {
     fn change_slots(&self, credential: Credential<'_>, edit: Edit<'_>) -> Result<u8, Error> {
         operate(edit.event(), || {
             let unlocked = self.0.gate.enter()?;
-            let mut held = held(&unlocked);
+            let _changing = unlocked.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            let held = held(&unlocked).clone();
             match self.plan(&unlocked, &held, credential, edit) {
-                Ok(plan) => self.put_in_force(&unlocked, &mut held, plan),
+                Ok(plan) => self.put_in_force(&unlocked, plan),
                 Err(error) => {
                     let outcome = if error.is_denial() { Outcome::Denied } else { Outcome::Failed };
                     let mut draft = Draft::new(edit.event(), outcome);
@@ -140,7 +141,7 @@ impl Vault {
         if header < journal { Err(StorageError::HeaderRolledBack { header, journal }.into()) } else { Ok(opened) }
     }
 
-    fn put_in_force(&self, unlocked: &Unlocked, held: &mut HeldHeader, plan: Plan) -> Result<u8, Error> {
+    fn put_in_force(&self, unlocked: &Unlocked, plan: Plan) -> Result<u8, Error> {
         let Plan { event, number, detail, generation, slots, bytes } = plan;
         let mut draft = Draft::new(event, Outcome::Allowed);
         draft.fields.detail = Some(format!("{detail}; header {generation}"));
@@ -151,7 +152,7 @@ impl Vault {
         match &written {
             Ok(()) => {
                 unlocked.committer.header_is(generation);
-                *held = HeldHeader { generation, slots };
+                *held(unlocked) = HeldHeader { generation, slots };
             }
             Err(error) => {
                 draft.fields.outcome = Outcome::Failed;

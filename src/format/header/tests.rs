@@ -35,6 +35,7 @@ fn usual() -> HeaderContent {
         slot(3, SlotParams::RecoveryKey),
         slot(9, SlotParams::RawKey),
         slot(10, SlotParams::KeyFile),
+        slot(11, SlotParams::Provider { name: "hsm".into(), wrapped: vec![0xD0; 60] }),
     ])
 }
 
@@ -63,6 +64,8 @@ fn any_slot(number: u8) -> impl Strategy<Value = Slot> {
         Just(SlotParams::RecoveryKey),
         Just(SlotParams::RawKey),
         Just(SlotParams::KeyFile),
+        ("[a-z:/]{1,64}", proptest::collection::vec(any::<u8>(), 1..200))
+            .prop_map(|(name, wrapped)| SlotParams::Provider { name, wrapped }),
         (9u8.., proptest::collection::vec(any::<u8>(), 0..90))
             .prop_map(|(kind, params)| SlotParams::Unsupported { kind, params }),
     ];
@@ -251,6 +254,26 @@ fn slots_of_known_kinds_hold_exactly_one_sealed_key() {
     let bytes = content(vec![slot(1, SlotParams::RawKey)]).encode(&mac()).unwrap();
     let with_params = forge(&bytes, b"front desk\0\0", b"front desk\0\x01\0");
     assert_eq!(UnverifiedHeader::parse(&with_params), Err(bad("slot params", at - 2)));
+}
+
+#[test]
+fn what_a_provider_wrapped_is_bounded_and_so_is_its_name() {
+    let with = |name: &str, len| {
+        let params = SlotParams::Provider { name: name.into(), wrapped: vec![7; len] };
+        content(vec![slot(1, params)]).encode(&mac())
+    };
+    let (longest, least) = ("n".repeat(64), 1);
+    assert!(with(&longest, 4_096).is_ok() && with("n", least).is_ok());
+    for (name, len) in [("", 1), (&*"n".repeat(65), 1), ("n\n", 1), ("n", 0), ("n", 4_097)] {
+        let refused = with(name, len);
+        let params = |error: &ParseError| matches!(error, ParseError::BadValue { field: "slot params", .. });
+        assert!(matches!(&refused, Err(HeaderError::Malformed(error)) if params(error)), "{name:?} {len} {refused:?}");
+    }
+    // Fifteen of the largest fit; a header has 64 KiB.
+    let params = SlotParams::Provider { name: "n".into(), wrapped: vec![7; 4_096] };
+    let slots = |count: u8| content((0..count).map(|number| slot(number, params.clone())).collect());
+    assert!(slots(15).encode(&mac()).is_ok());
+    assert!(matches!(slots(16).encode(&mac()), Err(HeaderError::TooLarge { .. })));
 }
 
 #[test]
