@@ -167,8 +167,9 @@ pub use ids::{
     AttesterId, DeviceId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId,
 };
 pub use keyring::{
-    CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, KeyContext, KeyFile,
-    KeyFileError, KeyProvider, NewSlot, NewSlotError, ProviderError, RawKey, RecoveryKey, SlotInfo, UnlockError,
+    CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
+    KeyFile, KeyFileError, KeyProvider, NewSlot, NewSlotError, ProviderError, RawKey, RecoveryKey, Share, ShareError,
+    ShareGroup, ShareSetId, SharedKey, SlotInfo, UnlockError,
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};

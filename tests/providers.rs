@@ -14,9 +14,11 @@ use support::{House, note};
 #[derive(Default)]
 struct Module {
     name: &'static str,
-    held: Mutex<HashMap<Vec<u8>, (VaultId, [u8; 32])>>,
+    held: Mutex<HashMap<Vec<u8>, Held>>,
     mood: Mutex<Mood>,
 }
+
+type Held = (VaultId, [u8; 32]);
 
 #[derive(Clone, Copy, Default, PartialEq)]
 enum Mood {

@@ -85,6 +85,29 @@ fn a_key_file_opens_the_vault_that_it_was_made_for() {
 }
 
 #[test]
+fn any_two_of_three_shares_open_the_vault_and_one_does_not() {
+    let (house, vault) = House::create();
+    let (shared, shares) = SharedKey::split(2, 3).unwrap();
+    vault.add_slot(NewSlot::of(&shared).label("board"), &house.key).unwrap();
+    let slot = vault.slots().unwrap().pop().unwrap();
+    let group = slot.shares.unwrap();
+    assert_eq!((slot.kind, group.set, group.needed, group.of), (SlotKind::SharedKey, shared.set(), 2, 3));
+    // A shared key may be the last that is left.
+    vault.remove_slot(0, &shared).unwrap();
+    vault.remove_slot(1, &shared).unwrap();
+    let refused = vault.remove_slot(2, &shared);
+    assert!(matches!(refused, Err(Error::LastSlot { slot: 2 })), "{refused:?}");
+    vault.close().unwrap();
+    let papers: Vec<String> = shares.iter().map(|share| share.expose_text().to_lowercase()).collect();
+    for pair in [[0, 1], [2, 0], [1, 2]] {
+        let typed = pair.map(|at| papers[at].parse::<Share>().unwrap());
+        assert!(opens(&house, &house.path(), &SharedKey::combine(&typed).unwrap()));
+    }
+    let few = SharedKey::combine([&papers[1].parse().unwrap()]);
+    assert!(matches!(few, Err(ShareError::TooFew { found: 1, needed: 2 })), "{few:?}");
+}
+
+#[test]
 fn a_changed_credential_opens_the_slot_of_the_old_one() {
     let (house, vault) = House::create();
     let [first, second] = ["first", "second"].map(Passphrase::new);

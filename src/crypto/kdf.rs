@@ -114,6 +114,7 @@ pub(crate) fn slot_key(kind: SlotSecret, vault: &[u8; 16], secret: &[u8; 32]) ->
         SlotSecret::Raw => label!("raw-key"),
         SlotSecret::KeyFile => label!("key-file"),
         SlotSecret::Provider => label!("provider"),
+        SlotSecret::SharedKey => label!("shared-key"),
     };
     let salt = hash::sha256(&[label.bytes(), vault]);
     let mut kek = hash::hmac(&salt, &[secret]);
@@ -125,6 +126,11 @@ pub(crate) fn recovery_check(key: &[u8; 32]) -> [u8; 2] {
     hash::sha256_short(&[label!("recovery-check").bytes(), key])
 }
 
+/// Two bytes on a share's paper that show mistyping: `H(L("share-check") ‖ content)[..2]`.
+pub(crate) fn share_check(content: &[u8]) -> [u8; 2] {
+    hash::sha256_short(&[label!("share-check").bytes(), content])
+}
+
 /// A slot secret that is a random key already and needs no password hashing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotSecret {
@@ -132,6 +138,7 @@ pub(crate) enum SlotSecret {
     Raw,
     KeyFile,
     Provider,
+    SharedKey,
 }
 
 /// `record PRK = Extract(salt = Expand(DK_e, L("record-master"), 32), ikm = PS)`.

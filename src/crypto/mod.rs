@@ -14,6 +14,7 @@ pub(crate) mod scarce;
 pub(crate) mod seal;
 #[cfg(feature = "test-util")]
 pub(crate) mod seeded;
+pub(crate) mod shamir;
 pub(crate) mod sign;
 
 #[cfg(test)]

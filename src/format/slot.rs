@@ -17,6 +17,11 @@ pub(crate) const MAX_LABEL: usize = 64;
 /// Most bytes of a key that a provider wrapped.
 pub(crate) const MAX_WRAPPED: usize = 4_096;
 
+/// Most shares of a key.
+pub(crate) const MAX_SHARES: u8 = 16;
+/// Bytes that tell the shares of one key from those of others.
+pub(crate) const SHARE_SET_LEN: usize = 6;
+
 /// Iterations of PBKDF2 that count as much work as one pass over a KiB of Argon2id.
 pub(crate) const ITERATIONS_A_KIB: u64 = 4;
 
@@ -29,6 +34,7 @@ const RECOVERY_KEY: u8 = 3;
 const RAW_KEY: u8 = 4;
 const KEY_FILE: u8 = 5;
 const PROVIDER: u8 = 6;
+const SHARED_KEY: u8 = 7;
 
 /// What opens a key slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +50,8 @@ pub enum SlotKind {
     KeyFile,
     /// A key that a [`KeyProvider`](crate::KeyProvider) unwraps.
     Provider,
+    /// A key that several people hold together, each a share.
+    SharedKey,
     /// A kind, by its code, that this version cannot open. Other slots are not affected.
     Unsupported(u8),
 }
@@ -56,6 +64,7 @@ impl fmt::Display for SlotKind {
             Self::RawKey => f.write_str("raw key"),
             Self::KeyFile => f.write_str("key file"),
             Self::Provider => f.write_str("key provider"),
+            Self::SharedKey => f.write_str("shared key"),
             Self::Unsupported(code) => write!(f, "kind {code} (not supported by this version)"),
         }
     }
@@ -82,6 +91,12 @@ pub(crate) enum SlotParams {
         name: String,
         wrapped: Vec<u8>,
     },
+    /// `set id[6] ‖ needed u8 ‖ of u8`.
+    SharedKey {
+        set: [u8; SHARE_SET_LEN],
+        needed: u8,
+        of: u8,
+    },
     /// Kept as it came, so that the header can be written again without loss.
     Unsupported {
         kind: u8,
@@ -97,6 +112,7 @@ impl SlotParams {
             Self::RawKey => SlotKind::RawKey,
             Self::KeyFile => SlotKind::KeyFile,
             Self::Provider { .. } => SlotKind::Provider,
+            Self::SharedKey { .. } => SlotKind::SharedKey,
             Self::Unsupported { kind, .. } => SlotKind::Unsupported(*kind),
         }
     }
@@ -109,6 +125,7 @@ impl SlotParams {
             Self::RawKey => RAW_KEY,
             Self::KeyFile => KEY_FILE,
             Self::Provider { .. } => PROVIDER,
+            Self::SharedKey { .. } => SHARED_KEY,
             Self::Unsupported { kind, .. } => *kind,
         }
     }
@@ -136,6 +153,7 @@ impl SlotParams {
                 bytes.put_len16(wrapped)?;
                 bytes
             }
+            Self::SharedKey { set, needed, of } => [&set[..], &[*needed, *of]].concat(),
             Self::Unsupported { params, .. } => params.clone(),
         })
     }
@@ -175,6 +193,14 @@ impl SlotParams {
             }
             RECOVERY_KEY | RAW_KEY | KEY_FILE => {
                 return Err(SlotError::Malformed(ParseError::BadValue { field: "slot params", offset }));
+            }
+            SHARED_KEY => {
+                let mut fields = Fields::new(params);
+                let set = fields.read("slot params", Reader::array)?;
+                let threshold = |[needed, of]: &[u8; 2]| is_sound_threshold(*needed, *of);
+                let [needed, of] = fields.read_if("slot params", Reader::array, threshold)?;
+                fields.finish()?;
+                Self::SharedKey { set, needed, of }
             }
             _ => Self::Unsupported { kind, params: params.to_vec() },
         };
@@ -268,6 +294,11 @@ impl Slot {
 /// Whether a label may stand in a slot: at most 64 bytes, and nothing that could steer a terminal.
 pub(crate) fn is_sound_label(label: &str) -> bool {
     label.len() <= MAX_LABEL && !label.chars().any(char::is_control)
+}
+
+/// Whether a key may be split so: at least two shares needed, and at most 16 made.
+pub(crate) const fn is_sound_threshold(needed: u8, of: u8) -> bool {
+    needed >= 2 && needed <= of && of <= MAX_SHARES
 }
 
 /// Whether a provider may have this name.

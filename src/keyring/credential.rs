@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::key_file::KeyFile;
 use super::provider::KeyProvider;
 use super::recovery::RecoveryKey;
+use super::shares::SharedKey;
 use crate::crypto::passphrase::Passphrase;
 use crate::crypto::{RandomFailed, random};
 use crate::format::slot::SlotKind;
@@ -56,8 +57,8 @@ impl fmt::Debug for RawKey {
     }
 }
 
-/// What opens a vault: made `From` a reference to a [`Passphrase`], a [`RecoveryKey`], a [`RawKey`], a [`KeyFile`] or a
-/// [`KeyProvider`], so that methods take any of them.
+/// What opens a vault: made `From` a reference to a [`Passphrase`], a [`RecoveryKey`], a [`RawKey`], a [`KeyFile`], a
+/// [`SharedKey`] or a [`KeyProvider`], so that methods take any of them.
 #[derive(Clone, Copy)]
 pub struct Credential<'a>(pub(super) CredentialKind<'a>);
 
@@ -68,6 +69,7 @@ pub(super) enum CredentialKind<'a> {
     RawKey(&'a RawKey),
     KeyFile(&'a KeyFile),
     Provider(&'a dyn KeyProvider),
+    SharedKey(&'a SharedKey),
 }
 
 impl Credential<'_> {
@@ -85,6 +87,7 @@ impl Credential<'_> {
             CredentialKind::RawKey(_) => SlotKind::RawKey,
             CredentialKind::KeyFile(_) => SlotKind::KeyFile,
             CredentialKind::Provider(_) => SlotKind::Provider,
+            CredentialKind::SharedKey(_) => SlotKind::SharedKey,
         }
     }
 }
@@ -116,6 +119,12 @@ impl<'a> From<&'a RawKey> for Credential<'a> {
 impl<'a> From<&'a KeyFile> for Credential<'a> {
     fn from(key_file: &'a KeyFile) -> Self {
         Self(CredentialKind::KeyFile(key_file))
+    }
+}
+
+impl<'a> From<&'a SharedKey> for Credential<'a> {
+    fn from(key: &'a SharedKey) -> Self {
+        Self(CredentialKind::SharedKey(key))
     }
 }
 

@@ -44,6 +44,9 @@ pub enum UnlockError {
         /// The vault that it is for.
         vault: VaultId,
     },
+    /// The shared key is of a set that has no slot here.
+    #[error("these shares belong to a set that opens no key slot of this vault; look for the shares of its own set")]
+    AnotherShareSet,
     /// A key provider gave no key for its slot.
     #[error("key slot {slot}: {source}")]
     Provider {

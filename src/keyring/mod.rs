@@ -8,10 +8,12 @@ pub(crate) mod recovery;
 pub(crate) mod slots;
 
 mod error;
+mod grouped;
 mod identifier;
 mod key_file;
 mod new_slot;
 mod provider;
+mod shares;
 mod slot_info;
 
 pub use copies::{CopyFault, HeaderFileError};
@@ -25,7 +27,8 @@ pub(crate) use new_slot::{PreparedSlot, SlotPlace};
 pub(crate) use patient::new_secret as new_patient_secret;
 pub use provider::{KeyContext, KeyProvider, ProviderError};
 pub use recovery::{InvalidRecoveryKey, RecoveryKey};
-pub use slot_info::SlotInfo;
+pub use shares::{InvalidShare, Share, ShareError, ShareSetId, SharedKey};
+pub use slot_info::{ShareGroup, SlotInfo};
 
 use std::fmt;
 

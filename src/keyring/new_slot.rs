@@ -5,7 +5,7 @@ use super::credential::{Credential, CredentialKind};
 use super::provider;
 use super::slots::{
     NoKey, from_key_file, from_passphrase, from_passphrase_pbkdf2, from_provided, from_raw_key, from_recovery_key,
-    slot_sealer,
+    from_shared_key, slot_sealer,
 };
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
@@ -95,6 +95,11 @@ impl<'a> NewSlot<'a> {
                 let key = random::secret()?;
                 let (name, wrapped) = provider::wrap(provider, vault, &key)?;
                 (SlotParams::Provider { name, wrapped }, Ok(from_provided(vault, key.expose())))
+            }
+            (CredentialKind::SharedKey(key), _) => {
+                let (needed, of) = key.threshold();
+                let params = SlotParams::SharedKey { set: *key.set().as_bytes(), needed, of };
+                (params, Ok(from_shared_key(vault, key)))
             }
         };
         let kek = derived.map_err(|failed| match failed {

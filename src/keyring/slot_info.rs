@@ -1,5 +1,6 @@
 //! What can be said about a key slot without opening it.
 
+use super::shares::ShareSetId;
 use crate::clock::Timestamp;
 use crate::crypto::kdf_parameters::KdfParameters;
 use crate::format::slot::{Slot, SlotKind, SlotParams};
@@ -23,6 +24,20 @@ pub struct SlotInfo {
     pub kdf: Option<KdfParameters>,
     /// The name of the provider that has its key; `None` for other kinds.
     pub provider: Option<String>,
+    /// The shares that give its key; `None` for other kinds.
+    pub shares: Option<ShareGroup>,
+}
+
+/// How the key of a slot is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShareGroup {
+    /// Tells its shares from those of other keys.
+    pub set: ShareSetId,
+    /// How many shares give the key.
+    pub needed: u8,
+    /// How many were made.
+    pub of: u8,
 }
 
 impl SlotInfo {
@@ -35,6 +50,7 @@ impl SlotInfo {
             last_used,
             kdf: kdf_of(&slot.params),
             provider: provider_of(&slot.params),
+            shares: shares_of(&slot.params),
         }
     }
 }
@@ -50,6 +66,15 @@ fn kdf_of(params: &SlotParams) -> Option<KdfParameters> {
 fn provider_of(params: &SlotParams) -> Option<String> {
     match params {
         SlotParams::Provider { name, .. } => Some(name.clone()),
+        _ => None,
+    }
+}
+
+const fn shares_of(params: &SlotParams) -> Option<ShareGroup> {
+    match params {
+        SlotParams::SharedKey { set, needed, of } => {
+            Some(ShareGroup { set: ShareSetId::from_bytes(*set), needed: *needed, of: *of })
+        }
         _ => None,
     }
 }

@@ -5,12 +5,13 @@ use super::credential::{Credential, CredentialKind, RawKey};
 use super::key_file::KeyFile;
 use super::provider::{self, KeyProvider, ProviderError};
 use super::recovery::RecoveryKey;
+use super::shares::SharedKey;
 use crate::crypto::kdf::{self, RootKey, SlotKey, SlotSecret};
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
 use crate::crypto::pbkdf2::Pbkdf2Iterations;
 use crate::crypto::seal::{FLOOR_KEY, Sealer};
 use crate::format::header::{HeaderContent, UnverifiedHeader};
-use crate::format::slot::{Slot, SlotParams};
+use crate::format::slot::{Slot, SlotKind, SlotParams};
 use crate::ids::VaultId;
 use crate::secret::{Key, Secret};
 
@@ -54,7 +55,15 @@ pub(crate) fn open<'a>(
             failed = UnlockError::WrongCredential;
         }
     }
-    Err(failed)
+    match failed {
+        // No slot was looked at, and there are some of the kind: they are of other sets.
+        UnlockError::NoSuchSlotKind { kind: SlotKind::SharedKey }
+            if header.slots().iter().any(|slot| slot.kind() == kind) =>
+        {
+            Err(UnlockError::AnotherShareSet)
+        }
+        failed => Err(failed),
+    }
 }
 
 fn open_slot(vault: VaultId, slot: &Slot, kek: &SlotKey) -> Option<RootKey> {
@@ -91,6 +100,9 @@ fn derive(vault: VaultId, params: &SlotParams, credential: Credential<'_>) -> Op
             if provider::is_named(provider, name) =>
         {
             Some(from_provider(vault, provider, wrapped))
+        }
+        (CredentialKind::SharedKey(key), SlotParams::SharedKey { set, .. }) if key.set().as_bytes() == set => {
+            Some(Ok(from_shared_key(vault, key)))
         }
         _ => None,
     }
@@ -138,6 +150,10 @@ fn from_provider(vault: VaultId, provider: &dyn KeyProvider, wrapped: &[u8]) -> 
 /// The KEK of a key that a provider keeps.
 pub(super) fn from_provided(vault: VaultId, key: &[u8; 32]) -> SlotKey {
     kdf::slot_key(SlotSecret::Provider, vault.as_bytes(), key)
+}
+
+pub(super) fn from_shared_key(vault: VaultId, key: &SharedKey) -> SlotKey {
+    kdf::slot_key(SlotSecret::SharedKey, vault.as_bytes(), key.expose())
 }
 
 #[cfg(test)]

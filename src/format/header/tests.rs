@@ -36,6 +36,7 @@ fn usual() -> HeaderContent {
         slot(9, SlotParams::RawKey),
         slot(10, SlotParams::KeyFile),
         slot(11, SlotParams::Provider { name: "hsm".into(), wrapped: vec![0xD0; 60] }),
+        slot(12, SlotParams::SharedKey { set: *b"set of", needed: 2, of: 3 }),
     ])
 }
 
@@ -66,6 +67,9 @@ fn any_slot(number: u8) -> impl Strategy<Value = Slot> {
         Just(SlotParams::KeyFile),
         ("[a-z:/]{1,64}", proptest::collection::vec(any::<u8>(), 1..200))
             .prop_map(|(name, wrapped)| SlotParams::Provider { name, wrapped }),
+        (any::<[u8; 6]>(), 2..=16_u8).prop_flat_map(|(set, needed)| {
+            (needed..=16_u8).prop_map(move |of| SlotParams::SharedKey { set, needed, of })
+        }),
         (9u8.., proptest::collection::vec(any::<u8>(), 0..90))
             .prop_map(|(kind, params)| SlotParams::Unsupported { kind, params }),
     ];
@@ -274,6 +278,15 @@ fn what_a_provider_wrapped_is_bounded_and_so_is_its_name() {
     let slots = |count: u8| content((0..count).map(|number| slot(number, params.clone())).collect());
     assert!(slots(15).encode(&mac()).is_ok());
     assert!(matches!(slots(16).encode(&mac()), Err(HeaderError::TooLarge { .. })));
+}
+
+#[test]
+fn a_key_is_not_shared_among_too_many_nor_needs_fewer_than_two() {
+    let with = |needed, of| content(vec![slot(1, SlotParams::SharedKey { set: [7; 6], needed, of })]).encode(&mac());
+    assert!(with(2, 2).is_ok() && with(16, 16).is_ok());
+    for (needed, of) in [(1, 3), (0, 0), (4, 3), (2, 17), (17, 17)] {
+        assert!(matches!(with(needed, of), Err(HeaderError::Malformed(_))), "{needed} of {of}");
+    }
 }
 
 #[test]

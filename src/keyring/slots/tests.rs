@@ -80,6 +80,28 @@ fn a_key_file_opens_its_own_slot_and_none_of_another_vault() {
 }
 
 #[test]
+fn a_shared_key_opens_the_slot_of_its_set() {
+    let written = Written::new();
+    let ((board, shares), (staff, _)) = (SharedKey::split(2, 3).unwrap(), SharedKey::split(2, 2).unwrap());
+    let header = written.header(vec![written.slot(0, &board), written.slot(1, &staff)]);
+    assert_eq!((outcome(&header, &board), outcome(&header, &staff)), (Ok(0), Ok(1)));
+    assert_eq!(outcome(&header, &SharedKey::combine(&shares[1..]).unwrap()), Ok(0));
+    let (other, _) = SharedKey::split(2, 3).unwrap();
+    assert_eq!(outcome(&header, &other), Err(UnlockError::AnotherShareSet));
+    let without = written.header(vec![written.slot(0, &raw(1))]);
+    assert_eq!(outcome(&without, &board), Err(UnlockError::NoSuchSlotKind { kind: SlotKind::SharedKey }));
+    // A slot that says another threshold, or another set, than it was made with.
+    let slot = written.slot(0, &board);
+    let set = *board.set().as_bytes();
+    for params in [SlotParams::SharedKey { set, needed: 3, of: 3 }, SlotParams::SharedKey { set, needed: 2, of: 4 }] {
+        let header = written.header(vec![Slot { params, ..slot.clone() }]);
+        assert_eq!(outcome(&header, &board), Err(UnlockError::WrongCredential));
+    }
+    let params = SlotParams::SharedKey { set: *other.set().as_bytes(), needed: 2, of: 3 };
+    assert_eq!(outcome(&written.header(vec![Slot { params, ..slot }]), &other), Err(UnlockError::WrongCredential));
+}
+
+#[test]
 fn a_passphrase_opens_slots_of_either_derivation() {
     let written = Written::new();
     let (first, second) = (Passphrase::new("first"), Passphrase::new("second"));
