@@ -169,7 +169,7 @@ pub use ids::{
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
     KeyFile, KeyFileError, KeyProvider, NewSlot, NewSlotError, ProviderError, RawKey, RecoveryKey, Share, ShareError,
-    ShareGroup, ShareSetId, SharedKey, SlotInfo, UnlockError,
+    ShareGroup, ShareSetId, SharedKey, SlotInfo, SlotPartner, TwoPersons, UnlockError,
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};

@@ -108,6 +108,48 @@ fn any_two_of_three_shares_open_the_vault_and_one_does_not() {
 }
 
 #[test]
+fn who_comes_alone_is_told_who_is_missing_and_nothing_else() {
+    let (house, vault) = House::create();
+    let [chief, deputy, wrong] = ["chief's", "deputy's", "nobody's"].map(Passphrase::new);
+    let safe = RawKey::generate().unwrap();
+    let (pair, mixed) = (TwoPersons::new(&chief, &deputy), TwoPersons::new(&chief, &safe));
+    let new = NewSlot::of(&pair).label("archive").partners("chief", "deputy").kdf(CHEAP);
+    vault.add_slot(new, &house.key).unwrap();
+    let slot = vault.slots().unwrap().pop().unwrap();
+    let partners: Vec<_> = slot.partners.iter().map(|partner| (&*partner.label, partner.kind, partner.kdf)).collect();
+    let cheap = Some(KdfParameters::Argon2id(CHEAP));
+    assert_eq!((slot.kind, slot.kdf), (SlotKind::TwoPersons, None));
+    assert_eq!(partners, [("chief", SlotKind::Passphrase, cheap), ("deputy", SlotKind::Passphrase, cheap)]);
+    // A slot for two is never the last.
+    vault.remove_slot(1, &pair).unwrap();
+    let refused = vault.remove_slot(0, &pair);
+    assert!(matches!(refused, Err(Error::LastSlot { slot: 0 })), "{refused:?}");
+    let refused = vault.replace_slot(0, NewSlot::of(&mixed).partners("chief", "safe").kdf(CHEAP), &house.key);
+    assert!(matches!(refused, Err(Error::LastSlot { slot: 0 })), "{refused:?}");
+    vault.close().unwrap();
+    let locked = Vault::open_with(house.path(), house.options()).unwrap();
+    // The right passphrase and a wrong one get the same answer: neither was tried.
+    for alone in [&chief, &deputy, &wrong] {
+        let refused = locked.unlock(alone).map(drop);
+        let Err(Error::NeedsPartner { slot: 2, label, partners }) = &refused else { panic!("{refused:?}") };
+        assert_eq!((label.as_str(), partners.join(" ")), ("archive", "chief deputy".to_owned()));
+    }
+    let vault = locked.unlock(&TwoPersons::new(&deputy, &chief)).unwrap();
+    vault.replace_slot(2, NewSlot::of(&mixed).partners("chief", "safe").kdf(CHEAP), &pair).unwrap();
+    assert_eq!(vault.slots().unwrap()[1].label, "archive");
+    vault.close().unwrap();
+    let refused = locked.unlock(&chief).map(drop);
+    assert!(matches!(&refused, Err(Error::NeedsPartner { partners, .. }) if *partners == ["safe"]), "{refused:?}");
+    // This one was tried where raw keys open by themselves, so it counts as a failed attempt.
+    let refused = locked.unlock(&safe).map(drop);
+    assert!(matches!(&refused, Err(Error::NeedsPartner { partners, .. }) if *partners == ["chief"]), "{refused:?}");
+    let vault = locked.unlock(&mixed).unwrap();
+    let log = whole_log(&house.session(&vault));
+    let failed: Vec<_> = log.iter().filter(|entry| entry.event == AuditEvent::UnlockFailed).collect();
+    assert_eq!(failed.iter().map(|entry| entry.count).collect::<Vec<_>>(), [Some(1)]);
+}
+
+#[test]
 fn a_changed_credential_opens_the_slot_of_the_old_one() {
     let (house, vault) = House::create();
     let [first, second] = ["first", "second"].map(Passphrase::new);

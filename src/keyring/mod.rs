@@ -17,7 +17,7 @@ mod shares;
 mod slot_info;
 
 pub use copies::{CopyFault, HeaderFileError};
-pub use credential::{Credential, RawKey};
+pub use credential::{Credential, RawKey, TwoPersons};
 pub use error::{NewSlotError, UnlockError};
 pub use identifier::IdentifierNotAllowed;
 pub(crate) use identifier::normal_form as normal_identifier;
@@ -28,7 +28,7 @@ pub(crate) use patient::new_secret as new_patient_secret;
 pub use provider::{KeyContext, KeyProvider, ProviderError};
 pub use recovery::{InvalidRecoveryKey, RecoveryKey};
 pub use shares::{InvalidShare, Share, ShareError, ShareSetId, SharedKey};
-pub use slot_info::{ShareGroup, SlotInfo};
+pub use slot_info::{ShareGroup, SlotInfo, SlotPartner};
 
 use std::fmt;
 

@@ -258,7 +258,8 @@ impl Vault {
     /// Whether a credential opens this very vault. The header is read again from disk, where somebody may have put one
     /// with a credential of their own, so what it opens has to be the keys in use.
     fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
-        let opened = open::open_header(&self.0.home, credential)?;
+        let home = &self.0.home;
+        let opened = open::open_header(home, credential).map_err(|error| open::in_full(home, credential, error))?;
         if opened.header.vault == self.0.id && opened.keyring.is_same(&unlocked.keyring) {
             return Ok(());
         }

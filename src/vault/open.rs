@@ -16,6 +16,7 @@ use crate::crypto::aead::Suite;
 use crate::crypto::{hash::HmacKey, kdf};
 use crate::error::Error;
 use crate::format::header::UnverifiedHeader;
+use crate::format::slot::{Slot, SlotParams};
 use crate::ids::VaultId;
 use crate::keyring::copies::OtherCopy;
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
@@ -113,9 +114,9 @@ impl LockedVault {
             Err(Error::Unlock(UnlockError::WrongCredential)) => {
                 let now = self.options.clock.now();
                 self.home.count_attempt(now)?;
-                Err(UnlockError::WrongCredential.into())
+                Err(in_full(&self.home, credential, UnlockError::WrongCredential.into()))
             }
-            other => other,
+            other => other.map_err(|error| in_full(&self.home, credential, error)),
         }
     }
 
@@ -178,6 +179,28 @@ pub(super) fn open_header(home: &Home, credential: Credential<'_>) -> Result<Unl
         ) => open(&other).map_err(|_| refused.into()),
         (opened, _) => Ok(opened?),
     }
+}
+
+/// Says what is missing where a credential opens nothing by itself and belongs to a slot for two. Only what stands in the
+/// header for everybody to read goes into it.
+pub(super) fn in_full(home: &Home, credential: Credential<'_>, error: Error) -> Error {
+    use UnlockError::{NoSuchSlotKind, WrongCredential};
+    let (Error::Unlock(WrongCredential | NoSuchSlotKind { .. }), Ok(copies)) = (&error, home.read_header()) else {
+        return error;
+    };
+    let kind = credential.kind();
+    let needs = |slot: &Slot| {
+        let SlotParams::TwoPersons(partners) = &slot.params else { return None };
+        let [first, second] = &**partners;
+        let partners = match (first.params.kind() == kind, second.params.kind() == kind) {
+            (true, true) => vec![first.label.clone(), second.label.clone()],
+            (true, false) => vec![second.label.clone()],
+            (false, true) => vec![first.label.clone()],
+            (false, false) => return None,
+        };
+        Some(Error::NeedsPartner { slot: slot.number, label: slot.label.clone(), partners })
+    };
+    copies.chosen.slots().iter().find_map(needs).unwrap_or(error)
 }
 
 /// The vault's id, and the key under which its state files are authenticated.

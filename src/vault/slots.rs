@@ -133,7 +133,8 @@ impl Vault {
         held: &HeldHeader,
         credential: Credential<'_>,
     ) -> Result<UnlockedKeyring, Error> {
-        let opened = open::open_header(&self.0.home, credential)?;
+        let home = &self.0.home;
+        let opened = open::open_header(home, credential).map_err(|error| open::in_full(home, credential, error))?;
         if opened.header.vault != unlocked.vault || !opened.keyring.is_same(&unlocked.keyring) {
             return Err(Error::Unlock(UnlockError::HeaderTampered));
         }

@@ -84,6 +84,18 @@ fn a_slot_that_is_not_there_and_the_last_one_are_named() {
 }
 
 #[test]
+fn a_credential_that_needs_a_partner_is_told_whose() {
+    let ward = Ward::new();
+    let (chief, safe) = (Passphrase::new(PASSPHRASE), RawKey::generate().unwrap());
+    let both = TwoPersons::new(&chief, &safe);
+    let new = NewSlot::of(&both).partners("chief", "safe").kdf(PassphraseCost::MINIMUM);
+    ward.clinic.vault().add_slot(new, ward.clinic.key()).unwrap();
+    let refused = ward.clinic.vault().remove_slot(0, &chief);
+    assert!(matches!(refused, Err(Error::NeedsPartner { .. })), "{refused:?}");
+    advises(refused, "bring that of safe as well");
+}
+
+#[test]
 fn a_vault_without_a_credential_is_not_created() {
     let refused = MemoryStore::new().create_vault().finish().map(drop);
     assert!(matches!(refused, Err(Error::NoCredential)), "{refused:?}");
