@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use chartvault::test_util::{Fault, FileOp};
+use chartvault::test_util::{Fault, FileOp, Resource, without};
 use chartvault::*;
 use support::{House, copy_dir, files_in, note, verify, whole_log};
 
@@ -147,6 +147,63 @@ fn who_comes_alone_is_told_who_is_missing_and_nothing_else() {
     let log = whole_log(&house.session(&vault));
     let failed: Vec<_> = log.iter().filter(|entry| entry.event == AuditEvent::UnlockFailed).collect();
     assert_eq!(failed.iter().map(|entry| entry.count).collect::<Vec<_>>(), [Some(1)]);
+}
+
+fn unlock_upgrading(house: &House, pass: &Passphrase, to: impl Into<KdfParameters>) -> Vault {
+    let locked = Vault::open_with(house.path(), house.options()).unwrap();
+    locked.unlocking().upgrade_kdf(to).unlock(pass).unwrap()
+}
+
+#[test]
+fn a_weak_derivation_is_upgraded_by_the_next_unlock_that_asks_for_it() {
+    let (house, vault) = House::create();
+    let pass = Passphrase::new("as before");
+    vault.add_slot(NewSlot::of(&pass).label("desk").kdf(CHEAP), &house.key).unwrap();
+    let made = vault.slots().unwrap()[2].created;
+    vault.close().unwrap();
+    house.clock.step(60);
+    let dearer = PassphraseCost::new(20 * 1024, 2, 1).unwrap();
+    assert!(opens(&house, &house.path(), &pass));
+    let vault = unlock_upgrading(&house, &pass, dearer);
+    assert_eq!(vault.opening().kdf_upgrade, Some(KdfUpgrade::Done { slot: 2 }));
+    let slot = vault.slots().unwrap().pop().unwrap();
+    assert_eq!((slot.label.as_str(), slot.created, slot.last_used), ("desk", made, Some(house.clock.now())));
+    assert_eq!(slot.kdf, Some(KdfParameters::Argon2id(dearer)));
+    let log = said(&vault, &house);
+    let (event, outcome, detail) = &log[log.len() - 2];
+    assert_eq!((*event, *outcome), (AuditEvent::SlotChanged, Outcome::Allowed));
+    let expected = "slot 2: passphrase \"desk\" (Argon2id, 19 MiB, 2 passes, 1 lane) becomes \
+                    passphrase \"desk\" (Argon2id, 20 MiB, 2 passes, 1 lane); header 3";
+    assert_eq!(detail, expected);
+    vault.close().unwrap();
+    // Not again, not downwards, and not without being asked.
+    for to in [dearer, CHEAP] {
+        let vault = unlock_upgrading(&house, &pass, to);
+        assert_eq!(vault.opening().kdf_upgrade, Some(KdfUpgrade::NotNeeded));
+        assert_eq!(vault.slots().unwrap()[2].kdf, Some(KdfParameters::Argon2id(dearer)));
+        vault.close().unwrap();
+    }
+    let vault = house.open();
+    assert_eq!(vault.opening().kdf_upgrade, None);
+    assert_eq!(said(&vault, &house).len(), log.len());
+}
+
+#[test]
+fn an_upgrade_that_fails_keeps_nobody_out() {
+    let (house, vault) = House::create();
+    let pass = Passphrase::new("as before");
+    vault.add_slot(NewSlot::of(&pass).kdf(CHEAP), &house.key).unwrap();
+    vault.close().unwrap();
+    let dearer = PassphraseCost::new(20 * 1024, 2, 1).unwrap();
+    let scarce = without(Resource::PassphraseMemory).after(1);
+    let vault = unlock_upgrading(&house, &pass, dearer);
+    drop(scarce);
+    let Some(KdfUpgrade::Failed { slot: 2, why }) = &vault.opening().kdf_upgrade else { panic!("{}", vault.opening()) };
+    assert!(why.contains("KiB of memory"), "{why}");
+    assert_eq!(vault.slots().unwrap()[2].kdf, Some(KdfParameters::Argon2id(CHEAP)));
+    vault.close().unwrap();
+    let vault = unlock_upgrading(&house, &pass, dearer);
+    assert_eq!(vault.opening().kdf_upgrade, Some(KdfUpgrade::Done { slot: 2 }));
 }
 
 #[test]

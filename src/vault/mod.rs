@@ -21,10 +21,10 @@ pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;
 pub(crate) use home::Home;
-pub use open::LockedVault;
 #[cfg(feature = "test-util")]
 pub(crate) use open::state_file_key;
-pub use opening::{MissingReads, Opening};
+pub use open::{LockedVault, Unlocking};
+pub use opening::{KdfUpgrade, MissingReads, Opening};
 pub use options::Options;
 pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 pub use scrub::Health;

@@ -6,10 +6,13 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 
-use super::{Vault, open, operate};
+use super::opening::KdfUpgrade;
+use super::{Home, Vault, open, operate};
 use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::crypto::kdf::RootKey;
+use crate::crypto::kdf_parameters::KdfParameters;
 use crate::error::Error;
-use crate::format::header::{HeaderError, MAX_SLOTS};
+use crate::format::header::{HeaderContent, HeaderError, MAX_SLOTS};
 use crate::format::slot::Slot;
 use crate::keyring::{
     Credential, NewSlot, NewSlotError, PreparedSlot, SlotInfo, SlotPlace, UnlockError, UnlockedKeyring,
@@ -94,7 +97,7 @@ impl Vault {
             let _changing = unlocked.changing.lock().unwrap_or_else(PoisonError::into_inner);
             let held = held(&unlocked).clone();
             match self.plan(&unlocked, &held, credential, edit) {
-                Ok(plan) => self.put_in_force(&unlocked, plan),
+                Ok(plan) => put_in_force(&self.0.home, &unlocked, plan),
                 Err(error) => {
                     let outcome = if error.is_denial() { Outcome::Denied } else { Outcome::Failed };
                     let mut draft = Draft::new(edit.event(), outcome);
@@ -123,7 +126,8 @@ impl Vault {
         );
         let (opened, prepared) = (opened?, prepared?);
         edit.check(&opened.header.slots)?;
-        Plan::new(unlocked, opened, edit, prepared)
+        let UnlockedKeyring { root, slot, header, .. } = opened;
+        Plan::new(unlocked, &root, header, slot, edit, prepared)
     }
 
     /// Opens the header on disk, which has to be of this vault and not older than the one in force.
@@ -141,32 +145,33 @@ impl Vault {
         let (header, journal) = (opened.header.generation, held.generation);
         if header < journal { Err(StorageError::HeaderRolledBack { header, journal }.into()) } else { Ok(opened) }
     }
-
-    fn put_in_force(&self, unlocked: &Unlocked, plan: Plan) -> Result<u8, Error> {
-        let Plan { event, number, detail, generation, slots, bytes } = plan;
-        let mut draft = Draft::new(event, Outcome::Allowed);
-        draft.fields.detail = Some(format!("{detail}; header {generation}"));
-        unlocked.commit(Vec::new(), vec![draft])?;
-        let written = self.0.home.write_header(&bytes);
-        let mut draft = Draft::new(AuditEvent::HeaderWritten, Outcome::Allowed);
-        draft.fields.detail = Some(format!("header {generation}"));
-        match &written {
-            Ok(()) => {
-                unlocked.committer.header_is(generation);
-                *held(unlocked) = HeldHeader { generation, slots };
-            }
-            Err(error) => {
-                draft.fields.outcome = Outcome::Failed;
-                draft.fields.detail = Some(format!("header {generation}: {}", error.word()));
-            }
-        }
-        unlocked.commit(Vec::new(), vec![draft])?;
-        written.map(|()| number)
-    }
 }
 
 fn held(unlocked: &Unlocked) -> MutexGuard<'_, HeldHeader> {
     unlocked.header.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes a header with an entry before it and one behind it.
+fn put_in_force(home: &Home, unlocked: &Unlocked, plan: Plan) -> Result<u8, Error> {
+    let Plan { event, number, detail, generation, slots, bytes } = plan;
+    let mut draft = Draft::new(event, Outcome::Allowed);
+    draft.fields.detail = Some(format!("{detail}; header {generation}"));
+    unlocked.commit(Vec::new(), vec![draft])?;
+    let written = home.write_header(&bytes);
+    let mut draft = Draft::new(AuditEvent::HeaderWritten, Outcome::Allowed);
+    draft.fields.detail = Some(format!("header {generation}"));
+    match &written {
+        Ok(()) => {
+            unlocked.committer.header_is(generation);
+            *held(unlocked) = HeldHeader { generation, slots };
+        }
+        Err(error) => {
+            draft.fields.outcome = Outcome::Failed;
+            draft.fields.detail = Some(format!("header {generation}: {}", error.word()));
+        }
+    }
+    unlocked.commit(Vec::new(), vec![draft])?;
+    written.map(|()| number)
 }
 
 /// What is to be done to the slots.
@@ -176,6 +181,8 @@ enum Edit<'a> {
     Remove(u8),
     /// The slot of a number, or the one that opened.
     Replace(Option<u8>, NewSlot<'a>),
+    /// The same credential with other parameters, in the slot of a number.
+    Upgrade(u8, NewSlot<'a>),
 }
 
 impl<'a> Edit<'a> {
@@ -183,13 +190,13 @@ impl<'a> Edit<'a> {
         match self {
             Self::Add(_) => AuditEvent::SlotAdded,
             Self::Remove(_) => AuditEvent::SlotRemoved,
-            Self::Replace(..) => AuditEvent::SlotChanged,
+            Self::Replace(..) | Self::Upgrade(..) => AuditEvent::SlotChanged,
         }
     }
 
     const fn new_slot(&self) -> Option<&NewSlot<'a>> {
         match self {
-            Self::Add(new) | Self::Replace(_, new) => Some(new),
+            Self::Add(new) | Self::Replace(_, new) | Self::Upgrade(_, new) => Some(new),
             Self::Remove(_) => None,
         }
     }
@@ -224,23 +231,28 @@ struct Plan {
 impl Plan {
     fn new(
         unlocked: &Unlocked,
-        opened: UnlockedKeyring,
+        root: &RootKey,
+        header: HeaderContent,
+        opened: u8,
         edit: Edit<'_>,
         prepared: Option<PreparedSlot>,
     ) -> Result<Self, Error> {
-        let UnlockedKeyring { keyring, root, slot: opened_slot, header } = opened;
         let number = match edit {
             Edit::Add(_) => free_number(&header.slots),
-            Edit::Remove(number) | Edit::Replace(Some(number), _) => number,
-            Edit::Replace(None, _) => opened_slot,
+            Edit::Remove(number) | Edit::Replace(Some(number), _) | Edit::Upgrade(number, _) => number,
+            Edit::Replace(None, _) => opened,
         };
         let old = header.slots.iter().find(|slot| slot.number == number);
         let made = match (prepared, edit.new_slot()) {
             (Some(prepared), Some(new)) => {
                 let kept = old.map_or("", |slot| slot.label.as_str());
                 let label = new.given_label().unwrap_or(kept).to_owned();
-                let place = SlotPlace { number, created: unlocked.clock.now(), label };
-                Some(prepared.seal(unlocked.vault, unlocked.suite, place, &root)?)
+                let created = match (edit, old) {
+                    (Edit::Upgrade(..), Some(old)) => old.created,
+                    _ => unlocked.clock.now(),
+                };
+                let place = SlotPlace { number, created, label };
+                Some(prepared.seal(unlocked.vault, unlocked.suite, place, root)?)
             }
             _ => None,
         };
@@ -256,7 +268,8 @@ impl Plan {
             return Err(Error::LastSlot { slot: number });
         }
         let generation = header.generation.saturating_add(1);
-        let bytes = keyring.new_header(unlocked.vault, generation, &header.suites, slots.clone(), &root)?;
+        let (vault, suites) = (unlocked.vault, &header.suites);
+        let bytes = unlocked.keyring.new_header(vault, generation, suites, slots.clone(), root)?;
         Ok(Self { event: edit.event(), number, detail, generation, slots, bytes })
     }
 }
@@ -270,7 +283,35 @@ fn free_number(slots: &[Slot]) -> u8 {
 
 /// A slot as the log names it.
 fn called(slot: &Slot) -> String {
-    format!("{} {:?}", slot.kind(), slot.label)
+    match SlotInfo::of(slot, None).kdf {
+        Some(kdf) => format!("{} {:?} ({kdf})", slot.kind(), slot.label),
+        None => format!("{} {:?}", slot.kind(), slot.label),
+    }
+}
+
+/// Upgrades the slot that opened, if its passphrase became a key with less than `to`. What stands in the way of it stands
+/// in the answer; only what stops the vault is an error.
+pub(super) fn upgrade(
+    home: &Home,
+    unlocked: &Unlocked,
+    (root, header, slot): (&RootKey, HeaderContent, u8),
+    credential: Credential<'_>,
+    to: KdfParameters,
+) -> Result<KdfUpgrade, Error> {
+    let kdf = header.slots.iter().find(|held| held.number == slot).and_then(|slot| SlotInfo::of(slot, None).kdf);
+    if !kdf.is_some_and(|kdf| kdf.is_weaker_than(to)) {
+        return Ok(KdfUpgrade::NotNeeded);
+    }
+    let new = NewSlot::of(credential).kdf(to);
+    let plan = || {
+        let prepared = new.prepare(unlocked.vault)?;
+        Plan::new(unlocked, root, header, slot, Edit::Upgrade(slot, new), Some(prepared))
+    };
+    match plan().and_then(|plan| put_in_force(home, unlocked, plan)) {
+        Ok(slot) => Ok(KdfUpgrade::Done { slot }),
+        Err(error @ (Error::Slot(_) | Error::Header(_))) => Ok(KdfUpgrade::Failed { slot, why: error.to_string() }),
+        Err(error) => Err(error),
+    }
 }
 
 /// Both results; worked out at once where that is worth a thread and one can be had.
