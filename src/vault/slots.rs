@@ -157,18 +157,21 @@ fn put_in_force(home: &Home, unlocked: &Unlocked, plan: Plan) -> Result<u8, Erro
     let mut draft = Draft::new(event, Outcome::Allowed);
     draft.fields.detail = Some(format!("{detail}; header {generation}"));
     unlocked.commit(Vec::new(), vec![draft])?;
-    let written = home.write_header(&bytes);
     let mut draft = Draft::new(AuditEvent::HeaderWritten, Outcome::Allowed);
     draft.fields.detail = Some(format!("header {generation}"));
-    match &written {
-        Ok(()) => {
+    let written = {
+        // Held while the copies differ, for whoever looks at them.
+        let mut in_force = held(unlocked);
+        let written = home.write_header(&bytes);
+        if written.is_ok() {
             unlocked.committer.header_is(generation);
-            *held(unlocked) = HeldHeader { generation, slots };
+            *in_force = HeldHeader { generation, slots };
         }
-        Err(error) => {
-            draft.fields.outcome = Outcome::Failed;
-            draft.fields.detail = Some(format!("header {generation}: {}", error.word()));
-        }
+        written
+    };
+    if let Err(error) = &written {
+        draft.fields.outcome = Outcome::Failed;
+        draft.fields.detail = Some(format!("header {generation}: {}", error.word()));
     }
     unlocked.commit(Vec::new(), vec![draft])?;
     written.map(|()| number)

@@ -99,6 +99,27 @@ fn an_answer_that_would_fill_the_memory_is_refused() {
     assert_eq!(all.map(|entry| entry.unwrap().version().number()).min(), Some(1));
 }
 
+/// As check and scrub look at it, while others change it.
+#[test]
+fn a_header_that_is_being_written_is_not_taken_for_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = RawKey::generate().unwrap();
+    let (vault, _) = Vault::create(dir.path()).raw_key(&key).finish().unwrap();
+    let unlocked = vault.0.gate.enter().unwrap();
+    std::thread::scope(|scope| {
+        let changing = scope.spawn(|| {
+            for _ in 0..30 {
+                let number = vault.add_slot(NewSlot::of(&key), &key).unwrap();
+                vault.remove_slot(number, &key).unwrap();
+            }
+        });
+        while !changing.is_finished() {
+            let found = check::header_findings(&unlocked, &vault.0.home);
+            assert!(found.is_empty(), "{found:?}");
+        }
+    });
+}
+
 #[cfg(feature = "tracing")]
 #[test]
 fn every_event_of_an_operation_has_a_span_of_its_own_name() {

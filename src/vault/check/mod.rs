@@ -8,6 +8,7 @@ mod report;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -260,6 +261,8 @@ impl<'c, 'p> Check<'c, 'p> {
 pub(super) fn header_findings(unlocked: &Unlocked, home: &Home) -> Vec<Finding> {
     let at = |name: &str| FindingPlace::File { path: name.into(), offset: 0 };
     let grave = |what: String| Finding::new(at("header.a"), what, Severity::Grave);
+    // Not while they are being written.
+    let _held = unlocked.header.lock().unwrap_or_else(PoisonError::into_inner);
     let copies = match home.read_header() {
         Ok(copies) => copies,
         Err(error) => {
