@@ -352,6 +352,9 @@ fn a_header_from_before_a_removal_is_refused_as_rolled_back() {
         matches!(refused, Err(Error::Storage(StorageError::HeaderRolledBack { header: 2, journal: 3 }))),
         "{refused:?}"
     );
+    let issuer = IssuerKey::generate().unwrap();
+    let refused = vault.trust_issuer(issuer.public(), &key);
+    assert!(matches!(refused, Err(Error::Storage(StorageError::HeaderRolledBack { .. }))), "{refused:?}");
     drop(vault);
     for credential in [&key, &house.key] {
         let refused = Vault::open_with(house.path(), house.options()).unwrap().unlock(credential).map(drop);

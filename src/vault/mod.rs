@@ -256,14 +256,11 @@ impl Vault {
     }
 
     /// Whether a credential opens this very vault. The header is read again from disk, where somebody may have put one
-    /// with a credential of their own, so what it opens has to be the keys in use.
+    /// with a credential of their own, or an older one with a slot that was removed; so what it opens has to be the keys in
+    /// use, and not older than the header in force.
     fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
-        let home = &self.0.home;
-        let opened = open::open_header(home, credential).map_err(|error| open::in_full(home, credential, error))?;
-        if opened.header.vault == self.0.id && opened.keyring.is_same(&unlocked.keyring) {
-            return Ok(());
-        }
-        Err(Error::Unlock(UnlockError::HeaderTampered))
+        let held = unlocked.header.lock().unwrap_or_else(PoisonError::into_inner).generation;
+        self.reopen(unlocked, held, credential).map(drop)
     }
 
     /// Makes a record type known and proves with a sample that its values come back whole, so that a type which cannot

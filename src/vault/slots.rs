@@ -121,7 +121,7 @@ impl Vault {
         edit.check(&held.slots)?;
         let (opened, prepared) = both(
             edit.new_slot().is_some_and(|new| new.is_costly()) && credential.is_costly(),
-            &|| self.reopen(unlocked, held, credential),
+            &|| self.reopen(unlocked, held.generation, credential),
             || edit.new_slot().map(|new| new.prepare(unlocked.vault)).transpose(),
         );
         let (opened, prepared) = (opened?, prepared?);
@@ -131,10 +131,10 @@ impl Vault {
     }
 
     /// Opens the header on disk, which has to be of this vault and not older than the one in force.
-    fn reopen(
+    pub(super) fn reopen(
         &self,
         unlocked: &Unlocked,
-        held: &HeldHeader,
+        in_force: u64,
         credential: Credential<'_>,
     ) -> Result<UnlockedKeyring, Error> {
         let home = &self.0.home;
@@ -142,7 +142,7 @@ impl Vault {
         if opened.header.vault != unlocked.vault || !opened.keyring.is_same(&unlocked.keyring) {
             return Err(Error::Unlock(UnlockError::HeaderTampered));
         }
-        let (header, journal) = (opened.header.generation, held.generation);
+        let (header, journal) = (opened.header.generation, in_force);
         if header < journal { Err(StorageError::HeaderRolledBack { header, journal }.into()) } else { Ok(opened) }
     }
 }
