@@ -3,6 +3,7 @@
 
 pub(crate) mod copies;
 pub(crate) mod credential;
+pub(crate) mod detached;
 pub(crate) mod patient;
 pub(crate) mod recovery;
 pub(crate) mod slots;
@@ -69,6 +70,8 @@ pub(crate) struct UnlockedKeyring {
     pub(crate) slot: u8,
     /// The verified header.
     pub(crate) header: HeaderContent,
+    /// The whole of it.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A new root key.
@@ -106,7 +109,13 @@ impl Keyring {
         let plaintext = open_with_suite(&keyring_sealer(&opened.root), &content.sealed_keyring, aad)
             .ok_or(UnlockError::HeaderTampered)?;
         let keys = KeyMaterial::parse(&plaintext).map_err(UnlockError::Keyring)?;
-        Ok(UnlockedKeyring { keyring: Self::new(keys), root: opened.root, slot: opened.slot, header: content.clone() })
+        Ok(UnlockedKeyring {
+            keyring: Self::new(keys),
+            root: opened.root,
+            slot: opened.slot,
+            header: content.clone(),
+            bytes: header.to_bytes(),
+        })
     }
 
     /// The whole header around this keyring, to be written by [`copies`]. `generation` is one above the last header's.

@@ -34,7 +34,7 @@ use crate::committer::Stripe;
 use crate::crypto::aead::Suite;
 use crate::error::Error;
 use crate::ids::VaultId;
-use crate::keyring::{Credential, UnlockError};
+use crate::keyring::Credential;
 use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;

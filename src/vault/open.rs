@@ -51,7 +51,7 @@ impl Vault {
     /// # Errors
     /// As [`Vault::open`].
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<LockedVault, Error> {
-        LockedVault::at(Home::Dir(path.as_ref().to_owned()), options)
+        LockedVault::at(Home::dir(path.as_ref()).with_header(options.header.clone()), options)
     }
 }
 
@@ -154,7 +154,7 @@ impl LockedVault {
         upgrade: Option<KdfParameters>,
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
-        let UnlockedKeyring { keyring, slot, mut header, root } = opened;
+        let UnlockedKeyring { keyring, slot, mut header, root, mut bytes } = opened;
         let suite = header.suites.first().copied().unwrap_or(Suite::ChaCha20Poly1305);
         let vault = header.vault;
         let keys = storage_keys(&keyring);
@@ -163,13 +163,13 @@ impl LockedVault {
         if self.home.read_header()?.other != OtherCopy::Same {
             header.generation += 1;
             let slots = header.slots.clone();
-            let repaired = keyring.new_header(vault, header.generation, &header.suites, slots, &root)?;
-            self.home.write_header(&repaired)?;
+            bytes = keyring.new_header(vault, header.generation, &header.suites, slots, &root)?;
+            self.home.write_header(&bytes)?;
         }
         let head = newest(&*storage, vault)?;
         let clock = Arc::clone(&self.options.clock);
         let chain = Chain::new(vault, Some(head));
-        let held = HeldHeader { generation: header.generation, slots: header.slots.clone() };
+        let held = HeldHeader { generation: header.generation, slots: header.slots.clone(), bytes };
         let created = held.slots.iter().find(|held| held.number == slot).map(|slot| slot.created);
         let parts = Parts { vault, suite, clock, keyring, header: held, lock, chain };
         let unlocked = assemble(parts, storage)?;

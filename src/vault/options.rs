@@ -1,6 +1,7 @@
 //! Settings of a vault in this process. None of them changes what is stored or how safe it is.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
@@ -21,12 +22,13 @@ pub struct Options {
     pub(super) storage: StorageOptions,
     pub(super) scrub_rate: u32,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) header: Option<PathBuf>,
 }
 
 impl Options {
     /// The defaults: 256 MiB of cache, journal segments of 1 to 64 MiB, the system clock.
     pub fn new() -> Self {
-        Self { storage: StorageOptions::default(), scrub_rate: SCRUB_RATE, clock: Arc::new(SystemClock) }
+        Self { storage: StorageOptions::default(), scrub_rate: SCRUB_RATE, clock: Arc::new(SystemClock), header: None }
     }
 
     /// Memory for the trees' cache, in bytes. Fastest when all records of the day fit.
@@ -88,6 +90,15 @@ impl Options {
     /// [`Vault::health`]: crate::Vault::health
     pub const fn scrub_rate(mut self, rows_per_second: u32) -> Self {
         self.scrub_rate = rows_per_second;
+        self
+    }
+
+    /// The directory of a header that is not in the vault's own ([`NewVault::detached_header`]). Both copies of it are
+    /// there, and changes of key slots are written there. Without meaning for a vault in memory.
+    ///
+    /// [`NewVault::detached_header`]: crate::NewVault::detached_header
+    pub fn header(mut self, path: impl AsRef<Path>) -> Self {
+        self.header = Some(path.as_ref().to_owned());
         self
     }
 

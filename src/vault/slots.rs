@@ -3,6 +3,7 @@
 //! The entry about a change is durable before the header is written, so that no slot is there without it. Once both copies
 //! are, a second entry says so in a frame that names the new generation: from then on the older header is rolled back.
 
+use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 
@@ -14,6 +15,7 @@ use crate::crypto::kdf_parameters::KdfParameters;
 use crate::error::Error;
 use crate::format::header::{HeaderContent, HeaderError, MAX_SLOTS};
 use crate::format::slot::Slot;
+use crate::keyring::detached;
 use crate::keyring::{
     Credential, NewSlot, NewSlotError, PreparedSlot, SlotInfo, SlotPlace, UnlockError, UnlockedKeyring,
 };
@@ -91,6 +93,31 @@ impl Vault {
         self.change_slots(old.into(), Edit::Replace(None, new))
     }
 
+    /// Writes a copy of the header in force to a new file, durably and for its owner alone. Where both copies in the vault's
+    /// directory are lost, it takes their place under their names, `header.a` and `header.b`; an outdated one is refused then
+    /// ([`StorageError::HeaderRolledBack`]). It holds the key slots of now, and opens with their credentials for ever: what
+    /// is removed later is still in it.
+    ///
+    /// # Errors
+    /// [`Error::Header`] when the file exists or cannot be written, [`Error::Sealed`], [`Error::AuditUnavailable`].
+    pub fn back_up_header(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        operate(AuditEvent::HeaderBackedUp, || {
+            let unlocked = self.0.gate.enter()?;
+            let HeldHeader { generation, bytes, .. } = held(&unlocked).clone();
+            let say = |outcome| {
+                let mut draft = Draft::new(AuditEvent::HeaderBackedUp, outcome);
+                draft.fields.detail = Some(format!("header {generation}"));
+                unlocked.commit(Vec::new(), vec![draft])
+            };
+            say(Outcome::Allowed)?;
+            let written = detached::new_file(path.as_ref(), &bytes);
+            if written.is_err() {
+                say(Outcome::Failed)?;
+            }
+            Ok(written?)
+        })
+    }
+
     fn change_slots(&self, credential: Credential<'_>, edit: Edit<'_>) -> Result<u8, Error> {
         operate(edit.event(), || {
             let unlocked = self.0.gate.enter()?;
@@ -165,7 +192,7 @@ fn put_in_force(home: &Home, unlocked: &Unlocked, plan: Plan) -> Result<u8, Erro
         let written = home.write_header(&bytes);
         if written.is_ok() {
             unlocked.committer.header_is(generation);
-            *in_force = HeldHeader { generation, slots };
+            *in_force = HeldHeader { generation, slots, bytes };
         }
         written
     };

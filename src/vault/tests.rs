@@ -5,7 +5,7 @@ mod windowed;
 use super::*;
 use crate::committer::{CommitFailed, Row};
 use crate::format::keys::Tree;
-use crate::keyring::{self, Keyring, NewSlot, RawKey, SlotPlace, copies};
+use crate::keyring::{self, Keyring, NewSlot, RawKey, SlotPlace, UnlockError, copies};
 use crate::storage::StorageError;
 use crate::storage::fault::set_free;
 use crate::token::IssuerKey;

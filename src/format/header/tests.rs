@@ -105,6 +105,7 @@ proptest! {
         let bytes = written.encode(&mac()).unwrap();
         let header = UnverifiedHeader::parse(&bytes).unwrap();
         prop_assert_eq!(header.verify(&mac()), Some(&written));
+        prop_assert_eq!(header.to_bytes(), bytes.clone());
         prop_assert_eq!(header.verify(&HmacKey::new(&[8; 32])), None);
         let padded = [&bytes[..], &[0; 77]].concat();
         prop_assert_eq!(UnverifiedHeader::parse_padded(&padded), Ok(header));

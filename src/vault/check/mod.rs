@@ -19,6 +19,7 @@ use super::{Vault, operate};
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::error::Error;
 use crate::format::keys::{PatientKey, RecordKey, Tree};
+use crate::keyring::HeaderFileError;
 use crate::keyring::copies::OtherCopy;
 use crate::observe;
 use crate::progress::{OnProgress, Progress, Task};
@@ -265,6 +266,8 @@ pub(super) fn header_findings(unlocked: &Unlocked, home: &Home) -> Vec<Finding> 
     let _held = unlocked.header.lock().unwrap_or_else(PoisonError::into_inner);
     let copies = match home.read_header() {
         Ok(copies) => copies,
+        // Its medium may be locked away while the vault is open.
+        Err(Error::Header(HeaderFileError::NoHeader { .. })) => return Vec::new(),
         Err(error) => {
             let what = format!("the header cannot be used: {error}; without it the vault cannot be opened again");
             return vec![grave(what)];
