@@ -57,7 +57,7 @@ fn write_a_new_golden_vault() {
     vault.add_slot(NewSlot::of(&pbkdf2).label("pbkdf2").kdf(Pbkdf2Iterations::MINIMUM), &key).unwrap();
     let _ = fs::remove_file(home().join("clinic.key"));
     add(NewSlot::of(&KeyFile::create(home().join("clinic.key"), vault.id()).unwrap()), "key file");
-    add(NewSlot::of(&Inverter), "provider");
+    add(NewSlot::of(Credential::provider(&Inverter)), "provider");
     let (shared, shares) = SharedKey::split(2, 3).unwrap();
     add(NewSlot::of(&shared), "shares");
     add(NewSlot::of(&TwoPersons::new(&chief, &deputy)).partners("chief", "deputy"), "two persons");
@@ -89,7 +89,7 @@ fn every_slot_of_the_golden_vault_opens() {
         (&argon).into(),
         (&pbkdf2).into(),
         (&key_file).into(),
-        (&Inverter).into(),
+        Credential::provider(&Inverter),
         (&shared).into(),
         (&both).into(),
     ];

@@ -73,7 +73,20 @@ pub(super) enum CredentialKind<'a> {
     TwoPersons(&'a TwoPersons<'a>),
 }
 
-impl Credential<'_> {
+impl<'a> Credential<'a> {
+    /// What a key provider unwraps.
+    ///
+    /// ```
+    /// # use chartvault::{Credential, KeyProvider};
+    /// fn credential(server: &impl KeyProvider) -> Credential<'_> {
+    ///     Credential::provider(server)
+    /// }
+    /// ```
+    #[must_use]
+    pub const fn provider(provider: &'a dyn KeyProvider) -> Self {
+        Self(CredentialKind::Provider(provider))
+    }
+
     /// Whether finding its key takes noticeable time.
     pub(crate) const fn is_costly(&self) -> bool {
         match self.0 {
@@ -169,15 +182,15 @@ impl<'a> From<&'a TwoPersons<'a>> for Credential<'a> {
     }
 }
 
-impl<'a, P: KeyProvider> From<&'a P> for Credential<'a> {
-    fn from(provider: &'a P) -> Self {
+impl<'a> From<&'a dyn KeyProvider> for Credential<'a> {
+    fn from(provider: &'a dyn KeyProvider) -> Self {
         Self(CredentialKind::Provider(provider))
     }
 }
 
-impl<'a> From<&'a dyn KeyProvider> for Credential<'a> {
-    fn from(provider: &'a dyn KeyProvider) -> Self {
-        Self(CredentialKind::Provider(provider))
+impl<'a> From<&'a Box<dyn KeyProvider>> for Credential<'a> {
+    fn from(provider: &'a Box<dyn KeyProvider>) -> Self {
+        Self::provider(&**provider)
     }
 }
 

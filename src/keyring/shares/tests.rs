@@ -136,10 +136,3 @@ fn the_worked_example_holds() {
     let kek = kdf::slot_key(kdf::SlotSecret::SharedKey, &vault, back.expose());
     assert_eq!(*kek.expose(), worked::array(PAGE, "kek_shared_key"));
 }
-
-#[cfg(feature = "test-util")]
-#[test]
-fn without_random_bytes_no_key_is_shared() {
-    let _dry = crate::test_util::without(crate::test_util::Resource::RandomBytes).after(2);
-    assert!(matches!(SharedKey::split(3, 5), Err(ShareError::Random(_))));
-}
