@@ -2,13 +2,14 @@
 //!
 //! Callers prepare everything that needs no order (checks, sealing of values, digest leaves), then queue. Whoever
 //! finds nobody leading leads: it takes what is queued as one group, chains and seals the audit entries, writes one
-//! journal frame, syncs it, passes leadership to the first caller queued meanwhile, settles its group in the trees and
-//! wakes the group. A lone caller therefore never waits for another thread.
+//! journal frame, syncs it, passes leadership to the first caller queued meanwhile, and wakes the group. A lone caller
+//! therefore never waits for another thread. The trees are brought up to date afterwards.
 
 mod group;
 mod lead;
 mod overlay;
 mod queue;
+mod settle;
 mod stripes;
 mod ticket;
 mod window;
@@ -29,9 +30,9 @@ use crate::crypto::aead::Suite;
 use crate::observe;
 use crate::read_audit::ReadAudit;
 use crate::storage::{Bytes, CommitError, Scan, Storage, StorageError, Tree};
-use group::Late;
 use overlay::{Overlay, merge};
 use queue::{ENTRY_OVERHEAD, Job, Need, PreparedEntry, Queue, room};
+use settle::Unsettled;
 use ticket::{Outcome, Woken};
 use window::Share;
 
@@ -79,7 +80,7 @@ pub(crate) struct Committer {
     clock: Arc<dyn Clock>,
     header_generation: u64,
     overlay: Overlay,
-    late: Late,
+    unsettled: Unsettled,
     queue: Mutex<Queue>,
     room: Condvar,
     bell: Arc<Bell>,
@@ -88,8 +89,6 @@ pub(crate) struct Committer {
     order: Mutex<Order>,
     /// The newest durable entry, known while a leader holds `order`.
     newest: Mutex<Option<Head>>,
-    /// The newest entry that storage gives to readers.
-    readable: Mutex<Option<Head>>,
 }
 
 impl Committer {
@@ -107,13 +106,12 @@ impl Committer {
             clock,
             header_generation,
             overlay: Overlay::default(),
-            late: Late::default(),
+            unsettled: Unsettled::default(),
             queue: Mutex::default(),
             room: Condvar::new(),
             bell: Arc::default(),
             answered: AtomicI64::new(i64::MIN),
             newest: Mutex::new(chain.head()),
-            readable: Mutex::new(chain.head()),
             order: Mutex::new(Order { chain, keys }),
         }
     }
@@ -133,10 +131,9 @@ impl Committer {
         queue.leading || !queue.jobs.is_empty()
     }
 
-    /// The newest entry that can be read: whatever was acknowledged is not behind it. Newer ones may be durable already,
-    /// but not settled.
+    /// The newest entry that is durable: whatever was acknowledged is not behind it.
     pub(crate) fn newest_entry(&self) -> Option<Head> {
-        *self.readable.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all that was committed is in the trees.
@@ -148,7 +145,7 @@ impl Committer {
     /// The time of the newest entry that is durable or was answered for: the vault's clock never goes behind it.
     pub(crate) fn newest_time(&self) -> Option<Timestamp> {
         let answered = Timestamp::from_micros(self.answered.load(Ordering::Relaxed));
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).map(|head| head.time.max(answered))
+        self.newest_entry().map(|head| head.time.max(answered))
     }
 
     /// When entries of reads become durable from now on. What was answered for stays in the queue.
@@ -219,7 +216,7 @@ impl Committer {
         self.queue(Vec::new(), vec![draft])
     }
 
-    /// Makes durable, and readable, whatever was answered for until now.
+    /// Makes durable whatever was answered for until now.
     pub(crate) fn flush(&self) -> Outcome {
         if self.lock_queue().window.is_empty() {
             return Ok(());
@@ -227,7 +224,7 @@ impl Committer {
         self.catch_up()
     }
 
-    /// Makes durable, and readable, whatever was queued until now: all that anybody can have seen.
+    /// Makes durable whatever was queued until now: all that anybody can have seen.
     pub(crate) fn catch_up(&self) -> Outcome {
         let job = self.job(&[], Vec::new())?;
         let queued = {

@@ -217,8 +217,7 @@ pub(crate) trait Storage: Send + Sync {
         None
     }
 
-    /// Audit entries from number `from`, ascending and without a gap, at most `limit`: all that were settled, and those of
-    /// commits whose settling was put off.
+    /// Audit entries from number `from`, ascending and without a gap, at most `limit`: all that were committed, settled or not.
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError>;
 
     /// The newest committed audit entry.

@@ -1,8 +1,8 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
+mod attendant;
 mod challenges;
 mod chart;
-mod flusher;
 mod gate;
 mod lock;
 mod numbers;

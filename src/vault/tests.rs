@@ -197,6 +197,7 @@ fn without_free_space_writes_are_refused_reads_use_the_reserve_and_nothing_stops
     set_free(Some(0));
     // Noticed when the next group is to be settled: it is durable, visible, and waits for its place in the trees.
     committer.commit(row(2), draft()).unwrap();
+    committer.settle();
     is_full(committer.commit(row(3), draft()));
     assert!(matches!(committer.storage().checkpoint(), Err(StorageError::DiskFull { .. })));
     let (entries, get) = (committer.storage().head().entries, |number: u8| {
@@ -218,6 +219,7 @@ fn without_free_space_writes_are_refused_reads_use_the_reserve_and_nothing_stops
 
     set_free(None);
     committer.commit(row(3), draft()).unwrap();
+    committer.settle();
     assert_eq!((get(1), get(2), get(3)), (Some(500), Some(500), Some(500)));
     assert!(committer.nothing_waits());
     assert_eq!(committer.newest_entry().unwrap().seq, committer.storage().head().entries - 1);

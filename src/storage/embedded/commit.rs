@@ -80,11 +80,7 @@ impl Inner {
     pub(super) fn settle(&self, pending: Pending) -> Result<(), StorageError> {
         let mut applied = lock(&self.applied);
         self.alive()?;
-        let settled = self.apply_through(&mut applied, pending.seq);
-        if matches!(settled, Err(StorageError::DiskFull { .. })) {
-            self.put_off.fetch_max(pending.seq, Ordering::Relaxed);
-        }
-        settled
+        self.apply_through(&mut applied, pending.seq)
     }
 
     /// Applies committed frames up to this one, in order, whoever committed them.

@@ -111,8 +111,6 @@ struct Inner {
     compacting: Mutex<()>,
     /// Bytes journaled since the last checkpoint.
     journaled: AtomicU64,
-    /// The newest frame that was to be settled and waits for space.
-    put_off: AtomicU64,
     stopped: AtomicBool,
     /// Why; set before `stopped` is.
     stop: Mutex<Option<Stop>>,
@@ -241,7 +239,6 @@ impl Embedded {
             notice: Mutex::default(),
             compacting: Mutex::default(),
             journaled: AtomicU64::new(start.replayed),
-            put_off: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             stop: Mutex::new(None),
         });
