@@ -2,9 +2,9 @@
 //! time goes").
 //!
 //! `cargo bench --bench profile -- get --times 50000`; without arguments each operation a few times, with the
-//! processor time of a call. With `--dir DIR` the vault is made there, on a real disk: what it is asked to do, strace shows.
-//! With the feature `test-util` and `--memory` nothing is written at all, so that the number of instructions is nearly the
-//! same in each run (`.ci/instructions`).
+//! processor time of a call. With `--dir DIR` the vault is made there, on a real disk: what it is asked to do, strace
+//! shows. With the feature `test-util` and `--memory` nothing is written at all, so that the number of instructions is
+//! nearly the same in each run (`.ci/instructions`).
 
 use std::path::Path;
 use std::time::{Duration, Instant};

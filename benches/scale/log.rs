@@ -7,8 +7,8 @@ use chartvault::{AuditFilter, ReadAudit, RecordRef, Scope, Session, Vault};
 use crate::place::{MIB, Place, processor, say};
 
 const READERS: usize = 2;
-/// Sessions of each reader, taken in turn. Reads of one session that wait together would share an entry, if fewer than 17
-/// sessions did: so each read has an entry of its own, as those of many people at work have.
+/// Sessions of each reader, taken in turn. Reads of one session that wait together would share an entry, if fewer than
+/// 17 sessions did: so each read has an entry of its own, as those of many people at work have.
 const SESSIONS: usize = 32;
 /// Reads that one caller makes one after the other, each durable before the next, to see what a lone entry takes.
 const ALONE: u64 = 2_000;

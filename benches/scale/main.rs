@@ -1,16 +1,17 @@
-//! What grows with the vault: import, log, opening after a clean stop and after a crash, first touch, listing, verifying,
-//! checking, rebuilding, compacting; memory and disk of each.
+//! What grows with the vault: import, log, opening after a clean stop and after a crash, first touch, listing,
+//! verifying, checking, rebuilding, compacting; memory and disk of each.
 //!
-//! `cargo bench --bench scale -- --records 1000000 --entries 1000000,3000000`; without arguments a small vault, in a few
-//! minutes. Medians of the runs, as a table in Markdown.
+//! `cargo bench --bench scale -- --records 1000000 --entries 1000000,3000000`; without arguments a small vault, in a
+//! few minutes. Medians of the runs, as tables in Markdown. Three million entries take 4 GB of disk.
 //!
 //! * `--records N`: in charts of 100; 50,000 if not given.
 //! * `--entries N,N`: the log is filled up to so many, and opened and verified at each; 50,000 if not given.
-//! * `--steps NAME,NAME`: these alone, in this order: log, open, list, check, crash, rebuild, stall, compact. The import comes
-//!   first in any case.
+//! * `--steps NAME,NAME`: these alone, in the order given: log, open, list, check, crash, rebuild, stall, compact; all
+//!   of them if not given. The import comes first in any case.
 //! * `--runs N`: how often; 3 if not given. Filling and compacting happen once.
 //! * `--idle SECONDS`: also a crash after so much rest.
-//! * `--dir DIR`: works there, goes on with the vault that is there, and leaves it. Else in a new directory under `TMPDIR`.
+//! * `--dir DIR`: works there, goes on with the vault that is there, and leaves it. Else in a new directory under
+//!   `TMPDIR`.
 
 mod log;
 mod place;

@@ -58,8 +58,8 @@ impl Place {
         below.filter(|path| path.is_dir() && !path.ends_with("journal")).map(|path| on_disk(&path)).sum()
     }
 
-    /// Bytes of the journal without the room that was made beforehand: the zeros at the end of its newest segment, and the
-    /// segment in the making.
+    /// Bytes of the journal without the room that was made beforehand: the zeros at the end of its newest segment, and
+    /// the segment in the making.
     pub(crate) fn journaled(&self) -> u64 {
         let paths = fs::read_dir(self.journal()).unwrap().map(|entry| entry.unwrap().path());
         let files: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "cvj")).collect();

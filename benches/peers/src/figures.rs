@@ -34,8 +34,8 @@ pub struct Place {
     pub load: String,
 }
 
-/// A ratio to SQLCipher or to the floor: the median, the least and the most of the rounds. Of each round by itself, because a
-/// shared machine is slow and fast by turns, and both with it.
+/// A ratio to SQLCipher or to the floor: the median, the least and the most of the rounds. Of each round by itself,
+/// because a shared machine is slow and fast by turns, and both with it.
 pub struct Ratio {
     pub middle: f64,
     pub least: f64,

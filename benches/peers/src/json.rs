@@ -19,6 +19,10 @@ pub fn json(figures: &Figures) -> Value {
         json!({ "peer": stored.peer.name, "size": stored.size, "room": stored.room, "opens": opens })
     };
     let cipher = |cipher: &crate::floor::Cipher| json!({ "name": cipher.name, "seal_nanoseconds": cipher.seal, "open_nanoseconds": cipher.open });
+    let floor = |(bytes, rates): &(usize, Vec<f64>)| {
+        let (operation, share) = FLOOR_GOAL;
+        json!({ "bytes": bytes, "per_second": rates, "goal": { "operation": operation, "share": share } })
+    };
     json!({
         "place": {
             "rounds": place.rounds, "run_milliseconds": place.millis as u64, "records": place.records,
@@ -26,7 +30,7 @@ pub fn json(figures: &Figures) -> Value {
         },
         "rows": figures.rows.iter().map(row).collect::<Vec<_>>(),
         "stored": figures.stored.iter().map(stored).collect::<Vec<_>>(),
-        "floor": figures.floor.as_ref().map(|(bytes, rates)| json!({ "bytes": bytes, "per_second": rates, "goal": FLOOR_GOAL })),
+        "floor": figures.floor.as_ref().map(floor),
         "ciphers": figures.ciphers.iter().map(cipher).collect::<Vec<_>>(),
     })
 }

@@ -68,7 +68,8 @@ fn stores(figures: &Figures, out: &mut String) {
     }
     let _ = writeln!(
         out,
-        "| {} records | bytes on disk / bytes of values | of that, room made beforehand | open, 1st | 2nd | then a chart, 1st | 2nd |",
+        "| {} records | bytes on disk / bytes of values | of that, room made beforehand | open, 1st | 2nd \
+         | then a chart, 1st | 2nd |",
         figures.place.records
     );
     let _ = writeln!(out, "|---|---|---|---|---|---|---|");
@@ -85,7 +86,8 @@ fn stores(figures: &Figures, out: &mut String) {
     }
     let _ = writeln!(
         out,
-        "\nRoom made beforehand: blocks behind the last byte of a file that is not zero.\n\nGoals: at most {SIZE_GOAL} times the values; a million records open within {OPEN_GOAL} s from the second time on."
+        "\nRoom made beforehand: blocks behind the last byte of a file that is not zero.\n\nGoals: at most {SIZE_GOAL} \
+         times the values; a million records open within {OPEN_GOAL} s from the second time on."
     );
     if let Some(ours) = figures.stored.iter().find(|stored| stored.peer.name == OURS) {
         let reached = |reached| if reached { "reached" } else { "**missed**" };
