@@ -26,3 +26,6 @@ pub const ALL: [Peer; 8] = [
     redb::PEER,
     fjall::PEER,
 ];
+
+/// Those of which only the store of many records is measured.
+pub const STORED_ONLY: [Peer; 3] = chartvault::INLINE;
