@@ -209,6 +209,11 @@ pub(crate) trait Storage: Send + Sync {
     /// later call makes it visible once there is space again.
     fn settle(&self, pending: Pending) -> Result<(), StorageError>;
 
+    /// Whether settling takes so long that callers should not wait for it.
+    fn settles_slowly(&self) -> bool {
+        false
+    }
+
     /// Committed audit entries that name this subject.
     fn tally(&self, subject: &[u8; 16]) -> u64;
 

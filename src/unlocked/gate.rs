@@ -25,7 +25,8 @@ impl Gate {
     pub(crate) fn new(unlocked: Unlocked) -> Self {
         let unlocked = Arc::new(unlocked);
         // Without the thread those who commit settle what they commit.
-        let settler = Mutex::new(Attendant::settler(&unlocked).ok());
+        let slowly = unlocked.committer.storage().settles_slowly();
+        let settler = Mutex::new(if slowly { Attendant::settler(&unlocked).ok() } else { None });
         Self(Arc::new(Door { flusher: Mutex::default(), settler, inside: RwLock::new(Some(unlocked)) }))
     }
 

@@ -55,7 +55,7 @@ impl<'a> NewVault<'a> {
             home,
             passphrase: None,
             raw_key: None,
-            suite: Suite::ChaCha20Poly1305,
+            suite: Suite::fastest(),
             cost: PassphraseCost::default(),
             options: Options::new(),
             read_audit: ReadAudit::Durable,
@@ -74,7 +74,7 @@ impl<'a> NewVault<'a> {
         self
     }
 
-    /// The AEAD that seals values; ChaCha20-Poly1305 if not called.
+    /// The AEAD that seals values; [`Suite::fastest`] on this processor if not called.
     pub const fn suite(mut self, suite: Suite) -> Self {
         self.suite = suite;
         self
