@@ -76,7 +76,7 @@ impl Default for StorageOptions {
         Self {
             segment_first: 1 << 20,
             segment_max: 64 << 20,
-            inline_limit: Self::INLINE_MOST,
+            inline_limit: 256,
             cache_bytes: 256 << 20,
             checkpoint_bytes: 64 << 20,
             checkpoint_idle: Duration::from_secs(10),
