@@ -89,8 +89,14 @@ impl Clinic {
             let named = report.records.lost_ids.contains(&RecordRef::from(*id))
                 || report.records.damaged_ids.contains(&RecordRef::from(*id));
             match s.get(*id) {
-                Ok(entry) if entry.value.text == *text && entry.version.number() == *version => {}
-                Ok(entry) => assert!(entry.is_doubtful() && report.doubt.is_some(), "{id}: older, and no doubt"),
+                Ok(entry) if entry.value.text == *text && entry.version.number() == *version => {
+                    // Out of memory it is what it was, and as doubtful.
+                    assert!(s.get(*id).unwrap() == entry, "{id}");
+                }
+                Ok(entry) => assert!(
+                    entry.is_doubtful() && s.get(*id).unwrap() == entry && report.doubt.is_some(),
+                    "{id}: older, and no doubt"
+                ),
                 Err(error) => assert!(named || report.doubt.is_some(), "{id}: {error}, and no word of it\n{report}"),
             }
         }
