@@ -239,11 +239,13 @@ fn an_amendment_that_could_not_be_made_durable_is_read_by_nobody() {
 fn beside_amendments_no_reader_goes_back() {
     // All records of the chart, or fewer than it has.
     for record_cache in [32 << 20, 8 * 2_000] {
-        let (house, vault) = House::create_with(record_cache);
+        let (house, vault) = House::create_with(move |options| options.record_cache(record_cache));
         let session = house.session(&vault);
         let patient = session.register_patient([]).unwrap();
         let id = session.put(patient, &note("1")).unwrap();
-        (0..20).for_each(|_| drop(session.put(patient, &note("0")).unwrap()));
+        for _ in 0..20 {
+            session.put(patient, &note("0")).unwrap();
+        }
         let (acknowledged, done) = (AtomicU32::new(1), AtomicBool::new(false));
         let highest = |texts: Vec<String>| texts.iter().map(|text| text.parse().unwrap()).max().unwrap();
         let reads: [&(dyn Fn(&Session) -> u32 + Sync); 4] = [

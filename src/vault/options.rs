@@ -63,10 +63,11 @@ impl Options {
         self
     }
 
-    /// The longest value, in sealed bytes, that the trees hold themselves; 4,096 if not called, which is the most. A longer
-    /// one stands once, in the journal, and the trees say where: the vault is smaller, and a value that nobody asked for
-    /// lately costs a read of the journal more. 0: the trees hold no values. It holds for what is written from then on;
-    /// what was written before stays where it is, and is read as before.
+    /// The longest value, in sealed bytes, that the trees hold themselves: 256 if not called, less than any record, and at
+    /// most 4,096. A longer one stands once, in the journal, and the trees say where: the vault is smaller and written
+    /// faster, a value that nobody asked for lately costs a read of the journal more, and a salvage cannot make good out of
+    /// the trees what the journal lost. 0: the trees hold no values. It holds for what is written from then on; what was
+    /// written before stays where it is, and is read as before.
     ///
     /// ```
     /// use chartvault::Options;

@@ -91,7 +91,7 @@ fn mrn(value: u8) -> Identifier {
 impl Machine {
     /// A vault that keeps so many bytes of opened records.
     pub fn new(record_cache: u64) -> Self {
-        let (house, vault) = House::create_with(record_cache);
+        let (house, vault) = House::create_with(move |options| options.record_cache(record_cache));
         let sessions = [(); 2].map(|()| house.session(&vault));
         let mut machine = Self {
             house,
