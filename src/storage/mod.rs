@@ -69,6 +69,8 @@ pub(crate) struct StorageOptions {
 impl StorageOptions {
     /// The longest value that the trees may hold: sled would make files of their own of larger ones.
     pub(crate) const INLINE_MOST: usize = crate::format::row::PACK_MAX;
+    /// Patients' keys, kinds and grants fit; records, and what else is as long, stand in the journal alone.
+    pub(crate) const INLINE_USUAL: usize = 256;
 }
 
 impl Default for StorageOptions {
@@ -76,7 +78,7 @@ impl Default for StorageOptions {
         Self {
             segment_first: 1 << 20,
             segment_max: 64 << 20,
-            inline_limit: 256,
+            inline_limit: Self::INLINE_USUAL,
             cache_bytes: 256 << 20,
             checkpoint_bytes: 64 << 20,
             checkpoint_idle: Duration::from_secs(10),

@@ -63,15 +63,15 @@ impl Options {
         self
     }
 
-    /// The longest value, in sealed bytes, that the trees hold themselves: 256 if not called, less than any record, and at
-    /// most 4,096. A longer one stands once, in the journal, and the trees say where: the vault is smaller and written
-    /// faster, a value that nobody asked for lately costs a read of the journal more, and a salvage cannot make good out of
-    /// the trees what the journal lost. 0: the trees hold no values. It holds for what is written from then on; what was
-    /// written before stays where it is, and is read as before.
+    /// The longest value, in sealed bytes, that the trees hold themselves; 256 if not called, which leaves all records to the
+    /// journal, and 4,096 at most. A longer one stands once, in the journal, and the trees say where: writing is faster and
+    /// the vault smaller, a value that is in no cache costs a read of the journal more, and a salvage cannot make good out of
+    /// the trees what the journal has lost. 0: the trees hold no values.
+    /// It holds for what is written from then on; what was written before stays where it is, and is read as before.
     ///
     /// ```
     /// use chartvault::Options;
-    /// let small = Options::new().inline_limit(0);
+    /// let twice = Options::new().inline_limit(4_096);
     /// ```
     pub fn inline_limit(mut self, bytes: usize) -> Self {
         self.storage.inline_limit = bytes.min(StorageOptions::INLINE_MOST);

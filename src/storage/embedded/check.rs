@@ -141,6 +141,9 @@ impl Inner {
             }
         }
         drop(trees);
+        // From the files, not from what was read of them before; each frame once.
+        self.library.forget_frames();
+        kept.sort_unstable_by_key(|(_, at)| (at.seq, at.offset));
         for (key, pointer) in kept {
             // Rows may have been written again meanwhile: only what the trees hold now counts.
             let readable = self.library.read(&self.journal, &pointer).is_ok();

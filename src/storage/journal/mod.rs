@@ -1,6 +1,7 @@
 //! The journal: append-only segments of frames, each chained to the one before. The point of acknowledgement.
 
 pub(crate) mod base;
+mod base_frames;
 pub(crate) mod base_writer;
 pub(crate) mod check;
 pub(crate) mod compact;
