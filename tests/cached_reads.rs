@@ -31,12 +31,21 @@ fn flip_records(clinic: &TestVault) {
     });
 }
 
-/// A vault in memory, a session, a patient and one record that was read in every way.
+/// A vault in memory with one record, opened anew so that nothing of it waits to be stored; nobody has read it since.
+fn stored(options: Options) -> (TestVault, Session, PatientId, RecordId<Note>) {
+    let mut clinic = TestVault::new().options(options).build().unwrap();
+    let session = |clinic: &TestVault| clinic.session(&everything().issued_at(clinic.clock().now())).unwrap();
+    let writer = session(&clinic);
+    let patient = writer.register_patient([]).unwrap();
+    let id = writer.put(patient, &note("first")).unwrap();
+    clinic.reopen().unwrap();
+    let reader = session(&clinic);
+    (clinic, reader, patient, id)
+}
+
+/// The same, and the record was read.
 fn read_before(options: Options) -> (TestVault, Session, PatientId, RecordId<Note>) {
-    let clinic = TestVault::new().options(options).build().unwrap();
-    let session = clinic.session(&everything().issued_at(clinic.clock().now())).unwrap();
-    let patient = session.register_patient([]).unwrap();
-    let id = session.put(patient, &note("first")).unwrap();
+    let (clinic, session, patient, id) = stored(options);
     assert_eq!(session.get(id).unwrap().value, note("first"));
     (clinic, session, patient, id)
 }
@@ -64,10 +73,7 @@ fn a_cache_of_nothing_keeps_nothing() {
 
 #[test]
 fn histories_and_exports_leave_nothing_behind() {
-    let clinic = TestVault::new().build().unwrap();
-    let session = clinic.session(&everything().issued_at(clinic.clock().now())).unwrap();
-    let patient = session.register_patient([]).unwrap();
-    let id = session.put(patient, &note("first")).unwrap();
+    let (clinic, session, _, id) = stored(Options::new());
     assert_eq!(session.history(id).unwrap().len(), 1);
     assert_eq!(session.export().start().unwrap().filter(|entry| entry.is_ok()).count(), 1);
     flip_records(&clinic);
