@@ -5,6 +5,7 @@
 //! journal frame, syncs it, passes leadership to the first caller queued meanwhile, and wakes the group. A lone caller
 //! therefore never waits for another thread. The trees are brought up to date afterwards.
 
+mod changes;
 mod group;
 mod lead;
 mod overlay;
@@ -19,6 +20,9 @@ use std::mem;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+#[cfg(test)]
+pub(crate) use changes::Changes;
+pub(crate) use changes::Stamp;
 pub(crate) use overlay::Row;
 pub(crate) use queue::Queued;
 pub(crate) use stripes::{Stripe, Stripes};
@@ -156,6 +160,12 @@ impl Committer {
     /// Rings when entries that were answered for are due: then somebody has to call [`Committer::flush`].
     pub(crate) fn bell(&self) -> &Arc<Bell> {
         &self.bell
+    }
+
+    /// How a chart stands, by its patient tag: what was found after an equal stamp was taken is what would be
+    /// found now. A write changes it as it becomes visible.
+    pub(crate) fn stamp(&self, chart: &[u8; 16]) -> Stamp {
+        self.overlay.stamp(chart)
     }
 
     /// The value of a key, waiting or settled.

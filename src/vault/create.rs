@@ -144,6 +144,7 @@ impl<'a> NewVault<'a> {
             header_generation: FIRST_GENERATION,
             lock,
             chain: Chain::new(id, None),
+            record_cache: self.options.record_cache,
         };
         let unlocked = assemble(parts, storage)?;
         let (chart, row) = unlocked.new_chart(PatientId::FACILITY)?;

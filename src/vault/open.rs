@@ -24,7 +24,7 @@ use crate::policy::Policy;
 use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{Challenges, DirLock, Latest, Numbers, Unlocked};
+use crate::unlocked::{Bodies, Challenges, DirLock, Latest, Numbers, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -135,7 +135,8 @@ impl LockedVault {
         let head = newest(&*storage, vault)?;
         let clock = Arc::clone(&self.options.clock);
         let chain = Chain::new(vault, Some(head));
-        let parts = Parts { vault, suite, clock, keyring, header_generation, lock, chain };
+        let record_cache = self.options.record_cache;
+        let parts = Parts { vault, suite, clock, keyring, header_generation, lock, chain, record_cache };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let attempts = self.home.attempts();
@@ -230,10 +231,12 @@ pub(super) struct Parts {
     pub(super) header_generation: u64,
     pub(super) lock: DirLock,
     pub(super) chain: Chain,
+    /// Bytes of opened records to keep.
+    pub(super) record_cache: u64,
 }
 
 pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlocked, Error> {
-    let Parts { vault, suite, clock, keyring, header_generation, lock, chain } = parts;
+    let Parts { vault, suite, clock, keyring, header_generation, lock, chain, record_cache } = parts;
     let (epoch, key) = keyring.newest_audit_key();
     let keys = || AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate());
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header_generation, chain, keys());
@@ -253,6 +256,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         policy,
         challenges,
         numbers: Numbers::default(),
+        bodies: Bodies::new(record_cache),
         types,
         choosing,
         holders,

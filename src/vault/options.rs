@@ -9,6 +9,9 @@ use crate::storage::StorageOptions;
 /// A round of a million rows takes about an hour, and a thousandth of one core.
 const SCRUB_RATE: u32 = 250;
 
+/// Some 50,000 records of 300 bytes.
+const RECORD_CACHE: u64 = 32 << 20;
+
 /// Settings of a vault in this process: memory, file sizes, the clock.
 ///
 /// ```
@@ -19,14 +22,21 @@ const SCRUB_RATE: u32 = 250;
 #[must_use]
 pub struct Options {
     pub(super) storage: StorageOptions,
+    pub(super) record_cache: u64,
     pub(super) scrub_rate: u32,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Options {
-    /// The defaults: 256 MiB of cache, journal segments of 1 to 64 MiB, the system clock.
+    /// The defaults: 256 MiB of cache for the trees and 32 MiB for opened records, journal segments of 1 to 64 MiB, the system
+    /// clock.
     pub fn new() -> Self {
-        Self { storage: StorageOptions::default(), scrub_rate: SCRUB_RATE, clock: Arc::new(SystemClock) }
+        Self {
+            storage: StorageOptions::default(),
+            record_cache: RECORD_CACHE,
+            scrub_rate: SCRUB_RATE,
+            clock: Arc::new(SystemClock),
+        }
     }
 
     /// Memory for the trees' cache, in bytes. Fastest when all records of the day fit.
@@ -35,9 +45,28 @@ impl Options {
         self
     }
 
+    /// Memory for records that were opened lately, in bytes; 32 MiB if not called. It holds them **decrypted**, for all
+    /// sessions of the vault, so that a record read again costs no cipher; each access is decided by its token and logged as
+    /// ever. Each takes its size and some 320 bytes, and one that needs more than a sixteenth of all is not kept. What was
+    /// not used lately goes first; closing the vault wipes all. A record that the disk changed after it was opened is
+    /// noticed once it is not in this memory any more, or by [`Vault::check`]; what is answered until then is what was
+    /// written. 0: nothing is kept, and each access decrypts what it reads.
+    ///
+    /// [`Vault::check`]: crate::Vault::check
+    ///
+    /// ```
+    /// use chartvault::Options;
+    /// let nothing_decrypted_is_kept = Options::new().record_cache(0);
+    /// ```
+    pub const fn record_cache(mut self, bytes: u64) -> Self {
+        self.record_cache = bytes;
+        self
+    }
+
     /// The longest value, in sealed bytes, that the trees hold themselves; 256 if not called, which leaves all records to the
     /// journal, and 4,096 at most. A longer one stands once, in the journal, and the trees say where: writing is faster and
-    /// the vault smaller, and a value that is in no cache costs a read of the journal more. 0: the trees hold no values.
+    /// the vault smaller, a value that is in no cache costs a read of the journal more, and a salvage cannot make good out of
+    /// the trees what the journal has lost. 0: the trees hold no values.
     /// It holds for what is written from then on; what was written before stays where it is, and is read as before.
     ///
     /// ```

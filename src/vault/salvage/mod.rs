@@ -142,7 +142,7 @@ impl LockedVault {
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let chain = Chain::new(header.vault, Some(newest(&*storage, header.vault)?));
         let (vault, lock) = (header.vault, DirLock::take(&to)?);
-        let parts = Parts { vault, suite, clock, keyring, header_generation: generation, lock, chain };
+        let parts = Parts { vault, suite, clock, keyring, header_generation: generation, lock, chain, record_cache: 0 };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);
