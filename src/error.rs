@@ -103,6 +103,18 @@ pub enum Error {
     /// A key slot cannot be made.
     #[error(transparent)]
     Slot(#[from] NewSlotError),
+    /// The vault has no key slot of this number.
+    #[error("this vault has no key slot {slot}; list its slots to see which there are")]
+    NoSuchSlot {
+        /// The number that was asked for.
+        slot: u8,
+    },
+    /// Without this slot nothing would open the vault by itself. Nothing was changed.
+    #[error("key slot {slot} is the last that opens the vault by itself; add another one before you remove it")]
+    LastSlot {
+        /// The slot.
+        slot: u8,
+    },
     /// A vault needs a passphrase or a raw key when it is created.
     #[error("no credential was given; give a passphrase or a raw key when creating a vault")]
     NoCredential,
@@ -278,6 +290,8 @@ impl Error {
             Self::Sealed => "sealed",
             Self::InUse { .. } | Self::NotEmpty { .. } => "in use",
             Self::Unlock(_) | Self::Header(_) | Self::NoCredential | Self::Slot(_) => "unlock failed",
+            Self::NoSuchSlot { .. } => "no such slot",
+            Self::LastSlot { .. } => "last slot",
             Self::NoSuchPatient(_) => "no such patient",
             Self::NoSuchRecord(_) => "no such record",
             Self::NoSuchVersion { .. } => "no such version",

@@ -17,6 +17,12 @@ pub fn slot(bytes: &[u8]) -> bool {
     format::fuzzing::slot(bytes)
 }
 
+/// A key file, its checksum made good.
+#[must_use]
+pub fn key_file(bytes: &[u8]) -> bool {
+    format::fuzzing::key_file(bytes)
+}
+
 /// The keyring's plaintext.
 #[must_use]
 pub fn keyring(bytes: &[u8]) -> bool {

@@ -76,7 +76,7 @@
 //!
 //! # Where to look
 //!
-//! [`Vault`] creates, opens and closes; [`Session`] reads and writes, and [`Session::export`] takes out in bulk; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
+//! [`Vault`] creates, opens and closes, and changes what opens it ([`Vault::add_slot`], [`Vault::change_credential`]); [`Session`] reads and writes, and [`Session::export`] takes out in bulk; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
 //! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
 //! such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
 //! `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations;
@@ -156,7 +156,9 @@ pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
+pub use crypto::kdf_parameters::KdfParameters;
 pub use crypto::passphrase::{CostOutOfBounds, Passphrase, PassphraseCost};
+pub use crypto::pbkdf2::{IterationsOutOfBounds, Pbkdf2Iterations};
 pub use error::Error;
 pub use format::ParseError;
 pub use format::header::HeaderError;
@@ -165,8 +167,9 @@ pub use ids::{
     AttesterId, DeviceId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId,
 };
 pub use keyring::{
-    CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, NewSlotError, RawKey,
-    RecoveryKey, UnlockError,
+    CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
+    KeyFile, KeyFileError, KeyProvider, NewSlot, NewSlotError, ProviderError, RawKey, RecoveryKey, Share, ShareError,
+    ShareGroup, ShareSetId, SharedKey, SlotInfo, UnlockError,
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};

@@ -382,3 +382,24 @@ fn a_stranger_refuses_what_the_library_refuses_at_length() {
         compare(&Exhibit::new(Suite::ChaCha20Poly1305), 120, true);
     }
 }
+
+#[test]
+fn a_stranger_reads_a_vault_whose_passphrase_goes_through_pbkdf2() {
+    if !can_run() {
+        return;
+    }
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    let (path, pass) = (dir.path().join("vault"), Passphrase::new(PASSPHRASE));
+    let new = Vault::create(&path).passphrase(&pass).passphrase_kdf(Pbkdf2Iterations::MINIMUM);
+    let (vault, recovery) = new.options(small().clock(clock)).finish().unwrap();
+    let second = Passphrase::new("a second one");
+    vault.add_slot(NewSlot::of(&second).kdf(PassphraseCost::MINIMUM), &recovery).unwrap();
+    vault.close().unwrap();
+    // Unlocked once more, so that there is a row about the use of a slot.
+    Vault::open(&path).unwrap().unlock(&pass).unwrap().close().unwrap();
+    for passphrase in [PASSPHRASE, "a second one"] {
+        let found = json(&path, passphrase);
+        assert_eq!(found["policy"]["slot_uses"].as_object().unwrap().len(), 1, "{found}");
+    }
+    assert_eq!(read(&path, "a third one", &["--json"]).status.code(), Some(WRONG_CREDENTIAL));
+}

@@ -5,9 +5,12 @@ include!("support/lacks.rs");
 
 #[test]
 fn secrets_are_not_copied_compared_or_serialized() {
-    use chartvault::{IssuerKey, Passphrase, RawKey, RecoveryKey};
+    use chartvault::{IssuerKey, KeyFile, Passphrase, RawKey, RecoveryKey, Share, SharedKey};
     lacks!(Passphrase: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
     lacks!(RawKey: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
+    lacks!(Share: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
+    lacks!(SharedKey: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
+    lacks!(KeyFile: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
     lacks!(RecoveryKey: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
     lacks!(IssuerKey: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
 }

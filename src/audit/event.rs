@@ -84,6 +84,16 @@ events! {
     KindRegistered = 11, "kind-registered";
     /// An attester's public key was trusted.
     AttesterTrusted = 13, "attester-trusted";
+    /// A key slot was added; `detail` names it. Stands before the header that has it; see [`AuditEvent::HeaderWritten`].
+    SlotAdded = 15, "slot-added";
+    /// A key slot was removed; `detail` names it.
+    SlotRemoved = 16, "slot-removed";
+    /// A key slot has another credential or other parameters; `detail` names it.
+    SlotChanged = 17, "slot-changed";
+    /// A changed header was written, both copies of it: the change that stands before is in force. Where it failed, either
+    /// header may be there. An entry about a slot that has none of these behind it never came into force, or the process
+    /// ended before this entry.
+    HeaderWritten = 18, "header-written";
     /// A token opened a session.
     SessionOpened = 20, "session-opened";
     /// A session was closed.

@@ -51,7 +51,7 @@ impl Committer {
         let mut chain = order.chain;
         let (now, jobs_in_group) = (self.not_before_answered(self.clock.now()), jobs.len());
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
-        let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation };
+        let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation() };
         let mut entries = Vec::new();
         if let Some(notice) = self.storage.take_notice() {
             let mut draft = Draft::new(AuditEvent::Recovered, Outcome::Allowed);

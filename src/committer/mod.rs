@@ -17,7 +17,7 @@ mod window;
 
 use std::collections::BTreeSet;
 use std::mem;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ pub(crate) struct Committer {
     storage: Arc<dyn Storage>,
     suite: Suite,
     clock: Arc<dyn Clock>,
-    header_generation: u64,
+    header_generation: AtomicU64,
     overlay: Overlay,
     unsettled: Unsettled,
     queue: Mutex<Queue>,
@@ -108,7 +108,7 @@ impl Committer {
             storage,
             suite,
             clock,
-            header_generation,
+            header_generation: AtomicU64::new(header_generation),
             overlay: Overlay::default(),
             unsettled: Unsettled::default(),
             queue: Mutex::default(),
@@ -124,9 +124,14 @@ impl Committer {
         &*self.storage
     }
 
-    /// The generation of the header that the vault was opened with.
-    pub(crate) const fn header_generation(&self) -> u64 {
-        self.header_generation
+    /// The generation of the header in force.
+    pub(crate) fn header_generation(&self) -> u64 {
+        self.header_generation.load(Ordering::SeqCst)
+    }
+
+    /// A header of this generation was written: frames from now on say that an older one is rolled back.
+    pub(crate) fn header_is(&self, generation: u64) {
+        self.header_generation.fetch_max(generation, Ordering::SeqCst);
     }
 
     /// Whether somebody is writing, or waits for it.

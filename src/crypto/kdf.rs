@@ -107,11 +107,14 @@ pub(crate) fn slot_prk(kek: &SlotKey) -> Prk {
     Prk::from_key(kek.expose())
 }
 
-/// A recovery or raw key's KEK, bound to the vault: `Extract(salt = H(L(name) ‖ vault id), ikm = key)`.
+/// The KEK of a secret that is a random key already, bound to the vault: `Extract(salt = H(L(name) ‖ vault id), ikm = key)`.
 pub(crate) fn slot_key(kind: SlotSecret, vault: &[u8; 16], secret: &[u8; 32]) -> SlotKey {
     let label = match kind {
         SlotSecret::Recovery => label!("recovery-key"),
         SlotSecret::Raw => label!("raw-key"),
+        SlotSecret::KeyFile => label!("key-file"),
+        SlotSecret::Provider => label!("provider"),
+        SlotSecret::SharedKey => label!("shared-key"),
     };
     let salt = hash::sha256(&[label.bytes(), vault]);
     let mut kek = hash::hmac(&salt, &[secret]);
@@ -123,11 +126,19 @@ pub(crate) fn recovery_check(key: &[u8; 32]) -> [u8; 2] {
     hash::sha256_short(&[label!("recovery-check").bytes(), key])
 }
 
+/// Two bytes on a share's paper that show mistyping: `H(L("share-check") ‖ content)[..2]`.
+pub(crate) fn share_check(content: &[u8]) -> [u8; 2] {
+    hash::sha256_short(&[label!("share-check").bytes(), content])
+}
+
 /// A slot secret that is a random key already and needs no password hashing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotSecret {
     Recovery,
     Raw,
+    KeyFile,
+    Provider,
+    SharedKey,
 }
 
 /// `record PRK = Extract(salt = Expand(DK_e, L("record-master"), 32), ikm = PS)`.

@@ -4,14 +4,17 @@
 pub(crate) mod aead;
 pub(crate) mod hash;
 pub(crate) mod kdf;
+pub(crate) mod kdf_parameters;
 pub(crate) mod pad;
 pub(crate) mod passphrase;
+pub(crate) mod pbkdf2;
 pub(crate) mod random;
 #[cfg(feature = "test-util")]
 pub(crate) mod scarce;
 pub(crate) mod seal;
 #[cfg(feature = "test-util")]
 pub(crate) mod seeded;
+pub(crate) mod shamir;
 pub(crate) mod sign;
 
 #[cfg(test)]

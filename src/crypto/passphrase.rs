@@ -7,6 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::kdf::SlotKey;
+use super::pbkdf2::{Pbkdf2Iterations, pbkdf2_hmac_sha256};
 use crate::secret::{Key, Secret, SecretBytes};
 
 /// Cost of turning a passphrase into a key with Argon2id (RFC 9106).
@@ -112,6 +113,15 @@ impl Passphrase {
         let mut out = Secret::<32>::zeroed();
         argon2id(&self.0, salt, cost, out.expose_mut())?;
         Some(Key::new(out))
+    }
+}
+
+impl Passphrase {
+    /// `PBKDF2-HMAC-SHA-256(passphrase, salt, iterations, 32)`.
+    pub(crate) fn derive_pbkdf2(&self, iterations: Pbkdf2Iterations, salt: &[u8; 32]) -> SlotKey {
+        let mut out = Secret::<32>::zeroed();
+        pbkdf2_hmac_sha256(&self.0, salt, iterations.get(), out.expose_mut());
+        Key::new(out)
     }
 }
 

@@ -9,6 +9,7 @@ use super::frame::{
 };
 use super::frame::{Write, frame_len};
 use super::header::{HeaderContent, MAX_HEADER, MAX_SLOTS, MAX_WORK, UnverifiedHeader};
+use super::key_file::{self, KEY_FILE_LEN};
 use super::keyring::KeyMaterial;
 use super::keys::{LookupRowKey, PatientKey, RecordKey, Tree};
 use super::row::{self, Row};
@@ -63,6 +64,16 @@ pub(crate) fn slot(bytes: &[u8]) -> bool {
     assert_eq!(again, &bytes[..fields.offset()]);
     assert!(is_sound_label(&slot.label));
     slot.aad(VAULT, Suite::Aes256Gcm).unwrap();
+    true
+}
+
+pub(crate) fn key_file(bytes: &[u8]) -> bool {
+    let _ = key_file::parse(bytes);
+    let mut whole = bytes.get(..bytes.len().min(KEY_FILE_LEN - 32)).unwrap_or_default().to_vec();
+    let hash = sha256(&[&whole]);
+    whole.extend_from_slice(&hash);
+    let Ok((vault, key)) = key_file::parse(&whole) else { return false };
+    assert_eq!(key_file::encode(vault, key.expose()).to_vec(), whole);
     true
 }
 

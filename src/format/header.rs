@@ -9,6 +9,7 @@ use crate::bytes::{Put, Reader, TooLong};
 use crate::crypto::aead::Suite;
 use crate::crypto::hash::{HmacKey, equal, sha256};
 use crate::crypto::passphrase::CostOutOfBounds;
+use crate::crypto::pbkdf2::IterationsOutOfBounds;
 use crate::ids::VaultId;
 
 const MAGIC: [u8; 8] = *b"CVHDR1\0\0";
@@ -60,14 +61,22 @@ pub enum HeaderError {
         /// What is wrong with its parameters.
         source: CostOutOfBounds,
     },
+    /// A slot asks for more, or fewer, iterations of PBKDF2 than are allowed. Nothing was computed.
+    #[error("key slot {slot} was refused before any work: {source}")]
+    SlotIterations {
+        /// Number of the slot.
+        slot: u8,
+        /// What is wrong with its parameters.
+        source: IterationsOutOfBounds,
+    },
     /// All slots together ask for more work than is allowed. Nothing was computed.
     #[error(
-        "the passphrase slots ask for {} MiB of Argon2id passes in all, and {} are allowed; remove slots or lower costs",
+        "the passphrase slots ask for as much work as {} MiB of Argon2id passes in all, and {} are allowed; remove slots or lower costs",
         .work / 1024,
         .limit / 1024
     )]
     TooMuchWork {
-        /// Memory in KiB times passes, summed.
+        /// Memory in KiB times passes, summed; four iterations of PBKDF2 count as one.
         work: u64,
         /// The most that is allowed.
         limit: u64,
@@ -104,6 +113,7 @@ impl From<SlotError> for HeaderError {
         match error {
             SlotError::Malformed(error) => error.into(),
             SlotError::Cost { slot, source } => Self::SlotCost { slot, source },
+            SlotError::Iterations { slot, source } => Self::SlotIterations { slot, source },
         }
     }
 }

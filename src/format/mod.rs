@@ -7,6 +7,7 @@ pub(crate) mod doubt;
 pub(crate) mod envelope;
 pub(crate) mod frame;
 pub(crate) mod header;
+pub(crate) mod key_file;
 pub(crate) mod keyring;
 pub(crate) mod keys;
 pub(crate) mod row;

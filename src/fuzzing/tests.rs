@@ -41,6 +41,7 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
     vec![
         ("header", header as Check, vec![example(&headers, "header"), header_file.clone()]),
         ("slot", slot, format::fuzzing::slots_of(&header_file)),
+        ("key_file", key_file, vec![example(&page("key-file.md"), "key_file")]),
         ("keyring", keyring, vec![example(&headers, "keyring")]),
         ("envelope", envelope, envelope_seeds),
         ("padding", padding, vec![crate::crypto::pad::pad(b"body", 256, 0).unwrap()]),
@@ -67,7 +68,7 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
         (
             "policy_row",
             policy_row,
-            ["issuer_row", "kind_row", "clock_row", "attester_row", "durable_row", "windowed_row"]
+            ["issuer_row", "kind_row", "clock_row", "attester_row", "durable_row", "windowed_row", "slot_use_row"]
                 .map(|name| example(&policy, name))
                 .to_vec(),
         ),

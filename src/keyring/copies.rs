@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::format::header::{HeaderError, MAX_HEADER, UnverifiedHeader};
 use crate::ids::VaultId;
 use crate::platform;
+use crate::storage::fault::{self, FileOp};
 
 const NAME_A: &str = "header.a";
 const NAME_B: &str = "header.b";
@@ -196,7 +197,8 @@ fn read_copy(path: &Path) -> Result<UnverifiedHeader, CopyFault> {
 
 fn overwrite(path: &Path, header: &[u8]) -> Result<(), HeaderFileError> {
     let io = |doing| move |source| HeaderFileError::Io { doing, path: path.to_owned(), source };
-    let opened = platform::ordinary(path).and_then(|()| OpenOptions::new().write(true).open(path));
+    let opened = fault::check(FileOp::Open).and_then(|()| platform::ordinary(path));
+    let opened = opened.and_then(|()| OpenOptions::new().write(true).open(path));
     let (file, old_len) = match opened {
         Ok(file) => {
             let len = file.metadata().map_err(io("reading the length of"))?.len();
@@ -217,9 +219,10 @@ fn fill(mut file: File, path: &Path, header: &[u8], old_len: usize) -> Result<()
     let mut bytes = Vec::with_capacity(len);
     bytes.extend_from_slice(header);
     bytes.resize(len, 0);
-    file.write_all(&bytes).map_err(io("writing"))?;
-    file.set_len(u64::try_from(len).unwrap_or(u64::MAX)).map_err(io("setting the length of"))?;
-    file.sync_all().map_err(io("syncing"))
+    fault::check(FileOp::Write).and_then(|()| file.write_all(&bytes)).map_err(io("writing"))?;
+    let set_len = || file.set_len(u64::try_from(len).unwrap_or(u64::MAX));
+    fault::check(FileOp::Write).and_then(|()| set_len()).map_err(io("setting the length of"))?;
+    fault::check(FileOp::Sync).and_then(|()| file.sync_all()).map_err(io("syncing"))
 }
 
 /// Creates, never opens what is there; readable by its owner alone where the platform can say so.
@@ -231,7 +234,8 @@ fn new_file() -> OpenOptions {
 
 /// Makes names durable, where the platform can.
 fn sync_dir(dir: &Path) -> Result<(), HeaderFileError> {
-    platform::sync_dir(dir).map_err(|source| HeaderFileError::Io { doing: "syncing", path: dir.to_owned(), source })
+    let synced = fault::check(FileOp::Sync).and_then(|()| platform::sync_dir(dir));
+    synced.map_err(|source| HeaderFileError::Io { doing: "syncing", path: dir.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::key_file::KeyFile;
+use super::provider::KeyProvider;
 use super::recovery::RecoveryKey;
+use super::shares::SharedKey;
 use crate::crypto::passphrase::Passphrase;
 use crate::crypto::{RandomFailed, random};
 use crate::format::slot::SlotKind;
@@ -54,8 +57,8 @@ impl fmt::Debug for RawKey {
     }
 }
 
-/// What opens a vault: made `From` a reference to a [`Passphrase`], a [`RecoveryKey`] or a [`RawKey`], so that methods
-/// take any of them.
+/// What opens a vault: made `From` a reference to a [`Passphrase`], a [`RecoveryKey`], a [`RawKey`], a [`KeyFile`], a
+/// [`SharedKey`] or a [`KeyProvider`], so that methods take any of them.
 #[derive(Clone, Copy)]
 pub struct Credential<'a>(pub(super) CredentialKind<'a>);
 
@@ -64,9 +67,17 @@ pub(super) enum CredentialKind<'a> {
     Passphrase(&'a Passphrase),
     RecoveryKey(&'a RecoveryKey),
     RawKey(&'a RawKey),
+    KeyFile(&'a KeyFile),
+    Provider(&'a dyn KeyProvider),
+    SharedKey(&'a SharedKey),
 }
 
 impl Credential<'_> {
+    /// Whether finding its key takes noticeable time.
+    pub(crate) const fn is_costly(&self) -> bool {
+        matches!(self.0, CredentialKind::Passphrase(_))
+    }
+
     /// The kind of slot that it opens.
     #[must_use]
     pub const fn kind(&self) -> SlotKind {
@@ -74,6 +85,9 @@ impl Credential<'_> {
             CredentialKind::Passphrase(_) => SlotKind::Passphrase,
             CredentialKind::RecoveryKey(_) => SlotKind::RecoveryKey,
             CredentialKind::RawKey(_) => SlotKind::RawKey,
+            CredentialKind::KeyFile(_) => SlotKind::KeyFile,
+            CredentialKind::Provider(_) => SlotKind::Provider,
+            CredentialKind::SharedKey(_) => SlotKind::SharedKey,
         }
     }
 }
@@ -99,6 +113,30 @@ impl<'a> From<&'a RecoveryKey> for Credential<'a> {
 impl<'a> From<&'a RawKey> for Credential<'a> {
     fn from(key: &'a RawKey) -> Self {
         Self(CredentialKind::RawKey(key))
+    }
+}
+
+impl<'a> From<&'a KeyFile> for Credential<'a> {
+    fn from(key_file: &'a KeyFile) -> Self {
+        Self(CredentialKind::KeyFile(key_file))
+    }
+}
+
+impl<'a> From<&'a SharedKey> for Credential<'a> {
+    fn from(key: &'a SharedKey) -> Self {
+        Self(CredentialKind::SharedKey(key))
+    }
+}
+
+impl<'a, P: KeyProvider> From<&'a P> for Credential<'a> {
+    fn from(provider: &'a P) -> Self {
+        Self(CredentialKind::Provider(provider))
+    }
+}
+
+impl<'a> From<&'a dyn KeyProvider> for Credential<'a> {
+    fn from(provider: &'a dyn KeyProvider) -> Self {
+        Self(CredentialKind::Provider(provider))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Why a vault does not unlock, and why a key slot cannot be made.
 
+use super::provider::{ProviderError, WrapFault};
 use crate::crypto::RandomFailed;
 use crate::crypto::seal::SealError;
 use crate::format::ParseError;
 use crate::format::header::{HeaderError, MAX_HEADER};
-use crate::format::slot::SlotKind;
+use crate::format::slot::{MAX_LABEL, MAX_WRAPPED, SlotKind};
+use crate::ids::VaultId;
 
 /// Why a vault does not unlock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +38,23 @@ pub enum UnlockError {
         /// What the slot asks for.
         memory_kib: u32,
     },
+    /// The key file was made for another vault.
+    #[error("the key file belongs to {vault}; use that of this vault")]
+    KeyFileOfAnotherVault {
+        /// The vault that it is for.
+        vault: VaultId,
+    },
+    /// The shared key is of a set that has no slot here.
+    #[error("these shares belong to a set that opens no key slot of this vault; look for the shares of its own set")]
+    AnotherShareSet,
+    /// A key provider gave no key for its slot.
+    #[error("key slot {slot}: {source}")]
+    Provider {
+        /// The slot that it was asked about.
+        slot: u8,
+        /// What it said.
+        source: ProviderError,
+    },
     /// The header cannot be used, whatever the credential.
     #[error(transparent)]
     Header(#[from] HeaderError),
@@ -63,6 +82,35 @@ pub enum NewSlotError {
         /// What was asked for.
         memory_kib: u32,
     },
+    /// The key file was made for another vault.
+    #[error("the key file belongs to {vault}; use that of this vault")]
+    KeyFileOfAnotherVault {
+        /// The vault that it is for.
+        vault: VaultId,
+    },
+    /// The key provider did not wrap the slot's key, or did not unwrap it again.
+    #[error(transparent)]
+    Provider {
+        /// What it said.
+        source: ProviderError,
+    },
+    /// The key provider's name is empty, too long or holds control characters.
+    #[error("a key provider's name has 1 to {limit} bytes and no control characters; give it another")]
+    ProviderName {
+        /// Most bytes of a name.
+        limit: usize,
+    },
+    /// The key provider's answer has a length that no slot holds.
+    #[error("the key provider wrapped the key into {len} bytes; 1 to {limit} are possible: use another provider")]
+    WrappedSize {
+        /// Bytes that it gave.
+        len: usize,
+        /// The most that are possible.
+        limit: usize,
+    },
+    /// The key provider unwrapped what it had wrapped into another key.
+    #[error("the key provider unwraps another key than it wrapped; do not rely on it")]
+    ProviderDisagrees,
     /// The header would break one of its limits.
     #[error(transparent)]
     Header(#[from] HeaderError),
@@ -76,6 +124,17 @@ impl From<SealError> for NewSlotError {
         match error {
             SealError::Random => Self::Random(RandomFailed),
             SealError::TooLarge => Self::Header(HeaderError::TooLarge { len: usize::MAX, limit: MAX_HEADER }),
+        }
+    }
+}
+
+impl From<WrapFault> for NewSlotError {
+    fn from(fault: WrapFault) -> Self {
+        match fault {
+            WrapFault::Provider(source) => Self::Provider { source },
+            WrapFault::Name => Self::ProviderName { limit: MAX_LABEL },
+            WrapFault::Size(len) => Self::WrappedSize { len, limit: MAX_WRAPPED },
+            WrapFault::Disagrees => Self::ProviderDisagrees,
         }
     }
 }

@@ -8,16 +8,27 @@ pub(crate) mod recovery;
 pub(crate) mod slots;
 
 mod error;
+mod grouped;
 mod identifier;
+mod key_file;
+mod new_slot;
+mod provider;
+mod shares;
+mod slot_info;
 
 pub use copies::{CopyFault, HeaderFileError};
 pub use credential::{Credential, RawKey};
 pub use error::{NewSlotError, UnlockError};
 pub use identifier::IdentifierNotAllowed;
 pub(crate) use identifier::normal_form as normal_identifier;
+pub use key_file::{KeyFile, KeyFileError};
+pub use new_slot::NewSlot;
+pub(crate) use new_slot::{PreparedSlot, SlotPlace};
 pub(crate) use patient::new_secret as new_patient_secret;
+pub use provider::{KeyContext, KeyProvider, ProviderError};
 pub use recovery::{InvalidRecoveryKey, RecoveryKey};
-pub(crate) use slots::{NewSlot, create_slot};
+pub use shares::{InvalidShare, Share, ShareError, ShareSetId, SharedKey};
+pub use slot_info::{ShareGroup, SlotInfo};
 
 use std::fmt;
 

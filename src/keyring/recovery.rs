@@ -7,16 +7,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
+use super::grouped::{GROUP_LEN, Mistyped, bytes_of, groups_of, text_of};
 use crate::crypto::{RandomFailed, kdf, random};
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretBytes};
 
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-const GROUPS: usize = 11;
-const GROUP_LEN: usize = 6;
-const GROUP_DATA: usize = GROUP_LEN - 1;
-const DATA_LEN: usize = GROUPS * GROUP_DATA;
+/// Key and check.
+const LEN: usize = 32 + 2;
+const GROUPS: usize = groups_of(LEN);
 
 /// A 256-bit key that opens a vault when its passphrase is lost. Shown once, to be kept on paper.
 ///
@@ -44,16 +43,7 @@ impl RecoveryKey {
     /// by hyphens. The text is wiped when it is dropped.
     #[must_use]
     pub fn expose_text(&self) -> Zeroizing<String> {
-        // Reserved ahead, so that growing leaves no copies behind.
-        let mut text = Zeroizing::new(String::with_capacity(GROUPS * (GROUP_LEN + 1)));
-        for (index, group) in (0..).zip(self.symbols().chunks_exact(GROUP_DATA)) {
-            if index > 0 {
-                text.push('-');
-            }
-            text.extend(group.iter().map(|symbol| character(*symbol)));
-            text.push(character(check_symbol(index, group)));
-        }
-        text
+        text_of(&self.to_bytes())
     }
 
     #[cfg(test)]
@@ -65,39 +55,18 @@ impl RecoveryKey {
         self.0.expose()
     }
 
-    /// The 55 symbols that carry key and check: five bits each, highest first.
-    fn symbols(&self) -> Zeroizing<Vec<u8>> {
-        let check = kdf::recovery_check(self.expose());
-        let mut symbols = Zeroizing::new(Vec::with_capacity(DATA_LEN));
-        let (mut bits, mut held) = (0u16, 0);
-        for byte in self.expose().iter().chain(&check) {
-            bits = (bits << 8) | u16::from(*byte);
-            held += 8;
-            while held >= 5 {
-                held -= 5;
-                symbols.push(low_symbol(bits >> held));
-            }
-        }
-        symbols.push(low_symbol(bits << (5 - held)));
-        symbols
+    fn to_bytes(&self) -> SecretBytes {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(LEN));
+        bytes.extend_from_slice(self.expose());
+        bytes.extend_from_slice(&kdf::recovery_check(self.expose()));
+        bytes
     }
 
-    /// The key that these symbols carry, if check and zero bits are right.
-    fn from_symbols(symbols: &[u8]) -> Option<Self> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(DATA_LEN));
-        let (mut bits, mut held) = (0u16, 0);
-        for symbol in symbols {
-            bits = (bits << 5) | u16::from(*symbol);
-            held += 5;
-            if held >= 8 {
-                held -= 8;
-                bytes.extend((bits >> held).to_be_bytes().last());
-            }
-        }
-        let (key, rest) = bytes.split_first_chunk::<32>()?;
+    /// The key that these bytes carry, if the check is right.
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (key, check) = bytes.split_first_chunk::<32>()?;
         let key = Self(Secret::from_slice(key)?);
-        let right = rest == kdf::recovery_check(key.expose()) && bits & 0b111 == 0;
-        right.then_some(key)
+        (check == kdf::recovery_check(key.expose())).then_some(key)
     }
 }
 
@@ -133,71 +102,24 @@ impl FromStr for RecoveryKey {
 
     /// Reads upper and lower case alike, I and L as 1, O as 0, and whatever separates the groups, or nothing.
     fn from_str(text: &str) -> Result<Self, InvalidRecoveryKey> {
-        let groups = split_groups(text)?;
-        let mut symbols = Zeroizing::new(Vec::with_capacity(DATA_LEN));
-        for (index, group) in (0u8..).zip(groups.iter()) {
-            let wrong = InvalidRecoveryKey::Group { group: usize::from(index) + 1 };
-            let values: Option<Zeroizing<Vec<u8>>> =
-                group.chars().map(symbol).collect::<Option<_>>().map(Zeroizing::new);
-            let values = values.filter(|values| values.len() == GROUP_LEN).ok_or(wrong)?;
-            let (check, data) = values.split_last().ok_or(wrong)?;
-            if *check != check_symbol(index, data) {
-                return Err(wrong);
-            }
-            symbols.extend_from_slice(data);
-        }
-        Self::from_symbols(&symbols).ok_or(InvalidRecoveryKey::Whole)
+        let bytes = bytes_of(text, LEN)?;
+        Self::from_bytes(&bytes).ok_or(InvalidRecoveryKey::Whole)
     }
 }
 
-/// The eleven groups: as they were typed where they are separated, else six characters each.
-fn split_groups(text: &str) -> Result<Vec<Zeroizing<String>>, InvalidRecoveryKey> {
-    let pieces = text.split(|c: char| !c.is_alphanumeric()).filter(|piece| !piece.is_empty());
-    let typed: Vec<_> = pieces.map(|piece| Zeroizing::new(piece.to_owned())).collect();
-    if typed.len() == GROUPS {
-        return Ok(typed);
-    }
-    let mut groups = Vec::with_capacity(GROUPS);
-    let mut group = Zeroizing::new(String::with_capacity(4 * GROUP_LEN));
-    let mut found = 0;
-    for character in typed.iter().flat_map(|piece| piece.chars()) {
-        group.push(character);
-        found += 1;
-        if found % GROUP_LEN == 0 {
-            groups.push(group.clone());
-            group.zeroize();
+impl From<Mistyped> for InvalidRecoveryKey {
+    fn from(mistyped: Mistyped) -> Self {
+        match mistyped {
+            Mistyped::Length { found } => Self::Length { found },
+            Mistyped::Group { group } => Self::Group { group },
+            Mistyped::Whole => Self::Whole,
         }
     }
-    if found == GROUPS * GROUP_LEN { Ok(groups) } else { Err(InvalidRecoveryKey::Length { found }) }
-}
-
-fn character(symbol: u8) -> char {
-    ALPHABET.get(usize::from(symbol)).copied().map_or('?', char::from)
-}
-
-fn symbol(character: char) -> Option<u8> {
-    let upper = match character.to_ascii_uppercase() {
-        'I' | 'L' => '1',
-        'O' => '0',
-        other => other,
-    };
-    (0u8..).zip(ALPHABET).find(|(_, letter)| char::from(**letter) == upper).map(|(value, _)| value)
-}
-
-fn low_symbol(bits: u16) -> u8 {
-    let [_, low] = bits.to_be_bytes();
-    low & 0b1_1111
-}
-
-/// A check symbol over a group and its place (0 to 10): `Σ x^(6-i) · symbol_i` in GF(32) with x⁵ = x² + 1, the place
-/// being symbol 0. Every factor differs, so that one wrong symbol and two exchanged ones always show.
-fn check_symbol(index: u8, group: &[u8]) -> u8 {
-    let times_x = |value: u8| ((value << 1) ^ if value & 0b1_0000 == 0 { 0 } else { 0b10_0101 }) & 0b1_1111;
-    std::iter::once(&index).chain(group).fold(0, |sum, symbol| times_x(sum ^ symbol))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::grouped::{ALPHABET, from_symbols, symbols, text_of_symbols};
     use super::*;
     use proptest::prelude::*;
 
@@ -273,22 +195,20 @@ mod tests {
 
     #[test]
     fn errors_that_every_group_misses_are_caught_by_the_whole() {
-        let symbols = key([1; 32]).symbols();
-        assert!(RecoveryKey::from_symbols(&symbols).is_some());
-        for at in 0..DATA_LEN {
+        let read = |symbols: &[u8]| from_symbols(symbols, LEN).and_then(|bytes| RecoveryKey::from_bytes(&bytes));
+        let right = symbols(&key([1; 32]).to_bytes());
+        assert!(read(&right).is_some());
+        for at in 0..right.len() {
             for change in 1..32 {
-                let mut other = symbols.clone();
+                let mut other = right.clone();
                 other[at] ^= change;
-                assert!(RecoveryKey::from_symbols(&other).is_none(), "symbol {at}");
+                assert!(read(&other).is_none(), "symbol {at}");
             }
         }
-        let mut text = String::new();
-        for (index, group) in (0..).zip(key([1; 32]).symbols().chunks(5)) {
-            let mut group = group.to_vec();
-            group[2] ^= u8::from(index < 2);
-            text.extend(group.iter().map(|symbol| character(*symbol)));
-            text.push(character(check_symbol(index, &group)));
-        }
+        let mut other = right.clone();
+        other[2] ^= 1;
+        other[7] ^= 1;
+        let text = text_of_symbols(&other);
         assert_eq!(text.parse::<RecoveryKey>().unwrap_err(), InvalidRecoveryKey::Whole);
     }
 }

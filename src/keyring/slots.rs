@@ -1,60 +1,19 @@
-//! Key slots in use: making one for a credential, and finding the root key with one.
+//! Key slots in use: the key that a credential yields, and the root key that it opens.
 
+use super::UnlockError;
 use super::credential::{Credential, CredentialKind, RawKey};
+use super::key_file::KeyFile;
+use super::provider::{self, KeyProvider, ProviderError};
 use super::recovery::RecoveryKey;
-use super::{NewSlotError, UnlockError};
-use crate::clock::Timestamp;
-use crate::crypto::aead::Suite;
+use super::shares::SharedKey;
 use crate::crypto::kdf::{self, RootKey, SlotKey, SlotSecret};
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
-use crate::crypto::random;
+use crate::crypto::pbkdf2::Pbkdf2Iterations;
 use crate::crypto::seal::{FLOOR_KEY, Sealer};
 use crate::format::header::{HeaderContent, UnverifiedHeader};
-use crate::format::slot::{MAX_LABEL, Slot, SlotParams, is_sound_label};
+use crate::format::slot::{Slot, SlotKind, SlotParams};
 use crate::ids::VaultId;
 use crate::secret::{Key, Secret};
-
-/// What a new slot is to be, besides its credential.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NewSlot<'a> {
-    pub(crate) number: u8,
-    pub(crate) created: Timestamp,
-    /// At most 64 bytes, without control characters.
-    pub(crate) label: &'a str,
-    /// Used by passphrases alone.
-    pub(crate) cost: PassphraseCost,
-}
-
-/// A slot that opens with `credential` and holds `root`.
-pub(crate) fn create_slot(
-    vault: VaultId,
-    suite: Suite,
-    new: NewSlot<'_>,
-    credential: Credential<'_>,
-    root: &RootKey,
-) -> Result<Slot, NewSlotError> {
-    if !is_sound_label(new.label) {
-        return Err(NewSlotError::LabelNotAllowed { limit: MAX_LABEL });
-    }
-    let (params, derived) = match credential.0 {
-        CredentialKind::Passphrase(passphrase) => {
-            let (cost, salt) = (new.cost, random::array()?);
-            (SlotParams::Argon2id { cost, salt }, from_passphrase(passphrase, cost, &salt))
-        }
-        CredentialKind::RecoveryKey(key) => (SlotParams::RecoveryKey, from_recovery_key(vault, key)),
-        CredentialKind::RawKey(key) => (SlotParams::RawKey, from_raw_key(vault, key)),
-    };
-    let kek = match derived {
-        Derived::Key(kek) => kek,
-        Derived::Empty => return Err(NewSlotError::EmptyPassphrase),
-        Derived::NoMemory { memory_kib } => return Err(NewSlotError::OutOfMemory { memory_kib }),
-    };
-    let label = new.label.to_owned();
-    let mut slot = Slot { number: new.number, created: new.created, label, params, sealed_root: Vec::new() };
-    let aad = slot.aad(vault, suite).map_err(|_| NewSlotError::LabelNotAllowed { limit: MAX_LABEL })?;
-    slot.sealed_root = super::seal_with_suite(&slot_sealer(&kek), suite, &aad, root.expose())?;
-    Ok(slot)
-}
 
 /// What one of the header's slots yielded, and the header confirmed.
 #[derive(Debug)]
@@ -75,23 +34,36 @@ pub(crate) fn open<'a>(
     let mut failed = UnlockError::NoSuchSlotKind { kind };
     for slot in header.slots().iter().filter(|slot| slot.kind() == kind) {
         let kek = match derive(header.vault(), &slot.params, credential) {
-            Some(Derived::Key(kek)) => kek,
-            Some(Derived::Empty) => return Err(UnlockError::EmptyPassphrase),
-            Some(Derived::NoMemory { memory_kib }) => {
+            Some(Ok(kek)) => kek,
+            Some(Err(NoKey::Empty)) => return Err(UnlockError::EmptyPassphrase),
+            Some(Err(NoKey::NoMemory { memory_kib })) => {
                 failed = UnlockError::OutOfMemory { memory_kib };
                 continue;
             }
+            Some(Err(NoKey::Provider(source))) => {
+                failed = UnlockError::Provider { slot: slot.number, source };
+                continue;
+            }
+            Some(Err(NoKey::OfAnotherVault { vault })) => return Err(UnlockError::KeyFileOfAnotherVault { vault }),
             None => continue,
         };
         if let Some(root) = open_slot(header.vault(), slot, &kek) {
             let content = header.verify(&kdf::header_mac(&root)).ok_or(UnlockError::HeaderTampered)?;
             return Ok(OpenedHeader { root, slot: slot.number, content });
         }
-        if !matches!(failed, UnlockError::OutOfMemory { .. }) {
+        if !matches!(failed, UnlockError::OutOfMemory { .. } | UnlockError::Provider { .. }) {
             failed = UnlockError::WrongCredential;
         }
     }
-    Err(failed)
+    match failed {
+        // No slot was looked at, and there are some of the kind: they are of other sets.
+        UnlockError::NoSuchSlotKind { kind: SlotKind::SharedKey }
+            if header.slots().iter().any(|slot| slot.kind() == kind) =>
+        {
+            Err(UnlockError::AnotherShareSet)
+        }
+        failed => Err(failed),
+    }
 }
 
 fn open_slot(vault: VaultId, slot: &Slot, kek: &SlotKey) -> Option<RootKey> {
@@ -99,41 +71,89 @@ fn open_slot(vault: VaultId, slot: &Slot, kek: &SlotKey) -> Option<RootKey> {
     Secret::from_slice(&root).map(Key::new)
 }
 
-fn slot_sealer(kek: &SlotKey) -> Sealer {
+pub(super) fn slot_sealer(kek: &SlotKey) -> Sealer {
     Sealer::new(kdf::slot_prk(kek), kdf::SEAL_SLOT, FLOOR_KEY)
 }
 
-enum Derived {
-    Key(SlotKey),
+/// Why a credential yields no key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NoKey {
     Empty,
     NoMemory { memory_kib: u32 },
+    OfAnotherVault { vault: VaultId },
+    Provider(ProviderError),
 }
 
 /// What a credential yields with a slot's parameters; `None` where they are of another kind.
-fn derive(vault: VaultId, params: &SlotParams, credential: Credential<'_>) -> Option<Derived> {
+fn derive(vault: VaultId, params: &SlotParams, credential: Credential<'_>) -> Option<Result<SlotKey, NoKey>> {
     match (credential.0, params) {
         (CredentialKind::Passphrase(passphrase), SlotParams::Argon2id { cost, salt }) => {
             Some(from_passphrase(passphrase, *cost, salt))
         }
-        (CredentialKind::RecoveryKey(key), SlotParams::RecoveryKey) => Some(from_recovery_key(vault, key)),
-        (CredentialKind::RawKey(key), SlotParams::RawKey) => Some(from_raw_key(vault, key)),
+        (CredentialKind::Passphrase(passphrase), SlotParams::Pbkdf2 { iterations, salt }) => {
+            Some(from_passphrase_pbkdf2(passphrase, *iterations, salt))
+        }
+        (CredentialKind::RecoveryKey(key), SlotParams::RecoveryKey) => Some(Ok(from_recovery_key(vault, key))),
+        (CredentialKind::RawKey(key), SlotParams::RawKey) => Some(Ok(from_raw_key(vault, key))),
+        (CredentialKind::KeyFile(key_file), SlotParams::KeyFile) => Some(from_key_file(vault, key_file)),
+        (CredentialKind::Provider(provider), SlotParams::Provider { name, wrapped })
+            if provider::is_named(provider, name) =>
+        {
+            Some(from_provider(vault, provider, wrapped))
+        }
+        (CredentialKind::SharedKey(key), SlotParams::SharedKey { set, .. }) if key.set().as_bytes() == set => {
+            Some(Ok(from_shared_key(vault, key)))
+        }
         _ => None,
     }
 }
 
-fn from_passphrase(passphrase: &Passphrase, cost: PassphraseCost, salt: &[u8; 32]) -> Derived {
+pub(super) fn from_passphrase(
+    passphrase: &Passphrase,
+    cost: PassphraseCost,
+    salt: &[u8; 32],
+) -> Result<SlotKey, NoKey> {
     if passphrase.is_empty() {
-        return Derived::Empty;
+        return Err(NoKey::Empty);
     }
-    passphrase.derive(cost, salt).map_or(Derived::NoMemory { memory_kib: cost.memory_kib() }, Derived::Key)
+    passphrase.derive(cost, salt).ok_or(NoKey::NoMemory { memory_kib: cost.memory_kib() })
 }
 
-fn from_recovery_key(vault: VaultId, key: &RecoveryKey) -> Derived {
-    Derived::Key(kdf::slot_key(SlotSecret::Recovery, vault.as_bytes(), key.expose()))
+pub(super) fn from_passphrase_pbkdf2(
+    passphrase: &Passphrase,
+    iterations: Pbkdf2Iterations,
+    salt: &[u8; 32],
+) -> Result<SlotKey, NoKey> {
+    if passphrase.is_empty() { Err(NoKey::Empty) } else { Ok(passphrase.derive_pbkdf2(iterations, salt)) }
 }
 
-fn from_raw_key(vault: VaultId, key: &RawKey) -> Derived {
-    Derived::Key(kdf::slot_key(SlotSecret::Raw, vault.as_bytes(), key.expose()))
+pub(super) fn from_recovery_key(vault: VaultId, key: &RecoveryKey) -> SlotKey {
+    kdf::slot_key(SlotSecret::Recovery, vault.as_bytes(), key.expose())
+}
+
+pub(super) fn from_raw_key(vault: VaultId, key: &RawKey) -> SlotKey {
+    kdf::slot_key(SlotSecret::Raw, vault.as_bytes(), key.expose())
+}
+
+pub(super) fn from_key_file(vault: VaultId, key_file: &KeyFile) -> Result<SlotKey, NoKey> {
+    if key_file.vault() != vault {
+        return Err(NoKey::OfAnotherVault { vault: key_file.vault() });
+    }
+    Ok(kdf::slot_key(SlotSecret::KeyFile, vault.as_bytes(), key_file.expose()))
+}
+
+fn from_provider(vault: VaultId, provider: &dyn KeyProvider, wrapped: &[u8]) -> Result<SlotKey, NoKey> {
+    let key = provider::unwrap(provider, vault, wrapped).map_err(NoKey::Provider)?;
+    Ok(from_provided(vault, key.expose()))
+}
+
+/// The KEK of a key that a provider keeps.
+pub(super) fn from_provided(vault: VaultId, key: &[u8; 32]) -> SlotKey {
+    kdf::slot_key(SlotSecret::Provider, vault.as_bytes(), key)
+}
+
+pub(super) fn from_shared_key(vault: VaultId, key: &SharedKey) -> SlotKey {
+    kdf::slot_key(SlotSecret::SharedKey, vault.as_bytes(), key.expose())
 }
 
 #[cfg(test)]

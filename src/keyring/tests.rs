@@ -1,10 +1,8 @@
 use super::*;
 use crate::clock::Timestamp;
-use crate::crypto::passphrase::PassphraseCost;
 use crate::format::header::{HeaderError, MAX_SLOTS};
 use crate::format::keyring::KeyMaterial;
 use credential::RawKey;
-use slots::{NewSlot, create_slot};
 
 const VAULT: VaultId = VaultId::from_bytes([0xA1; 16]);
 
@@ -13,8 +11,8 @@ fn raw(byte: u8) -> RawKey {
 }
 
 fn slot(number: u8, suite: Suite, root: &RootKey) -> Slot {
-    let new = NewSlot { number, created: Timestamp::from_micros(7), label: "", cost: PassphraseCost::MINIMUM };
-    create_slot(VAULT, suite, new, (&raw(1)).into(), root).unwrap()
+    let place = SlotPlace { number, created: Timestamp::from_micros(7), label: String::new() };
+    NewSlot::of(&raw(1)).prepare(VAULT).unwrap().seal(VAULT, suite, place, root).unwrap()
 }
 
 fn reopened(bytes: &[u8]) -> Result<UnlockedKeyring, UnlockError> {

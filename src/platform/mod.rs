@@ -11,9 +11,9 @@ mod portable;
 mod unix;
 
 #[cfg(not(unix))]
-pub(crate) use portable::{PlacedFile, free_bytes, private, sync_dir};
+pub(crate) use portable::{PlacedFile, free_bytes, open_to_others, private, sync_dir};
 #[cfg(unix)]
-pub(crate) use unix::{PlacedFile, free_bytes, private, sync_dir};
+pub(crate) use unix::{PlacedFile, free_bytes, open_to_others, private, sync_dir};
 
 /// An error if there is something under this name that is no ordinary file: opening a named pipe would wait for whoever
 /// writes to it.
@@ -34,7 +34,7 @@ mod tests {
         ($($platform:ident),+) => {$(
             mod $platform {
                 use super::*;
-                use crate::platform::$platform::{PlacedFile, free_bytes, private, sync_dir};
+                use crate::platform::$platform::{PlacedFile, free_bytes, open_to_others, private, sync_dir};
 
                 #[test]
                 fn reads_and_writes_go_where_they_are_told() {
@@ -88,6 +88,15 @@ mod tests {
                     let dir = tempfile::tempdir().unwrap();
                     assert_ne!(free_bytes(dir.path()), Some(0));
                     assert_eq!(free_bytes(&dir.path().join("absent")), None);
+                }
+
+                #[test]
+                fn a_private_file_is_open_to_nobody_else() {
+                    let dir = tempfile::tempdir().unwrap();
+                    let mut options = OpenOptions::new();
+                    let file = private(options.write(true).create_new(true)).open(dir.path().join("file")).unwrap();
+                    let mode = open_to_others(&file.metadata().unwrap());
+                    assert!(mode.is_none() || stringify!($platform) == "portable", "{mode:?}");
                 }
 
                 #[test]

@@ -1,6 +1,6 @@
 //! What the standard library offers everywhere.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,4 +55,9 @@ pub(crate) const fn free_bytes(_: &Path) -> Option<u64> {
 /// Who may read a new file is what its directory says.
 pub(crate) const fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
+}
+
+/// The standard library cannot tell.
+pub(crate) const fn open_to_others(_: &Metadata) -> Option<u32> {
+    None
 }

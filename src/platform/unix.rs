@@ -1,8 +1,8 @@
 //! Unix.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// A file that is read and written at named places, by any number of threads.
@@ -43,4 +43,10 @@ pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
 /// Whatever these options create is its owner's alone.
 pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options.mode(0o600)
+}
+
+/// The permissions of a file that others than its owner may open.
+pub(crate) fn open_to_others(about: &Metadata) -> Option<u32> {
+    let mode = about.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
 }

@@ -22,6 +22,8 @@ struct Known {
     clock_reset: Option<(Timestamp, Timestamp)>,
     read_audit: ReadAudit,
     doubt: Option<(Timestamp, Arc<DoubtMap>)>,
+    /// By number: when the slot was created, and when it last opened the vault.
+    slot_uses: BTreeMap<u8, (Timestamp, Timestamp)>,
 }
 
 /// The policy in force.
@@ -44,8 +46,17 @@ impl Policy {
             }
             PolicyRow::ClockReset { jumped_to, reset_to } => known.clock_reset = Some((jumped_to, reset_to)),
             PolicyRow::ReadAudit(choice) => known.read_audit = choice,
+            PolicyRow::SlotUse { slot, created, used } => {
+                known.slot_uses.insert(slot, (created, used));
+            }
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
         }
+    }
+
+    /// When a slot, told from others of its number by its time of creation, last opened the vault.
+    pub(crate) fn slot_use(&self, slot: u8, created: Timestamp) -> Option<Timestamp> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.slot_uses.get(&slot).filter(|(of, _)| *of == created).map(|(_, used)| *used)
     }
 
     /// From what time the clock was last set back, and to which.

@@ -14,6 +14,7 @@ const TABLE_CLOCK: u8 = 3;
 const TABLE_ATTESTER: u8 = 4;
 const TABLE_READ_AUDIT: u8 = 5;
 const TABLE_DOUBT: u8 = 6;
+const TABLE_SLOT_USE: u8 = 7;
 
 const CHOICE_DURABLE: u8 = 0;
 const CHOICE_WINDOWED: u8 = 1;
@@ -31,6 +32,8 @@ pub(crate) enum PolicyRow {
     ReadAudit(ReadAudit),
     /// Attestations under this key count.
     Attester { public: [u8; 32], trusted_at: Timestamp },
+    /// A key slot opened the vault. `created` is the slot's, since another slot may get its number.
+    SlotUse { slot: u8, created: Timestamp, used: Timestamp },
     /// The vault was salvaged, and these parts of it may be older than they were or lack rows.
     Doubt { salvaged_at: Timestamp, map: DoubtMap },
 }
@@ -58,6 +61,7 @@ impl PolicyRow {
             Self::ReadAudit(_) => (TABLE_READ_AUDIT, [0; 16]),
             Self::Attester { public, .. } => (TABLE_ATTESTER, *crate::crypto::kdf::attester_id(public).as_bytes()),
             Self::Doubt { .. } => Self::PLACE_OF_DOUBT,
+            Self::SlotUse { slot, .. } => (TABLE_SLOT_USE, [*slot, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         }
     }
 
@@ -82,6 +86,12 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_ATTESTER);
                 bytes.put(public);
                 bytes.put_i64(trusted_at.as_micros());
+            }
+            Self::SlotUse { slot, created, used } => {
+                bytes.put_u8(TABLE_SLOT_USE);
+                bytes.put_u8(*slot);
+                bytes.put_i64(created.as_micros());
+                bytes.put_i64(used.as_micros());
             }
             Self::Doubt { salvaged_at, map } => {
                 bytes.put_u8(TABLE_DOUBT);
@@ -127,6 +137,13 @@ impl PolicyRow {
                 let trusted_at = Timestamp::from_micros(reader.i64()?);
                 reader.finish()?;
                 Ok(Self::Attester { public, trusted_at })
+            }
+            TABLE_SLOT_USE => {
+                let slot = reader.u8()?;
+                let created = Timestamp::from_micros(reader.i64()?);
+                let used = Timestamp::from_micros(reader.i64()?);
+                reader.finish()?;
+                Ok(Self::SlotUse { slot, created, used })
             }
             TABLE_DOUBT => {
                 let salvaged_at = Timestamp::from_micros(reader.i64()?);
@@ -174,6 +191,34 @@ mod tests {
         let window = ReadAudit::Windowed { delay: Duration::from_millis(50), entries: 500 };
         assert_eq!(worked::bytes(PAGE, "windowed_row"), PolicyRow::ReadAudit(window).to_bytes());
         assert_eq!(worked::bytes(PAGE, "durable_row"), PolicyRow::ReadAudit(ReadAudit::Durable).to_bytes());
+    }
+
+    #[test]
+    fn a_use_of_a_slot_that_was_cut_prolonged_or_flipped_is_refused_or_another_one() {
+        let [created, used] = ["2026-01-05T12:00:00Z", "2026-01-06T07:30:00Z"].map(|time| time.parse().unwrap());
+        let row = PolicyRow::SlotUse { slot: 3, created, used };
+        let bytes = row.to_bytes();
+        assert_eq!(bytes, worked::bytes(PAGE, "slot_use_row"));
+        assert_eq!(PolicyRow::parse(&bytes), Ok(row.clone()));
+        for len in 0..bytes.len() {
+            assert_eq!(PolicyRow::parse(&bytes[..len]), Err(BadRow), "{len}");
+        }
+        assert_eq!(PolicyRow::parse(&[&bytes[..], &[0]].concat()), Err(BadRow));
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(PolicyRow::parse(&bad).as_ref(), Ok(&row), "bit {bit}");
+        }
+        assert_ne!(row.place(), PolicyRow::SlotUse { slot: 4, created, used }.place());
+    }
+
+    proptest! {
+        #[test]
+        fn uses_of_slots_come_back(slot: u8, created: i64, used: i64) {
+            let [created, used] = [created, used].map(Timestamp::from_micros);
+            let row = PolicyRow::SlotUse { slot, created, used };
+            prop_assert_eq!(PolicyRow::parse(&row.to_bytes()), Ok(row));
+        }
     }
 
     fn any_choice() -> impl Strategy<Value = ReadAudit> {

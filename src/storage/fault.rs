@@ -24,14 +24,14 @@ pub enum FileOp {
 
 #[cfg(not(feature = "test-util"))]
 #[allow(clippy::unnecessary_wraps)]
-pub(super) const fn check(_: FileOp) -> io::Result<()> {
+pub(crate) const fn check(_: FileOp) -> io::Result<()> {
     Ok(())
 }
 
 #[cfg(feature = "test-util")]
 pub(crate) use armed::Armed;
 #[cfg(feature = "test-util")]
-pub(super) use armed::check;
+pub(crate) use armed::check;
 #[cfg(test)]
 pub(crate) use armed::{arm, disarm, free, set_free};
 
@@ -70,7 +70,7 @@ mod armed {
         }
     }
 
-    pub(in crate::storage) fn check(op: FileOp) -> io::Result<()> {
+    pub(crate) fn check(op: FileOp) -> io::Result<()> {
         let Some(mut armed) = ARMED.get().filter(|armed| armed.op == op) else { return Ok(()) };
         if armed.passing > 0 {
             armed.passing -= 1;

@@ -8,8 +8,8 @@ use crate::storage::fault::{Armed, FileOp};
 /// Makes file operations of the storage fail on the present thread as long as it is held. Dropping it, also in a panic,
 /// puts back what was armed before; the last one armed counts.
 ///
-/// Journal, trees' state file and marks go through this, and a vault in memory takes a write and a sync for each commit;
-/// the header and `sled`'s own files do not. A vault's own threads (checkpoints) are not touched.
+/// Journal, trees' state file, marks and the writing of the header go through this, and a vault in memory takes a write and
+/// a sync for each commit; `sled`'s own files do not. A vault's own threads (checkpoints) are not touched.
 ///
 /// ```
 /// use std::io::ErrorKind;

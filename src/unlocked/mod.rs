@@ -27,6 +27,7 @@ use crate::crypto::seal::{SealError, Sealer};
 use crate::error::Error;
 use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::Tree;
+use crate::format::slot::Slot;
 use crate::ids::VaultId;
 use crate::keyring::Keyring;
 use crate::policy::{Policy, PolicyRow};
@@ -38,6 +39,14 @@ use crate::storage::Scan;
 pub(crate) trait HoldsKeys: Send + Sync {
     /// Wipes them.
     fn let_go(&self);
+}
+
+/// What is kept of the header in force.
+#[derive(Clone, Debug)]
+pub(crate) struct HeldHeader {
+    pub(crate) generation: u64,
+    /// Ascending by number. Not to be opened from here: that is done with what is on disk.
+    pub(crate) slots: Vec<Slot>,
 }
 
 /// Keys, policy, and the order of commits. Dropping it wipes the keys and frees the directory.
@@ -55,6 +64,10 @@ pub(crate) struct Unlocked {
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,
     pub(crate) types: Mutex<Types>,
+    /// The header in force, without its keyring.
+    pub(crate) header: Mutex<HeldHeader>,
+    /// Held while the header is changed, which may take long: one change after the other.
+    pub(crate) changing: Mutex<()>,
     /// Held while the read audit is chosen anew: one choice after the other.
     pub(crate) choosing: Mutex<()>,
     /// Who else has to let go of keys when the vault is sealed.

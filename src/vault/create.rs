@@ -7,14 +7,17 @@ use super::open::{Parts, assemble, storage_keys};
 use super::{Home, Opening, Options, Vault, operate, read_audit_draft};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
+use crate::crypto::kdf_parameters::KdfParameters;
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
 use crate::crypto::random;
 use crate::error::Error;
+use crate::format::slot::Slot;
 use crate::ids::{PatientId, VaultId};
-use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey};
+use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey, SlotPlace};
 use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
+use crate::unlocked::HeldHeader;
 
 /// A vault about to be created; see [`Vault::create`].
 #[must_use = "nothing is created before `finish`"]
@@ -24,7 +27,7 @@ pub struct NewVault<'a> {
     passphrase: Option<&'a Passphrase>,
     raw_key: Option<&'a RawKey>,
     suite: Suite,
-    cost: PassphraseCost,
+    kdf: KdfParameters,
     options: Options,
     read_audit: ReadAudit,
 }
@@ -56,7 +59,7 @@ impl<'a> NewVault<'a> {
             passphrase: None,
             raw_key: None,
             suite: Suite::fastest(),
-            cost: PassphraseCost::default(),
+            kdf: KdfParameters::default(),
             options: Options::new(),
             read_audit: ReadAudit::Durable,
         }
@@ -82,7 +85,24 @@ impl<'a> NewVault<'a> {
 
     /// What guessing the passphrase costs; 64 MiB and 3 passes if not called.
     pub const fn passphrase_cost(mut self, cost: PassphraseCost) -> Self {
-        self.cost = cost;
+        self.kdf = KdfParameters::Argon2id(cost);
+        self
+    }
+
+    /// How the passphrase becomes a key, where it is not to be Argon2id.
+    ///
+    /// ```
+    /// use chartvault::{KdfParameters, Passphrase, Pbkdf2Iterations, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("clinic.vault");
+    /// let pass = Passphrase::new("correct horse battery staple");
+    /// let kdf = Pbkdf2Iterations::MINIMUM;
+    /// let (vault, _) = Vault::create(&path).passphrase(&pass).passphrase_kdf(kdf).finish()?;
+    /// assert_eq!(vault.slots()?[0].kdf, Some(KdfParameters::Pbkdf2(kdf)));
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub fn passphrase_kdf(mut self, kdf: impl Into<KdfParameters>) -> Self {
+        self.kdf = kdf.into();
         self
     }
 
@@ -134,14 +154,14 @@ impl<'a> NewVault<'a> {
         let id = VaultId::from_bytes(random::array()?);
         let recovery = RecoveryKey::generate()?;
         let keyring = Keyring::generate()?;
-        let header = self.header(id, &keyring, &recovery)?;
+        let (header, slots) = self.header(id, &keyring, &recovery)?;
         let storage = self.home.create_storage(id, storage_keys(&keyring), self.options.storage)?;
         let parts = Parts {
             vault: id,
             suite: self.suite,
             clock: Arc::clone(&self.options.clock),
             keyring,
-            header_generation: FIRST_GENERATION,
+            header: HeldHeader { generation: FIRST_GENERATION, slots },
             lock,
             chain: Chain::new(id, None),
             record_cache: self.options.record_cache,
@@ -164,7 +184,7 @@ impl<'a> NewVault<'a> {
         Ok((Vault::new(self.home, unlocked, Opening::created(), &self.options)?, recovery))
     }
 
-    fn header(&self, id: VaultId, keyring: &Keyring, recovery: &RecoveryKey) -> Result<Vec<u8>, Error> {
+    fn header(&self, id: VaultId, keyring: &Keyring, recovery: &RecoveryKey) -> Result<(Vec<u8>, Vec<Slot>), Error> {
         let root = keyring::new_root()?;
         let passphrase = self.passphrase.map(|passphrase| ("passphrase", Credential::from(passphrase)));
         let raw_key = self.raw_key.map(|key| ("raw key", Credential::from(key)));
@@ -173,10 +193,10 @@ impl<'a> NewVault<'a> {
         let created = self.options.clock.now();
         let mut slots = Vec::new();
         for (number, (label, credential)) in (0..).zip(credentials) {
-            let new = NewSlot { number, created, label, cost: self.cost };
-            slots.push(keyring::create_slot(id, self.suite, new, credential, &root)?);
+            let prepared = NewSlot::of(credential).kdf(self.kdf).prepare(id)?;
+            slots.push(prepared.seal(id, self.suite, SlotPlace { number, created, label: label.to_owned() }, &root)?);
         }
-        Ok(keyring.new_header(id, FIRST_GENERATION, &[self.suite], slots, &root)?)
+        Ok((keyring.new_header(id, FIRST_GENERATION, &[self.suite], slots.clone(), &root)?, slots))
     }
 }
 

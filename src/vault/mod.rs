@@ -11,6 +11,7 @@ mod opening;
 mod options;
 mod salvage;
 mod scrub;
+mod slots;
 
 use std::fmt;
 use std::path::Path;

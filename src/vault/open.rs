@@ -20,11 +20,11 @@ use crate::ids::VaultId;
 use crate::keyring::copies::OtherCopy;
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
 use crate::observe;
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyRow};
 use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{Bodies, Challenges, DirLock, Latest, Numbers, Unlocked};
+use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, Latest, Numbers, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -122,13 +122,13 @@ impl LockedVault {
     fn assemble(&self, opened: UnlockedKeyring, lock: DirLock, progress: OnProgress<'_>) -> Result<Vault, Error> {
         let UnlockedKeyring { keyring, slot, header, root } = opened;
         let suite = header.suites.first().copied().unwrap_or(Suite::ChaCha20Poly1305);
-        let (vault, mut header_generation) = (header.vault, header.generation);
+        let (vault, mut held) = (header.vault, HeldHeader { generation: header.generation, slots: header.slots });
         let keys = storage_keys(&keyring);
-        let (storage, found) =
-            self.home.open_storage(vault, keys, self.options.storage, header_generation, progress)?;
+        let (storage, found) = self.home.open_storage(vault, keys, self.options.storage, held.generation, progress)?;
         if self.home.read_header()?.other != OtherCopy::Same {
-            header_generation += 1;
-            let repaired = keyring.new_header(vault, header_generation, &header.suites, header.slots, &root)?;
+            held.generation += 1;
+            let slots = held.slots.clone();
+            let repaired = keyring.new_header(vault, held.generation, &header.suites, slots, &root)?;
             self.home.write_header(&repaired)?;
         }
         drop(root);
@@ -136,13 +136,19 @@ impl LockedVault {
         let clock = Arc::clone(&self.options.clock);
         let chain = Chain::new(vault, Some(head));
         let record_cache = self.options.record_cache;
-        let parts = Parts { vault, suite, clock, keyring, header_generation, lock, chain, record_cache };
+        let created = held.slots.iter().find(|held| held.number == slot).map(|slot| slot.created);
+        let parts = Parts { vault, suite, clock, keyring, header: held, lock, chain, record_cache };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
         let opening = Opening::of(&found, missing_reads);
-        unlocked.commit(Vec::new(), opening_drafts(attempts, &found, &opening, slot))?;
+        let used = created.map(|created| PolicyRow::SlotUse { slot, created, used: unlocked.clock.now() });
+        let rows = used.iter().map(|row| unlocked.policy_row(row)).collect::<Result<_, _>>()?;
+        unlocked.commit(rows, opening_drafts(attempts, &found, &opening, slot))?;
+        if let Some(used) = used {
+            unlocked.policy.apply(used);
+        }
         if let Some(through) = found.compacted {
             // Not before its entry is durable.
             unlocked.committer.storage().remove_compacted(through)?;
@@ -228,7 +234,7 @@ pub(super) struct Parts {
     pub(super) suite: Suite,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) keyring: Keyring,
-    pub(super) header_generation: u64,
+    pub(super) header: HeldHeader,
     pub(super) lock: DirLock,
     pub(super) chain: Chain,
     /// Bytes of opened records to keep.
@@ -236,10 +242,10 @@ pub(super) struct Parts {
 }
 
 pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlocked, Error> {
-    let Parts { vault, suite, clock, keyring, header_generation, lock, chain, record_cache } = parts;
+    let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache } = parts;
     let (epoch, key) = keyring.newest_audit_key();
     let keys = || AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate());
-    let committer = Committer::new(storage, suite, Arc::clone(&clock), header_generation, chain, keys());
+    let committer = Committer::new(storage, suite, Arc::clone(&clock), header.generation, chain, keys());
     let audit = keys();
     let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
     let (holders, latest, choosing, challenges) =
@@ -258,6 +264,8 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         numbers: Numbers::default(),
         bodies: Bodies::new(record_cache),
         types,
+        header: Mutex::new(header),
+        changing: Mutex::default(),
         choosing,
         holders,
         lock,

@@ -5,19 +5,18 @@ mod windowed;
 use super::*;
 use crate::committer::{CommitFailed, Row};
 use crate::format::keys::Tree;
-use crate::keyring::{self, Keyring, NewSlot, RawKey, copies};
+use crate::keyring::{self, Keyring, NewSlot, RawKey, SlotPlace, copies};
 use crate::storage::StorageError;
 use crate::storage::fault::set_free;
 use crate::token::IssuerKey;
-use crate::{Action, Grant, PassphraseCost, Timestamp};
+use crate::{Action, Grant, Timestamp};
 
 /// A header with this vault's id, a newer generation, and a slot for a key of one's own: all that somebody needs who may
 /// write the directory, but knows no key of the vault.
 fn forged_header(vault: &Vault, key: &RawKey) -> Vec<u8> {
     let (keyring, root) = (Keyring::generate().unwrap(), keyring::new_root().unwrap());
-    let new =
-        NewSlot { number: 0, created: Timestamp::from_micros(0), label: "raw key", cost: PassphraseCost::MINIMUM };
-    let slot = keyring::create_slot(vault.id(), vault.suite(), new, key.into(), &root).unwrap();
+    let place = SlotPlace { number: 0, created: Timestamp::from_micros(0), label: "raw key".into() };
+    let slot = NewSlot::of(key).prepare(vault.id()).unwrap().seal(vault.id(), vault.suite(), place, &root).unwrap();
     keyring.new_header(vault.id(), 2, &[vault.suite()], vec![slot], &root).unwrap()
 }
 
@@ -136,7 +135,15 @@ fn an_answer_that_would_fill_the_memory_is_refused() {
 fn every_event_of_an_operation_has_a_span_of_its_own_name() {
     use AuditEvent as E;
     // Entries that stand beside the one of the operation, or in its place.
-    let beside = [E::DamageFound, E::UnlockFailed, E::Recovered, E::TokenRefused, E::SessionExpired, E::EntryLost];
+    let beside = [
+        E::DamageFound,
+        E::UnlockFailed,
+        E::Recovered,
+        E::TokenRefused,
+        E::SessionExpired,
+        E::EntryLost,
+        E::HeaderWritten,
+    ];
     for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
         assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");
     }

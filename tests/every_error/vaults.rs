@@ -71,6 +71,19 @@ fn an_empty_passphrase_makes_no_slot() {
 }
 
 #[test]
+fn a_slot_that_is_not_there_and_the_last_one_are_named() {
+    let ward = Ward::new();
+    let (vault, key) = (ward.clinic.vault(), ward.clinic.key());
+    let refused = vault.remove_slot(77, key);
+    assert!(matches!(refused, Err(Error::NoSuchSlot { slot: 77 })), "{refused:?}");
+    advises(refused, "list its slots");
+    vault.remove_slot(1, key).unwrap();
+    let refused = vault.remove_slot(0, key);
+    assert!(matches!(refused, Err(Error::LastSlot { slot: 0 })), "{refused:?}");
+    advises(refused, "add another one before");
+}
+
+#[test]
 fn a_vault_without_a_credential_is_not_created() {
     let refused = MemoryStore::new().create_vault().finish().map(drop);
     assert!(matches!(refused, Err(Error::NoCredential)), "{refused:?}");

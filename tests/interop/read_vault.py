@@ -112,19 +112,25 @@ class Header:
         self.keyring = c.sized("H")
         c.end()
     def slot(self, c):
-        """Number; cost; m, t, p and salt if it is for a passphrase; additional data; sealed part."""
+        """Number; cost; how its key is derived if it is for a passphrase; additional data; sealed part."""
         start = c.at
         (number, kind, _created), label, parameters = c.read("BBq"), c.sized("B"), c.sized("H")
         aad, sealed = self.vault + c.data[start : c.at], c.sized("H")
         c.must(kind > 0 and len(label) <= 64 and (kind not in (3, 4) or not parameters))
-        c.must(kind not in (1, 3, 4) or len(sealed) == 145)
+        c.must(kind not in (1, 2, 3, 4) or len(sealed) == 145)
+        if kind == 2:
+            c.must(len(parameters) == 36 and 600_000 <= int.from_bytes(parameters[:4], "big") <= 10_000_000)
+            iterations, salt = struct.unpack(">I32s", parameters)
+            derive = lambda passphrase: hashlib.pbkdf2_hmac("sha256", passphrase, salt, iterations, 32)
+            return number, iterations // 4, derive, aad, sealed
         if kind != 1:
             return number, 0, None, aad, sealed
         c.must(len(parameters) == 44)
-        argon2 = m, t, lanes, _salt = struct.unpack(">3I32s", parameters)
+        m, t, lanes, salt = struct.unpack(">3I32s", parameters)
         c.must(19_456 <= m <= 1_048_576 and (2 if m < 47_104 else 1) <= t <= 16 and 1 <= lanes <= 16)
         c.must(m * t <= 4_194_304)
-        return number, m * t, argon2, aad, sealed
+        cost = {"salt": salt, "length": 32, "iterations": t, "lanes": lanes, "memory_cost": m}
+        return number, m * t, lambda passphrase: Argon2id(**cost).derive(passphrase), aad, sealed
 def read_headers(path):
     """The copies that can be used, the one with the higher generation first."""
     copies, refused = [], Refused(NO_VAULT, "no header")
@@ -143,9 +149,8 @@ class Keys:
     """The keyring, opened with a passphrase in Unicode NFC; other credentials differ in the KEK alone."""
     def __init__(self, header, passphrase):
         root, vault = None, header.vault
-        for _, (m, t, lanes, salt), aad, sealed in (slot for slot in header.slots.values() if slot[1]):
-            kek = Argon2id(salt=salt, length=32, iterations=t, lanes=lanes, memory_cost=m).derive(passphrase)
-            root = root or open_sealed(kek, "slot", sealed[0], aad + sealed[:1], sealed[1:], 64)
+        for _, derive, aad, sealed in (slot for slot in header.slots.values() if slot[1]):
+            root = root or open_sealed(derive(passphrase), "slot", sealed[0], aad + sealed[:1], sealed[1:], 64)
         must(root is not None, WRONG)
         must(same(HMAC(expand(root, L("header-mac"), 32), header.bytes[:-64]), header.bytes[-64:-32]), TAMPERED)
         aad = vault + be(8, header.generation) + be(2, 1) + header.keyring[:1]
@@ -274,7 +279,7 @@ class Journal:
 
 # ==== envelope.md: Envelope, Storage keys; policy.md; record.md: Record body ====
 RECORDS, PATIENTS, LOOKUP, POLICY = 1, 2, 3, 4
-POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit"}
+POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit", 7: "slot_uses"}
 def inverse(data):
     return int.from_bytes(bytes(255 - byte for byte in data), "big")
 def record_body(body):
@@ -309,12 +314,13 @@ class Vault:
         must(body is not None, ROW, f"tree {tree}")
         return body
     def policy(self, key, value):
-        """Policy rows: issuers, kinds by their names, clock resets, attesters, when entries of reads become durable."""
+        """Policy rows: issuers, kinds by their names, clock resets, attesters, when entries of reads become durable, uses of slots."""
         c = Cursor(self.open(POLICY, key, value, self.keys.policy, "policy"), ROW, "policy row")
         table, windowed = c.one("B"), c.data[1:2] == b"\1"
-        forms = {1: "32sq", 2: f"{len(c.data) - 1}s", 3: "qq", 4: "32sq", 5: "BQI" if windowed else "B"}
+        forms = {1: "32sq", 2: f"{len(c.data) - 1}s", 3: "qq", 4: "32sq", 5: "BQI" if windowed else "B", 7: "Bqq"}
         row, label = c.read(forms.get(table, "0s")), "cap/kind" if table == 2 else "cap/kid"
         name = H(L(label) + row[0])[:16] if table in (1, 2, 4) else bytes(16)
+        name = bytes([row[0]]) + bytes(15) if table == 7 else name
         c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, table) + name)[:16], key) and table in forms)
         c.must(table != 2 or re.fullmatch(rb"[A-Za-z0-9._-]{1,64}", row[0]))
         c.must(table != 5 or row == (0,) or windowed and 10**6 <= row[1] <= 6 * 10**10 and 1 <= row[2] <= 10_000)

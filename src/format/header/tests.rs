@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::Timestamp;
 use crate::crypto::passphrase::PassphraseCost;
+use crate::crypto::pbkdf2::Pbkdf2Iterations;
 use crate::format::slot::{MAX_LABEL, SlotKind, SlotParams};
 use proptest::prelude::*;
 
@@ -30,8 +31,12 @@ fn content(slots: Vec<Slot>) -> HeaderContent {
 fn usual() -> HeaderContent {
     content(vec![
         slot(0, argon2id(PassphraseCost::MINIMUM)),
+        slot(2, SlotParams::Pbkdf2 { iterations: Pbkdf2Iterations::MINIMUM, salt: [8; 32] }),
         slot(3, SlotParams::RecoveryKey),
         slot(9, SlotParams::RawKey),
+        slot(10, SlotParams::KeyFile),
+        slot(11, SlotParams::Provider { name: "hsm".into(), wrapped: vec![0xD0; 60] }),
+        slot(12, SlotParams::SharedKey { set: *b"set of", needed: 2, of: 3 }),
     ])
 }
 
@@ -53,9 +58,19 @@ fn bad(field: &'static str, offset: usize) -> HeaderError {
 fn any_slot(number: u8) -> impl Strategy<Value = Slot> {
     let params = prop_oneof![
         any::<[u8; 32]>().prop_map(|salt| SlotParams::Argon2id { cost: PassphraseCost::default(), salt }),
+        (600_000..=10_000_000_u32, any::<[u8; 32]>()).prop_map(|(iterations, salt)| SlotParams::Pbkdf2 {
+            iterations: Pbkdf2Iterations::new(iterations).unwrap(),
+            salt,
+        }),
         Just(SlotParams::RecoveryKey),
         Just(SlotParams::RawKey),
-        (5u8.., proptest::collection::vec(any::<u8>(), 0..90))
+        Just(SlotParams::KeyFile),
+        ("[a-z:/]{1,64}", proptest::collection::vec(any::<u8>(), 1..200))
+            .prop_map(|(name, wrapped)| SlotParams::Provider { name, wrapped }),
+        (any::<[u8; 6]>(), 2..=16_u8).prop_flat_map(|(set, needed)| {
+            (needed..=16_u8).prop_map(move |of| SlotParams::SharedKey { set, needed, of })
+        }),
+        (9u8.., proptest::collection::vec(any::<u8>(), 0..90))
             .prop_map(|(kind, params)| SlotParams::Unsupported { kind, params }),
     ];
     (params, any::<i64>(), "[a-zäö ]{0,30}").prop_map(move |(params, created, label)| Slot {
@@ -176,6 +191,25 @@ fn argon2_costs_outside_the_bounds_are_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn iterations_outside_the_bounds_are_refused_before_any_work() {
+    let params = SlotParams::Pbkdf2 { iterations: Pbkdf2Iterations::MINIMUM, salt: [7; 32] };
+    let bytes = content(vec![slot(6, params)]).encode(&mac()).unwrap();
+    for iterations in [0_u32, 1, 599_999, 10_000_001, u32::MAX] {
+        let forged = forge(
+            &bytes,
+            &[&600_000_u32.to_be_bytes()[..], &[7; 32]].concat(),
+            &[&iterations.to_be_bytes()[..], &[7; 32]].concat(),
+        );
+        let source = Pbkdf2Iterations::new(iterations).unwrap_err();
+        assert_eq!(UnverifiedHeader::parse(&forged), Err(HeaderError::SlotIterations { slot: 6, source }));
+    }
+    let most = SlotParams::Pbkdf2 { iterations: Pbkdf2Iterations::MAXIMUM, salt: [7; 32] };
+    let slots = |count: u8| content((0..count).map(|number| slot(number, most.clone())).collect());
+    assert!(slots(6).encode(&mac()).is_ok());
+    assert_eq!(slots(7).encode(&mac()), Err(HeaderError::TooMuchWork { work: 17_500_000, limit: MAX_WORK }));
+}
+
+#[test]
 fn the_work_of_all_slots_together_is_bounded() {
     let dear = PassphraseCost::new(1 << 20, 4, 1).unwrap();
     let slots = |count: u8| content((0..count).map(|number| slot(number, argon2id(dear))).collect());
@@ -204,11 +238,11 @@ fn slots_of_unknown_kinds_are_kept_and_leave_the_others_alone() {
         sealed_root: vec![1, 2, 3],
         ..slot(kind, SlotParams::Unsupported { kind, params: vec![kind; 9] })
     };
-    let written = content(vec![slot(1, SlotParams::RawKey), unknown(2), unknown(5), unknown(255)]);
+    let written = content(vec![slot(1, SlotParams::RawKey), unknown(9), unknown(77), unknown(255)]);
     let header = UnverifiedHeader::parse(&written.encode(&mac()).unwrap()).unwrap();
     assert_eq!(header.verify(&mac()), Some(&written));
     let kinds: Vec<_> = header.slots().iter().map(Slot::kind).collect();
-    let unsupported = [2, 5, 255].map(SlotKind::Unsupported);
+    let unsupported = [9, 77, 255].map(SlotKind::Unsupported);
     assert_eq!(kinds, [&[SlotKind::RawKey], &unsupported[..]].concat());
     let zero = content(vec![slot(1, SlotParams::Unsupported { kind: 0, params: vec![] })]);
     assert_eq!(zero.encode(&mac()), Err(bad("slot kind", PREFIX_LEN + 16 + 8 + 3 + 1 + 1)));
@@ -227,6 +261,35 @@ fn slots_of_known_kinds_hold_exactly_one_sealed_key() {
 }
 
 #[test]
+fn what_a_provider_wrapped_is_bounded_and_so_is_its_name() {
+    let with = |name: &str, len| {
+        let params = SlotParams::Provider { name: name.into(), wrapped: vec![7; len] };
+        content(vec![slot(1, params)]).encode(&mac())
+    };
+    let (longest, least) = ("n".repeat(64), 1);
+    assert!(with(&longest, 4_096).is_ok() && with("n", least).is_ok());
+    for (name, len) in [("", 1), (&*"n".repeat(65), 1), ("n\n", 1), ("n", 0), ("n", 4_097)] {
+        let refused = with(name, len);
+        let params = |error: &ParseError| matches!(error, ParseError::BadValue { field: "slot params", .. });
+        assert!(matches!(&refused, Err(HeaderError::Malformed(error)) if params(error)), "{name:?} {len} {refused:?}");
+    }
+    // Fifteen of the largest fit; a header has 64 KiB.
+    let params = SlotParams::Provider { name: "n".into(), wrapped: vec![7; 4_096] };
+    let slots = |count: u8| content((0..count).map(|number| slot(number, params.clone())).collect());
+    assert!(slots(15).encode(&mac()).is_ok());
+    assert!(matches!(slots(16).encode(&mac()), Err(HeaderError::TooLarge { .. })));
+}
+
+#[test]
+fn a_key_is_not_shared_among_too_many_nor_needs_fewer_than_two() {
+    let with = |needed, of| content(vec![slot(1, SlotParams::SharedKey { set: [7; 6], needed, of })]).encode(&mac());
+    assert!(with(2, 2).is_ok() && with(16, 16).is_ok());
+    for (needed, of) in [(1, 3), (0, 0), (4, 3), (2, 17), (17, 17)] {
+        assert!(matches!(with(needed, of), Err(HeaderError::Malformed(_))), "{needed} of {of}");
+    }
+}
+
+#[test]
 fn suites_must_be_known_listed_once_and_not_too_many() {
     let with = |suites: &[Suite]| HeaderContent { suites: suites.to_vec(), ..usual() }.encode(&mac());
     assert!(with(&[Suite::ChaCha20Poly1305]).is_ok());
@@ -234,7 +297,8 @@ fn suites_must_be_known_listed_once_and_not_too_many() {
     assert_eq!(with(&[Suite::Aes256Gcm; 2]), Err(bad("suites", 40)));
     assert_eq!(with(&[Suite::Aes256Gcm; 9]), Err(bad("suites", 38)));
     let bytes = usual().encode(&mac()).unwrap();
-    let unknown = forge(&bytes, &[2, 2, 1, 3, 0], &[2, 2, 7, 3, 0]);
+    let count = u8::try_from(usual().slots.len()).unwrap();
+    let unknown = forge(&bytes, &[2, 2, 1, count, 0], &[2, 2, 7, count, 0]);
     assert_eq!(UnverifiedHeader::parse(&unknown), Err(HeaderError::Malformed(ParseError::UnknownSuite { found: 7 })));
 }
 

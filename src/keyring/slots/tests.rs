@@ -1,15 +1,16 @@
 use super::*;
+use crate::clock::Timestamp;
+use crate::crypto::aead::Suite;
 use crate::crypto::hash::sha256;
 use crate::format::header::HeaderError;
 use crate::format::slot::SlotKind;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, NewSlot, NewSlotError, SlotPlace};
 
 const VAULT: VaultId = VaultId::from_bytes([0xA1; 16]);
 const SUITE: Suite = Suite::ChaCha20Poly1305;
 
-fn new(number: u8) -> NewSlot<'static> {
-    let created = Timestamp::from_micros(1_767_614_400_000_000);
-    NewSlot { number, created, label: "front desk", cost: PassphraseCost::MINIMUM }
+fn new<'a>(credential: impl Into<Credential<'a>>) -> NewSlot<'a> {
+    NewSlot::of(credential).label("front desk").kdf(PassphraseCost::MINIMUM)
 }
 
 fn raw(byte: u8) -> RawKey {
@@ -28,7 +29,9 @@ impl Written {
     }
 
     fn slot<'a>(&self, number: u8, credential: impl Into<Credential<'a>>) -> Slot {
-        create_slot(VAULT, SUITE, new(number), credential.into(), &self.root).unwrap()
+        let created = Timestamp::from_micros(1_767_614_400_000_000);
+        let place = SlotPlace { number, created, label: "front desk".into() };
+        new(credential).prepare(VAULT).unwrap().seal(VAULT, SUITE, place, &self.root).unwrap()
     }
 
     fn header(&self, slots: Vec<Slot>) -> UnverifiedHeader {
@@ -60,6 +63,66 @@ fn each_kind_of_credential_opens_its_own_slot() {
 }
 
 #[test]
+fn a_key_file_opens_its_own_slot_and_none_of_another_vault() {
+    let written = Written::new();
+    let dir = tempfile::tempdir().unwrap();
+    let [own, second, foreign] = [VAULT, VAULT, VaultId::from_bytes([0xB2; 16])];
+    let make = |name: &str, vault| KeyFile::create(dir.path().join(name), vault).unwrap();
+    let (own, second, foreign) = (make("own", own), make("second", second), make("foreign", foreign));
+    let header = written.header(vec![written.slot(0, &raw(1)), written.slot(1, &own)]);
+    assert_eq!(outcome(&header, &own), Ok(1));
+    assert_eq!(outcome(&header, &second), Err(UnlockError::WrongCredential));
+    let vault = foreign.vault();
+    assert_eq!(outcome(&header, &foreign), Err(UnlockError::KeyFileOfAnotherVault { vault }));
+    assert_eq!(new(&foreign).prepare(VAULT).unwrap_err(), NewSlotError::KeyFileOfAnotherVault { vault });
+    // Its 32 bytes as another kind give another key.
+    assert_eq!(outcome(&header, &RawKey::from_bytes(*own.expose())), Err(UnlockError::WrongCredential));
+}
+
+#[test]
+fn a_shared_key_opens_the_slot_of_its_set() {
+    let written = Written::new();
+    let ((board, shares), (staff, _)) = (SharedKey::split(2, 3).unwrap(), SharedKey::split(2, 2).unwrap());
+    let header = written.header(vec![written.slot(0, &board), written.slot(1, &staff)]);
+    assert_eq!((outcome(&header, &board), outcome(&header, &staff)), (Ok(0), Ok(1)));
+    assert_eq!(outcome(&header, &SharedKey::combine(&shares[1..]).unwrap()), Ok(0));
+    let (other, _) = SharedKey::split(2, 3).unwrap();
+    assert_eq!(outcome(&header, &other), Err(UnlockError::AnotherShareSet));
+    let without = written.header(vec![written.slot(0, &raw(1))]);
+    assert_eq!(outcome(&without, &board), Err(UnlockError::NoSuchSlotKind { kind: SlotKind::SharedKey }));
+    // A slot that says another threshold, or another set, than it was made with.
+    let slot = written.slot(0, &board);
+    let set = *board.set().as_bytes();
+    for params in [SlotParams::SharedKey { set, needed: 3, of: 3 }, SlotParams::SharedKey { set, needed: 2, of: 4 }] {
+        let header = written.header(vec![Slot { params, ..slot.clone() }]);
+        assert_eq!(outcome(&header, &board), Err(UnlockError::WrongCredential));
+    }
+    let params = SlotParams::SharedKey { set: *other.set().as_bytes(), needed: 2, of: 3 };
+    assert_eq!(outcome(&written.header(vec![Slot { params, ..slot }]), &other), Err(UnlockError::WrongCredential));
+}
+
+#[test]
+fn a_passphrase_opens_slots_of_either_derivation() {
+    let written = Written::new();
+    let (first, second) = (Passphrase::new("first"), Passphrase::new("second"));
+    let created = Timestamp::from_micros(0);
+    let place = SlotPlace { number: 1, created, label: String::new() };
+    let prepared = NewSlot::of(&second).kdf(Pbkdf2Iterations::MINIMUM).prepare(VAULT).unwrap();
+    let slot = prepared.seal(VAULT, SUITE, place, &written.root).unwrap();
+    let header = written.header(vec![written.slot(0, &first), slot.clone()]);
+    assert_eq!((outcome(&header, &first), outcome(&header, &second)), (Ok(0), Ok(1)));
+    assert_eq!(outcome(&header, &Passphrase::new("third")), Err(UnlockError::WrongCredential));
+    assert_eq!(outcome(&header, &Passphrase::new("")), Err(UnlockError::EmptyPassphrase));
+    let empty = NewSlot::of(&Passphrase::new("")).kdf(Pbkdf2Iterations::MINIMUM).prepare(VAULT);
+    assert_eq!(empty.unwrap_err(), NewSlotError::EmptyPassphrase);
+    // More iterations than it was made with: bound by the seal.
+    let SlotParams::Pbkdf2 { salt, .. } = slot.params else { panic!("a PBKDF2 slot") };
+    let params = SlotParams::Pbkdf2 { iterations: Pbkdf2Iterations::new(600_001).unwrap(), salt };
+    let header = written.header(vec![Slot { params, ..slot }]);
+    assert_eq!(outcome(&header, &second), Err(UnlockError::WrongCredential));
+}
+
+#[test]
 fn the_second_slot_of_a_kind_is_tried_too() {
     let written = Written::new();
     let header = written.header(vec![written.slot(4, &raw(1)), written.slot(7, &raw(2))]);
@@ -79,19 +142,16 @@ fn a_kind_without_a_slot_is_named() {
 fn an_empty_passphrase_is_refused_on_both_sides() {
     let written = Written::new();
     let empty = Passphrase::new("");
-    let refused = create_slot(VAULT, SUITE, new(0), (&empty).into(), &written.root);
-    assert_eq!(refused, Err(NewSlotError::EmptyPassphrase));
+    assert_eq!(new(&empty).prepare(VAULT).unwrap_err(), NewSlotError::EmptyPassphrase);
     let header = written.header(vec![written.slot(0, &Passphrase::new("x"))]);
     assert_eq!(outcome(&header, &empty), Err(UnlockError::EmptyPassphrase));
 }
 
 #[test]
 fn labels_are_checked_before_anything_is_computed() {
-    let root = Written::new().root;
     for label in ["x".repeat(65), "line\nbreak".to_owned()] {
-        let new = NewSlot { label: &label, ..new(0) };
-        let refused = create_slot(VAULT, SUITE, new, (&Passphrase::new("")).into(), &root);
-        assert_eq!(refused, Err(NewSlotError::LabelNotAllowed { limit: 64 }));
+        let refused = new(&Passphrase::new("")).label(&label).prepare(VAULT);
+        assert_eq!(refused.unwrap_err(), NewSlotError::LabelNotAllowed { limit: 64 });
     }
 }
 

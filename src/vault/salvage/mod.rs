@@ -21,7 +21,7 @@ use crate::keyring::{Credential, Keyring, UnlockedKeyring, copies};
 use crate::progress::OnProgress;
 use crate::storage::salvage::{Found, Salvage};
 use crate::storage::{Embedded, Storage, StorageError, file};
-use crate::unlocked::DirLock;
+use crate::unlocked::{DirLock, HeldHeader};
 use examiner::Examiner;
 
 /// What is built on the way, beside the new vault's place.
@@ -135,14 +135,16 @@ impl LockedVault {
         let records = std::mem::take(&mut examiner.tally).finish();
         drop(examiner);
 
-        let header_bytes = keyring.new_header(header.vault, generation, &header.suites, header.slots, &root)?;
+        let slots = header.slots.clone();
+        let header_bytes = keyring.new_header(header.vault, generation, &header.suites, slots, &root)?;
         drop(root);
         let (storage, _) =
             Embedded::open(&to, header.vault, storage_keys(&keyring), storage, generation, &mut *progress)?;
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let chain = Chain::new(header.vault, Some(newest(&*storage, header.vault)?));
         let (vault, lock) = (header.vault, DirLock::take(&to)?);
-        let parts = Parts { vault, suite, clock, keyring, header_generation: generation, lock, chain, record_cache: 0 };
+        let header = HeldHeader { generation, slots: header.slots };
+        let parts = Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0 };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);

@@ -1,0 +1,286 @@
+//! Key slots of an open vault: listing, adding, removing, replacing. Others go on working meanwhile.
+//!
+//! The entry about a change is durable before the header is written, so that no slot is there without it. Once both copies
+//! are, a second entry says so in a frame that names the new generation: from then on the older header is rolled back.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::thread;
+
+use super::{Vault, open, operate};
+use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::error::Error;
+use crate::format::header::{HeaderError, MAX_SLOTS};
+use crate::format::slot::Slot;
+use crate::keyring::{
+    Credential, NewSlot, NewSlotError, PreparedSlot, SlotInfo, SlotPlace, UnlockError, UnlockedKeyring,
+};
+use crate::observe::Told;
+use crate::storage::StorageError;
+use crate::unlocked::{HeldHeader, Unlocked};
+
+impl Vault {
+    /// The key slots, ascending by number. Leaves no log entry: nothing is accessed.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`].
+    pub fn slots(&self) -> Result<Vec<SlotInfo>, Error> {
+        let unlocked = self.0.gate.enter()?;
+        let held = held(&unlocked);
+        let info = |slot: &Slot| SlotInfo::of(slot, unlocked.policy.slot_use(slot.number, slot.created));
+        Ok(held.slots.iter().map(info).collect())
+    }
+
+    /// Adds a key slot, of 32 at most, and answers its number. Asks for a credential of the vault. Others go on working.
+    ///
+    /// # Errors
+    /// [`Error::Slot`] when the slot cannot be made (too many, an empty passphrase, a label that is not allowed),
+    /// [`Error::Unlock`] when the credential does not open the vault, [`Error::Header`] when the header cannot be written
+    /// (then the slot may be there or not), [`Error::Sealed`], [`Error::AuditUnavailable`].
+    pub fn add_slot<'c>(&self, new: NewSlot<'_>, credential: impl Into<Credential<'c>>) -> Result<u8, Error> {
+        self.change_slots(credential.into(), Edit::Add(new))
+    }
+
+    /// Removes a key slot. When it returns, no copy of the header in the vault's directory holds it. A copy that somebody
+    /// took before still opens with its credential, as far as that copy goes: where a credential may be in wrong hands,
+    /// that is not undone by removing its slot.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSlot`], [`Error::LastSlot`] when nothing else would open the vault by itself, otherwise as
+    /// [`Vault::add_slot`].
+    pub fn remove_slot<'c>(&self, number: u8, credential: impl Into<Credential<'c>>) -> Result<(), Error> {
+        self.change_slots(credential.into(), Edit::Remove(number)).map(drop)
+    }
+
+    /// Gives a key slot another credential, and maybe another kind and label, at the same number. Takes the same time
+    /// whatever the vault holds.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSlot`], otherwise as [`Vault::add_slot`].
+    pub fn replace_slot<'c>(
+        &self,
+        number: u8,
+        new: NewSlot<'_>,
+        credential: impl Into<Credential<'c>>,
+    ) -> Result<(), Error> {
+        self.change_slots(credential.into(), Edit::Replace(Some(number), new)).map(drop)
+    }
+
+    /// Changes a credential: the slot that `old` opens is opened by the new one from then on. Answers its number.
+    ///
+    /// ```
+    /// use chartvault::{NewSlot, Passphrase, PassphraseCost, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("clinic.vault");
+    /// # let cost = PassphraseCost::MINIMUM;
+    /// # let old = Passphrase::new("the old one");
+    /// # let (vault, _) = Vault::create(&path).passphrase(&old).passphrase_cost(cost).finish()?;
+    /// let new = Passphrase::new("a new one that nobody has seen");
+    /// vault.change_credential(&old, NewSlot::of(&new).kdf(cost))?;
+    /// # vault.close()?;
+    /// assert!(Vault::open(&path)?.unlock(&old).is_err());
+    /// assert!(Vault::open(&path)?.unlock(&new).is_ok());
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Vault::add_slot`].
+    pub fn change_credential<'c>(&self, old: impl Into<Credential<'c>>, new: NewSlot<'_>) -> Result<u8, Error> {
+        self.change_slots(old.into(), Edit::Replace(None, new))
+    }
+
+    fn change_slots(&self, credential: Credential<'_>, edit: Edit<'_>) -> Result<u8, Error> {
+        operate(edit.event(), || {
+            let unlocked = self.0.gate.enter()?;
+            let _changing = unlocked.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            let held = held(&unlocked).clone();
+            match self.plan(&unlocked, &held, credential, edit) {
+                Ok(plan) => self.put_in_force(&unlocked, plan),
+                Err(error) => {
+                    let outcome = if error.is_denial() { Outcome::Denied } else { Outcome::Failed };
+                    let mut draft = Draft::new(edit.event(), outcome);
+                    draft.fields.detail = Some(error.word().to_owned());
+                    unlocked.commit(Vec::new(), vec![draft])?;
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    /// The header as it is to be. Nothing is written yet.
+    fn plan(
+        &self,
+        unlocked: &Unlocked,
+        held: &HeldHeader,
+        credential: Credential<'_>,
+        edit: Edit<'_>,
+    ) -> Result<Plan, Error> {
+        // What is in force tells early, and without the time that a passphrase takes, what cannot be.
+        edit.check(&held.slots)?;
+        let (opened, prepared) = both(
+            edit.new_slot().is_some_and(|new| new.is_costly()) && credential.is_costly(),
+            &|| self.reopen(unlocked, held, credential),
+            || edit.new_slot().map(|new| new.prepare(unlocked.vault)).transpose(),
+        );
+        let (opened, prepared) = (opened?, prepared?);
+        edit.check(&opened.header.slots)?;
+        Plan::new(unlocked, opened, edit, prepared)
+    }
+
+    /// Opens the header on disk, which has to be of this vault and not older than the one in force.
+    fn reopen(
+        &self,
+        unlocked: &Unlocked,
+        held: &HeldHeader,
+        credential: Credential<'_>,
+    ) -> Result<UnlockedKeyring, Error> {
+        let opened = open::open_header(&self.0.home, credential)?;
+        if opened.header.vault != unlocked.vault || !opened.keyring.is_same(&unlocked.keyring) {
+            return Err(Error::Unlock(UnlockError::HeaderTampered));
+        }
+        let (header, journal) = (opened.header.generation, held.generation);
+        if header < journal { Err(StorageError::HeaderRolledBack { header, journal }.into()) } else { Ok(opened) }
+    }
+
+    fn put_in_force(&self, unlocked: &Unlocked, plan: Plan) -> Result<u8, Error> {
+        let Plan { event, number, detail, generation, slots, bytes } = plan;
+        let mut draft = Draft::new(event, Outcome::Allowed);
+        draft.fields.detail = Some(format!("{detail}; header {generation}"));
+        unlocked.commit(Vec::new(), vec![draft])?;
+        let written = self.0.home.write_header(&bytes);
+        let mut draft = Draft::new(AuditEvent::HeaderWritten, Outcome::Allowed);
+        draft.fields.detail = Some(format!("header {generation}"));
+        match &written {
+            Ok(()) => {
+                unlocked.committer.header_is(generation);
+                *held(unlocked) = HeldHeader { generation, slots };
+            }
+            Err(error) => {
+                draft.fields.outcome = Outcome::Failed;
+                draft.fields.detail = Some(format!("header {generation}: {}", error.word()));
+            }
+        }
+        unlocked.commit(Vec::new(), vec![draft])?;
+        written.map(|()| number)
+    }
+}
+
+fn held(unlocked: &Unlocked) -> MutexGuard<'_, HeldHeader> {
+    unlocked.header.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is to be done to the slots.
+#[derive(Clone, Copy)]
+enum Edit<'a> {
+    Add(NewSlot<'a>),
+    Remove(u8),
+    /// The slot of a number, or the one that opened.
+    Replace(Option<u8>, NewSlot<'a>),
+}
+
+impl<'a> Edit<'a> {
+    const fn event(&self) -> AuditEvent {
+        match self {
+            Self::Add(_) => AuditEvent::SlotAdded,
+            Self::Remove(_) => AuditEvent::SlotRemoved,
+            Self::Replace(..) => AuditEvent::SlotChanged,
+        }
+    }
+
+    const fn new_slot(&self) -> Option<&NewSlot<'a>> {
+        match self {
+            Self::Add(new) | Self::Replace(_, new) => Some(new),
+            Self::Remove(_) => None,
+        }
+    }
+
+    /// Whether it can be done to these slots.
+    fn check(&self, slots: &[Slot]) -> Result<(), Error> {
+        if let Some(new) = self.new_slot() {
+            new.check()?;
+        }
+        let there = |number: u8| slots.iter().any(|slot| slot.number == number);
+        match *self {
+            Self::Add(_) if slots.len() >= MAX_SLOTS => {
+                let (slots, limit) = (slots.len().saturating_add(1), MAX_SLOTS);
+                Err(NewSlotError::Header(HeaderError::TooManySlots { slots, limit }).into())
+            }
+            Self::Remove(slot) | Self::Replace(Some(slot), _) if !there(slot) => Err(Error::NoSuchSlot { slot }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A header about to be written.
+struct Plan {
+    event: AuditEvent,
+    number: u8,
+    detail: String,
+    generation: u64,
+    slots: Vec<Slot>,
+    bytes: Vec<u8>,
+}
+
+impl Plan {
+    fn new(
+        unlocked: &Unlocked,
+        opened: UnlockedKeyring,
+        edit: Edit<'_>,
+        prepared: Option<PreparedSlot>,
+    ) -> Result<Self, Error> {
+        let UnlockedKeyring { keyring, root, slot: opened_slot, header } = opened;
+        let number = match edit {
+            Edit::Add(_) => free_number(&header.slots),
+            Edit::Remove(number) | Edit::Replace(Some(number), _) => number,
+            Edit::Replace(None, _) => opened_slot,
+        };
+        let old = header.slots.iter().find(|slot| slot.number == number);
+        let made = match (prepared, edit.new_slot()) {
+            (Some(prepared), Some(new)) => {
+                let kept = old.map_or("", |slot| slot.label.as_str());
+                let label = new.given_label().unwrap_or(kept).to_owned();
+                let place = SlotPlace { number, created: unlocked.clock.now(), label };
+                Some(prepared.seal(unlocked.vault, unlocked.suite, place, &root)?)
+            }
+            _ => None,
+        };
+        let detail = match (old, &made) {
+            (Some(old), Some(new)) => format!("slot {number}: {} becomes {}", called(old), called(new)),
+            (Some(slot), None) | (None, Some(slot)) => format!("slot {number}: {}", called(slot)),
+            (None, None) => return Err(Error::NoSuchSlot { slot: number }),
+        };
+        let mut slots: Vec<Slot> = header.slots.iter().filter(|slot| slot.number != number).cloned().collect();
+        slots.extend(made);
+        slots.sort_by_key(|slot| slot.number);
+        if !slots.iter().any(Slot::opens_alone) {
+            return Err(Error::LastSlot { slot: number });
+        }
+        let generation = header.generation.saturating_add(1);
+        let bytes = keyring.new_header(unlocked.vault, generation, &header.suites, slots.clone(), &root)?;
+        Ok(Self { event: edit.event(), number, detail, generation, slots, bytes })
+    }
+}
+
+/// One above the highest, so that a number in the log means one slot for as long as can be; then the lowest free one.
+fn free_number(slots: &[Slot]) -> u8 {
+    let above = slots.last().map_or(Some(0), |slot| slot.number.checked_add(1));
+    let free = || (0..=u8::MAX).find(|number| slots.iter().all(|slot| slot.number != *number));
+    above.or_else(free).unwrap_or(u8::MAX)
+}
+
+/// A slot as the log names it.
+fn called(slot: &Slot) -> String {
+    format!("{} {:?}", slot.kind(), slot.label)
+}
+
+/// Both results; worked out at once where that is worth a thread and one can be had.
+fn both<A: Send, B>(at_once: bool, a: &(impl Fn() -> A + Sync), b: impl FnOnce() -> B) -> (A, B) {
+    if !at_once {
+        return (a(), b());
+    }
+    thread::scope(|scope| {
+        let other = thread::Builder::new().name("chartvault-unlock".into()).spawn_scoped(scope, a);
+        let b = b();
+        let a = other.ok().and_then(|other| other.join().ok()).unwrap_or_else(a);
+        (a, b)
+    })
+}
