@@ -2,8 +2,9 @@
 //! time goes").
 //!
 //! `cargo bench --bench profile -- get --times 50000`; without arguments each operation a few times, with the
-//! processor time of a call. With the feature `test-util` and `--memory` nothing is written at all, so that the number of
-//! instructions is nearly the same in each run (`.ci/instructions`).
+//! processor time of a call. With `--dir DIR` the vault is made there, on a real disk: what it is asked to do, strace
+//! shows. With the feature `test-util` and `--memory` nothing is written at all, so that the number of instructions is
+//! nearly the same in each run (`.ci/instructions`).
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -95,9 +96,14 @@ fn processor_time() -> Option<(f64, f64)> {
     Some((of("/proc/thread-self/schedstat")?, all))
 }
 
-fn profile(operation: &str, suite: Suite, times: usize, in_memory: bool) {
+fn profile(operation: &str, suite: Suite, times: usize, disk: Option<&str>, in_memory: bool) {
     let memory_disk = Path::new("/dev/shm");
-    let dir = if memory_disk.is_dir() { tempfile::tempdir_in(memory_disk) } else { tempfile::tempdir() }.unwrap();
+    let dir = match disk {
+        Some(disk) => tempfile::tempdir_in(disk),
+        None if memory_disk.is_dir() => tempfile::tempdir_in(memory_disk),
+        None => tempfile::tempdir(),
+    };
+    let dir = dir.unwrap();
     #[cfg(feature = "test-util")]
     let memory = chartvault::test_util::MemoryStore::new();
     let store = match in_memory {
@@ -139,6 +145,6 @@ fn main() {
             "batch" => times.div_ceil(BATCH),
             _ => times,
         };
-        suites.iter().for_each(|suite| profile(operation, *suite, times, in_memory));
+        suites.iter().for_each(|suite| profile(operation, *suite, times, after("--dir"), in_memory));
     }
 }

@@ -96,8 +96,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_vault_answers_what_a_plain_picture_says(steps in prop::collection::vec(step(), 1..40)) {
-        let mut machine = Machine::new();
+    fn the_vault_answers_what_a_plain_picture_says(
+        steps in prop::collection::vec(step(), 1..40),
+        // Nothing of what was opened is kept, some records of a chart, or all.
+        record_cache in prop_oneof![Just(0), 4_000..60_000_u64, Just(32 << 20)],
+    ) {
+        let mut machine = Machine::new(record_cache);
         for step in &steps {
             step.run(&mut machine);
         }

@@ -25,7 +25,12 @@ struct Clinic {
 impl Clinic {
     /// A copy of the vault is what is damaged.
     fn new(records: u32, close: bool) -> Self {
-        let (house, vault) = House::create();
+        Self::with_trees_up_to(4_096, records, close)
+    }
+
+    /// A clinic whose trees hold sealed values of up to so many bytes.
+    fn with_trees_up_to(limit: usize, records: u32, close: bool) -> Self {
+        let (house, vault) = House::create_with(move |options| options.inline_limit(limit));
         let mut told = Told::new();
         let mut scans = Vec::new();
         let kind = Kind::new("DocumentReference").unwrap();
@@ -89,8 +94,14 @@ impl Clinic {
             let named = report.records.lost_ids.contains(&RecordRef::from(*id))
                 || report.records.damaged_ids.contains(&RecordRef::from(*id));
             match s.get(*id) {
-                Ok(entry) if entry.value.text == *text && entry.version.number() == *version => {}
-                Ok(entry) => assert!(entry.is_doubtful() && report.doubt.is_some(), "{id}: older, and no doubt"),
+                Ok(entry) if entry.value.text == *text && entry.version.number() == *version => {
+                    // Out of memory it is what it was, and as doubtful.
+                    assert!(s.get(*id).unwrap() == entry, "{id}");
+                }
+                Ok(entry) => assert!(
+                    entry.is_doubtful() && s.get(*id).unwrap() == entry && report.doubt.is_some(),
+                    "{id}: older, and no doubt"
+                ),
                 Err(error) => assert!(named || report.doubt.is_some(), "{id}: {error}, and no word of it\n{report}"),
             }
         }
@@ -176,6 +187,19 @@ fn a_flipped_bit_in_an_old_frame_is_made_good_by_the_trees() {
         let (_, s) = clinic.check(&report);
         verify(&s);
     }
+}
+
+/// The trees hold no value then, and only say where it was.
+#[test]
+fn a_value_in_the_journal_alone_is_lost_with_its_frame_and_named() {
+    let clinic = Clinic::with_trees_up_to(256, 60, true);
+    let frames = frames(&clinic.segment(1));
+    flip(&clinic.segment(1), frames[frames.len() / 4] + 200);
+    let report = clinic.salvage().unwrap();
+    println!("{report}");
+    assert!(report.lost_frames.len() == 1 && report.doubt.is_some(), "{report}");
+    assert_eq!(report.records.lost_ids.len() + report.records.damaged_ids.len(), 1, "{report}");
+    clinic.check(&report);
 }
 
 #[test]

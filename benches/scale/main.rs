@@ -1,21 +1,35 @@
-//! What grows with the vault: import, opening after a clean stop and after a crash, first touch, checking, rebuilding, memory.
+//! What grows with the vault: import, log, opening after a clean stop and after a crash, first touch, listing,
+//! verifying, checking, rebuilding, compacting; memory and disk of each.
 //!
-//! `cargo bench --bench scale -- --records 1000000 --runs 3`; without arguments a small vault, in a minute or two. It works
-//! in a new directory under `TMPDIR`. Medians of the runs, as a table in Markdown.
+//! `cargo bench --bench scale -- --records 1000000 --entries 1000000,3000000`; without arguments a small vault, in a
+//! few minutes. Medians of the runs, as tables in Markdown. Three million entries take 4 GB of disk.
+//!
+//! * `--records N`: in charts of 100; 50,000 if not given.
+//! * `--entries N,N`: the log is filled up to so many, and opened and verified at each; 50,000 if not given.
+//! * `--steps NAME,NAME`: these alone, in the order given: log, open, list, check, crash, rebuild, stall, compact; all
+//!   of them if not given. The import comes first in any case.
+//! * `--runs N`: how often; 3 if not given. Filling and compacting happen once.
+//! * `--idle SECONDS`: also a crash after so much rest.
+//! * `--dir DIR`: works there, goes on with the vault that is there, and leaves it. Else in a new directory under
+//!   `TMPDIR`.
 
+mod log;
+mod place;
 mod steps;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use steps::{CHART, Place};
+use place::{MIB, Place};
+use steps::{CHART, VALUE};
 
 /// Bytes that a record of 512 takes in the journal, about: what fills the space between two checkpoints.
 const JOURNALED: usize = 1_000;
-const MIB: usize = 1 << 20;
+const STEPS: [&str; 8] = ["log", "open", "list", "check", "crash", "rebuild", "stall", "compact"];
 
 pub(crate) fn median(values: Vec<f64>) -> f64 {
     percentile(values, 50)
@@ -45,20 +59,21 @@ impl Figures {
         println!("\n| figure | median | least | most | runs |\n|---|---|---|---|---|");
         for name in &self.order {
             let runs = self.runs[name].clone();
-            let (least, most) = (percentile(runs.clone(), 0), percentile(runs.clone(), 100));
-            let digits = if most < 100.0 { 2 } else { 0 };
-            println!(
-                "| {name} | {:.digits$} | {least:.digits$} | {most:.digits$} | {} |",
-                median(runs.clone()),
-                runs.len()
-            );
+            let [middle, least, most] = [50, 0, 100].map(|percent| shown(percentile(runs.clone(), percent)));
+            println!("| {name} | {middle} | {least} | {most} | {} |", runs.len());
         }
     }
+}
+
+fn shown(value: f64) -> String {
+    if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
 }
 
 struct Bench {
     place: Place,
     figures: Figures,
+    /// With so many entries in the log.
+    logs: Vec<(usize, Figures)>,
 }
 
 impl Bench {
@@ -90,16 +105,66 @@ impl Bench {
 
     /// Leaves a crash behind, with this much written after the last checkpoint, and opens.
     fn crash(&mut self, prefix: &str, records: usize, idle: Duration) {
-        let dropped = std::mem::take(&mut self.figures);
         self.step("", &["tail".into(), records.to_string(), idle.as_secs().to_string()]);
-        self.figures = dropped;
-        self.step(prefix, &["read".into(), "1".into(), "no".into()]);
+        self.step(prefix, &["touch".into(), "1".into()]);
     }
 
-    /// All rows, by the newest time of a figure.
+    /// Fills the log up to so many entries, opens and verifies.
+    fn log(&mut self, entries: usize, runs: usize) {
+        let others = std::mem::take(&mut self.figures);
+        self.step("fill: ", &["fill".into(), entries.to_string()]);
+        // It scans what sled has written since, and the others do not.
+        self.step("first opening: ", &["touch".into(), "1".into()]);
+        for _ in 0..runs {
+            self.step("later opening: ", &["touch".into(), "1".into()]);
+            self.step("verify: ", &["verify".into()]);
+        }
+        self.logs.push((entries, std::mem::replace(&mut self.figures, others)));
+    }
+
+    /// One run of a step.
+    fn repeat(&mut self, step: &str, records: usize, idle: usize) {
+        let touches = (records / CHART).clamp(1, 1_000).to_string();
+        match step {
+            "open" => self.step("clean: ", &["touch".into(), touches]),
+            "list" => self.step("list: ", &["list".into()]),
+            "check" => self.step("check: ", &["check".into()]),
+            "crash" => {
+                self.crash("crash, 1 MiB behind: ", MIB / JOURNALED, Duration::ZERO);
+                self.crash("crash, 60 MiB behind: ", (60 * MIB / JOURNALED).min(records), Duration::ZERO);
+                if idle > 0 {
+                    self.crash("crash, idle: ", MIB / JOURNALED, Duration::from_secs(idle as u64));
+                }
+            }
+            "rebuild" => {
+                self.without_trees();
+                self.step("rebuilt: ", &["touch".into(), "1".into()]);
+                self.rate("rebuilt: open ms", "rebuilt: rows and entries/s");
+            }
+            "stall" => {
+                self.step("put beside imports: ", &["stall".into(), (160 * MIB / JOURNALED).min(records).to_string()])
+            }
+            other => panic!("no step {other}"),
+        }
+    }
+
+    /// All rows and entries, by the newest time of a figure.
     fn rate(&mut self, time: &str, name: &str) {
         let newest = self.figures.runs.get(time).and_then(|runs| runs.last()).copied().unwrap_or(f64::NAN);
-        self.figures.add(name.to_owned(), steps::rows(&self.place) as f64 / newest * 1e3);
+        self.figures.add(name.to_owned(), self.place.items() as f64 / newest * 1e3);
+    }
+
+    /// What grows with the log: a column for each length, medians.
+    fn log_table(&self) {
+        let Some((_, first)) = self.logs.first() else { return };
+        let lengths: Vec<String> = self.logs.iter().map(|(entries, _)| format!(" {entries} |")).collect();
+        println!("\n| entries in the log |{}\n|---|{}", lengths.concat(), "---|".repeat(lengths.len()));
+        for name in &first.order {
+            let cell =
+                |figures: &Figures| figures.runs.get(name).map_or_else(String::new, |runs| shown(median(runs.clone())));
+            let cells: Vec<String> = self.logs.iter().map(|(_, figures)| format!(" {} |", cell(figures))).collect();
+            println!("| {name} |{}", cells.concat());
+        }
     }
 
     fn without_trees(&self) {
@@ -112,9 +177,27 @@ impl Bench {
     }
 }
 
-fn argument(name: &str, default: usize) -> usize {
-    let value = std::env::args().skip_while(|argument| argument != name).nth(1);
-    value.map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} takes a number")))
+fn text(name: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != name).nth(1)
+}
+
+fn numbers(name: &str, default: usize) -> Vec<usize> {
+    let parse = |part: &str| part.parse().unwrap_or_else(|_| panic!("{name} takes numbers"));
+    text(name).map_or_else(|| vec![default], |text| text.split(',').map(parse).collect())
+}
+
+fn number(name: &str, default: usize) -> usize {
+    let [number] = numbers(name, default)[..] else { panic!("{name} takes one number") };
+    number
+}
+
+fn chosen() -> Vec<String> {
+    let Some(text) = text("--steps") else { return STEPS.map(str::to_owned).to_vec() };
+    let chosen: Vec<String> = text.split(',').map(str::to_owned).collect();
+    if let Some(other) = chosen.iter().find(|step| !STEPS.contains(&step.as_str())) {
+        panic!("no step {other}; there are {STEPS:?}");
+    }
+    chosen
 }
 
 fn child() -> bool {
@@ -124,12 +207,17 @@ fn child() -> bool {
     let number = |at: usize| rest[at].parse::<usize>().unwrap();
     match step.as_str() {
         "import" => steps::import(&place, number(0)),
-        "read" => steps::read(&place, number(0), rest[1] == "whole"),
+        "fill" => log::fill(&place, number(0) as u64),
+        "verify" => log::verify(&place),
+        "touch" => steps::touch(&place, number(0)),
+        "list" => steps::list(&place),
         "tail" => steps::tail(&place, number(0), Duration::from_secs(number(1) as u64)),
         "check" => steps::check(&place),
         "stall" => steps::stall(&place, number(0)),
+        "compact" => log::compact(&place),
         other => panic!("no step {other}"),
     }
+    place::say("peak MiB", place::memory("VmHWM"));
     std::io::stdout().flush().unwrap();
     true
 }
@@ -138,24 +226,31 @@ fn main() {
     if child() {
         return;
     }
-    let (records, runs, idle) = (argument("--records", 50_000), argument("--runs", 3), argument("--idle", 0));
-    let dir = tempfile::tempdir().unwrap();
-    let mut bench = Bench { place: Place(dir.path().to_owned()), figures: Figures::default() };
-    eprintln!("{records} records, charts of {CHART}, in {:?}", dir.path());
-    bench.step("", &["import".into(), records.to_string()]);
-    let touches = (records / CHART).min(1_000);
-    for _ in 0..runs {
-        bench.step("clean: ", &["read".into(), touches.to_string(), "whole".into()]);
-        bench.step("", &["check".into()]);
-        bench.crash("crash, 1 MiB behind: ", MIB / JOURNALED, Duration::ZERO);
-        bench.crash("crash, 60 MiB behind: ", (60 * MIB / JOURNALED).min(records), Duration::ZERO);
-        if idle > 0 {
-            bench.crash("crash, idle: ", MIB / JOURNALED, Duration::from_secs(idle as u64));
-        }
-        bench.without_trees();
-        bench.step("rebuilt: ", &["read".into(), "1".into(), "no".into()]);
-        bench.rate("rebuilt: open ms", "rebuilt: rows/s");
-        bench.step("", &["stall".into(), (160 * MIB / JOURNALED).min(records).to_string()]);
+    let (records, runs, idle) = (number("--records", 50_000), number("--runs", 3), number("--idle", 0));
+    let (entries, steps) = (numbers("--entries", 50_000), chosen());
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = text("--dir").map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    let mut bench = Bench { place: Place(dir), figures: Figures::default(), logs: Vec::new() };
+    eprintln!("{records} records, charts of {CHART}, in {:?}", bench.place.0);
+    if bench.place.vault().exists() {
+        eprintln!("going on with the vault that is there");
+    } else {
+        fs::create_dir_all(&bench.place.0).unwrap();
+        bench.step("import: ", &["import".into(), records.to_string()]);
     }
+    for step in steps {
+        match step.as_str() {
+            "log" => entries.iter().for_each(|entries| bench.log(*entries, runs)),
+            "compact" => {
+                bench.step("compact: ", &["compact".into()]);
+                bench.step("compacted: ", &["touch".into(), "1".into()]);
+            }
+            step => (0..runs).for_each(|_| bench.repeat(step, records, idle)),
+        }
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let records = bench.place.charts().len() * CHART;
+    println!("\n{records} records of {VALUE} bytes in charts of {CHART}; {cores} cores.");
     bench.figures.table();
+    bench.log_table();
 }

@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use super::group::Group;
 use super::queue::{Job, PreparedEntry};
 use super::{CommitFailed, Committer, GROUP_BYTES, Order};
-use crate::audit::{AuditEvent, CLOCK_STEP_MICROS, Draft, EntryKind, Head, Outcome};
+use crate::audit::{AuditEvent, CLOCK_STEP_MICROS, Draft, EntryKind, Outcome};
 use crate::clock::Timestamp;
 use crate::ids::PatientId;
 use crate::observe;
-use crate::storage::{Batch, Pending, SealedEntry, StorageError};
+use crate::storage::{Batch, Pending, SealedEntry};
 
 impl Committer {
-    /// Writes one group and settles it.
+    /// Writes one group, answers its callers, and sees to it that it is settled.
     pub(super) fn lead(&self) {
         let mut order = self.order();
         let mut jobs = self.take_group();
@@ -30,26 +30,11 @@ impl Committer {
             Ok(pending) => {
                 // Durable, and so acknowledged whatever happens to the trees: the journal brings it back.
                 group.outcome = Ok(());
-                let newest = order.chain.head();
                 self.pass_on(group.writing());
                 drop(order);
-                let number = pending.seq;
-                match self.storage.settle(pending) {
-                    Ok(()) => {
-                        self.set_readable(newest);
-                        group.settled();
-                        self.late.settled(&self.overlay, number);
-                    }
-                    // Durable, and in the overlay, until a later group settles it as well; storage gives its entries.
-                    Err(StorageError::DiskFull { .. }) => {
-                        self.set_readable(newest);
-                        self.late.put_off(number, group.take_rows());
-                    }
-                    Err(error) => {
-                        self.stop(&error.to_string());
-                        group.settled();
-                    }
-                }
+                let (rows, bytes) = (group.take_rows(), group.size);
+                group.answer();
+                self.settle_later(pending.seq, rows, bytes);
             }
             Err(failed) => {
                 let mut queue = self.lock_queue();
@@ -97,7 +82,7 @@ impl Committer {
         }
         let head = self.storage.head();
         if batch.writes.is_empty() && batch.entries.is_empty() {
-            // Somebody waits for what is durable already, and for it to be settled.
+            // Somebody waits for what is durable already.
             return Ok(Pending { seq: head.seq });
         }
         let (took, entries) = (observe::Stopwatch::start(), batch.entries.len());
@@ -119,14 +104,6 @@ impl Committer {
     fn written(&self, room: usize) {
         let mut queue = self.lock_queue();
         queue.unwritten = queue.unwritten.saturating_sub(room);
-    }
-
-    /// Groups settle in order, but their leaders come here in any.
-    fn set_readable(&self, newest: Option<Head>) {
-        let mut readable = self.readable.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.map(|head| head.seq) > readable.map(|head| head.seq) {
-            *readable = newest;
-        }
     }
 
     fn take_group(&self) -> Vec<Job> {

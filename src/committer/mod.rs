@@ -2,13 +2,15 @@
 //!
 //! Callers prepare everything that needs no order (checks, sealing of values, digest leaves), then queue. Whoever
 //! finds nobody leading leads: it takes what is queued as one group, chains and seals the audit entries, writes one
-//! journal frame, syncs it, passes leadership to the first caller queued meanwhile, settles its group in the trees and
-//! wakes the group. A lone caller therefore never waits for another thread.
+//! journal frame, syncs it, passes leadership to the first caller queued meanwhile, and wakes the group. A lone caller
+//! therefore never waits for another thread. The trees are brought up to date afterwards.
 
+mod changes;
 mod group;
 mod lead;
 mod overlay;
 mod queue;
+mod settle;
 mod stripes;
 mod ticket;
 mod window;
@@ -18,6 +20,9 @@ use std::mem;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+#[cfg(test)]
+pub(crate) use changes::Changes;
+pub(crate) use changes::Stamp;
 pub(crate) use overlay::Row;
 pub(crate) use queue::Queued;
 pub(crate) use stripes::{Stripe, Stripes};
@@ -29,9 +34,9 @@ use crate::crypto::aead::Suite;
 use crate::observe;
 use crate::read_audit::ReadAudit;
 use crate::storage::{Bytes, CommitError, Scan, Storage, StorageError, Tree};
-use group::Late;
 use overlay::{Overlay, merge};
 use queue::{ENTRY_OVERHEAD, Job, Need, PreparedEntry, Queue, room};
+use settle::Unsettled;
 use ticket::{Outcome, Woken};
 use window::Share;
 
@@ -79,7 +84,7 @@ pub(crate) struct Committer {
     clock: Arc<dyn Clock>,
     header_generation: AtomicU64,
     overlay: Overlay,
-    late: Late,
+    unsettled: Unsettled,
     queue: Mutex<Queue>,
     room: Condvar,
     bell: Arc<Bell>,
@@ -88,8 +93,6 @@ pub(crate) struct Committer {
     order: Mutex<Order>,
     /// The newest durable entry, known while a leader holds `order`.
     newest: Mutex<Option<Head>>,
-    /// The newest entry that storage gives to readers.
-    readable: Mutex<Option<Head>>,
 }
 
 impl Committer {
@@ -107,13 +110,12 @@ impl Committer {
             clock,
             header_generation: AtomicU64::new(header_generation),
             overlay: Overlay::default(),
-            late: Late::default(),
+            unsettled: Unsettled::default(),
             queue: Mutex::default(),
             room: Condvar::new(),
             bell: Arc::default(),
             answered: AtomicI64::new(i64::MIN),
             newest: Mutex::new(chain.head()),
-            readable: Mutex::new(chain.head()),
             order: Mutex::new(Order { chain, keys }),
         }
     }
@@ -138,10 +140,9 @@ impl Committer {
         queue.leading || !queue.jobs.is_empty()
     }
 
-    /// The newest entry that can be read: whatever was acknowledged is not behind it. Newer ones may be durable already,
-    /// but not settled.
+    /// The newest entry that is durable: whatever was acknowledged is not behind it.
     pub(crate) fn newest_entry(&self) -> Option<Head> {
-        *self.readable.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all that was committed is in the trees.
@@ -153,7 +154,7 @@ impl Committer {
     /// The time of the newest entry that is durable or was answered for: the vault's clock never goes behind it.
     pub(crate) fn newest_time(&self) -> Option<Timestamp> {
         let answered = Timestamp::from_micros(self.answered.load(Ordering::Relaxed));
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).map(|head| head.time.max(answered))
+        self.newest_entry().map(|head| head.time.max(answered))
     }
 
     /// When entries of reads become durable from now on. What was answered for stays in the queue.
@@ -164,6 +165,12 @@ impl Committer {
     /// Rings when entries that were answered for are due: then somebody has to call [`Committer::flush`].
     pub(crate) fn bell(&self) -> &Arc<Bell> {
         &self.bell
+    }
+
+    /// How a chart stands, by its patient tag: what was found after an equal stamp was taken is what would be
+    /// found now. A write changes it as it becomes visible.
+    pub(crate) fn stamp(&self, chart: &[u8; 16]) -> Stamp {
+        self.overlay.stamp(chart)
     }
 
     /// The value of a key, waiting or settled.
@@ -224,7 +231,7 @@ impl Committer {
         self.queue(Vec::new(), vec![draft])
     }
 
-    /// Makes durable, and readable, whatever was answered for until now.
+    /// Makes durable whatever was answered for until now.
     pub(crate) fn flush(&self) -> Outcome {
         if self.lock_queue().window.is_empty() {
             return Ok(());
@@ -232,7 +239,7 @@ impl Committer {
         self.catch_up()
     }
 
-    /// Makes durable, and readable, whatever was queued until now: all that anybody can have seen.
+    /// Makes durable whatever was queued until now: all that anybody can have seen.
     pub(crate) fn catch_up(&self) -> Outcome {
         let job = self.job(&[], Vec::new())?;
         let queued = {
@@ -338,7 +345,7 @@ impl Committer {
         self.room.notify_all();
     }
 
-    /// Entries that were answered for are durable and settled, or lost because everything stops.
+    /// Entries that were answered for are durable, or lost because everything stops.
     fn release(&self, share: Share) {
         self.lock_queue().window.release(share);
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
+use super::changes::{Changes, Stamp};
 use crate::storage::{Bytes, Tree};
 
 /// One row to be written.
@@ -33,20 +34,29 @@ struct Waiting {
 }
 
 #[derive(Default)]
-pub(crate) struct Overlay(RwLock<BTreeMap<(u8, Vec<u8>), Waiting>>);
+pub(crate) struct Overlay {
+    rows: RwLock<BTreeMap<(u8, Vec<u8>), Waiting>>,
+    changes: Changes,
+}
 
 impl Overlay {
+    /// How a chart stands. Take it before looking for the chart's rows: they are then those of this stamp, or newer.
+    pub(crate) fn stamp(&self, chart: &[u8; 16]) -> Stamp {
+        self.changes.stamp(chart)
+    }
+
     /// Shows the rows of job number `job`.
     pub(crate) fn show(&self, job: u64, rows: impl Iterator<Item = (Tree, Vec<u8>, Option<Bytes>)>) {
-        let mut waiting = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         for (tree, key, value) in rows {
+            self.changes.count(tree, &key);
             waiting.insert((tree.code(), key), Waiting { value, job });
         }
     }
 
     /// Drops a row of job `job` once it is settled, unless a later job wrote it again.
     pub(crate) fn settled(&self, job: u64, keys: impl Iterator<Item = (Tree, Vec<u8>)>) {
-        let mut waiting = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         for (tree, key) in keys {
             let at = (tree.code(), key);
             if waiting.get(&at).is_some_and(|row| row.job == job) {
@@ -57,7 +67,7 @@ impl Overlay {
 
     /// The waiting value of a key: `None` when nothing waits, `Some(None)` when a deletion does.
     pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Option<Option<Bytes>> {
-        let waiting = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {
             return None;
         }
@@ -66,7 +76,7 @@ impl Overlay {
 
     /// Waiting rows under `prefix` and after `after`, ascending.
     pub(crate) fn range(&self, tree: Tree, prefix: &[u8], after: Option<&[u8]>) -> Vec<(Vec<u8>, Option<Bytes>)> {
-        let waiting = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {
             return Vec::new();
         }
@@ -126,6 +136,20 @@ mod tests {
         assert_eq!(overlay.get(Tree::Records, b"key"), Some(Some(bytes("two"))));
         overlay.settled(2, [(Tree::Records, b"key".to_vec())].into_iter());
         assert_eq!(overlay.get(Tree::Records, b"key"), None);
+    }
+
+    #[test]
+    fn a_chart_has_another_stamp_once_a_row_of_it_is_shown_and_keeps_it_when_that_is_settled() {
+        let overlay = Overlay::default();
+        let row = [3; 36].to_vec();
+        let before = overlay.stamp(&[3; 16]);
+        overlay.show(1, [(Tree::Records, row.clone(), Some(bytes("one")))].into_iter());
+        let shown = overlay.stamp(&[3; 16]);
+        assert_ne!(shown, before);
+        overlay.settled(1, [(Tree::Records, row.clone())].into_iter());
+        assert_eq!(overlay.stamp(&[3; 16]), shown);
+        overlay.show(2, [(Tree::Records, row, None)].into_iter());
+        assert!(![before, shown].contains(&overlay.stamp(&[3; 16])), "a row that is deleted is a change");
     }
 
     #[test]

@@ -105,19 +105,53 @@ fn stop_at(at: u64, then: impl Fn() + Send + Sync + 'static) -> (Hook, Receiver<
 }
 
 #[test]
-fn an_entry_that_is_durable_but_not_settled_is_not_yet_the_newest_to_read() {
+fn an_entry_that_is_durable_and_not_settled_is_read_all_the_same() {
     let (hook, has_come, go) = stop_at(2, || ());
     let committer = committer(Box::new(|_| ()), hook);
-    let first = committer.newest_entry().unwrap();
     let second = thread::spawn({
         let committer = Arc::clone(&committer);
         move || committer.commit(Vec::new(), draft())
     });
     has_come.recv().unwrap();
-    assert_eq!(committer.newest_entry(), Some(first));
+    assert_eq!(committer.newest_entry().unwrap().seq, 1);
     go.send(()).unwrap();
     second.join().unwrap().unwrap();
-    assert_eq!(committer.newest_entry().unwrap().seq, 1);
+}
+
+#[test]
+fn callers_are_answered_before_their_group_is_settled_and_readers_see_its_rows() {
+    let (hook, has_come, go) = stop_at(2, || ());
+    let committer = committer(Box::new(|_| ()), hook);
+    committer.attend(true);
+    let key = b"key".to_vec();
+    committer.commit(vec![Row::new(Tree::Records, key.clone(), b"value".to_vec())], draft()).unwrap();
+    thread::scope(|scope| {
+        let settler = scope.spawn(|| {
+            assert!(committer.settle_bell().wait());
+            committer.settle();
+        });
+        has_come.recv().unwrap();
+        // This storage holds no rows: what is read waits.
+        assert_eq!(committer.get(Tree::Records, &key).unwrap().as_deref(), Some(&b"value"[..]));
+        go.send(()).unwrap();
+        settler.join().unwrap();
+    });
+    assert!(committer.nothing_waits());
+}
+
+#[test]
+fn whoever_commits_settles_what_is_too_much_to_wait() {
+    let committer = committer(Box::new(|_| ()), Box::new(|_| ()));
+    committer.attend(true);
+    let row = |number: u8| vec![Row::new(Tree::Records, vec![number], vec![number; 600 << 10])];
+    for number in 0..3 {
+        committer.commit(row(number), draft()).unwrap();
+        assert!(!committer.nothing_waits(), "nobody settles");
+    }
+    committer.commit(row(3), draft()).unwrap();
+    // As much as is too much: this storage holds no rows, so what is still read waits.
+    let waits = |number: u8| committer.get(Tree::Records, &[number]).unwrap().is_some();
+    assert_eq!([0, 1, 2, 3].map(waits), [false, true, true, true]);
 }
 
 /// Commits when it is dropped.

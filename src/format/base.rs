@@ -156,6 +156,15 @@ pub(crate) fn items<'a>(frame: &Frame<'a>, mut visit: impl FnMut(Origin, Item<'a
     finish(reader)
 }
 
+/// [`items`] of a frame whose hash and authentication code nobody looked at, up to the first that cannot be read.
+pub(crate) fn items_unverified<'a>(frame: &'a [u8], mut visit: impl FnMut(Origin, Item<'a>)) {
+    let Ok(mut reader) = Frame::body_unverified(frame, FrameKind::Base) else { return };
+    let count = reader.u32().unwrap_or(0);
+    for (origin, item) in (0..count).map_while(|_| Item::decode(&mut reader).ok()) {
+        visit(origin, item);
+    }
+}
+
 /// Where a data frame starts, and the origin of its first item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signpost {

@@ -226,6 +226,12 @@ impl Op<'_> {
         self.decide(Reach::One(kind), Reach::One(patient), Some(confidentiality))
     }
 
+    /// Whether it reads what those at work read again.
+    pub(super) const fn is_of_the_day(&self) -> bool {
+        use AuditEvent::{ChartRead, RecordRead, RecordsListed};
+        matches!(self.access.event, RecordRead | RecordsListed | ChartRead)
+    }
+
     /// The stripe of a patient's chart, whether there is one or not.
     pub(super) fn stripe(&self, patient: PatientId) -> Stripe {
         Stripe::chart(&self.unlocked.keyring.patient_tag(patient))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::access::{Op, Refused};
 use super::any::AnyEntry;
-use super::chart::{Names, named};
+use super::order::{Names, named};
 use super::read::{Opened, missing};
 use crate::audit::{AuditRecord, DraftSubject};
 use crate::error::Error;
@@ -192,7 +192,7 @@ impl Walk<'_, '_> {
         if ruling == Ruling::PassOver {
             return Ok(());
         }
-        let opened = self.op.at(self.chart, kind, key)?;
+        let opened = self.op.at(self.chart, kind.id(), key, None)?;
         if !older {
             self.ruling = Some(self.rule(&opened, bulk)?);
             if self.ruling == Some(Ruling::PassOver) {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::chart::Place;
-use crate::format::keys::RecordKey;
+use super::order::Order;
+use crate::committer::Stamp;
 use crate::ids::PatientId;
 use crate::unlocked::Chart;
 
@@ -16,17 +16,11 @@ const ORDERS: usize = 8;
 /// Records of a chart whose order is kept; larger ones are sorted again for each page.
 const ORDER_RECORDS: usize = 100_000;
 
-/// The order of a chart's records, for as long as its keys are these.
-pub(super) struct Order {
-    pub(super) keys: Vec<RecordKey>,
-    pub(super) places: Arc<[Place]>,
-}
-
 /// Wiped when dropped or closed, because every [`Chart`] is.
 #[derive(Default)]
 pub(super) struct Charts {
     kept: HashMap<PatientId, (Arc<Chart>, u64)>,
-    orders: Vec<(PatientId, Order)>,
+    orders: Vec<(PatientId, Arc<Order>, Stamp)>,
     uses: u64,
     /// Nothing is kept any more.
     closed: bool,
@@ -53,21 +47,21 @@ impl Charts {
         self.kept.insert(chart.patient, (chart, self.uses));
     }
 
-    /// The order of a chart with exactly these keys.
-    pub(super) fn order(&self, patient: PatientId, keys: &[RecordKey]) -> Option<Arc<[Place]>> {
-        let (_, order) = self.orders.iter().find(|(kept, _)| *kept == patient)?;
-        (order.keys == keys).then(|| Arc::clone(&order.places))
+    /// The order of a chart, and when it was that.
+    pub(super) fn order(&self, patient: PatientId) -> Option<(Arc<Order>, Stamp)> {
+        let (_, order, stamp) = self.orders.iter().find(|(kept, ..)| *kept == patient)?;
+        Some((Arc::clone(order), *stamp))
     }
 
-    pub(super) fn keep_order(&mut self, patient: PatientId, order: Order) {
-        self.orders.retain(|(kept, _)| *kept != patient);
+    pub(super) fn keep_order(&mut self, patient: PatientId, order: Arc<Order>, stamp: Stamp) {
+        self.orders.retain(|(kept, ..)| *kept != patient);
         if self.closed || order.places.len() > ORDER_RECORDS {
             return;
         }
         if self.orders.len() >= ORDERS {
             self.orders.remove(0);
         }
-        self.orders.push((patient, order));
+        self.orders.push((patient, order, stamp));
     }
 
     /// Forgets everything, and keeps nothing that a call under way still brings.

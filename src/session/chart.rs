@@ -1,42 +1,28 @@
 //! Whole charts across kinds, newest first by when things happened.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::cmp::Reverse;
 
+use super::Session;
 use super::access::{Access, Done, Hold, Op};
-use super::any::{AnyEntry, event_time};
+use super::any::AnyEntry;
 use super::list::{DEFAULT_PAGE, PAGE_BYTES, page_limit};
-use super::read::{Opened, missing};
-use super::{Session, cache};
+use super::order::{Place, Spot, named};
 use crate::audit::AuditEvent;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree};
 use crate::ids::PatientId;
-use crate::record::{Kind, RecordRef, Status};
+use crate::record::{Kind, Status};
 use crate::storage::Scan;
 use crate::terms::Action;
 use crate::token::Reach;
 use crate::unlocked::Chart;
-
-/// Rows read at once.
-const CHUNK: usize = 256;
-/// Bytes of opened records that one call keeps while it sorts; the rest is opened again.
-const KEEP_BYTES: usize = 16 << 20;
 
 /// Where a page of a chart ended. Good for the same chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChartCursor {
     patient: PatientId,
     spot: Spot,
-}
-
-/// The place of a record in a chart: newest first, then by kind and number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Spot {
-    time: std::cmp::Reverse<Timestamp>,
-    kind_tag: [u8; 8],
-    number: std::cmp::Reverse<u64>,
 }
 
 /// Some records of a chart, newest first.
@@ -162,8 +148,7 @@ impl ChartQuery<'_> {
         let stripe = op.stripe(self.patient);
         op.run(Hold::Read(stripe), |op| {
             let chart = op.chart(self.patient)?;
-            let names = op.kind_names(&chart);
-            let (order, mut kept) = op.order(&chart, &names)?;
+            let (order, stamp, mut kept) = op.order(&chart)?;
             let mut page = ChartPage { entries: Vec::new(), next: None, withheld: 0 };
             let (mut touched, mut bytes) = (Vec::new(), 0);
             let behind = |place: &&Place| self.after.is_none_or(|cursor| place.spot > cursor.spot);
@@ -171,8 +156,8 @@ impl ChartQuery<'_> {
                 let time = place.spot.time.0;
                 time >= self.from && time < self.to && (self.voided || place.status == Status::Active)
             };
-            for place in order.iter().filter(behind).filter(wanted) {
-                let kind = named(&names, place.key)?;
+            for place in order.places.iter().filter(behind).filter(wanted) {
+                let kind = order.kind(place)?;
                 if op.decide(Reach::One(kind.id()), Reach::One(self.patient), None).is_err() {
                     continue;
                 }
@@ -184,7 +169,7 @@ impl ChartQuery<'_> {
                 }
                 let opened = match kept.remove(&place.key) {
                     Some(opened) => opened,
-                    None => op.at(&chart, kind, place.key)?,
+                    None => op.at(&chart, kind.id(), place.key, Some(stamp))?,
                 };
                 if op.may_give(&opened).is_err() {
                     page.withheld += 1;
@@ -206,114 +191,8 @@ impl ChartQuery<'_> {
 
 fn spot_of(op: &Op<'_>, chart: &Chart, entry: &AnyEntry) -> Spot {
     Spot {
-        time: std::cmp::Reverse(entry.time()),
+        time: Reverse(entry.time()),
         kind_tag: op.kind_tag(chart, entry.record().kind()),
-        number: std::cmp::Reverse(entry.record().number()),
+        number: Reverse(entry.record().number()),
     }
-}
-
-/// A record's place in the order of its chart.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    spot: Spot,
-    key: RecordKey,
-    status: Status,
-}
-
-/// A chart in order, and the records that were opened to find it.
-type Ordered = (Arc<[Place]>, HashMap<RecordKey, Opened>);
-
-/// The kinds of a chart by their blinded tags.
-pub(super) type Names = HashMap<[u8; 8], Kind>;
-
-pub(super) fn named(names: &Names, key: RecordKey) -> Result<&Kind, Error> {
-    names.get(&key.kind_tag).ok_or(Error::TamperedRow { what: "kind" })
-}
-
-impl Op<'_> {
-    pub(super) fn kind_names(&self, chart: &Chart) -> Names {
-        let kinds = self.unlocked.policy.kinds().into_iter();
-        kinds.map(|kind| (self.kind_tag(chart, kind.id()), kind)).collect()
-    }
-
-    pub(super) fn at(&self, chart: &Chart, kind: &Kind, key: RecordKey) -> Result<Opened, Error> {
-        let bytes = key.to_bytes();
-        match self.unlocked.committer.get(Tree::Records, &bytes)? {
-            Some(value) => self.open(chart, kind.id(), &bytes, &value),
-            None => {
-                let record = RecordRef::new(chart.patient, kind.id(), key.number);
-                Err(missing(record, "a record", key.number))
-            }
-        }
-    }
-
-    /// The newest versions of a chart in order, and those that were opened to find it. The order is kept in the session
-    /// and found again as long as the chart's keys are the same.
-    fn order(&self, chart: &Chart, names: &Names) -> Result<Ordered, Error> {
-        let keys = self.newest_keys(chart, names)?;
-        let cached = self.session.charts().order(chart.patient, &keys);
-        if let Some(order) = cached {
-            return Ok((order, HashMap::new()));
-        }
-        let (mut order, mut kept, mut bytes) = (Vec::with_capacity(keys.len()), HashMap::new(), 0);
-        for run in keys.chunk_by(|a, b| a.kind_tag == b.kind_tag) {
-            for key in run {
-                let opened = self.at(chart, named(names, *key)?, *key)?;
-                let body = opened.body()?;
-                let spot = Spot {
-                    time: std::cmp::Reverse(event_time(&body)),
-                    kind_tag: key.kind_tag,
-                    number: std::cmp::Reverse(key.number),
-                };
-                order.push(Place { spot, key: *key, status: body.status });
-                bytes += body.value.len();
-                if bytes <= KEEP_BYTES {
-                    kept.insert(*key, opened);
-                }
-            }
-        }
-        order.sort_unstable_by_key(|place| place.spot);
-        let places: Arc<[Place]> = order.into();
-        self.session.charts().keep_order(chart.patient, cache::Order { keys, places: Arc::clone(&places) });
-        Ok((places, kept))
-    }
-
-    /// The keys of the newest versions in a chart, complete (numbers of each kind count down to 1) unless it is in doubt.
-    fn newest_keys(&self, chart: &Chart, names: &Names) -> Result<Vec<RecordKey>, Error> {
-        let whole = !self.in_doubt(chart);
-        let mut newest: Vec<RecordKey> = Vec::new();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let scan = Scan { prefix: &chart.tag, after: after.as_deref(), limit: CHUNK };
-            let keys = self.unlocked.committer.scan_keys(Tree::Records, scan)?;
-            for key in &keys {
-                let key = RecordKey::from_bytes(key).map_err(|_| Error::TamperedRow { what: "record key" })?;
-                let gap = |last: &RecordKey| missing_before(chart, names, last);
-                match newest.last() {
-                    Some(last) if (last.kind_tag, last.number) == (key.kind_tag, key.number) => continue,
-                    Some(last)
-                        if whole && last.kind_tag == key.kind_tag && key.number.checked_add(1) != Some(last.number) =>
-                    {
-                        return Err(gap(last));
-                    }
-                    Some(last) if whole && last.kind_tag != key.kind_tag && last.number != 1 => return Err(gap(last)),
-                    _ => newest.push(key),
-                }
-            }
-            if keys.len() < CHUNK {
-                break;
-            }
-            after = keys.into_iter().next_back();
-        }
-        match newest.last() {
-            Some(last) if whole && last.number != 1 => Err(missing_before(chart, names, last)),
-            _ => Ok(newest),
-        }
-    }
-}
-
-fn missing_before(chart: &Chart, names: &Names, last: &RecordKey) -> Error {
-    let kind = names.get(&last.kind_tag).map(Kind::id);
-    let number = last.number.saturating_sub(1);
-    Error::Missing { patient: chart.patient, kind, number, what: "a record" }
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::Session;
 use super::access::{Access, Done, Hold, Op, Refused};
-use super::read::{Opened, missing};
+use super::read::{Opened, missing, record_key};
 use crate::audit::AuditEvent;
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, kind_prefix, record_prefix};
@@ -164,17 +164,17 @@ impl<E> ListQuery<'_, E> {
         let mut walk = Walk::new(chart, &kind_tag, self.after.map(|cursor| cursor.number), op.in_doubt(chart));
         let (mut found, mut withheld, mut bytes) = (Vec::new(), 0, 0);
         let chunk = self.limit.clamp(16, 64);
+        let at = op.unlocked.committer.stamp(&chart.tag);
         loop {
             let scan = Scan { prefix: &prefix, after: walk.after.as_deref(), limit: chunk };
-            let rows = op.unlocked.committer.scan(Tree::Records, scan)?;
-            for (key, value) in &rows {
+            let keys = op.unlocked.committer.scan_keys(Tree::Records, scan)?;
+            for key in &keys {
                 if found.len() >= self.limit || bytes >= PAGE_BYTES {
                     let next = walk.rest().map(|number| ListCursor { patient: self.patient, kind: self.kind, number });
                     return Ok((found, next, withheld));
                 }
-                let Some(number) = walk.step(key, RecordRef::new(chart.patient, self.kind, 0))? else { continue };
-                let opened = op.open(chart, self.kind, key, value)?;
-                debug_assert_eq!(opened.record.number(), number);
+                let Some(key) = walk.step(key, RecordRef::new(chart.patient, self.kind, 0))? else { continue };
+                let opened = op.at(chart, self.kind, key, Some(at))?;
                 let body = opened.body()?;
                 if body.status == Status::Voided && !self.voided {
                     continue;
@@ -183,10 +183,10 @@ impl<E> ListQuery<'_, E> {
                     withheld += 1;
                     continue;
                 }
-                bytes += value.len();
+                bytes += opened.len();
                 found.push(opened);
             }
-            if rows.len() < chunk {
+            if keys.len() < chunk {
                 walk.finish(RecordRef::new(chart.patient, self.kind, 0))?;
                 return Ok((found, None, withheld));
             }
@@ -210,10 +210,11 @@ impl Walk {
         Self { after: last.map(behind), last, in_doubt }
     }
 
-    /// The record's number, if this row is a newest version.
-    fn step(&mut self, key: &[u8], of: RecordRef) -> Result<Option<u64>, Error> {
+    /// The key, if it is that of a newest version.
+    fn step(&mut self, key: &[u8], of: RecordRef) -> Result<Option<RecordKey>, Error> {
         self.after = Some(key.to_vec());
-        let number = RecordKey::from_bytes(key).map_err(|_| Error::TamperedRow { what: "record key" })?.number;
+        let key = record_key(key)?;
+        let number = key.number;
         match self.last {
             Some(last) if last == number => return Ok(None),
             Some(last) if last.checked_sub(1) != Some(number) && !self.in_doubt => {
@@ -222,7 +223,7 @@ impl Walk {
             _ => {}
         }
         self.last = Some(number);
-        Ok(Some(number))
+        Ok(Some(key))
     }
 
     /// Numbers count down to 1.

@@ -14,6 +14,7 @@ mod history;
 mod list;
 mod opening;
 mod options;
+mod order;
 mod patients;
 mod read;
 mod write;

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::Session;
 use super::access::{Access, Done, Hold, Op, Refused};
 use crate::audit::{AuditEvent, AuditRecord};
+use crate::committer::Stamp;
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, record_prefix};
 use crate::ids::{KindId, PatientId};
 use crate::record::{Body, DecodeError, Entry, Kind, Record, RecordId, RecordRef, VerbatimEntry, Version};
-use crate::secret::SecretBytes;
 use crate::storage::Scan;
 use crate::terms::Action;
 use crate::token::Reach;
-use crate::unlocked::{Chart, OpenedRecord};
+use crate::unlocked::{Chart, OpenedBody};
 
 /// Records that one call of [`Session::get_many`] may read.
 const MAX_GET: usize = 1_000;
@@ -41,9 +41,7 @@ impl AnswerBytes {
 pub(super) struct Opened {
     pub(super) record: RecordRef,
     pub(super) version: Version,
-    key: RecordKey,
-    bytes: SecretBytes,
-    salt: [u8; 16],
+    body: Arc<OpenedBody>,
     /// Whether it is from a place that is in doubt since the vault was salvaged.
     pub(super) doubtful: bool,
 }
@@ -51,7 +49,7 @@ pub(super) struct Opened {
 impl Opened {
     pub(super) fn body(&self) -> Result<Body<'_>, Error> {
         let tampered = |_| Error::Tampered { record: self.record, version: self.version };
-        let body = Body::parse(&self.bytes).map_err(tampered)?;
+        let body = Body::parse(&self.body.bytes).map_err(tampered)?;
         if body.kind != self.record.kind() {
             return Err(Error::Tampered { record: self.record, version: self.version });
         }
@@ -60,12 +58,12 @@ impl Opened {
 
     /// Bytes that it takes.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.body.bytes.len()
     }
 
     /// How it stands in the log.
     pub(super) fn audited(&self, chart: &Chart) -> AuditRecord {
-        chart.audited_version(self.record.kind(), self.key, self.salt, &self.bytes)
+        self.body.audited(chart, self.record.kind())
     }
 
     pub(super) fn typed<T: Record>(&self) -> Result<Entry<T>, Error> {
@@ -162,6 +160,12 @@ impl Session {
     }
 }
 
+const TAMPERED: Error = Error::TamperedRow { what: "record key" };
+
+pub(super) fn record_key(key: &[u8]) -> Result<RecordKey, Error> {
+    RecordKey::from_bytes(key).map_err(|_| TAMPERED)
+}
+
 /// Reading records of one kind of one patient.
 pub(super) const fn access(event: AuditEvent, kind: KindId, patient: PatientId) -> Access {
     Access { event, action: Action::Read, kind: Reach::One(kind), patient: Reach::One(patient) }
@@ -172,7 +176,18 @@ impl Op<'_> {
     pub(super) fn newest(&self, chart: &Chart, record: RecordRef) -> Result<Opened, Error> {
         let kind_tag = self.kind_tag(chart, record.kind());
         let prefix = record_prefix(&chart.tag, &kind_tag, record.number());
+        let at = self.unlocked.committer.stamp(&chart.tag);
         let scan = Scan { prefix: &prefix, after: None, limit: 1 };
+        match self.unlocked.bodies.newest(&prefix, at) {
+            Some((body, true)) => return self.opened(chart, record.kind(), body),
+            Some((_, false)) => {
+                // Most likely it still is: the key alone tells.
+                if let Some(key) = self.unlocked.committer.scan_keys(Tree::Records, scan)?.first() {
+                    return self.at(chart, record.kind(), record_key(key)?, Some(at));
+                }
+            }
+            None => {}
+        }
         let mut rows = self.unlocked.committer.scan(Tree::Records, scan)?;
         if rows.is_empty() {
             if record.number() > self.newest_number(chart, &kind_tag)? {
@@ -182,17 +197,53 @@ impl Op<'_> {
             rows = self.unlocked.committer.scan(Tree::Records, scan)?;
         }
         let (key, value) = rows.into_iter().next().ok_or_else(|| missing(record, "a record", record.number()))?;
-        self.open(chart, record.kind(), &key, &value)
+        let opened = self.open(chart, record.kind(), &key, &value)?;
+        self.keep(chart, &opened, at);
+        Ok(opened)
+    }
+
+    /// A version of a record whose key was found; kept for later if it was the newest at a stamp taken before.
+    pub(super) fn at(
+        &self,
+        chart: &Chart,
+        kind: KindId,
+        key: RecordKey,
+        newest_at: Option<Stamp>,
+    ) -> Result<Opened, Error> {
+        if let Some(body) = self.unlocked.bodies.version(&key, newest_at) {
+            return self.opened(chart, kind, body);
+        }
+        let bytes = key.to_bytes();
+        let record = RecordRef::new(chart.patient, kind, key.number);
+        let value = self.unlocked.committer.get(Tree::Records, &bytes)?;
+        let value = value.ok_or_else(|| missing(record, "a record", key.number))?;
+        let opened = self.open(chart, kind, &bytes, &value)?;
+        if let Some(at) = newest_at {
+            self.keep(chart, &opened, at);
+        }
+        Ok(opened)
     }
 
     /// Opens a row where it was found.
     pub(super) fn open(&self, chart: &Chart, kind: KindId, key: &[u8], value: &[u8]) -> Result<Opened, Error> {
-        const TAMPERED: Error = Error::TamperedRow { what: "record key" };
-        let key = RecordKey::from_bytes(key).map_err(|_| TAMPERED)?;
-        let OpenedRecord { body: bytes, salt } = self.unlocked.open_record(chart, kind, key, value)?;
-        let record = RecordRef::new(chart.patient, kind, key.number);
-        let version = Version::new(key.version).ok_or(TAMPERED)?;
-        Ok(Opened { record, version, key, bytes, salt, doubtful: self.in_doubt(chart) })
+        let key = record_key(key)?;
+        let bytes = self.unlocked.open_record(chart, kind, key, value)?;
+        self.opened(chart, kind, Arc::new(OpenedBody::new(key, bytes)))
+    }
+
+    fn opened(&self, chart: &Chart, kind: KindId, body: Arc<OpenedBody>) -> Result<Opened, Error> {
+        let record = RecordRef::new(chart.patient, kind, body.key.number);
+        let version = Version::new(body.key.version).ok_or(TAMPERED)?;
+        Ok(Opened { record, version, body, doubtful: self.in_doubt(chart) })
+    }
+
+    /// Keeps the newest version of a record for whoever reads it next. What is taken out in bulk or looked up in the past
+    /// does not push out what the day needs.
+    fn keep(&self, chart: &Chart, opened: &Opened, at: Stamp) {
+        if self.is_of_the_day() {
+            let unchanged = || self.unlocked.committer.stamp(&chart.tag) == at;
+            self.unlocked.bodies.keep(&opened.body, at, unchanged);
+        }
     }
 
     /// Whether records of a chart may be older than they were, or missing, since the vault was salvaged.

@@ -34,11 +34,9 @@ struct Kept {
     header_generation: u64,
     rows: BTreeMap<(Tree, Vec<u8>), Bytes>,
     entries: Vec<Bytes>,
-    /// Entries that are settled.
-    settled: usize,
     tallies: HashMap<[u8; 16], u64>,
-    /// Committed and not settled yet: the number of entries up to each, and its writes.
-    waiting: VecDeque<(u64, usize, Vec<PreparedWrite>)>,
+    /// Committed and not settled yet.
+    waiting: VecDeque<(u64, Vec<PreparedWrite>)>,
 }
 
 impl MemoryStore {
@@ -63,7 +61,6 @@ impl MemoryStore {
             header_generation: kept.header_generation,
             rows: kept.rows.clone(),
             entries: kept.entries.clone(),
-            settled: kept.settled,
             tallies: kept.tallies.clone(),
             waiting: kept.waiting.clone(),
         })))
@@ -78,15 +75,16 @@ impl MemoryStore {
         let unsettled = kept
             .waiting
             .iter()
-            .flat_map(|(_, _, writes)| writes)
+            .flat_map(|(_, writes)| writes)
             .flat_map(|write| [&write.key[..], write.new.as_ref().map_or(&[][..], |new| &new.bytes[..])]);
         let entries = kept.entries.iter().map(|entry| &entry[..]);
         kept.header.as_deref().into_iter().chain(rows).chain(unsettled).chain(entries).collect::<Vec<_>>().concat()
     }
 
-    /// Lets all settled rows of a tree be changed or, where `edit` says no, taken out.
+    /// Lets all rows of a tree be changed or, where `edit` says no, taken out.
     pub(crate) fn edit_rows(&self, tree: Tree, edit: &mut dyn FnMut(usize, &mut Vec<u8>) -> bool) {
         let mut kept = lock(&self.0);
+        kept.settle(u64::MAX);
         let mut place = 0..;
         kept.rows.retain(|(of, _), value| *of != tree || edited(&mut place, value, edit));
     }
@@ -183,7 +181,7 @@ impl Drop for MemoryLock {
 
 impl Kept {
     fn settle(&mut self, through: u64) {
-        while let Some((seq, entries, writes)) = self.waiting.pop_front_if(|(seq, _, _)| *seq <= through) {
+        while let Some((seq, writes)) = self.waiting.pop_front_if(|(seq, _)| *seq <= through) {
             for PreparedWrite { tree, key, new, .. } in writes {
                 match new {
                     Some(new) => self.rows.insert((tree, key), new.bytes),
@@ -191,7 +189,6 @@ impl Kept {
                 };
             }
             debug_assert!(seq <= self.head.seq);
-            self.settled = entries;
         }
     }
 }
@@ -296,8 +293,8 @@ impl Storage for MemoryStorage {
                 *kept.tallies.entry(subject).or_default() += 1;
             }
         }
-        let (seq, entries) = (kept.head.seq, kept.entries.len());
-        kept.waiting.push_back((seq, entries, batch.writes));
+        let seq = kept.head.seq;
+        kept.waiting.push_back((seq, batch.writes));
         // Written, but nobody can say whether it stays: here it does.
         Self::disk("syncing", FileOp::Sync).map_err(|error| {
             self.poison(&error);
@@ -319,8 +316,8 @@ impl Storage for MemoryStorage {
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         self.alive()?;
         let kept = lock(&self.store.0);
-        let settled = (0..).zip(kept.entries.iter().take(kept.settled));
-        let skipped = settled.skip(usize::try_from(from).unwrap_or(usize::MAX));
+        let entries = (0..).zip(kept.entries.iter());
+        let skipped = entries.skip(usize::try_from(from).unwrap_or(usize::MAX));
         Ok(skipped.take(limit).map(|(seq, entry)| (seq, Bytes::clone(entry))).collect())
     }
 

@@ -21,7 +21,8 @@ pub enum Stored {
 
 impl MemoryStore {
     /// Hands everything stored of one sort to `edit`, with its place from 0 on, to be changed; what it answers `false` for
-    /// is taken out. A vault that is open sees it at once. On the real storage, the journal's MACs and the digests of the
+    /// is taken out. A vault that is open sees it at
+    /// once, but for records that it keeps opened ([`Options::record_cache`](crate::Options::record_cache)). On the real storage, the journal's MACs and the digests of the
     /// trees come before what is then found out here.
     ///
     /// ```

@@ -1,7 +1,6 @@
 //! The keys of one chart, ready for use.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::Unlocked;
 use crate::audit::{AuditRecord, DraftSubject, SubjectKey};
@@ -34,44 +33,9 @@ pub(crate) struct Chart {
     records: Sealer,
     /// For records of other data epochs.
     secret: PatientSecret,
-    tags: Mutex<Tags>,
-}
-
-/// By the salt under which it was sealed, so that a tag is that of the bytes that were opened.
-type Tags = HashMap<(KindId, u64, u32, [u8; 16]), [u8; 16]>;
-
-/// Versions of a chart whose tags are kept at once.
-const TAGS: usize = 512;
-
-/// One version of a record, opened.
-pub(crate) struct OpenedRecord {
-    pub(crate) body: SecretBytes,
-    /// The first bytes of the salt under which it was sealed: other bytes, another salt.
-    pub(crate) salt: [u8; 16],
 }
 
 impl Chart {
-    /// How a version that was opened stands in the log. Its tag is made once.
-    pub(crate) fn audited_version(&self, kind: KindId, key: RecordKey, salt: [u8; 16], body: &[u8]) -> AuditRecord {
-        let (number, version) = (key.number, key.version);
-        let place = (kind, number, version, salt);
-        let known = self.tags().get(&place).copied();
-        let tag = known.unwrap_or_else(|| {
-            let tag = self.subject.version_tag(self.patient, kind, number, version, body);
-            let mut tags = self.tags();
-            if tags.len() >= TAGS {
-                tags.clear();
-            }
-            tags.insert(place, tag);
-            tag
-        });
-        AuditRecord::new(kind, number, version, tag)
-    }
-
-    fn tags(&self) -> MutexGuard<'_, Tags> {
-        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// This patient in an audit entry, with the records that were touched.
     pub(crate) fn audited(&self, records: Vec<AuditRecord>) -> DraftSubject {
         DraftSubject {
@@ -154,8 +118,7 @@ impl Unlocked {
         let records = self.keyring.record_sealer(epoch, &secret).ok_or(Error::TamperedRow { what: "keyring" })?;
         let subject = Arc::new(self.audit.subject(&secret));
         let PatientKey { patient_tag: tag, generation } = key;
-        let tags = Mutex::default();
-        Ok(Chart { patient, tag, generation, subject, epoch, records, secret, tags })
+        Ok(Chart { patient, tag, generation, subject, epoch, records, secret })
     }
 
     /// A record's row, sealed.
@@ -171,7 +134,7 @@ impl Unlocked {
         kind: KindId,
         key: RecordKey,
         value: &[u8],
-    ) -> Result<OpenedRecord, Error> {
+    ) -> Result<SecretBytes, Error> {
         let record = RecordRef::new(chart.patient, kind, key.number);
         let version = Version::new(key.version).unwrap_or(Version::FIRST);
         let tampered = || Error::Tampered { record, version };
@@ -187,7 +150,6 @@ impl Unlocked {
             let sealer = self.keyring.record_sealer(head.epoch, &chart.secret).ok_or_else(tampered)?;
             envelope::open_sealed(&sealer, head, place, sealed)
         };
-        let salt = sealed.first_chunk().copied().ok_or_else(tampered)?;
-        Ok(OpenedRecord { body: opened.map_err(|_| tampered())?, salt })
+        opened.map_err(|_| tampered())
     }
 }

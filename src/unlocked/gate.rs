@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Unlocked;
-use super::flusher::Flusher;
+use super::attendant::Attendant;
 use crate::error::Error;
 use crate::read_audit::ReadAudit;
 
@@ -16,13 +16,18 @@ pub(crate) struct Gate(Arc<Door>);
 
 // Dropped in this order: nobody but the last handle holds the vault when it goes, so its directory is free then.
 struct Door {
-    flusher: Mutex<Option<Flusher>>,
+    flusher: Mutex<Option<Attendant>>,
+    settler: Mutex<Option<Attendant>>,
     inside: RwLock<Option<Arc<Unlocked>>>,
 }
 
 impl Gate {
     pub(crate) fn new(unlocked: Unlocked) -> Self {
-        Self(Arc::new(Door { flusher: Mutex::default(), inside: RwLock::new(Some(Arc::new(unlocked))) }))
+        let unlocked = Arc::new(unlocked);
+        // Without the thread those who commit settle what they commit.
+        let slowly = unlocked.committer.storage().settles_slowly();
+        let settler = Mutex::new(if slowly { Attendant::settler(&unlocked).ok() } else { None });
+        Self(Arc::new(Door { flusher: Mutex::default(), settler, inside: RwLock::new(Some(unlocked)) }))
     }
 
     /// Enters for the length of one operation.
@@ -39,7 +44,7 @@ impl Gate {
                 *flusher = None;
             }
             (ReadAudit::Windowed { .. }, Some(_)) => {}
-            (ReadAudit::Windowed { .. }, None) => *flusher = Some(Flusher::start(unlocked)?),
+            (ReadAudit::Windowed { .. }, None) => *flusher = Some(Attendant::flusher(unlocked)?),
         }
         unlocked.committer.choose(choice);
         Ok(())
@@ -52,8 +57,11 @@ impl Gate {
         loop {
             match Arc::try_unwrap(last) {
                 Ok(unlocked) => {
-                    // Only now: a call that was under way may have started it.
-                    *self.0.flusher.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    // Only now: a call that was under way may have started one.
+                    for attendant in [&self.0.flusher, &self.0.settler] {
+                        *attendant.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    }
+                    unlocked.committer.attend(false);
                     return Ok(unlocked);
                 }
                 Err(shared) => last = shared,

@@ -1,8 +1,9 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
+mod attendant;
+mod bodies;
 mod challenges;
 mod chart;
-mod flusher;
 mod gate;
 mod lock;
 mod numbers;
@@ -10,8 +11,9 @@ mod time;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
-pub(crate) use chart::{Chart, OpenedRecord};
+pub(crate) use chart::Chart;
 pub(crate) use gate::Gate;
 pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};
@@ -61,6 +63,7 @@ pub(crate) struct Unlocked {
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
     pub(crate) numbers: Numbers,
+    pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,
     pub(crate) types: Mutex<Types>,
     /// The header in force, without its keyring.
@@ -84,8 +87,9 @@ impl Unlocked {
         holders.push(holder);
     }
 
-    /// Makes all holders let go. Nobody may be inside any more.
+    /// Makes all holders let go, and wipes what was opened. Nobody may be inside any more.
     pub(crate) fn let_go(&self) {
+        self.bodies.clear();
         let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         holders.iter().filter_map(Weak::upgrade).for_each(|holder| holder.let_go());
     }

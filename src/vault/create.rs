@@ -58,7 +58,7 @@ impl<'a> NewVault<'a> {
             home,
             passphrase: None,
             raw_key: None,
-            suite: Suite::ChaCha20Poly1305,
+            suite: Suite::fastest(),
             kdf: KdfParameters::default(),
             options: Options::new(),
             read_audit: ReadAudit::Durable,
@@ -77,7 +77,7 @@ impl<'a> NewVault<'a> {
         self
     }
 
-    /// The AEAD that seals values; ChaCha20-Poly1305 if not called.
+    /// The AEAD that seals values; [`Suite::fastest`] on this processor if not called.
     pub const fn suite(mut self, suite: Suite) -> Self {
         self.suite = suite;
         self
@@ -183,6 +183,7 @@ impl<'a> NewVault<'a> {
             header: HeldHeader { generation: FIRST_GENERATION, slots, bytes: header.clone() },
             lock,
             chain: Chain::new(id, None),
+            record_cache: self.options.record_cache,
         };
         let unlocked = assemble(parts, storage)?;
         let (chart, row) = unlocked.new_chart(PatientId::FACILITY)?;

@@ -302,6 +302,7 @@ impl Vault {
         observe::operation("checkpoint", Action::Operate.word(), || {
             let unlocked = self.0.gate.enter()?;
             unlocked.committer.flush()?;
+            unlocked.committer.settle();
             Ok(unlocked.committer.storage().checkpoint()?)
         })
     }

@@ -27,7 +27,7 @@ use crate::policy::{Policy, PolicyRow};
 use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{Challenges, DirLock, HeldHeader, Latest, Numbers, Unlocked};
+use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, Latest, Numbers, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -170,8 +170,9 @@ impl LockedVault {
         let clock = Arc::clone(&self.options.clock);
         let chain = Chain::new(vault, Some(head));
         let held = HeldHeader { generation: header.generation, slots: header.slots.clone(), bytes };
+        let record_cache = self.options.record_cache;
         let created = held.slots.iter().find(|held| held.number == slot).map(|slot| slot.created);
-        let parts = Parts { vault, suite, clock, keyring, header: held, lock, chain };
+        let parts = Parts { vault, suite, clock, keyring, header: held, lock, chain, record_cache };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let attempts = self.home.attempts();
@@ -337,10 +338,12 @@ pub(super) struct Parts {
     pub(super) header: HeldHeader,
     pub(super) lock: DirLock,
     pub(super) chain: Chain,
+    /// Bytes of opened records to keep.
+    pub(super) record_cache: u64,
 }
 
 pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlocked, Error> {
-    let Parts { vault, suite, clock, keyring, header, lock, chain } = parts;
+    let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache } = parts;
     let (epoch, key) = keyring.newest_audit_key();
     let keys = || AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate());
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header.generation, chain, keys());
@@ -360,6 +363,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         policy,
         challenges,
         numbers: Numbers::default(),
+        bodies: Bodies::new(record_cache),
         types,
         header: Mutex::new(header),
         changing: Mutex::default(),

@@ -10,6 +10,9 @@ use crate::storage::StorageOptions;
 /// A round of a million rows takes about an hour, and a thousandth of one core.
 const SCRUB_RATE: u32 = 250;
 
+/// Some 50,000 records of 300 bytes.
+const RECORD_CACHE: u64 = 32 << 20;
+
 /// Settings of a vault in this process: memory, file sizes, the clock.
 ///
 /// ```
@@ -20,15 +23,23 @@ const SCRUB_RATE: u32 = 250;
 #[must_use]
 pub struct Options {
     pub(super) storage: StorageOptions,
+    pub(super) record_cache: u64,
     pub(super) scrub_rate: u32,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) header: Option<PathBuf>,
 }
 
 impl Options {
-    /// The defaults: 256 MiB of cache, journal segments of 1 to 64 MiB, the system clock.
+    /// The defaults: 256 MiB of cache for the trees and 32 MiB for opened records, journal segments of 1 to 64 MiB, the system
+    /// clock.
     pub fn new() -> Self {
-        Self { storage: StorageOptions::default(), scrub_rate: SCRUB_RATE, clock: Arc::new(SystemClock), header: None }
+        Self {
+            storage: StorageOptions::default(),
+            record_cache: RECORD_CACHE,
+            scrub_rate: SCRUB_RATE,
+            clock: Arc::new(SystemClock),
+            header: None,
+        }
     }
 
     /// Memory for the trees' cache, in bytes. Fastest when all records of the day fit.
@@ -37,14 +48,33 @@ impl Options {
         self
     }
 
-    /// The longest value, in sealed bytes, that the trees hold themselves; 4,096 if not called, which is the most. A longer
-    /// one stands once, in the journal, and the trees say where: the vault is smaller, and a value that nobody asked for
-    /// lately costs a read of the journal more. 0: the trees hold no values. It holds for what is written from then on;
-    /// what was written before stays where it is, and is read as before.
+    /// Memory for records that were opened lately, in bytes; 32 MiB if not called. It holds them **decrypted**, for all
+    /// sessions of the vault, so that a record read again costs no cipher; each access is decided by its token and logged as
+    /// ever. Each takes its size and some 320 bytes, and one that needs more than a sixteenth of all is not kept. What was
+    /// not used lately goes first; closing the vault wipes all. A record that the disk changed after it was opened is
+    /// noticed once it is not in this memory any more, or by [`Vault::check`]; what is answered until then is what was
+    /// written. 0: nothing is kept, and each access decrypts what it reads.
+    ///
+    /// [`Vault::check`]: crate::Vault::check
     ///
     /// ```
     /// use chartvault::Options;
-    /// let small = Options::new().inline_limit(0);
+    /// let nothing_decrypted_is_kept = Options::new().record_cache(0);
+    /// ```
+    pub const fn record_cache(mut self, bytes: u64) -> Self {
+        self.record_cache = bytes;
+        self
+    }
+
+    /// The longest record, in sealed bytes, that the trees hold themselves; 256 if not called, which leaves all of them to the
+    /// journal, and 4,096 at most. A longer one stands once, in the journal, and the trees say where: writing is faster and
+    /// the vault smaller, a value that is in no cache costs a read of the journal more, and a salvage cannot make good out of
+    /// the trees what the journal has lost.
+    /// It holds for what is written from then on; what was written before stays where it is, and is read as before.
+    ///
+    /// ```
+    /// use chartvault::Options;
+    /// let twice = Options::new().inline_limit(4_096);
     /// ```
     pub fn inline_limit(mut self, bytes: usize) -> Self {
         self.storage.inline_limit = bytes.min(StorageOptions::INLINE_MOST);
@@ -82,9 +112,9 @@ impl Options {
 
     /// How fast the vault reads through itself in the background, round and round, to find what the disk has changed before
     /// somebody needs it: in rows a second, each with 4 KiB of the journal and an entry of the log. 250 if not called: about
-    /// 1 MiB a second, so that 5 million rows, or a journal of 20 GiB, take a night; a round counts as 200,000 rows at
-    /// least. 0: never. It waits while others have
-    /// work to do, at most ten seconds; wrong trees are built anew, the log has an entry about what was found
+    /// 1 MiB a second, so that a journal of 20 GiB takes a night. A record counts as two rows, because its value is looked up
+    /// in the journal as well (2 to 8 MiB a second); a round counts as 200,000 rows at least. 0: never. It waits while others
+    /// have work to do, at most ten seconds; wrong trees are built anew, the log has an entry about what was found
     /// (`damage-found`), and [`Vault::health`] shows it.
     ///
     /// [`Vault::health`]: crate::Vault::health

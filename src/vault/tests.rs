@@ -73,6 +73,37 @@ fn no_session_keeps_keys_after_it_has_ended_or_the_vault_was_closed() {
 }
 
 #[test]
+fn closing_wipes_the_records_that_were_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = RawKey::generate().unwrap();
+    let (vault, _) = Vault::create(dir.path()).raw_key(&key).finish().unwrap();
+    let issuer = IssuerKey::generate().unwrap();
+    vault.trust_issuer(issuer.public(), &key).unwrap();
+    let grant = Grant::to("dr.osei").all_patients().all_kinds().actions(Action::ALL.iter().copied());
+    let grant = grant.purpose(Purpose::Treatment).valid_for(std::time::Duration::from_secs(3_600));
+    let session = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
+    let patient = session.register_patient([]).unwrap();
+    let kind = Kind::new("Binary").unwrap();
+    let record = session.put_verbatim(patient, &kind, b"value", crate::PutOptions::new()).unwrap();
+    session.get_verbatim(record).unwrap();
+    session.chart(patient).page().unwrap();
+    let held = {
+        let unlocked = vault.0.gate.enter().unwrap();
+        let tag = unlocked.keyring.patient_tag(patient);
+        let scan = crate::storage::Scan { prefix: &tag, after: None, limit: 1 };
+        let keys = unlocked.committer.scan_keys(Tree::Records, scan).unwrap();
+        let key = crate::format::keys::RecordKey::from_bytes(&keys[0]).unwrap();
+        std::sync::Arc::downgrade(&unlocked.bodies.version(&key, None).unwrap())
+    };
+    assert_eq!(held.strong_count(), 1, "nobody else keeps it");
+    // Before the last entry is written, which may take its time.
+    let sealed = vault.0.gate.seal().unwrap();
+    sealed.let_go();
+    assert!(held.upgrade().is_none());
+    assert!(matches!(session.get_verbatim(record), Err(Error::Sealed)));
+}
+
+#[test]
 fn an_answer_that_would_fill_the_memory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let key = RawKey::generate().unwrap();
@@ -225,6 +256,7 @@ fn without_free_space_writes_are_refused_reads_use_the_reserve_and_nothing_stops
     set_free(Some(0));
     // Noticed when the next group is to be settled: it is durable, visible, and waits for its place in the trees.
     committer.commit(row(2), draft()).unwrap();
+    committer.settle();
     is_full(committer.commit(row(3), draft()));
     assert!(matches!(committer.storage().checkpoint(), Err(StorageError::DiskFull { .. })));
     let (entries, get) = (committer.storage().head().entries, |number: u8| {
@@ -246,6 +278,7 @@ fn without_free_space_writes_are_refused_reads_use_the_reserve_and_nothing_stops
 
     set_free(None);
     committer.commit(row(3), draft()).unwrap();
+    committer.settle();
     assert_eq!((get(1), get(2), get(3)), (Some(500), Some(500), Some(500)));
     assert!(committer.nothing_waits());
     assert_eq!(committer.newest_entry().unwrap().seq, committer.storage().head().entries - 1);

@@ -1,5 +1,6 @@
 //! A vault and a plain in-memory picture of what it must hold, worked side by side. Every answer is compared.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use chartvault::*;
@@ -74,7 +75,9 @@ impl Known {
 /// The two side by side.
 pub struct Machine {
     house: House,
-    open: Option<(Vault, Session)>,
+    /// With two sessions that take turns, so that each meets what the other has read.
+    open: Option<(Vault, [Session; 2])>,
+    turn: Cell<usize>,
     patients: Vec<PatientId>,
     /// Identifier values and whom they lead to.
     identifiers: BTreeMap<u8, usize>,
@@ -86,12 +89,14 @@ fn mrn(value: u8) -> Identifier {
 }
 
 impl Machine {
-    pub fn new() -> Self {
-        let (house, vault) = House::create();
-        let session = house.session(&vault);
+    /// A vault that keeps so many bytes of opened records.
+    pub fn new(record_cache: u64) -> Self {
+        let (house, vault) = House::create_with(move |options| options.record_cache(record_cache));
+        let sessions = [(); 2].map(|()| house.session(&vault));
         let mut machine = Self {
             house,
-            open: Some((vault, session)),
+            open: Some((vault, sessions)),
+            turn: Cell::new(0),
             patients: Vec::new(),
             identifiers: BTreeMap::new(),
             records: Vec::new(),
@@ -105,7 +110,8 @@ impl Machine {
     }
 
     fn session(&self) -> &Session {
-        &self.open.as_ref().unwrap().1
+        self.turn.set(self.turn.get() ^ 1);
+        &self.open.as_ref().unwrap().1[self.turn.get()]
     }
 
     fn tick(&self) -> Timestamp {
@@ -353,8 +359,8 @@ impl Machine {
         self.open = None;
         let vault = self.house.open();
         assert_eq!(vault.opening().clean, closed, "{}", vault.opening());
-        let session = self.house.session(&vault);
-        self.open = Some((vault, session));
+        let sessions = [(); 2].map(|()| self.house.session(&vault));
+        self.open = Some((vault, sessions));
         self.check_everything();
     }
 
@@ -365,8 +371,8 @@ impl Machine {
         copy_dir(&self.house.path(), &path);
         let vault = self.house.open_at(&path).unwrap();
         assert!(!vault.opening().clean);
-        let session = self.house.session(&vault);
-        let own = self.open.replace((vault, session));
+        let sessions = [(); 2].map(|()| self.house.session(&vault));
+        let own = self.open.replace((vault, sessions));
         self.check_everything();
         self.vault().close().unwrap();
         self.open = own;

@@ -37,16 +37,23 @@ pub struct House {
     pub key: RawKey,
     pub issuer: IssuerKey,
     pub clock: Arc<HandClock>,
+    settings: Box<dyn Fn(Options) -> Options + Send + Sync>,
 }
 
 impl House {
     /// A new vault that trusts its issuer, and the house around it.
     pub fn create() -> (Self, Vault) {
+        Self::create_with(|options| options)
+    }
+
+    /// A house whose vault has further settings, whenever it is opened.
+    pub fn create_with(settings: impl Fn(Options) -> Options + Send + Sync + 'static) -> (Self, Vault) {
         let house = Self {
             dir: tempfile::tempdir().unwrap(),
             key: RawKey::generate().unwrap(),
             issuer: IssuerKey::generate().unwrap(),
             clock: HandClock::new(),
+            settings: Box::new(settings),
         };
         let (vault, _) = Vault::create(house.path()).raw_key(&house.key).options(house.options()).finish().unwrap();
         vault.trust_issuer(house.issuer.public(), &house.key).unwrap();
@@ -59,7 +66,7 @@ impl House {
 
     /// Small segments, so that a short test rolls them, and this house's clock.
     pub fn options(&self) -> Options {
-        small().clock(self.clock.clone())
+        (self.settings)(small().clock(self.clock.clone()))
     }
 
     pub fn open(&self) -> Vault {

@@ -3,7 +3,7 @@
 use crate::floor::Cipher;
 use crate::peers;
 use crate::storeroom::Stored;
-use crate::works::Work;
+use crate::works::{FLOOR_GOAL, Work};
 
 /// The rates of one operation: for each peer, those of all rounds.
 pub struct Row {
@@ -34,8 +34,8 @@ pub struct Place {
     pub load: String,
 }
 
-/// A ratio to SQLCipher: the median, the least and the most of the rounds. Of each round by itself, because a shared
-/// machine is slow and fast by turns, and both with it.
+/// A ratio to SQLCipher or to the floor: the median, the least and the most of the rounds. Of each round by itself,
+/// because a shared machine is slow and fast by turns, and both with it.
 pub struct Ratio {
     pub middle: f64,
     pub least: f64,
@@ -52,13 +52,18 @@ pub fn median(values: &[f64]) -> f64 {
 impl Row {
     /// How peer number `at` compares with SQLCipher, if both ran.
     pub fn ratio(&self, figures: &Figures, at: usize) -> Option<Ratio> {
-        let (ours, base) = (&self.rates[at], &self.rates[figures.at(peers::BASE)?]);
-        let by_round: Vec<_> = ours.iter().zip(base).map(|(ours, base)| ours / base).collect();
-        Some(Ratio {
+        Some(Ratio::of(&self.rates[at], &self.rates[figures.at(peers::BASE)?]))
+    }
+}
+
+impl Ratio {
+    fn of(rates: &[f64], base: &[f64]) -> Self {
+        let by_round: Vec<_> = rates.iter().zip(base).map(|(rate, base)| rate / base).collect();
+        Self {
             middle: median(&by_round),
             least: by_round.iter().copied().fold(f64::INFINITY, f64::min),
             most: by_round.iter().copied().fold(0.0, f64::max),
-        })
+        }
     }
 }
 
@@ -66,6 +71,13 @@ impl Figures {
     /// The place of a peer.
     pub fn at(&self, name: &str) -> Option<usize> {
         self.peers.iter().position(|peer| peer.name == name)
+    }
+
+    /// How a peer's rate of the operation that the floor has a goal for compares with the floor, if both were measured.
+    pub fn ratio_to_floor(&self, name: &str) -> Option<Ratio> {
+        let row = self.rows.iter().find(|row| row.work.name == FLOOR_GOAL.0)?;
+        let (_, floor) = self.floor.as_ref()?;
+        Some(Ratio::of(&row.rates[self.at(name)?], floor))
     }
 }
 
@@ -110,6 +122,13 @@ mod tests {
     fn the_median_of_an_even_number_lies_between_the_middle_two() {
         assert_eq!(median(&[9.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[9.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn a_ratio_is_taken_round_by_round() {
+        // The machine was half as fast in the second round, and the floor's third run met something else.
+        let ratio = Ratio::of(&[60.0, 30.0, 60.0], &[100.0, 50.0, 80.0]);
+        assert_eq!((ratio.least, ratio.middle, ratio.most), (0.6, 0.6, 0.75));
     }
 
     #[test]

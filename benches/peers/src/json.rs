@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::figures::Figures;
+use crate::works::FLOOR_GOAL;
 
 pub fn json(figures: &Figures) -> Value {
     let place = &figures.place;
@@ -15,9 +16,13 @@ pub fn json(figures: &Figures) -> Value {
         let opens = stored.opens.each_ref().map(
             |opened| json!({ "open_seconds": opened.open.as_secs_f64(), "chart_seconds": opened.chart.as_secs_f64() }),
         );
-        json!({ "peer": stored.peer.name, "size": stored.size, "opens": opens })
+        json!({ "peer": stored.peer.name, "size": stored.size, "room": stored.room, "opens": opens })
     };
     let cipher = |cipher: &crate::floor::Cipher| json!({ "name": cipher.name, "seal_nanoseconds": cipher.seal, "open_nanoseconds": cipher.open });
+    let floor = |(bytes, rates): &(usize, Vec<f64>)| {
+        let (operation, share) = FLOOR_GOAL;
+        json!({ "bytes": bytes, "per_second": rates, "goal": { "operation": operation, "share": share } })
+    };
     json!({
         "place": {
             "rounds": place.rounds, "run_milliseconds": place.millis as u64, "records": place.records,
@@ -25,7 +30,7 @@ pub fn json(figures: &Figures) -> Value {
         },
         "rows": figures.rows.iter().map(row).collect::<Vec<_>>(),
         "stored": figures.stored.iter().map(stored).collect::<Vec<_>>(),
-        "floor": figures.floor.as_ref().map(|(bytes, rates)| json!({ "bytes": bytes, "per_second": rates })),
+        "floor": figures.floor.as_ref().map(floor),
         "ciphers": figures.ciphers.iter().map(cipher).collect::<Vec<_>>(),
     })
 }

@@ -41,6 +41,10 @@ pub const SIZE_GOAL: f64 = 3.5;
 /// Seconds that opening a million records after a clean stop is to take at most, from the second time on.
 pub const OPEN_GOAL: f64 = 0.5;
 
+/// An operation, and the share that its rate is to reach of the rate at which the bytes of a put can be appended and
+/// synced.
+pub const FLOOR_GOAL: (&str, f64) = ("put, 1 caller", 0.7);
+
 const fn work(name: &'static str, call: Call, callers: usize, goal: f64) -> Work {
     Work { name, call, callers, goal }
 }

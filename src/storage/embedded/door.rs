@@ -106,6 +106,10 @@ impl Storage for Embedded {
         self.inner.scrub(scrub, rows, examiner).map(Some)
     }
 
+    fn settles_slowly(&self) -> bool {
+        true
+    }
+
     fn is_scrubbed(&self) -> bool {
         true
     }

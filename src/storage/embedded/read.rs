@@ -1,4 +1,4 @@
-//! Reading settled rows and entries. A digest bucket is compared with its rows before the first of them is used.
+//! Reading settled rows, and entries. A digest bucket is compared with its rows before the first of them is used.
 
 use std::sync::atomic::Ordering;
 
@@ -190,13 +190,12 @@ impl Inner {
     }
 
     /// The number of the first entry that no row holds, and such entries from `from` on: those of the open pack, and those
-    /// of commits that wait for space to be settled. Those are durable, so the log does not end before them.
+    /// of commits that wait to be settled.
     fn unpacked(&self, from: u64, limit: usize) -> (u64, Vec<(u64, Bytes)>) {
         let applied = lock(&self.applied);
         let front = lock(&self.front);
         let mut entries = applied.pack.entries();
-        let put_off = self.put_off.load(Ordering::Relaxed);
-        let waiting = front.queue.iter().take_while(|work| work.place.seq <= put_off).flat_map(|work| &work.entries);
+        let waiting = front.queue.iter().flat_map(|work| &work.entries);
         let waiting = (applied.pack.next..).zip(waiting).skip_while(|(seq, _)| *seq < from).take(limit);
         entries.extend(waiting.map(|(seq, (entry, _))| (seq, Bytes::from(entry.as_slice()))));
         (applied.pack.first, entries)

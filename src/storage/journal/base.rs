@@ -1,8 +1,10 @@
 //! A base in place: opened by its ends, read at one place for a kept value, or walked as a whole.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::JournalId;
+use super::base_frames::{Frames, OpenFrame};
 use super::reader::SegmentReader;
 use crate::crypto::hash::{self, HmacKey};
 use crate::format::base::{self, BaseHeader, BaseSeal, FORMAT, HEADER_LEN, Item, Origin, SEAL_LEN, Signpost};
@@ -20,7 +22,8 @@ const _: () = assert!(HEADER_LEN == 512);
 const SEAL_BYTES: u64 = 288;
 const _: () = assert!(SEAL_LEN == 288);
 
-/// A base whose header, index and seal were verified. The frames between are verified when they are read.
+/// A base whose header, index and seal were verified. The frames between are verified by a check; a value that is read has a
+/// hash of its own.
 pub(crate) struct Base {
     pub(crate) header: BaseHeader,
     pub(crate) seal: BaseSeal,
@@ -30,6 +33,7 @@ pub(crate) struct Base {
     /// Hash of the frame before the index.
     last_data: [u8; 32],
     key: HmacKey,
+    frames: Frames,
 }
 
 /// Called with each item and its origin, ascending by origin.
@@ -87,7 +91,7 @@ impl Base {
         if !whole || u64::try_from(index.len()) != Ok(seal.frames) || !in_order(&index) {
             return Err(damaged(seal.index_at, "an index that does not belong to its base"));
         }
-        Ok(Self { header, seal, path, index, last_data, key: id.key.clone() })
+        Ok(Self { header, seal, path, index, last_data, key: id.key.clone(), frames: Frames::default() })
     }
 
     pub(crate) fn damaged(&self, offset: u64, what: &'static str) -> StorageError {
@@ -171,27 +175,34 @@ impl Base {
         let missing = |at| self.damaged(at, "a row points to something that the base does not hold");
         let at = post.ok_or_else(|| missing(FIRST_FRAME))?.at;
         let end = self.index.get(behind).map_or(self.seal.index_at, |next| next.at);
+        let frame = match self.frames.get(at) {
+            Some(frame) => frame,
+            None => self.frame(file, at, end)?,
+        };
+        let found = frame.item(origin).filter(|found| u64::try_from(found.len()) == Ok(pointer.len.into()));
+        match found {
+            Some(found) if hash::sha256(&[found]) == pointer.hash => Ok(found.into()),
+            found => {
+                // The frame as a whole may tell more. Next time it is read anew.
+                self.frames.forget();
+                frame.verify(&self.key).map_err(|error| self.damaged(at, error.0))?;
+                let what = "a value that does not match the hash in its row";
+                Err(found.map_or_else(|| missing(at), |_| self.damaged(at, what)))
+            }
+        }
+    }
+
+    fn frame(&self, file: &StoredFile, at: u64, end: u64) -> Result<Arc<OpenFrame>, StorageError> {
         let mut bytes = vec![0; usize::try_from(end.saturating_sub(at)).unwrap_or(0).min(BASE_MAX_LEN)];
         file.read_at(&mut bytes, at)?;
-        let broken = |error: FrameError| self.damaged(at, error.0);
-        let frame = Frame::parse(&bytes, &self.key).map_err(broken)?;
-        let mut found = None;
-        base::items(&frame, |at, item| {
-            if at == origin {
-                found = Some(match item {
-                    Item::Row { value, .. } => Bytes::from(value),
-                    Item::Entry(entry) => Bytes::from(entry.bytes),
-                });
-            }
-            at < origin
-        })
-        .map_err(broken)?;
-        let found = found.filter(|found| u64::try_from(found.len()) == Ok(pointer.len.into()));
-        let found = found.ok_or_else(|| missing(at))?;
-        if hash::sha256(&[&found]) != pointer.hash {
-            return Err(self.damaged(at, "a value that does not match the hash in its row"));
-        }
-        Ok(found)
+        let frame = Arc::new(OpenFrame::new(bytes));
+        self.frames.keep(at, &frame);
+        Ok(frame)
+    }
+
+    /// What is read from now on comes from the file.
+    pub(crate) fn forget_frames(&self) {
+        self.frames.forget();
     }
 }
 

@@ -3,49 +3,64 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::JournalId;
 use super::base::Base;
 use super::files::Files;
+use super::guess;
 use super::segment::{FIRST_FRAME, Segment};
 use crate::crypto::hash;
-use crate::format::frame::{FrameHead, HEAD_LEN};
+use crate::format::frame::{self, FrameHead, HEAD_LEN};
 use crate::format::row::Pointer;
 use crate::format::state::Place;
 use crate::storage::file::StoredFile;
 use crate::storage::{Bytes, StorageError, lock};
 
-/// Bytes of journal between two frames whose places are remembered: some 2 MiB of memory for each GiB.
+/// Bytes of journal between two frames whose places are remembered: some 2 MiB of memory for each GiB, or 4 where all
+/// frames are large.
 const STRIDE: u64 = 16 << 10;
-/// Bytes read at a time on the way from one to a frame behind it. Not at once: the frame may be the one remembered.
+/// A frame of so many bytes is remembered wherever it is: it holds many values.
+const LARGE: u64 = 8 << 10;
+/// Bytes read at a time on the way from one to a frame behind it.
 const WALK: u64 = 16 << 10;
 /// Segments kept open for reading.
 const OPEN_FILES: usize = 32;
 
 /// All segments by the number of their first frame, with some places in each, and the base before them.
 pub(crate) struct Library {
-    shelves: Mutex<BTreeMap<u64, Shelf>>,
+    shelves: RwLock<Shelves>,
     base: Mutex<Option<(Arc<Base>, Arc<StoredFile>)>>,
     open: Mutex<VecDeque<(u64, Arc<StoredFile>)>>,
 }
 
+/// By the number of each segment's first frame.
+type Shelves = BTreeMap<u64, Shelf>;
+
 /// Where a frame is to be looked for.
 enum Near {
     Base(Arc<Base>, Arc<StoredFile>),
-    /// In a segment, from frame `at` on, which starts at `offset`.
-    Segment {
-        number: u64,
-        file: Arc<StoredFile>,
-        at: u64,
-        offset: u64,
-    },
+    Segment(Spot),
+}
+
+/// In a segment, from frame `at` on, which starts at `offset`.
+#[derive(Clone)]
+struct Spot {
+    number: u64,
+    file: Arc<StoredFile>,
+    size: u64,
+    at: u64,
+    offset: u64,
+    /// Whether the frame only seems to start there.
+    guessed: bool,
 }
 
 struct Shelf {
     number: u64,
     path: PathBuf,
-    /// Frame number to offset, about one in each [`STRIDE`].
+    /// Bytes of the file.
+    size: u64,
+    /// Frame number to offset: about one in each [`STRIDE`], and large frames.
     places: BTreeMap<u64, u64>,
 }
 
@@ -60,7 +75,7 @@ impl Library {
 
     /// Of segments alone.
     pub(crate) fn of(segments: &[Segment]) -> Self {
-        let library = Self { shelves: Mutex::default(), base: Mutex::default(), open: Mutex::default() };
+        let library = Self { shelves: RwLock::default(), base: Mutex::default(), open: Mutex::default() };
         segments.iter().for_each(|segment| library.add(segment));
         library
     }
@@ -68,7 +83,7 @@ impl Library {
     /// From now on the base stands for the segments that it covers; whoever reads one has it open.
     pub(crate) fn adopt(&self, base: &Arc<Base>) -> Result<(), StorageError> {
         let file = Arc::new(StoredFile::open(&base.path)?);
-        let mut shelves = lock(&self.shelves);
+        let mut shelves = self.change();
         *lock(&self.base) = Some((Arc::clone(base), file));
         let covered = base.header.through.segment;
         shelves.retain(|_, shelf| shelf.number > covered);
@@ -84,52 +99,68 @@ impl Library {
     /// A new segment.
     pub(crate) fn add(&self, segment: &Segment) {
         let places = BTreeMap::from([(segment.header.first_seq, FIRST_FRAME)]);
-        let shelf = Shelf { number: segment.header.number, path: segment.path.clone(), places };
-        lock(&self.shelves).insert(segment.header.first_seq, shelf);
+        let size = segment.header.size;
+        let shelf = Shelf { number: segment.header.number, path: segment.path.clone(), size, places };
+        self.change().insert(segment.header.first_seq, shelf);
     }
 
     /// A segment that was removed before it held a frame.
     pub(crate) fn remove(&self, number: u64) {
-        lock(&self.shelves).retain(|_, shelf| shelf.number != number);
+        self.change().retain(|_, shelf| shelf.number != number);
         lock(&self.open).retain(|(open, _)| *open != number);
     }
 
-    /// Remembers where a frame is, if it is far enough from the last one remembered.
-    pub(crate) fn note(&self, place: Place) {
-        let mut shelves = lock(&self.shelves);
-        let Some((_, shelf)) = shelves.range_mut(..=place.seq).next_back() else { return };
-        if shelf.number != place.segment {
+    /// Remembers where a frame of `len` bytes is, if it is large, or far enough from the last one remembered.
+    pub(crate) fn note(&self, place: Place, len: u64) {
+        if !self.shelves().range(..=place.seq).next_back().is_some_and(|(_, shelf)| shelf.lacks(place, len)) {
             return;
         }
-        let near = shelf.places.range(..=place.seq).next_back();
-        if near.is_none_or(|(_, offset)| place.offset >= offset.saturating_add(STRIDE)) {
+        if let Some((_, shelf)) = self.change().range_mut(..=place.seq).next_back()
+            && shelf.lacks(place, len)
+        {
             shelf.places.insert(place.seq, place.offset);
         }
     }
 
     /// The value or entry that a pointer names. Its hash is checked.
     pub(crate) fn read(&self, id: &JournalId, pointer: &Pointer) -> Result<Bytes, StorageError> {
-        let (file, frame, len) = match self.near(id, pointer.seq)? {
-            Near::Base(base, file) => return base.read(&file, pointer),
-            Near::Segment { number, file, at, offset } => self.find(pointer.seq, number, file, (at, offset))?,
-        };
-        let damaged = |what| StorageError::Damaged { segment: file.path().to_path_buf(), offset: frame, what };
-        let end = u64::from(pointer.offset).saturating_add(pointer.len.into());
-        let Some(value_len) = usize::try_from(pointer.len).ok().filter(|_| end <= len) else {
-            return Err(damaged("a row points beyond its frame"));
-        };
-        let mut value = vec![0; value_len];
-        file.read_at(&mut value, frame.saturating_add(pointer.offset.into()))?;
-        if hash::sha256(&[&value]) != pointer.hash {
-            return Err(damaged("a value that does not match the hash in its row"));
+        match self.near(id, pointer.seq)? {
+            Near::Base(base, file) => base.read(&file, pointer),
+            Near::Segment(spot) => {
+                if spot.at == pointer.seq
+                    && let Some(value) = value_at(&spot.file, spot.offset, pointer)
+                {
+                    return Ok(value);
+                }
+                // A guess is good if it leads to the value; if not, the way there is walked from a place that is known.
+                let near = guess::near(&spot.file, spot.size, (spot.at, spot.offset), pointer.seq);
+                let guessed = near.and_then(|(at, offset)| {
+                    self.find(pointer, &Spot { at, offset, guessed: true, ..spot.clone() }).ok()
+                });
+                guessed.map_or_else(|| self.find(pointer, &spot), Ok)
+            }
         }
-        Ok(value.into())
+    }
+
+    /// What is read from now on comes from the files.
+    pub(crate) fn forget_frames(&self) {
+        if let Some((base, _)) = &*lock(&self.base) {
+            base.forget_frames();
+        }
+    }
+
+    fn shelves(&self) -> RwLockReadGuard<'_, Shelves> {
+        self.shelves.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Shelves> {
+        self.shelves.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where to look for a frame. The file is opened under the lock: a compaction removes it only after taking it from
     /// its shelf.
     fn near(&self, id: &JournalId, seq: u64) -> Result<Near, StorageError> {
-        let shelves = lock(&self.shelves);
+        let shelves = self.shelves();
         if let Some((base, file)) = &*lock(&self.base)
             && seq <= base.header.through.seq
         {
@@ -137,43 +168,56 @@ impl Library {
         }
         let near = shelves.range((Bound::Unbounded, Bound::Included(seq))).next_back().and_then(|(_, shelf)| {
             let (at, offset) = shelf.places.range(..=seq).next_back()?;
-            Some((shelf.number, &shelf.path, *at, *offset))
+            Some((shelf, *at, *offset))
         });
-        let (number, path, at, offset) = near.ok_or_else(|| StorageError::Damaged {
+        let (shelf, at, offset) = near.ok_or_else(|| StorageError::Damaged {
             segment: id.dir.clone(),
             offset: 0,
             what: "a row points to a frame before the first segment",
         })?;
-        Ok(Near::Segment { number, file: self.open(number, path)?, at, offset })
+        let file = self.open(shelf.number, &shelf.path)?;
+        Ok(Near::Segment(Spot { number: shelf.number, file, size: shelf.size, at, offset, guessed: false }))
     }
 
-    /// File, offset and length of a frame, looked for from frame `at` on.
-    fn find(
-        &self,
-        seq: u64,
-        number: u64,
-        file: Arc<StoredFile>,
-        (mut at, mut offset): (u64, u64),
-    ) -> Result<(Arc<StoredFile>, u64, u64), StorageError> {
-        let size = file.len()?;
-        let mut window = Window { file: &file, size, start: 0, bytes: Vec::new() };
-        let len = loop {
+    /// The value that a pointer names, in a frame looked for from a spot on.
+    fn find(&self, pointer: &Pointer, spot: &Spot) -> Result<Bytes, StorageError> {
+        let (file, size) = (&*spot.file, spot.size);
+        let (mut at, mut offset, mut passed) = (spot.at, spot.offset, Vec::new());
+        let mut window = Window { file, size, start: 0, bytes: Vec::new() };
+        loop {
             let damaged = |what| StorageError::Damaged { segment: file.path().to_path_buf(), offset, what };
             let Some(head) = window.head(offset)? else {
                 return Err(damaged("a row points to a frame that is not there"));
             };
             let head = FrameHead::parse(head).map_err(|error| damaged(error.0))?;
-            let end = offset.saturating_add(u64::try_from(head.len).unwrap_or(u64::MAX));
+            let len = u64::try_from(head.len).unwrap_or(u64::MAX);
+            let end = offset.saturating_add(len);
             if head.seq != at || end > size {
                 return Err(damaged("a frame out of its place"));
             }
-            self.note(Place { seq: at, hash: [0; 32], segment: number, offset });
-            if at == seq {
-                break end - offset;
+            passed.push((Place { seq: at, hash: [0; 32], segment: spot.number, offset }, len));
+            if at < pointer.seq {
+                (at, offset) = (at + 1, end);
+                continue;
             }
-            (at, offset) = (at + 1, end);
-        };
-        Ok((file, offset, len))
+            if u64::from(pointer.offset).saturating_add(pointer.len.into()) > len {
+                return Err(damaged("a row points beyond its frame"));
+            }
+            let value = match window.slice(offset.saturating_add(pointer.offset.into()), pointer.len) {
+                Some(value) => value.into(),
+                None => bytes_at(file, offset, pointer).map_err(|error| match file.len() {
+                    Ok(len) if len < size => damaged("a row points beyond the end of a file that was cut"),
+                    _ => error,
+                })?,
+            };
+            if hash::sha256(&[&value]) != pointer.hash {
+                return Err(damaged("a value that does not match the hash in its row"));
+            }
+            // Of a way that began with a guess only the end is known to be right.
+            let known = if spot.guessed { passed.len().saturating_sub(1) } else { 0 };
+            passed.into_iter().skip(known).for_each(|(place, len)| self.note(place, len));
+            return Ok(value);
+        }
     }
 
     fn open(&self, number: u64, path: &Path) -> Result<Arc<StoredFile>, StorageError> {
@@ -190,6 +234,36 @@ impl Library {
     }
 }
 
+impl Shelf {
+    /// Whether the place of a frame is worth remembering, and is not.
+    fn lacks(&self, place: Place, len: u64) -> bool {
+        let near = self.places.range(..=place.seq).next_back();
+        let far = |(seq, offset): (&u64, &u64)| {
+            place.offset >= offset.saturating_add(STRIDE) || (len >= LARGE && *seq != place.seq)
+        };
+        self.number == place.segment && near.is_none_or(far)
+    }
+}
+
+/// A value in a frame whose place is known: the hash says whether these are its bytes. Where they are not, or cannot be read,
+/// a closer look at the frame says why.
+fn value_at(file: &StoredFile, frame: u64, pointer: &Pointer) -> Option<Bytes> {
+    if u64::from(pointer.len) > u64::try_from(frame::MAX_LEN).unwrap_or(u64::MAX) {
+        return None;
+    }
+    let value = bytes_at(file, frame, pointer).ok()?;
+    (hash::sha256(&[&value]) == pointer.hash).then_some(value)
+}
+
+fn bytes_at(file: &StoredFile, frame: u64, pointer: &Pointer) -> Result<Bytes, StorageError> {
+    let len = usize::try_from(pointer.len).unwrap_or(usize::MAX);
+    let mut value: Bytes = std::iter::repeat_n(0, len).collect();
+    if let Some(into) = Arc::get_mut(&mut value) {
+        file.read_at(into, frame.saturating_add(pointer.offset.into()))?;
+    }
+    Ok(value)
+}
+
 /// Reads the heads of frames that stand one behind the other.
 struct Window<'f> {
     file: &'f StoredFile,
@@ -201,24 +275,32 @@ struct Window<'f> {
 impl Window<'_> {
     /// The head of the frame at `offset`; nothing where the file ends before it does.
     fn head(&mut self, offset: u64) -> Result<Option<&[u8]>, StorageError> {
-        let held = |bytes: &[u8], start| {
-            let skip = usize::try_from(offset.checked_sub(start)?).ok()?;
-            bytes.get(skip..)?.get(..HEAD_LEN).map(|_| skip)
-        };
-        if held(&self.bytes, self.start).is_none() {
-            let least = u64::try_from(HEAD_LEN).unwrap_or(u64::MAX);
-            // The first head may be the one looked for.
-            let len = if self.bytes.is_empty() { least } else { WALK };
-            let len = len.min(self.size.saturating_sub(offset));
-            if len < least {
+        let head = u32::try_from(HEAD_LEN).unwrap_or(u32::MAX);
+        if self.slice(offset, head).is_none() {
+            let len = WALK.min(self.size.saturating_sub(offset));
+            if len < head.into() {
                 return Ok(None);
             }
             self.bytes.resize(usize::try_from(len).unwrap_or(HEAD_LEN), 0);
-            self.file.read_at(&mut self.bytes, offset)?;
             self.start = offset;
+            if let Err(error) = self.file.read_at(&mut self.bytes, offset) {
+                self.bytes.clear();
+                let size = self.file.len()?;
+                if size >= self.size {
+                    return Err(error);
+                }
+                // It was cut: what is left of it is as good as before.
+                self.size = size;
+                return self.head(offset);
+            }
         }
-        let skip = held(&self.bytes, self.start);
-        Ok(skip.and_then(|skip| self.bytes.get(skip..)?.get(..HEAD_LEN)))
+        Ok(self.slice(offset, head))
+    }
+
+    /// Bytes that were read on the way.
+    fn slice(&self, offset: u64, len: u32) -> Option<&[u8]> {
+        let skip = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(skip..)?.get(..usize::try_from(len).ok()?)
     }
 }
 

@@ -1,10 +1,12 @@
 //! The journal: append-only segments of frames, each chained to the one before. The point of acknowledgement.
 
 pub(crate) mod base;
+mod base_frames;
 pub(crate) mod base_writer;
 pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod files;
+mod guess;
 pub(crate) mod library;
 pub(crate) mod reader;
 pub(crate) mod segment;

@@ -170,10 +170,11 @@ impl<'a> Walker<'a> {
         }
         let place = Place { seq: frame.link.seq, hash: frame.hash, segment: segment.header.number, offset: self.next };
         visit(&frame, place, bytes.len())?;
-        self.library.note(place);
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.library.note(place, len);
         self.tip = place;
         self.header_generation = self.header_generation.max(frame.link.header_generation);
-        self.next = self.next.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.next = self.next.saturating_add(len);
         if frame.link.kind == FrameKind::Seal {
             self.next_segment()?;
         }

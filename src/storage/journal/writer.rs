@@ -129,7 +129,7 @@ impl Writer {
         self.file.sync_data().map_err(AppendError::Unknown)?;
         self.tip = Place { seq: link.seq, hash, segment: self.segment.header.number, offset: self.next };
         self.next = self.next.saturating_add(len);
-        library.note(self.tip);
+        library.note(self.tip, len);
         self.prepare_successor();
         Ok(self.tip)
     }

@@ -37,8 +37,8 @@ pub enum CheckScope {
     /// the state files; both copies of the vault's header. Finds what the disk has changed, before it is needed. As fast
     /// as the disk reads. Weekly, where the scrub is off.
     Journal,
-    /// What is read from every day: each row compared with what the journal says must be there, each large value found
-    /// and read, the chain of the log followed. What is wrong is built anew from the journal. The quickest: nightly.
+    /// What is read from every day: each row compared with what the journal says must be there, the value of each record
+    /// found in the journal and read, the chain of the log followed. What is wrong is built anew from the journal. Nightly.
     Trees,
     /// What [`CheckScope::Trees`] looks at; and then with the keys: each version of each record opened in its place, with
     /// no number or version left out; each entry of the log opened; each version's entry, and each entry's version. Finds

@@ -13,7 +13,7 @@ use crate::policy::PolicyRow;
 use crate::progress::Task;
 use crate::record::{Body, Kind, RecordRef, Version};
 use crate::storage::{Bytes, Scan, StorageError};
-use crate::unlocked::{Chart, OpenedRecord};
+use crate::unlocked::Chart;
 
 /// Rows read at once.
 const CHUNK: usize = 256;
@@ -144,7 +144,7 @@ impl Check<'_, '_> {
                 return Ok(());
             }
         };
-        let Ok(OpenedRecord { body: bytes, .. }) = self.unlocked.open_record(chart, kind.id(), key, &value) else {
+        let Ok(bytes) = self.unlocked.open_record(chart, kind.id(), key, &value) else {
             self.found(at, "it does not open: its bytes were changed or moved");
             return Ok(());
         };

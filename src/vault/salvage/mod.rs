@@ -145,15 +145,8 @@ impl LockedVault {
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let chain = Chain::new(header.vault, Some(newest(&*storage, header.vault)?));
         let (vault, lock) = (header.vault, DirLock::take(&to)?);
-        let parts = Parts {
-            vault,
-            suite,
-            clock,
-            keyring,
-            header: HeldHeader { generation, slots: header.slots, bytes: header_bytes.clone() },
-            lock,
-            chain,
-        };
+        let header = HeldHeader { generation, slots: header.slots, bytes: header_bytes.clone() };
+        let parts = Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0 };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);

@@ -5,29 +5,55 @@ use std::path::Path;
 use std::time::Duration;
 
 use chartvault::{
-    Action, Grant, IssuerKey, Kind, PatientId, Purpose, PutOptions, RawKey, ReadAudit, RecordRef, Session, Suite, Vault,
+    Action, Grant, IssuerKey, Kind, Options, PatientId, Purpose, PutOptions, RawKey, ReadAudit, RecordRef, Session,
+    Suite, Vault,
 };
 
 use crate::clinic::{BATCH, CHART, Clinic, Desk, KIND, Name, Peer, ReadLog, WAITING};
 use crate::window::DELAY;
 
-/// The default suite.
+/// The suite of a processor without instructions for AES.
 pub const CHACHA20: Peer = Peer {
     name: "chacha20",
     label: "chartvault, ChaCha20",
     settings: "as created; unlocked with a raw key; one session, cloned for each caller; values verbatim",
-    create: |path, patients| create(path, patients, Suite::ChaCha20Poly1305),
-    open,
+    create: |path, patients| create(path, patients, Suite::ChaCha20Poly1305, Options::new()),
+    open: |path| open(path, Options::new()),
 };
 
-/// The other one.
+/// The default where the processor has instructions for it.
 pub const AES: Peer = Peer {
     name: "aes",
     label: "chartvault, AES",
     settings: "the same with `Suite::Aes256Gcm`",
-    create: |path, patients| create(path, patients, Suite::Aes256Gcm),
-    open,
+    create: |path, patients| create(path, patients, Suite::Aes256Gcm, Options::new()),
+    open: |path| open(path, Options::new()),
 };
+
+/// With other limits to what the trees hold themselves, for sizes alone.
+pub const INLINE: [Peer; 3] = [
+    Peer {
+        name: "aes-0",
+        label: "chartvault, AES, no values in the trees",
+        settings: "as aes with `Options::inline_limit(0)`; size and opening alone",
+        create: |path, patients| create(path, patients, Suite::Aes256Gcm, Options::new().inline_limit(0)),
+        open: |path| open(path, Options::new().inline_limit(0)),
+    },
+    Peer {
+        name: "aes-512",
+        label: "chartvault, AES, sealed values up to 512 bytes in the trees",
+        settings: "as aes with `Options::inline_limit(512)`; size and opening alone",
+        create: |path, patients| create(path, patients, Suite::Aes256Gcm, Options::new().inline_limit(512)),
+        open: |path| open(path, Options::new().inline_limit(512)),
+    },
+    Peer {
+        name: "aes-4096",
+        label: "chartvault, AES, sealed values up to 4,096 bytes in the trees",
+        settings: "as aes with `Options::inline_limit(4096)`; size and opening alone",
+        create: |path, patients| create(path, patients, Suite::Aes256Gcm, Options::new().inline_limit(4_096)),
+        open: |path| open(path, Options::new().inline_limit(4_096)),
+    },
+];
 
 struct Ours {
     vault: Vault,
@@ -50,9 +76,9 @@ fn session(vault: &Vault) -> Session {
     vault.session(grant.sign(&issuer(), vault.id()).unwrap(), Purpose::Treatment).unwrap()
 }
 
-fn create(path: &Path, patients: usize, suite: Suite) -> Box<dyn Clinic> {
+fn create(path: &Path, patients: usize, suite: Suite, options: Options) -> Box<dyn Clinic> {
     let key = key();
-    let (vault, _) = Vault::create(path.join("vault")).raw_key(&key).suite(suite).finish().unwrap();
+    let (vault, _) = Vault::create(path.join("vault")).raw_key(&key).suite(suite).options(options).finish().unwrap();
     vault.trust_issuer(issuer().public(), &key).unwrap();
     let session = session(&vault);
     let patients: Vec<_> = (0..patients).map(|_| session.register_patient([]).unwrap()).collect();
@@ -61,8 +87,8 @@ fn create(path: &Path, patients: usize, suite: Suite) -> Box<dyn Clinic> {
     Box::new(Ours { vault, session, patients })
 }
 
-fn open(path: &Path) -> Box<dyn Clinic> {
-    let vault = Vault::open(path.join("vault")).unwrap().unlock(&key()).unwrap();
+fn open(path: &Path, options: Options) -> Box<dyn Clinic> {
+    let vault = Vault::open_with(path.join("vault"), options).unwrap().unlock(&key()).unwrap();
     let session = session(&vault);
     let names = fs::read_to_string(path.join("patients")).unwrap();
     let patients = names.lines().map(|name| name.parse().unwrap()).collect();

@@ -204,12 +204,13 @@ fn a_scrub_mends_rows_and_tells_frames_while_others_write_and_compact() {
     let base = file::names(&dir.path().join("journal")).unwrap().into_iter().find(name).unwrap();
     let path = dir.path().join("journal").join(base);
     let mut bytes = std::fs::read(&path).unwrap();
-    bytes[700] ^= 1;
+    let large = bytes.windows(5_000).position(|window| window == [5; 5_000]).unwrap();
+    bytes[large] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let mut noted = Noted::default();
     let mut scrub = Scrub::default();
     while !storage.scrub(&mut scrub, 500, &mut noted).unwrap().unwrap().1 {}
-    // The large value is in that frame; before it would be built anew the journal is read as a whole.
+    // Before the large value's row would be built anew the journal is read as a whole.
     let frame = Flaw::at(path, 512, "a frame that does not match its hash");
     assert!(noted.flaws.contains(&frame), "{:?}", noted.flaws);
     let rest: Vec<_> = noted.flaws.iter().filter(|flaw| **flaw != frame).map(|flaw| &flaw.place).collect();
@@ -349,4 +350,26 @@ fn a_scrub_counts_what_it_reads_of_the_journal_after_the_last_row_as_well() {
     }
     let bytes = scrub.examined().1;
     assert!(bytes > 25 << 20 && spent >= bytes / 4096, "{spent} rows for {bytes} bytes");
+}
+
+#[test]
+fn a_value_of_a_base_is_as_good_as_its_own_bytes_and_the_frame_around_it_is_told_by_the_journal() {
+    let (dir, storage) = vault();
+    for number in 0..40u8 {
+        put(&storage, &[(&[number, 8], Some(&[number; 3000]))], vec![]);
+    }
+    storage.compact(&mut |_| (), &|| true).unwrap();
+    storage.remove_compacted(u64::MAX).unwrap();
+    let name = |name: &String| name.starts_with("base-");
+    let base = file::names(&dir.path().join("journal")).unwrap().into_iter().find(name).unwrap();
+    let path = dir.path().join("journal").join(base);
+    let mut bytes = std::fs::read(&path).unwrap();
+    // In the value of a small row.
+    let small = bytes.windows(100).position(|window| window == [7; 100]).unwrap();
+    bytes[small] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(get(&storage, b"large").unwrap(), [5; 9000]);
+    let mut noted = Noted::default();
+    assert!(!storage.check_journal(&mut noted).unwrap());
+    assert_eq!(noted.flaws, [Flaw::at(path, 512, "a frame that does not match its hash")]);
 }
