@@ -1,6 +1,7 @@
 //! What opens a vault.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use zeroize::Zeroizing;
 
@@ -61,6 +62,10 @@ impl fmt::Debug for RawKey {
 /// [`SharedKey`], a [`KeyProvider`] or [`TwoPersons`], so that methods take any of them.
 #[derive(Clone, Copy)]
 pub struct Credential<'a>(pub(super) CredentialKind<'a>);
+
+// What a provider does is caught where it is called, if it panics.
+impl UnwindSafe for Credential<'_> {}
+impl RefUnwindSafe for Credential<'_> {}
 
 #[derive(Clone, Copy)]
 pub(super) enum CredentialKind<'a> {
