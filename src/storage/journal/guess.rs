@@ -102,7 +102,7 @@ mod tests {
         // A value that is full of genuine heads.
         let path = dir.path().join("journal/0000000001.cvj");
         let bytes = std::fs::read(&path).unwrap();
-        let head = bytes.windows(HEAD_LEN).filter(|bytes| FrameHead::parse(bytes).is_ok()).next_back().unwrap();
+        let head = bytes.windows(HEAD_LEN).rfind(|bytes| FrameHead::parse(bytes).is_ok()).unwrap();
         let heads = head.repeat(2_000);
         put(&storage, &[(b"heads", Some(&heads))], vec![]);
         for key in 200..400_u16 {
