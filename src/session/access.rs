@@ -176,8 +176,9 @@ impl Session {
 
     /// The chart of a patient, from the session's cache if it is there.
     fn chart_in(&self, unlocked: &Unlocked, patient: PatientId) -> Result<Option<Arc<Chart>>, Error> {
-        if let Some(chart) = self.charts().get(patient) {
-            return Ok(Some(chart));
+        let cached = self.charts().get(patient);
+        if cached.is_some() {
+            return Ok(cached);
         }
         let Some(chart) = unlocked.find_chart(patient)? else { return Ok(None) };
         let chart = Arc::new(chart);
