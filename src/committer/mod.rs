@@ -256,7 +256,7 @@ impl Committer {
     fn job(&self, rows: &[Row], drafts: Vec<Draft>) -> Result<Job, CommitFailed> {
         // The digest would count such a row twice, and the trees hold it once.
         let mut seen = BTreeSet::new();
-        if rows.len() > 1 && !rows.iter().all(|row| seen.insert((row.tree.code(), row.key.as_slice()))) {
+        if rows.len() > 1 && !rows.iter().all(|row| seen.insert((row.tree.code(), &*row.key))) {
             let why = "one commit writes a row twice";
             return Err(CommitFailed::NotCommitted(Arc::new(StorageError::Refused { why })));
         }

@@ -61,7 +61,7 @@ impl Unsettled {
             let (rows, bytes) = first.remove();
             waiting.bytes -= bytes;
             for (job, keys) in rows {
-                overlay.settled(job, keys.into_iter());
+                overlay.settled(job, &keys);
             }
         }
     }

@@ -218,7 +218,7 @@ impl Op<'_> {
             None => {}
         }
         let key = LookupRowKey { identifier_tag: self.identifier_tag(identifier)?, patient_tag: chart.tag };
-        let (sealer, key) = (self.unlocked.keyring.lookup_sealer(), key.to_bytes().to_vec());
-        self.unlocked.sealed_row(sealer, (0, 0), Tree::Lookup, key, chart.patient.as_bytes()).map(Some)
+        let sealer = self.unlocked.keyring.lookup_sealer();
+        self.unlocked.sealed_row(sealer, (0, 0), Tree::Lookup, &key.to_bytes(), chart.patient.as_bytes()).map(Some)
     }
 }

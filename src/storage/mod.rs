@@ -108,7 +108,7 @@ pub(crate) struct Head {
 #[derive(Clone, Debug)]
 pub(crate) struct PreparedWrite {
     pub(crate) tree: Tree,
-    pub(crate) key: Vec<u8>,
+    pub(crate) key: Bytes,
     pub(crate) new: Option<NewValue>,
     /// Digest leaf of the value that stands there now.
     pub(crate) old_leaf: Option<[u8; 32]>,
@@ -181,7 +181,7 @@ pub(crate) trait Storage: Send + Sync {
 
     /// Makes a write ready: hashing happens here, off the serial path. No `value` deletes; `replaces` is the value
     /// that stands under the key now, if any.
-    fn prepare(&self, tree: Tree, key: Vec<u8>, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite;
+    fn prepare(&self, tree: Tree, key: Bytes, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite;
 
     /// The settled value of a key.
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, StorageError>;

@@ -105,11 +105,11 @@ impl Unlocked {
         sealer: &Sealer,
         (epoch, generation): (u32, u32),
         tree: Tree,
-        key: Vec<u8>,
+        key: &[u8],
         body: &[u8],
     ) -> Result<Row, Error> {
         let head = EnvelopeHead { suite: self.suite, epoch, generation };
-        let place = Place { vault: self.vault, tree, key: &key };
+        let place = Place { vault: self.vault, tree, key };
         let value = envelope::seal_value(sealer, head, place, body)?;
         Ok(Row::new(tree, key, value))
     }
@@ -131,9 +131,9 @@ impl Unlocked {
     /// A policy row ready to commit. Hold the policy stripe from here until it is queued.
     pub(crate) fn policy_row(&self, row: &PolicyRow) -> Result<Row, Error> {
         let (table, id) = row.place();
-        let key = self.keyring.policy_tag(table, &id).to_vec();
+        let key = self.keyring.policy_tag(table, &id);
         let replaces = self.committer.get(Tree::Policy, &key)?;
-        let row = self.sealed_row(self.keyring.policy_sealer(), (0, 0), Tree::Policy, key, &row.to_bytes())?;
+        let row = self.sealed_row(self.keyring.policy_sealer(), (0, 0), Tree::Policy, &key, &row.to_bytes())?;
         Ok(Row { replaces, ..row })
     }
 

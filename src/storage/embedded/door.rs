@@ -9,7 +9,7 @@ impl Storage for Embedded {
         lock(&self.inner.front).head
     }
 
-    fn prepare(&self, tree: Tree, key: Vec<u8>, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite {
+    fn prepare(&self, tree: Tree, key: Bytes, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite {
         self.inner.prepare(tree, key, value, replaces)
     }
 
