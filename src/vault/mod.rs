@@ -64,7 +64,7 @@ struct Inner {
 
 impl Vault {
     fn new(home: Home, unlocked: Unlocked, opening: Opening, options: &Options) -> Result<Self, Error> {
-        let (id, suite) = (unlocked.vault, unlocked.suite);
+        let (id, suite) = (unlocked.vault, unlocked.suite());
         let gate = Gate::new(unlocked);
         let keeper = Keeper::start(&gate, &home, options);
         let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper }));
@@ -259,7 +259,7 @@ impl Vault {
     /// with a credential of their own, so what it opens has to be the keys in use.
     fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
         let opened = open::open_header(&self.0.home, credential)?;
-        if opened.header.vault == self.0.id && opened.keyring.is_same(&unlocked.keyring) {
+        if opened.header.vault == self.0.id && opened.keyring.agrees(&unlocked.keyring()) {
             return Ok(());
         }
         Err(Error::Unlock(UnlockError::HeaderTampered))

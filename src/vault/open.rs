@@ -24,7 +24,7 @@ use crate::policy::{Policy, PolicyRow};
 use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, Latest, Numbers, Unlocked};
+use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, InForce, Latest, Numbers, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -252,10 +252,9 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());
     Ok(Unlocked {
         vault,
-        suite,
         clock,
         latest,
-        keyring,
+        in_force: InForce::new(keyring),
         audit,
         committer,
         stripes,

@@ -134,7 +134,7 @@ impl Vault {
         credential: Credential<'_>,
     ) -> Result<UnlockedKeyring, Error> {
         let opened = open::open_header(&self.0.home, credential)?;
-        if opened.header.vault != unlocked.vault || !opened.keyring.is_same(&unlocked.keyring) {
+        if opened.header.vault != unlocked.vault || !opened.keyring.agrees(&unlocked.keyring()) {
             return Err(Error::Unlock(UnlockError::HeaderTampered));
         }
         let (header, journal) = (opened.header.generation, held.generation);
@@ -227,7 +227,7 @@ impl Plan {
         edit: Edit<'_>,
         prepared: Option<PreparedSlot>,
     ) -> Result<Self, Error> {
-        let UnlockedKeyring { keyring, root, slot: opened_slot, header } = opened;
+        let UnlockedKeyring { root, slot: opened_slot, header, .. } = opened;
         let number = match edit {
             Edit::Add(_) => free_number(&header.slots),
             Edit::Remove(number) | Edit::Replace(Some(number), _) => number,
@@ -239,7 +239,7 @@ impl Plan {
                 let kept = old.map_or("", |slot| slot.label.as_str());
                 let label = new.given_label().unwrap_or(kept).to_owned();
                 let place = SlotPlace { number, created: unlocked.clock.now(), label };
-                Some(prepared.seal(unlocked.vault, unlocked.suite, place, &root)?)
+                Some(prepared.seal(unlocked.vault, unlocked.suite(), place, &root)?)
             }
             _ => None,
         };
@@ -255,7 +255,7 @@ impl Plan {
             return Err(Error::LastSlot { slot: number });
         }
         let generation = header.generation.saturating_add(1);
-        let bytes = keyring.new_header(unlocked.vault, generation, &header.suites, slots.clone(), &root)?;
+        let bytes = unlocked.keyring().new_header(unlocked.vault, generation, &header.suites, slots.clone(), &root)?;
         Ok(Self { event: edit.event(), number, detail, generation, slots, bytes })
     }
 }

@@ -89,7 +89,7 @@ fn closing_wipes_the_records_that_were_opened() {
     session.chart(patient).page().unwrap();
     let held = {
         let unlocked = vault.0.gate.enter().unwrap();
-        let tag = unlocked.keyring.patient_tag(patient);
+        let tag = unlocked.keyring().patient_tag(patient);
         let scan = crate::storage::Scan { prefix: &tag, after: None, limit: 1 };
         let keys = unlocked.committer.scan_keys(Tree::Records, scan).unwrap();
         let key = crate::format::keys::RecordKey::from_bytes(&keys[0]).unwrap();
