@@ -10,6 +10,11 @@ impl Keyring {
         self.keys.agrees(&other.keys)
     }
 
+    /// A second copy, to be changed.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { sealing: self.sealing, ..Self::new(self.keys.duplicate()) }
+    }
+
     /// This one, sealing records under a data epoch that it holds.
     pub(crate) fn sealing_under(self, epoch: u32) -> Option<Self> {
         self.keys.data.get(epoch)?;

@@ -43,6 +43,20 @@ impl Chart {
         Arc::ptr_eq(&self.keyring, in_force)
     }
 
+    /// The data epoch that seals its new records.
+    pub(crate) const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(crate) const fn sealer(&self) -> &Sealer {
+        &self.records
+    }
+
+    /// Opens records of another data epoch. `None` where its key is not held.
+    pub(crate) fn sealer_of(&self, epoch: u32) -> Option<Sealer> {
+        self.keyring.record_sealer(epoch, &self.secret)
+    }
+
     /// This patient in an audit entry, with the records that were touched.
     pub(crate) fn audited(&self, records: Vec<AuditRecord>) -> DraftSubject {
         DraftSubject {
@@ -180,7 +194,7 @@ impl Unlocked {
             envelope::open_sealed(&chart.records, head, place, sealed)
         } else {
             // Sealed before the chart's keys were derived, or under a key that came since.
-            let sealer = chart.keyring.record_sealer(head.epoch, &chart.secret);
+            let sealer = chart.sealer_of(head.epoch);
             let sealer = sealer.or_else(|| self.keyring().record_sealer(head.epoch, &chart.secret));
             let sealer = sealer.ok_or_else(tampered)?;
             envelope::open_sealed(&sealer, head, place, sealed)

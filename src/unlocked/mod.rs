@@ -8,6 +8,7 @@ mod gate;
 mod in_force;
 mod lock;
 mod numbers;
+mod renewed;
 mod time;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,6 +20,7 @@ pub(crate) use gate::Gate;
 pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};
+pub(crate) use renewed::{OlderSealer, Renewed};
 pub(crate) use time::Latest;
 
 use crate::audit::{AuditKeys, Draft};
@@ -70,6 +72,8 @@ pub(crate) struct Unlocked {
     pub(crate) header: Mutex<HeldHeader>,
     /// Held while the header is changed, which may take long: one change after the other.
     pub(crate) changing: Mutex<()>,
+    /// Held while keys are rotated: one rotation at a time.
+    pub(crate) rotating: Mutex<()>,
     /// Held while the read audit is chosen anew: one choice after the other.
     pub(crate) choosing: Mutex<()>,
     /// Who else has to let go of keys when the vault is sealed.
@@ -164,10 +168,15 @@ impl Unlocked {
                 self.policy.apply(row);
             }
             if rows.len() < PAGE {
-                return Ok(());
+                break;
             }
             after = rows.into_iter().next_back().map(|(key, _)| key);
         }
+        if let Some(row) = self.policy.data_key() {
+            let in_force = keyring.duplicate().sealing_under(row.epoch);
+            self.put_keyring_in_force(in_force.ok_or(Error::TamperedRow { what: "keyring" })?);
+        }
+        Ok(())
     }
 
     /// The policy row that remembers `kind`'s name, if the vault has never seen it. Hold the policy stripe when

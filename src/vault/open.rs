@@ -265,6 +265,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         types,
         header: Mutex::new(header),
         changing: Mutex::default(),
+        rotating: Mutex::default(),
         choosing,
         holders,
         lock,

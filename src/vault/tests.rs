@@ -143,6 +143,8 @@ fn every_event_of_an_operation_has_a_span_of_its_own_name() {
         E::SessionExpired,
         E::EntryLost,
         E::HeaderWritten,
+        E::KeyActivated,
+        E::KeyDropped,
     ];
     for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
         assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");
