@@ -195,7 +195,7 @@ pub use token::{
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, LockedVault, MissingReads,
-    NewVault, Opening, Options, Rotated, Rotation, SalvageReport, SalvagedRecords, Vault,
+    NewVault, Opening, Options, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, Vault,
 };
 
 /// The examples of docs/records.md.
