@@ -169,7 +169,7 @@ pub use ids::{
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
     KeyFile, KeyFileError, KeyProvider, NewSlot, NewSlotError, ProviderError, RawKey, RecoveryKey, Share, ShareError,
-    ShareGroup, ShareSetId, SharedKey, SlotInfo, UnlockError,
+    ShareGroup, ShareSetId, SharedKey, SlotInfo, SlotPartner, TwoPersons, UnlockError,
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
@@ -194,8 +194,9 @@ pub use token::{
     ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, LockedVault, MissingReads,
-    NewVault, Opening, Options, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, Vault,
+    CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, LockedVault,
+    MissingReads, NewVault, Opening, Options, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords,
+    Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

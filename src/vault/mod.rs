@@ -23,10 +23,10 @@ pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;
 pub(crate) use home::Home;
-pub use open::LockedVault;
 #[cfg(feature = "test-util")]
 pub(crate) use open::state_file_key;
-pub use opening::{MissingReads, Opening};
+pub use open::{LockedVault, Unlocking};
+pub use opening::{KdfUpgrade, MissingReads, Opening};
 pub use options::Options;
 pub use rotate::{RootRotation, Rotated, Rotation};
 pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
@@ -37,7 +37,7 @@ use crate::committer::Stripe;
 use crate::crypto::aead::Suite;
 use crate::error::Error;
 use crate::ids::VaultId;
-use crate::keyring::{Credential, UnlockError};
+use crate::keyring::Credential;
 use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
@@ -260,13 +260,11 @@ impl Vault {
     }
 
     /// Whether a credential opens this very vault. The header is read again from disk, where somebody may have put one
-    /// with a credential of their own, so what it opens has to be the keys in use.
+    /// with a credential of their own, or an older one with a slot that was removed; so what it opens has to be the keys in
+    /// use, and not older than the header in force.
     fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
-        let opened = open::open_header(&self.0.home, credential)?;
-        if opened.header.vault == self.0.id && opened.keyring.agrees(&unlocked.keyring()) {
-            return Ok(());
-        }
-        Err(Error::Unlock(UnlockError::HeaderTampered))
+        let held = unlocked.header.lock().unwrap_or_else(PoisonError::into_inner).generation;
+        self.reopen(unlocked, held, credential).map(drop)
     }
 
     /// Makes a record type known and proves with a sample that its values come back whole, so that a type which cannot

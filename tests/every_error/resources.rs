@@ -14,6 +14,7 @@ fn without_random_bytes_nothing_new_is_made() {
     assert!(matches!(refused, Err(Error::Random(RandomFailed))), "{refused:?}");
     advises(refused, "try again");
     assert!(matches!(RawKey::generate(), Err(RandomFailed)));
+    assert!(matches!(SharedKey::split(2, 3), Err(ShareError::Random(RandomFailed))));
     drop(dry);
     ward.clinic.vault().challenge().unwrap();
 }

@@ -116,8 +116,8 @@ class Header:
         start = c.at
         (number, kind, _created), label, parameters = c.read("BBq"), c.sized("B"), c.sized("H")
         aad, sealed = self.vault + c.data[start : c.at], c.sized("H")
-        c.must(kind > 0 and len(label) <= 64 and (kind not in (3, 4) or not parameters))
-        c.must(kind not in (1, 2, 3, 4) or len(sealed) == 145)
+        c.must(kind > 0 and len(label) <= 64 and (kind not in (3, 4, 5) or not parameters))
+        c.must(kind > 8 or len(sealed) == 145)
         if kind == 2:
             c.must(len(parameters) == 36 and 600_000 <= int.from_bytes(parameters[:4], "big") <= 10_000_000)
             iterations, salt = struct.unpack(">I32s", parameters)
