@@ -462,6 +462,28 @@ fn a_rotation_that_broke_off_goes_on_where_it_was() {
     is_sound(&vault);
 }
 
+#[test]
+fn a_vault_is_salvaged_in_the_middle_of_a_rotation() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let day = Day::spend(&session, 3, 3);
+    vault.begin_data_rotation(&house.key).unwrap();
+    let id = session.put(day.patients[0], &note("under the new key")).unwrap();
+    drop(session);
+    vault.close().unwrap();
+    let into = house.dir.path().join("salvaged");
+    let report = Vault::open_with(house.path(), house.options()).unwrap().salvage(&house.key, &into).unwrap();
+    assert!(report.doubt.is_none(), "{report}");
+    let vault = house.open_at(&into).unwrap();
+    let session = house.session(&vault);
+    day.is_read(&session);
+    assert_eq!((vault.rotation().unwrap().data_epoch, vault.rotation().unwrap().data_epochs), (2, vec![1, 2]));
+    assert_eq!(vault.continue_rotation(&house.key, &mut |_| ()).unwrap().resealed, day.versions());
+    day.is_read(&session);
+    assert_eq!(session.get(id).unwrap().value.text, "under the new key");
+    is_sound(&vault);
+}
+
 /// A vault of two patients in memory, where rows can be changed behind its back.
 #[test]
 fn rows_that_do_not_open_keep_the_old_keys_and_are_counted() {

@@ -1,5 +1,6 @@
 mod checked;
 mod removed;
+mod rotated;
 mod windowed;
 
 use super::*;
