@@ -89,8 +89,8 @@ impl Vault {
 
     /// Writes a copy of the header in force to a new file, durably and for its owner alone. Where both copies in the vault's
     /// directory are lost, it takes their place under their names, `header.a` and `header.b`; an outdated one is refused then
-    /// ([`StorageError::HeaderRolledBack`]). It holds the key slots of now, and opens with their credentials for ever: what
-    /// is removed later is still in it.
+    /// ([`HeaderRolledBack`](crate::StorageError::HeaderRolledBack)). It holds the key slots of now, and opens with their
+    /// credentials for ever: what is removed later is still in it.
     ///
     /// # Errors
     /// [`Error::Header`] when the file exists or cannot be written, [`Error::Sealed`], [`Error::AuditUnavailable`].
