@@ -35,6 +35,20 @@ fn without_random_bytes_no_token_is_signed_or_narrowed_and_nothing_attested() {
     assert!(matches!(refused, Err(AttestError::Random(RandomFailed))), "{refused:?}");
 }
 
+/// At whichever draw they run out, be it one for a coefficient: a key is split whole or not at all.
+#[test]
+fn random_bytes_that_run_out_while_a_key_is_split_make_no_shares() {
+    let enough = (0..1_000).find(|draws| {
+        let dry = without(Resource::RandomBytes).after(*draws);
+        let split = SharedKey::split(3, 5).map(|(_, shares)| shares.len());
+        drop(dry);
+        assert!(matches!(split, Ok(5) | Err(ShareError::Random(RandomFailed))), "after {draws} draws: {split:?}");
+        split.is_ok()
+    });
+    // The set, the key, and two coefficients for each of its bytes.
+    assert!(enough.is_some_and(|draws| draws >= 2 + 2 * 32), "{enough:?}");
+}
+
 /// At whichever draw they run out: creating fails with a typed error, and what is left behind is no vault.
 #[test]
 fn random_bytes_that_run_out_while_creating_make_no_vault() {
