@@ -115,6 +115,9 @@ pub enum Error {
         /// The slot.
         slot: u8,
     },
+    /// Another call is rotating keys of this vault. Nothing was changed.
+    #[error("another call is rotating keys of this vault; wait until it has ended")]
+    RotationUnderWay,
     /// The credential opens no slot by itself, but one of its kind belongs to a slot that takes two. Whether it is that one
     /// cannot be told: what one person brings is never judged alone.
     #[error(
@@ -306,6 +309,7 @@ impl Error {
             Self::Unlock(_) | Self::Header(_) | Self::NoCredential | Self::Slot(_) => "unlock failed",
             Self::NoSuchSlot { .. } => "no such slot",
             Self::LastSlot { .. } => "last slot",
+            Self::RotationUnderWay => "rotation under way",
             Self::NeedsPartner { .. } => "needs a partner",
             Self::NoSuchPatient(_) => "no such patient",
             Self::NoSuchRecord(_) => "no such record",

@@ -197,7 +197,8 @@ pub use token::{
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, LockedVault,
-    MissingReads, NewVault, Opening, Options, SalvageReport, SalvagedRecords, Unlocking, Vault,
+    MissingReads, NewVault, Opening, Options, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords,
+    Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

@@ -69,8 +69,10 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
             "policy_row",
             policy_row,
             ["issuer_row", "kind_row", "clock_row", "attester_row", "durable_row", "windowed_row", "slot_use_row"]
+                .into_iter()
+                .chain(["data_key_row", "data_key_row_under_way"])
                 .map(|name| example(&policy, name))
-                .to_vec(),
+                .collect(),
         ),
     ]
 }

@@ -21,6 +21,8 @@ pub(crate) struct OpenedHeader<'a> {
     pub(crate) root: RootKey,
     /// Number of the slot that opened.
     pub(crate) slot: u8,
+    /// Whether two persons came in the other order than the slot names them.
+    pub(crate) turned: bool,
     /// The header's content, now known to be the vault's own.
     pub(crate) content: &'a HeaderContent,
 }
@@ -52,7 +54,7 @@ pub(crate) fn open<'a>(
         };
         if let Some(root) = open_slot(header.vault(), slot, &kek) {
             let content = header.verify(&kdf::header_mac(&root)).ok_or(UnlockError::HeaderTampered)?;
-            return Ok(OpenedHeader { root, slot: slot.number, content });
+            return Ok(OpenedHeader { root, slot: slot.number, turned, content });
         }
         if !matches!(failed, UnlockError::OutOfMemory { .. } | UnlockError::Provider { .. }) {
             failed = UnlockError::WrongCredential;

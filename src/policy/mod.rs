@@ -5,7 +5,7 @@ mod row;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub(crate) use row::PolicyRow;
+pub(crate) use row::{DataKeyRow, PolicyRow};
 
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
@@ -22,6 +22,8 @@ struct Known {
     clock_reset: Option<(Timestamp, Timestamp)>,
     read_audit: ReadAudit,
     doubt: Option<(Timestamp, Arc<DoubtMap>)>,
+    /// The data epoch in force, and how far resealing has come.
+    data_key: Option<DataKeyRow>,
     /// By number: when the slot was created, and when it last opened the vault.
     slot_uses: BTreeMap<u8, (Timestamp, Timestamp)>,
 }
@@ -49,6 +51,7 @@ impl Policy {
             PolicyRow::SlotUse { slot, created, used } => {
                 known.slot_uses.insert(slot, (created, used));
             }
+            PolicyRow::DataKey(row) => known.data_key = Some(row),
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
         }
     }
@@ -62,6 +65,11 @@ impl Policy {
     /// From what time the clock was last set back, and to which.
     pub(crate) fn clock_reset(&self) -> Option<(Timestamp, Timestamp)> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clock_reset
+    }
+
+    /// The data epoch in force, and how far resealing has come, in a vault whose data key was ever rotated.
+    pub(crate) fn data_key(&self) -> Option<DataKeyRow> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).data_key
     }
 
     /// When entries of reads become durable.

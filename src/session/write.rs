@@ -190,6 +190,6 @@ impl Op<'_> {
 
     /// Shorthand for a kind's tag in a chart.
     pub(super) fn kind_tag(&self, chart: &Chart, kind: KindId) -> [u8; 8] {
-        self.unlocked.keyring.kind_tag(&chart.tag, kind)
+        self.unlocked.keyring().kind_tag(&chart.tag, kind)
     }
 }

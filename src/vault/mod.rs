@@ -4,18 +4,20 @@ mod attempts;
 mod check;
 mod compact;
 mod create;
+mod header;
 mod home;
 mod keeper;
 mod open;
 mod opening;
 mod options;
+mod rotate;
 mod salvage;
 mod scrub;
 mod slots;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
@@ -26,6 +28,7 @@ pub(crate) use open::state_file_key;
 pub use open::{LockedVault, Unlocking};
 pub use opening::{KdfUpgrade, MissingReads, Opening};
 pub use options::Options;
+pub use rotate::{RootRotation, Rotated, Rotation};
 pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 pub use scrub::Health;
 
@@ -55,7 +58,8 @@ pub struct Vault(Arc<Inner>);
 struct Inner {
     home: Home,
     id: VaultId,
-    suite: Suite,
+    /// What seals; here as well, to be told once the vault is closed.
+    suite: Mutex<Suite>,
     gate: Gate,
     opening: Opening,
     /// The thread that compacts when it is due, and scrubs.
@@ -64,7 +68,7 @@ struct Inner {
 
 impl Vault {
     fn new(home: Home, unlocked: Unlocked, opening: Opening, options: &Options) -> Result<Self, Error> {
-        let (id, suite) = (unlocked.vault, unlocked.suite);
+        let (id, suite) = (unlocked.vault, Mutex::new(unlocked.suite()));
         let gate = Gate::new(unlocked);
         let keeper = Keeper::start(&gate, &home, options);
         let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper }));
@@ -91,7 +95,7 @@ impl Vault {
     /// The AEAD that seals its values.
     #[must_use]
     pub fn suite(&self) -> Suite {
-        self.0.suite
+        *self.0.suite.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its directory; an empty path for a vault in memory, which only tests make.

@@ -27,7 +27,7 @@ use crate::policy::{Policy, PolicyRow};
 use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, Latest, Numbers, Unlocked};
+use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, InForce, Latest, Numbers, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -154,7 +154,7 @@ impl LockedVault {
         upgrade: Option<KdfParameters>,
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
-        let UnlockedKeyring { keyring, slot, mut header, root, mut bytes } = opened;
+        let UnlockedKeyring { keyring, slot, mut header, root, mut bytes, .. } = opened;
         let suite = header.suites.first().copied().unwrap_or(Suite::ChaCha20Poly1305);
         let vault = header.vault;
         let keys = storage_keys(&keyring);
@@ -353,10 +353,9 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());
     Ok(Unlocked {
         vault,
-        suite,
         clock,
         latest,
-        keyring,
+        in_force: InForce::new(keyring),
         audit,
         committer,
         stripes,
@@ -367,6 +366,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         types,
         header: Mutex::new(header),
         changing: Mutex::default(),
+        rotating: Mutex::default(),
         choosing,
         holders,
         lock,

@@ -1,14 +1,12 @@
 //! Key slots of an open vault: listing, adding, removing, replacing. Others go on working meanwhile.
-//!
-//! The entry about a change is durable before the header is written, so that no slot is there without it. Once both copies
-//! are, a second entry says so in a frame that names the new generation: from then on the older header is rolled back.
 
 use std::path::Path;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::thread;
 
+use super::header::{NewHeader, held, put_in_force, refused};
 use super::opening::KdfUpgrade;
-use super::{Home, Vault, open, operate};
+use super::{Home, Vault, operate};
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::crypto::kdf::RootKey;
 use crate::crypto::kdf_parameters::KdfParameters;
@@ -16,11 +14,7 @@ use crate::error::Error;
 use crate::format::header::{HeaderContent, HeaderError, MAX_SLOTS};
 use crate::format::slot::Slot;
 use crate::keyring::detached;
-use crate::keyring::{
-    Credential, NewSlot, NewSlotError, PreparedSlot, SlotInfo, SlotPlace, UnlockError, UnlockedKeyring,
-};
-use crate::observe::Told;
-use crate::storage::StorageError;
+use crate::keyring::{Credential, NewSlot, NewSlotError, PreparedSlot, SlotInfo, SlotPlace, UnlockedKeyring};
 use crate::unlocked::{HeldHeader, Unlocked};
 
 impl Vault {
@@ -95,8 +89,8 @@ impl Vault {
 
     /// Writes a copy of the header in force to a new file, durably and for its owner alone. Where both copies in the vault's
     /// directory are lost, it takes their place under their names, `header.a` and `header.b`; an outdated one is refused then
-    /// ([`StorageError::HeaderRolledBack`]). It holds the key slots of now, and opens with their credentials for ever: what
-    /// is removed later is still in it.
+    /// ([`HeaderRolledBack`](crate::StorageError::HeaderRolledBack)). It holds the key slots of now, and opens with their
+    /// credentials for ever: what is removed later is still in it.
     ///
     /// # Errors
     /// [`Error::Header`] when the file exists or cannot be written, [`Error::Sealed`], [`Error::AuditUnavailable`].
@@ -124,14 +118,8 @@ impl Vault {
             let _changing = unlocked.changing.lock().unwrap_or_else(PoisonError::into_inner);
             let held = held(&unlocked).clone();
             match self.plan(&unlocked, &held, credential, edit) {
-                Ok(plan) => put_in_force(&self.0.home, &unlocked, plan),
-                Err(error) => {
-                    let outcome = if error.is_denial() { Outcome::Denied } else { Outcome::Failed };
-                    let mut draft = Draft::new(edit.event(), outcome);
-                    draft.fields.detail = Some(error.word().to_owned());
-                    unlocked.commit(Vec::new(), vec![draft])?;
-                    Err(error)
-                }
+                Ok((number, header)) => put_in_force(&self.0.home, &unlocked, header).map(|()| number),
+                Err(error) => Err(refused(&unlocked, edit.event(), error)),
             }
         })
     }
@@ -143,7 +131,7 @@ impl Vault {
         held: &HeldHeader,
         credential: Credential<'_>,
         edit: Edit<'_>,
-    ) -> Result<Plan, Error> {
+    ) -> Result<(u8, NewHeader), Error> {
         // What is in force tells early, and without the time that a passphrase takes, what cannot be.
         edit.check(&held.slots)?;
         let (opened, prepared) = both(
@@ -154,54 +142,8 @@ impl Vault {
         let (opened, prepared) = (opened?, prepared?);
         edit.check(&opened.header.slots)?;
         let UnlockedKeyring { root, slot, header, .. } = opened;
-        Plan::new(unlocked, &root, header, slot, edit, prepared)
+        new_header(unlocked, &root, header, slot, edit, prepared)
     }
-
-    /// Opens the header on disk, which has to be of this vault and not older than the one in force.
-    pub(super) fn reopen(
-        &self,
-        unlocked: &Unlocked,
-        in_force: u64,
-        credential: Credential<'_>,
-    ) -> Result<UnlockedKeyring, Error> {
-        let home = &self.0.home;
-        let opened = open::open_header(home, credential).map_err(|error| open::in_full(home, credential, error))?;
-        if opened.header.vault != unlocked.vault || !opened.keyring.is_same(&unlocked.keyring) {
-            return Err(Error::Unlock(UnlockError::HeaderTampered));
-        }
-        let (header, journal) = (opened.header.generation, in_force);
-        if header < journal { Err(StorageError::HeaderRolledBack { header, journal }.into()) } else { Ok(opened) }
-    }
-}
-
-fn held(unlocked: &Unlocked) -> MutexGuard<'_, HeldHeader> {
-    unlocked.header.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Writes a header with an entry before it and one behind it.
-fn put_in_force(home: &Home, unlocked: &Unlocked, plan: Plan) -> Result<u8, Error> {
-    let Plan { event, number, detail, generation, slots, bytes } = plan;
-    let mut draft = Draft::new(event, Outcome::Allowed);
-    draft.fields.detail = Some(format!("{detail}; header {generation}"));
-    unlocked.commit(Vec::new(), vec![draft])?;
-    let mut draft = Draft::new(AuditEvent::HeaderWritten, Outcome::Allowed);
-    draft.fields.detail = Some(format!("header {generation}"));
-    let written = {
-        // Held while the copies differ, for whoever looks at them.
-        let mut in_force = held(unlocked);
-        let written = home.write_header(&bytes);
-        if written.is_ok() {
-            unlocked.committer.header_is(generation);
-            *in_force = HeldHeader { generation, slots, bytes };
-        }
-        written
-    };
-    if let Err(error) = &written {
-        draft.fields.outcome = Outcome::Failed;
-        draft.fields.detail = Some(format!("header {generation}: {}", error.word()));
-    }
-    unlocked.commit(Vec::new(), vec![draft])?;
-    written.map(|()| number)
 }
 
 /// What is to be done to the slots.
@@ -248,60 +190,49 @@ impl<'a> Edit<'a> {
     }
 }
 
-/// A header about to be written.
-struct Plan {
-    event: AuditEvent,
-    number: u8,
-    detail: String,
-    generation: u64,
-    slots: Vec<Slot>,
-    bytes: Vec<u8>,
-}
-
-impl Plan {
-    fn new(
-        unlocked: &Unlocked,
-        root: &RootKey,
-        header: HeaderContent,
-        opened: u8,
-        edit: Edit<'_>,
-        prepared: Option<PreparedSlot>,
-    ) -> Result<Self, Error> {
-        let number = match edit {
-            Edit::Add(_) => free_number(&header.slots),
-            Edit::Remove(number) | Edit::Replace(Some(number), _) | Edit::Upgrade(number, _) => number,
-            Edit::Replace(None, _) => opened,
-        };
-        let old = header.slots.iter().find(|slot| slot.number == number);
-        let made = match (prepared, edit.new_slot()) {
-            (Some(prepared), Some(new)) => {
-                let kept = old.map_or("", |slot| slot.label.as_str());
-                let label = new.given_label().unwrap_or(kept).to_owned();
-                let created = match (edit, old) {
-                    (Edit::Upgrade(..), Some(old)) => old.created,
-                    _ => unlocked.clock.now(),
-                };
-                let place = SlotPlace { number, created, label };
-                Some(prepared.seal(unlocked.vault, unlocked.suite, place, root)?)
-            }
-            _ => None,
-        };
-        let detail = match (old, &made) {
-            (Some(old), Some(new)) => format!("slot {number}: {} becomes {}", called(old), called(new)),
-            (Some(slot), None) | (None, Some(slot)) => format!("slot {number}: {}", called(slot)),
-            (None, None) => return Err(Error::NoSuchSlot { slot: number }),
-        };
-        let mut slots: Vec<Slot> = header.slots.iter().filter(|slot| slot.number != number).cloned().collect();
-        slots.extend(made);
-        slots.sort_by_key(|slot| slot.number);
-        if !slots.iter().any(Slot::opens_alone) {
-            return Err(Error::LastSlot { slot: number });
+/// The slot's number, and the header as it is to be.
+fn new_header(
+    unlocked: &Unlocked,
+    root: &RootKey,
+    header: HeaderContent,
+    opened: u8,
+    edit: Edit<'_>,
+    prepared: Option<PreparedSlot>,
+) -> Result<(u8, NewHeader), Error> {
+    let number = match edit {
+        Edit::Add(_) => free_number(&header.slots),
+        Edit::Remove(number) | Edit::Replace(Some(number), _) | Edit::Upgrade(number, _) => number,
+        Edit::Replace(None, _) => opened,
+    };
+    let old = header.slots.iter().find(|slot| slot.number == number);
+    let made = match (prepared, edit.new_slot()) {
+        (Some(prepared), Some(new)) => {
+            let kept = old.map_or("", |slot| slot.label.as_str());
+            let label = new.given_label().unwrap_or(kept).to_owned();
+            let created = match (edit, old) {
+                (Edit::Upgrade(..), Some(old)) => old.created,
+                _ => unlocked.clock.now(),
+            };
+            let place = SlotPlace { number, created, label };
+            Some(prepared.seal(unlocked.vault, unlocked.suite(), place, root)?)
         }
-        let generation = header.generation.saturating_add(1);
-        let (vault, suites) = (unlocked.vault, &header.suites);
-        let bytes = unlocked.keyring.new_header(vault, generation, suites, slots.clone(), root)?;
-        Ok(Self { event: edit.event(), number, detail, generation, slots, bytes })
+        _ => None,
+    };
+    let detail = match (old, &made) {
+        (Some(old), Some(new)) => format!("slot {number}: {} becomes {}", called(old), called(new)),
+        (Some(slot), None) | (None, Some(slot)) => format!("slot {number}: {}", called(slot)),
+        (None, None) => return Err(Error::NoSuchSlot { slot: number }),
+    };
+    let mut slots: Vec<Slot> = header.slots.iter().filter(|slot| slot.number != number).cloned().collect();
+    slots.extend(made);
+    slots.sort_by_key(|slot| slot.number);
+    if !slots.iter().any(Slot::opens_alone) {
+        return Err(Error::LastSlot { slot: number });
     }
+    let generation = header.generation.saturating_add(1);
+    let (vault, suites) = (unlocked.vault, &header.suites);
+    let bytes = unlocked.keyring().new_header(vault, generation, suites, slots.clone(), root)?;
+    Ok((number, NewHeader { event: edit.event(), detail, generation, slots, bytes, keys: None }))
 }
 
 /// One above the highest, so that a number in the log means one slot for as long as can be; then the lowest free one.
@@ -335,10 +266,10 @@ pub(super) fn upgrade(
     let new = NewSlot::of(credential).kdf(to);
     let plan = || {
         let prepared = new.prepare(unlocked.vault)?;
-        Plan::new(unlocked, root, header, slot, Edit::Upgrade(slot, new), Some(prepared))
+        new_header(unlocked, root, header, slot, Edit::Upgrade(slot, new), Some(prepared))
     };
-    match plan().and_then(|plan| put_in_force(home, unlocked, plan)) {
-        Ok(slot) => Ok(KdfUpgrade::Done { slot }),
+    match plan().and_then(|(_, header)| put_in_force(home, unlocked, header)) {
+        Ok(()) => Ok(KdfUpgrade::Done { slot }),
         Err(error @ (Error::Slot(_) | Error::Header(_))) => Ok(KdfUpgrade::Failed { slot, why: error.to_string() }),
         Err(error) => Err(error),
     }

@@ -12,6 +12,7 @@ use crate::compaction;
 use crate::keys;
 use crate::ledger::{Deed, End, Ledger};
 use crate::rng::Rng;
+use crate::rotation;
 use crate::value::{self, KINDS, Note};
 use crate::workload::Shared;
 
@@ -91,7 +92,10 @@ impl Writer {
             self.put(shared, session, *patient, &[shared.plan.first], &mut rng);
         }
         for step in 0..steps {
-            if shared.plan.compact > 0 && step % shared.plan.compact == shared.plan.compact - 1 {
+            if shared.plan.rotate > 0 && step % shared.plan.rotate == shared.plan.rotate - 1 && shared.plan.writers == 1
+            {
+                rotation::rotate(shared, vault);
+            } else if shared.plan.compact > 0 && step % shared.plan.compact == shared.plan.compact - 1 {
                 compaction::compact(shared, vault);
             } else if every > 0 && step % every == every - 1 {
                 self.checkpoint(shared, vault);

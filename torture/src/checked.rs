@@ -59,7 +59,7 @@ pub fn judge(dir: &Path, seed: u64, ledger: &Ledger, wound: &Wound) -> Verdict {
 }
 
 fn find(dir: &Path, seed: u64, ledger: &Ledger, wound: &Wound) -> Result<String, Fault> {
-    let vault = judge::open(dir, seed)?;
+    let (vault, _) = judge::open(dir, seed, ledger)?;
     let path = dir.join(&wound.path);
     wound.while_open.map_or(Ok(()), |bit| flip(&path, bit))?;
     let report = check(&vault)?;

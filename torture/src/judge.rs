@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use chartvault::{Error, Kind, PatientId, RecordId, RecordRef, Scope, Session, Status, Vault};
+use chartvault::{Error, Kind, PatientId, RawKey, RecordId, RecordRef, Scope, Session, Status, Vault};
 
 use crate::acts;
 use crate::bench;
@@ -102,8 +102,14 @@ pub fn name(error: &Error) -> String {
     if inner { format!("{first}({second})") } else { first.to_owned() }
 }
 
-pub(crate) fn open(dir: &Path, seed: u64) -> Result<Vault, Error> {
-    Vault::open_with(dir, keys::options())?.unlock(&keys::raw_key(seed))
+fn open_with(dir: &Path, key: &RawKey) -> Result<Vault, Error> {
+    Vault::open_with(dir, keys::options())?.unlock(key)
+}
+
+/// Opens the vault with a key that has to open it, or that may.
+pub(crate) fn open(dir: &Path, seed: u64, ledger: &Ledger) -> Result<(Vault, RawKey), Error> {
+    let (vault, number) = ledger.openers.open(seed, |key| open_with(dir, key))?;
+    Ok((vault, keys::numbered(seed, number)))
 }
 
 fn class(vault: &Vault) -> String {
@@ -120,10 +126,13 @@ fn class(vault: &Vault) -> String {
 }
 
 fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Result<String, Fault> {
-    let vault = open(dir, seed)?;
+    let (vault, key) = open(dir, seed, ledger)?;
     let mut class = class(&vault);
     if !ledger.trusted {
-        vault.trust_issuer(keys::issuer(seed).public(), &keys::raw_key(seed))?;
+        vault.trust_issuer(keys::issuer(seed).public(), &key)?;
+    }
+    if rotations_stand(&vault, ledger)? {
+        class.push_str(", rotation under way");
     }
     let session = keys::session(seed, &vault)?;
     let owed = owed(&vault, ledger)?;
@@ -143,10 +152,12 @@ fn try_judge(dir: &Path, seed: u64, ledger: &Ledger, care: Care) -> Result<Strin
     }
     let mut later = ledger.clone();
     go_on(&session, seed, &mut later)?;
+    go_on_rotating(&vault, &key, &mut later)?;
     later.compactions += usize::from(vault.compact()?.is_some());
     vault.close()?;
     drop(session);
-    let vault = open(dir, seed)?;
+    who_opens(dir, seed, ledger)?;
+    let (vault, _) = open(dir, seed, ledger)?;
     if !vault.opening().clean {
         return wrong(format!("closed after it was mended, and then found {}", vault.opening()));
     }
@@ -201,6 +212,44 @@ fn go_on(session: &Session, seed: u64, ledger: &mut Ledger) -> Result<(), Fault>
     let deed = Deed::Put { patient, kind: 0, lens: vec![len] };
     ledger.ops.insert(op, (deed, End::Acknowledged(vec![record.to_string()])));
     Ok(())
+}
+
+/// Whether a rotation is under way, which must have been begun and not answered. What was answered must be so.
+fn rotations_stand(vault: &Vault, ledger: &Ledger) -> Result<bool, Fault> {
+    let (said, rotation) = (&ledger.rotations, vault.rotation()?);
+    if rotation.is_under_way() && !said.under_way {
+        return wrong(format!("no rotation is under way, and the vault has {rotation:?}"));
+    }
+    if let Some(suite) = said.suite.as_ref().filter(|suite| **suite != format!("{:?}", vault.suite())) {
+        return wrong(format!("the suite was changed to {suite}, and is {:?}", vault.suite()));
+    }
+    Ok(rotation.is_under_way())
+}
+
+/// Ends a rotation that was interrupted.
+fn go_on_rotating(vault: &Vault, key: &RawKey, ledger: &mut Ledger) -> Result<(), Fault> {
+    if vault.rotation()?.is_under_way() {
+        let rotated = vault.continue_rotation(key, &mut |_| ())?;
+        if rotated.unreadable > 0 || vault.rotation()?.is_under_way() {
+            return wrong(format!("a rotation that was interrupted does not end: {rotated}"));
+        }
+        ledger.rotations.ended += 1;
+        ledger.compactions += usize::from(rotated.compaction.is_some());
+    }
+    Ok(())
+}
+
+/// What a closed vault must open with beside the key that it was opened with, and what must not open it any more.
+fn who_opens(dir: &Path, seed: u64, ledger: &Ledger) -> Result<(), Fault> {
+    if let Some(guest) = ledger.openers.guest {
+        open_with(dir, &keys::numbered(seed, guest))?.close()?;
+    }
+    let Some(gone) = ledger.openers.gone.last() else { return Ok(()) };
+    match open_with(dir, &keys::numbered(seed, *gone)) {
+        Err(Error::Unlock(_)) => Ok(()),
+        Err(other) => Err(other.into()),
+        Ok(_) => wrong(format!("key {gone} opens the vault, and was taken out of it")),
+    }
 }
 
 /// Reads everything in every way and compares.

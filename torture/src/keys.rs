@@ -14,6 +14,11 @@ pub fn raw_key(seed: u64) -> RawKey {
     RawKey::from_bytes(Rng::of(seed, &[1]).bytes())
 }
 
+/// The key with a number: 0 opens a new vault, others take its place or stand beside it.
+pub fn numbered(seed: u64, number: u64) -> RawKey {
+    if number == 0 { raw_key(seed) } else { RawKey::from_bytes(Rng::of(seed, &[1, number]).bytes()) }
+}
+
 pub fn issuer(seed: u64) -> IssuerKey {
     IssuerKey::from_secret_bytes(&Rng::of(seed, &[2]).bytes())
 }

@@ -35,7 +35,7 @@ impl Observer for At {
 
 pub fn run(settings: &Settings, scenes: &Scenes, tally: &mut Tally) -> io::Result<()> {
     let mut all = scenes.all()?;
-    all.extend([scenes.crowd(), scenes.crowd_compacting()]);
+    all.extend([scenes.crowd(), scenes.crowd_compacting(), scenes.crowd_rotating()]);
     let mut cases = Vec::new();
     for (at, scene) in all.iter().enumerate() {
         let calls = count(settings, scene)?;

@@ -17,6 +17,36 @@ pub(crate) enum KillWhen {
     CompactionLogged,
     /// Before that file of those which a base covers is removed, counted from 1.
     Removing(usize),
+    /// Once this was said of a rotation: before that frame, counted from 1.
+    Framing(&'static str, usize),
+    /// Before that write of a copy of the header, counted from 1.
+    Heading(&'static str, usize),
+}
+
+impl KillWhen {
+    fn is_said(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Framing(what, _) | Self::Heading(what, _) => {
+                String::from_utf8_lossy(bytes).starts_with(&format!("a - rotating {what}"))
+            }
+            _ => false,
+        }
+    }
+
+    fn concerns(self, path: &Path) -> bool {
+        match self {
+            Self::Framing(..) => in_journal(path),
+            Self::Heading(..) => path.file_stem().is_some_and(|stem| stem == "header"),
+            _ => false,
+        }
+    }
+
+    const fn number(self) -> Option<usize> {
+        match self {
+            Self::Framing(_, number) | Self::Heading(_, number) => Some(number),
+            _ => None,
+        }
+    }
 }
 
 /// Kills after so many answers.
@@ -26,17 +56,27 @@ pub(crate) struct Killer {
     written: bool,
     named: bool,
     removed: usize,
+    said: bool,
+    since: usize,
 }
 
 impl Killer {
     pub(crate) const fn new(answers: usize, when: KillWhen) -> Self {
-        Self { answers, when, written: false, named: false, removed: 0 }
+        Self { answers, when, written: false, named: false, removed: 0, said: false, since: 0 }
     }
 }
 
 impl Observer for Killer {
     fn enter(&mut self, call: &Call) -> Reaction {
         let now = match &call.what {
+            What::Say { bytes } if self.when.is_said(bytes) => {
+                self.said = true;
+                false
+            }
+            What::Write { path, .. } if self.said && self.when.concerns(path) => {
+                self.since += 1;
+                self.when.number() == Some(self.since)
+            }
             What::Say { bytes } if bytes.starts_with(b"a ") => {
                 self.answers = self.answers.saturating_sub(1);
                 // An answer without a sync before it: the frame is not synced now either.

@@ -7,12 +7,16 @@
 //! e 7 not-committed                    it was answered with an error
 //! w 7 <what>                           it was answered wrongly
 //! a - created | trusted | closed | compacted <what it did>
+//! a - rotating <what>                  a rotation begins; then: rotated <what>
+//! a - changing <key>                   another key is to open the vault; then: changed <key>
 //! ```
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use chartvault::{PatientId, RecordRef};
+
+use crate::rotation::{Openers, Rotations};
 
 /// What an operation set out to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +110,8 @@ pub struct Ledger {
     pub trusted: bool,
     /// Compactions that did something, acknowledged.
     pub compactions: usize,
+    pub rotations: Rotations,
+    pub openers: Openers,
     /// Reads are answered before their entries are durable, fewer than so many.
     pub window: usize,
     /// The last thing said was that the vault is closed.
@@ -137,7 +143,10 @@ impl Ledger {
             ["a", "-", "closed"] => self.closed = true,
             ["a", "-", "compacted", ..] => self.compactions += 1,
             ["a", "-", "windowed", entries] => self.window = entries.parse().unwrap_or(0),
-            ["a", "-", ..] => {}
+            ["a", "-", rest @ ..] => {
+                // Whatever else is said is for people.
+                let _ = self.rotations.hear(rest) || self.openers.hear(rest);
+            }
             ["b", op, deed @ ..] => match (number(op), Deed::parse(deed)) {
                 (Some(op), Some(deed)) => {
                     self.ops.insert(op, (deed, End::Open));

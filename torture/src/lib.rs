@@ -35,6 +35,7 @@ pub mod power;
 pub mod report;
 pub mod rng;
 pub mod rot;
+pub mod rotation;
 pub mod salvaged;
 pub mod scene;
 pub mod tracer;

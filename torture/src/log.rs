@@ -18,6 +18,7 @@ pub(crate) fn compare(
     let (mut written, mut registered) = (BTreeSet::new(), BTreeSet::new());
     let (mut reads, mut denials, mut entries, mut before) = (0, BTreeSet::new(), 0_usize, None);
     let (mut compactions, mut compacted) = (0, BTreeSet::new());
+    let (mut dropped, mut roots, mut suites) = (0, 0, 0);
     loop {
         let query = session.audit()?.query(AuditFilter::new()).limit(1_000);
         let page = match before {
@@ -51,6 +52,9 @@ pub(crate) fn compare(
                     registered.extend(entry.subjects.iter().filter_map(|subject| subject.patient));
                 }
                 (AuditEvent::RecordRead, Outcome::Allowed) => reads += shared,
+                (AuditEvent::KeyDropped, Outcome::Allowed) => dropped += 1,
+                (AuditEvent::RootKeyChanged, Outcome::Allowed) => roots += 1,
+                (AuditEvent::SuiteChanged, Outcome::Allowed) => suites += 1,
                 (AuditEvent::JournalCompacted, Outcome::Allowed) => {
                     compactions += 1;
                     let detail = entry.detail.as_deref().unwrap_or_default();
@@ -84,6 +88,10 @@ pub(crate) fn compare(
     }
     if compactions < ledger.compactions {
         return wrong(format!("{} compactions were answered, and {compactions} stand in the log", ledger.compactions));
+    }
+    let said = &ledger.rotations;
+    if dropped < said.ended || roots < said.roots || suites < said.suites {
+        return wrong(format!("{said:?} were answered; the log has {dropped} drops, {roots} roots, {suites} suites"));
     }
     if let Some(base) = owed.base.filter(|base| !compacted.contains(base)) {
         return wrong(format!("the journal was compacted through frame {base}, and no entry says so"));

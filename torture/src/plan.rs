@@ -27,6 +27,10 @@ pub struct Plan {
     pub checkpoint: usize,
     /// A compaction after so many steps, and one after another by a thread of its own where several work; 0 for none.
     pub compact: usize,
+    /// A rotation after so many steps, and one after another by a thread of its own where several work; 0 for none.
+    pub rotate: usize,
+    /// Which rotation is the first, in the order in which they take turns.
+    pub turn: usize,
     /// Reads are answered before their entries are durable, at most so many; 0: none.
     pub window: usize,
     /// Leaves the vault open at the end of the last round.
@@ -51,6 +55,8 @@ impl Plan {
             first: 0,
             checkpoint: 0,
             compact: 0,
+            rotate: 0,
+            turn: 0,
             window: 0,
             leave: false,
             faults: false,
@@ -70,6 +76,8 @@ impl Plan {
             format!("first={}", self.first),
             format!("checkpoint={}", self.checkpoint),
             format!("compact={}", self.compact),
+            format!("rotate={}", self.rotate),
+            format!("turn={}", self.turn),
             format!("window={}", self.window),
         ];
         words.extend(self.ledger.as_ref().map(|ledger| format!("ledger={}", ledger.display())));
@@ -95,6 +103,8 @@ impl Plan {
                 "first" => plan.first = number()?,
                 "checkpoint" => plan.checkpoint = number()?,
                 "compact" => plan.compact = number()?,
+                "rotate" => plan.rotate = number()?,
+                "turn" => plan.turn = number()?,
                 "window" => plan.window = number()?,
                 "create" => plan.create = true,
                 "aes" => plan.aes = true,

@@ -201,7 +201,12 @@ impl Iterator for Cuts<'_> {
 
 pub fn run(settings: &Settings, scenes: &Scenes, tally: &mut Tally) -> io::Result<()> {
     let mut recordings = Vec::new();
-    for scene in scenes.all()?.into_iter().chain([scenes.crowd(), scenes.crowd_compacting(), scenes.ghost()?]) {
+    for scene in scenes.all()?.into_iter().chain([
+        scenes.crowd(),
+        scenes.crowd_compacting(),
+        scenes.crowd_rotating(),
+        scenes.ghost()?,
+    ]) {
         let recording = record(settings, scene)?;
         println!("  {}: {} events", recording.scene.name, recording.events.len());
         recordings.push(recording);

@@ -34,7 +34,7 @@ fn salvage(dir: &Path, seed: u64, ledger: &Ledger) -> Result<String, Fault> {
         Err(_) if into.exists() => return wrong("salvaging failed, and left something".into()),
         salvaged => salvaged?,
     };
-    let (vault, session) = open(&into, seed, &report)?;
+    let (vault, session) = open(&into, seed, ledger, &report)?;
     let class = if report.is_whole() {
         // As good as the damaged one was. What its base covers it says itself: it is new.
         let missing = ledger.window.saturating_sub(1);
@@ -59,8 +59,8 @@ fn contents(dir: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, Fault> {
     read().map_err(|error| Fault::Wrong(format!("{}: {error}", dir.display())))
 }
 
-fn open(into: &Path, seed: u64, report: &SalvageReport) -> Result<(Vault, Session), Fault> {
-    let vault = judge::open(into, seed)?;
+fn open(into: &Path, seed: u64, ledger: &Ledger, report: &SalvageReport) -> Result<(Vault, Session), Fault> {
+    let (vault, _) = judge::open(into, seed, ledger)?;
     if !vault.opening().clean || vault.doubt()? != report.doubt {
         return wrong(format!("salvaged, and then {}, in doubt: {:?}", vault.opening(), vault.doubt()?));
     }

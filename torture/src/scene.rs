@@ -166,6 +166,7 @@ impl Scenes {
             }),
         )?);
         scenes.extend(self.compactions()?);
+        scenes.extend(self.rotations()?);
         Ok(scenes)
     }
 
@@ -192,6 +193,47 @@ impl Scenes {
             scenes.push(Scene { name, base: Some(Base::new(dir, said)), plan: Plan { compact: 2, ..self.plan(2) } });
         }
         Ok(scenes)
+    }
+
+    /// Rotations of everything, and openings after one was interrupted.
+    fn rotations(&self) -> io::Result<Vec<Scene>> {
+        // Values so large that one batch does not hold them all.
+        let wide = self.root.join("wide");
+        clear(&wide)?;
+        copy_dir(&self.small.dir, &wide)?;
+        let scene = Scene {
+            name: "wide",
+            base: Some(self.small.clone()),
+            plan: Plan { largest: 1 << 20, first: 1 << 20, ..self.plan(8) },
+        };
+        let said = self.small.said.clone() + &run_whole(&scene.plan_at(&wide)?)?;
+        let wide = Base::new(wide, said);
+        let mut scenes = vec![
+            Scene { name: "rotate", base: Some(self.small.clone()), plan: Plan { rotate: 4, ..self.plan(24) } },
+            Scene { name: "rotate-wide", base: Some(wide.clone()), plan: Plan { rotate: 2, ..self.plan(2) } },
+        ];
+        let moments = [
+            ("key-waiting", 0, KillWhen::Framing("data", 3)),
+            ("half-resealed", 0, KillWhen::Framing("data", 5)),
+            ("half-dropped", 0, KillWhen::Heading("data", 4)),
+            ("half-rewrapped", 1, KillWhen::Heading("wrap", 2)),
+            ("half-suite", 2, KillWhen::Framing("suite", 5)),
+            ("half-root", 3, KillWhen::Heading("root", 2)),
+        ];
+        for (name, turn, when) in moments {
+            let dir = self.root.join(name);
+            clear(&dir)?;
+            copy_dir(&wide.dir, &dir)?;
+            let said = self.kill_at(&wide, &dir, Plan { rotate: 2, turn, ..self.plan(2) }, 0, when)?;
+            scenes.push(Scene { name, base: Some(Base::new(dir, said)), plan: Plan { rotate: 2, ..self.plan(2) } });
+        }
+        Ok(scenes)
+    }
+
+    /// Many writers and readers while one key after another is rotated.
+    pub fn crowd_rotating(&self) -> Scene {
+        let plan = Plan { writers: 3, readers: 2, rotate: 1, ..self.plan(14) };
+        Scene { name: "crowd-rotating", base: Some(self.rolled.clone()), plan }
     }
 
     /// Many writers and readers at once.

@@ -4,12 +4,12 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use chartvault::{Error, ReadAudit, RecordRef, Suite, Vault};
+use chartvault::{Error, RawKey, ReadAudit, RecordRef, Suite, Vault};
 
 use crate::acts::Writer;
 use crate::compaction;
@@ -17,6 +17,7 @@ use crate::keys;
 use crate::ledger::{Deed, Ledger};
 use crate::plan::Plan;
 use crate::rng::Rng;
+use crate::rotation::{self, Openers};
 
 /// What all threads of the process share.
 pub struct Shared {
@@ -27,6 +28,9 @@ pub struct Shared {
     pub known: Mutex<Vec<RecordRef>>,
     /// The issuer is trusted, as far as anybody heard.
     trusted: AtomicBool,
+    /// Rotations begun by this process, and the keys that open the vault by now.
+    pub rotations: AtomicUsize,
+    pub openers: Mutex<Openers>,
     /// Somebody was answered with an error of the store: everybody finishes.
     pub failed: AtomicBool,
 }
@@ -110,6 +114,8 @@ pub fn run(plan: Plan) -> io::Result<()> {
         known: Mutex::new(known),
         trusted: AtomicBool::new(earlier.trusted),
         failed: AtomicBool::new(false),
+        rotations: AtomicUsize::new(0),
+        openers: Mutex::new(earlier.openers.clone()),
         plan,
     };
     let mut writers: Vec<Writer> = (0..shared.plan.writers).map(|number| Writer::new(&shared, number)).collect();
@@ -134,6 +140,7 @@ pub fn run(plan: Plan) -> io::Result<()> {
     if is_ours && shared.plan.faults && shared.failed.load(Ordering::Relaxed) {
         // Whoever was told to close the vault and open it again does so.
         if let Some(vault) = open(&shared) {
+            shared.failed.store(false, Ordering::Relaxed);
             work(&shared, &mut writers, &vault, 1_000);
             close(&shared, vault);
         }
@@ -177,10 +184,16 @@ fn trust(shared: &Shared, vault: &Vault) -> bool {
 }
 
 fn open(shared: &Shared) -> Option<Vault> {
-    let key = keys::raw_key(shared.plan.seed);
-    match Vault::open_with(&shared.plan.dir, keys::options()).and_then(|locked| locked.unlock(&key)) {
-        Ok(vault) => {
+    let mut openers = shared.openers.lock().unwrap_or_else(PoisonError::into_inner);
+    let unlock = |key: &RawKey| Vault::open_with(&shared.plan.dir, keys::options())?.unlock(key);
+    match openers.open(shared.plan.seed, unlock) {
+        Ok((vault, key)) => {
             shared.say(&format!("a - opened {}", vault.opening()));
+            if openers.next.is_some() {
+                openers.hear(&["opens", &key.to_string()]);
+                shared.say(&format!("a - opens {key}"));
+            }
+            drop(openers);
             if !widen(shared, &vault) {
                 return None;
             }
@@ -238,6 +251,9 @@ fn work(shared: &Shared, writers: &mut [Writer], vault: &Vault, round: usize) {
                     compaction::read_somehow(shared, session, &mut rng);
                 }
             });
+        }
+        if shared.plan.rotate > 0 {
+            scope.spawn(|| rotation::keep_rotating(shared, vault, writing));
         }
         if shared.plan.compact > 0 {
             scope.spawn(|| compaction::keep_compacting(shared, vault, writing));
