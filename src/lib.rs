@@ -173,6 +173,7 @@ pub use keyring::{
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
+pub use policy::{LegalHold, Retention, RetentionOf};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
@@ -180,9 +181,9 @@ pub use record::{
     Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Export,
-    ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, SessionOpening,
-    VerifiedLog,
+    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, ChartRetention,
+    Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session,
+    SessionOpening, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Confidentiality, Purpose};

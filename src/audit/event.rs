@@ -108,6 +108,14 @@ events! {
     PatientFound = 31, "patient-found";
     /// An identifier was added to a patient.
     IdentifierAdded = 32, "identifier-added";
+    /// Until when a chart or a record has to be kept was set anew; `detail` names the date and why.
+    RetentionChanged = 33, "retention-changed";
+    /// A legal hold was placed on a chart or a record; `detail` says why.
+    HoldPlaced = 34, "hold-placed";
+    /// A legal hold was lifted; `detail` says why.
+    HoldLifted = 35, "hold-lifted";
+    /// It was asked what keeps a chart from being erased.
+    RetentionRead = 36, "retention-read";
     /// A new record was put.
     RecordPut = 40, "record-put";
     /// A record was read.

@@ -68,9 +68,18 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
         (
             "policy_row",
             policy_row,
-            ["issuer_row", "kind_row", "clock_row", "attester_row", "durable_row", "windowed_row", "slot_use_row"]
-                .map(|name| example(&policy, name))
-                .to_vec(),
+            [
+                "issuer_row",
+                "kind_row",
+                "clock_row",
+                "attester_row",
+                "durable_row",
+                "windowed_row",
+                "slot_use_row",
+                "retention_row",
+            ]
+            .map(|name| example(&policy, name))
+            .to_vec(),
         ),
     ]
 }

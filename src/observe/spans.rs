@@ -34,7 +34,8 @@ spans! {
     "vault-created" "vault-opened" "vault-closed" "vault-salvaged" "checkpoint" "issuer-trusted" "attester-trusted"
     "slot-added" "slot-removed" "slot-changed" "kind-registered" "clock-reset" "read-audit-changed" "journal-compacted" "vault-checked"
     "session-opened" "session-closed"
-    "patient-registered" "patient-found" "identifier-added"
+    "patient-registered" "patient-found" "identifier-added" "retention-changed" "hold-placed" "hold-lifted"
+    "retention-read"
     "record-put" "record-read" "records-listed" "chart-read" "history-read" "record-amended" "record-voided"
     "kinds-listed" "records-exported" "audit-verified" "audit-queried"
 }

@@ -1,10 +1,13 @@
 //! Floor 6: what the vault trusts and knows. Held in memory while unlocked, kept in the tree `policy`.
 
+mod retention;
 mod row;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use retention::{LegalHold, Retention, RetentionOf};
+pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
 pub(crate) use row::PolicyRow;
 
 use crate::clock::Timestamp;
@@ -50,6 +53,8 @@ impl Policy {
                 known.slot_uses.insert(slot, (created, used));
             }
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
+            // One for each chart that is to be kept: read when it is asked for.
+            PolicyRow::Retention(_) => {}
         }
     }
 

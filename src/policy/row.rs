@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::retention::RetentionRow;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
 use crate::format::doubt::DoubtMap;
@@ -15,6 +16,8 @@ const TABLE_ATTESTER: u8 = 4;
 const TABLE_READ_AUDIT: u8 = 5;
 const TABLE_DOUBT: u8 = 6;
 const TABLE_SLOT_USE: u8 = 7;
+/// From here on: about patients.
+const TABLE_RETENTION: u8 = 32;
 
 const CHOICE_DURABLE: u8 = 0;
 const CHOICE_WINDOWED: u8 = 1;
@@ -36,6 +39,8 @@ pub(crate) enum PolicyRow {
     SlotUse { slot: u8, created: Timestamp, used: Timestamp },
     /// The vault was salvaged, and these parts of it may be older than they were or lack rows.
     Doubt { salvaged_at: Timestamp, map: DoubtMap },
+    /// What keeps a chart, or records of it, from being erased.
+    Retention(RetentionRow),
 }
 
 /// A policy row that this version cannot read.
@@ -52,6 +57,11 @@ impl PolicyRow {
     /// [`PolicyRow::place`] of the row of doubt.
     pub(crate) const PLACE_OF_DOUBT: (u8, [u8; 16]) = (TABLE_DOUBT, [0; 16]);
 
+    /// [`PolicyRow::place`] of what keeps a chart.
+    pub(crate) const fn place_of_retention(patient_tag: [u8; 16]) -> (u8, [u8; 16]) {
+        (TABLE_RETENTION, patient_tag)
+    }
+
     /// Its table and the id that, blinded, is its storage key.
     pub(crate) fn place(&self) -> (u8, [u8; 16]) {
         match self {
@@ -62,6 +72,7 @@ impl PolicyRow {
             Self::Attester { public, .. } => (TABLE_ATTESTER, *crate::crypto::kdf::attester_id(public).as_bytes()),
             Self::Doubt { .. } => Self::PLACE_OF_DOUBT,
             Self::SlotUse { slot, .. } => (TABLE_SLOT_USE, [*slot, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            Self::Retention(row) => Self::place_of_retention(row.patient_tag),
         }
     }
 
@@ -97,6 +108,10 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_DOUBT);
                 bytes.put_i64(salvaged_at.as_micros());
                 map.encode(&mut bytes);
+            }
+            Self::Retention(row) => {
+                bytes.put_u8(TABLE_RETENTION);
+                row.encode(&mut bytes);
             }
             Self::ReadAudit(choice) => {
                 bytes.put_u8(TABLE_READ_AUDIT);
@@ -151,6 +166,7 @@ impl PolicyRow {
                 reader.finish()?;
                 Ok(Self::Doubt { salvaged_at, map })
             }
+            TABLE_RETENTION => RetentionRow::decode(reader).map(Self::Retention),
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {
                     CHOICE_DURABLE => ReadAudit::Durable,

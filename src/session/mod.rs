@@ -17,6 +17,7 @@ mod options;
 mod order;
 mod patients;
 mod read;
+mod retention;
 mod write;
 
 use std::fmt;
@@ -31,6 +32,7 @@ pub use list::{ListCursor, ListQuery, Page};
 pub use opening::SessionOpening;
 pub use options::PutOptions;
 pub use patients::Identifier;
+pub use retention::ChartRetention;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::clock::Timestamp;

@@ -7,6 +7,7 @@ mod chart;
 mod gate;
 mod lock;
 mod numbers;
+mod retention;
 mod time;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -279,7 +279,7 @@ class Journal:
 
 # ==== envelope.md: Envelope, Storage keys; policy.md; record.md: Record body ====
 RECORDS, PATIENTS, LOOKUP, POLICY = 1, 2, 3, 4
-POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit", 7: "slot_uses"}
+POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit", 7: "slot_uses", 32: "retentions"}
 def inverse(data):
     return int.from_bytes(bytes(255 - byte for byte in data), "big")
 def record_body(body):
@@ -317,6 +317,8 @@ class Vault:
         """Policy rows: issuers, kinds by their names, clock resets, attesters, when entries of reads become durable, uses of slots."""
         c = Cursor(self.open(POLICY, key, value, self.keys.policy, "policy"), ROW, "policy row")
         table, windowed = c.one("B"), c.data[1:2] == b"\1"
+        if table == 32:
+            return self.retention(key, c)
         forms = {1: "32sq", 2: f"{len(c.data) - 1}s", 3: "qq", 4: "32sq", 5: "BQI" if windowed else "B", 7: "Bqq"}
         row, label = c.read(forms.get(table, "0s")), "cap/kind" if table == 2 else "cap/kid"
         name = H(L(label) + row[0])[:16] if table in (1, 2, 4) else bytes(16)
@@ -326,6 +328,26 @@ class Vault:
         c.must(table != 5 or row == (0,) or windowed and 10**6 <= row[1] <= 6 * 10**10 and 1 <= row[2] <= 10_000)
         c.end()
         self.policies[POLICIES[table]][name.hex()] = text(row[0]) if table == 2 else row[1:]
+    def retention(self, key, c):
+        """What keeps a chart, by its tag, and records of it by kind and number."""
+        def terms():
+            flags = c.one("B")
+            c.must(flags <= 3)
+            until = c.one("q") if flags & 1 else None
+            hold = (*c.read("q16s"), text(c.take(c.one("H")))) if flags & 2 else None
+            c.must(hold is None or 1 <= len(hold[2].encode()) <= 256)
+            return {"until": until, "hold": hold}
+        tag, kept = c.one("16s"), {"": terms()}
+        count, before = c.one("H"), b""
+        for _ in range(count):
+            place = c.take(24)
+            kept[f"{place[:16].hex()}-{int.from_bytes(place[16:], 'big')}"] = found = terms()
+            c.must(place > before and place[16:] > bytes(8) and found != {"until": None, "hold": None})
+            before = place
+        c.end()
+        c.must(count <= 1_000 and (count or kept[""] != {"until": None, "hold": None}))
+        c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, 32) + tag)[:16], key))
+        self.policies["retentions"][tag.hex()] = kept
     def patient(self, key, value):
         epoch, generation = Cursor(value[4:], ROW).read("II")
         must(len(key) == 20 and generation == inverse(key[16:]) and epoch in self.keys.wrap, ROW, "patient")

@@ -1,0 +1,35 @@
+//! What keeps a chart from being erased, as it is stored.
+
+use super::Unlocked;
+use crate::committer::Row;
+use crate::error::Error;
+use crate::format::keys::Tree;
+use crate::policy::{PolicyRow, RetentionRow};
+
+const WHAT: &str = "policy row";
+
+impl Unlocked {
+    /// What keeps a chart, and nothing where nothing does. Hold the chart's stripe for as long as it has to stay so.
+    pub(crate) fn retention(&self, patient_tag: &[u8; 16]) -> Result<RetentionRow, Error> {
+        let (table, id) = PolicyRow::place_of_retention(*patient_tag);
+        let key = self.keyring.policy_tag(table, &id);
+        let Some(value) = self.committer.get(Tree::Policy, &key)? else { return Ok(RetentionRow::none(*patient_tag)) };
+        let body = self.open_row(self.keyring.policy_sealer(), Tree::Policy, &key, &value, WHAT)?;
+        match PolicyRow::parse(&body) {
+            Ok(PolicyRow::Retention(row)) if row.patient_tag == *patient_tag => Ok(row),
+            _ => Err(Error::TamperedRow { what: WHAT }),
+        }
+    }
+
+    /// The row that puts this in place of what kept the chart; one that keeps nothing is removed. Hold the policy stripe
+    /// from here until it is queued.
+    pub(crate) fn retention_row(&self, row: RetentionRow) -> Result<Option<Row>, Error> {
+        if !row.is_empty() {
+            return self.policy_row(&PolicyRow::Retention(row)).map(Some);
+        }
+        let (table, id) = PolicyRow::place_of_retention(row.patient_tag);
+        let key = self.keyring.policy_tag(table, &id).to_vec();
+        let replaces = self.committer.get(Tree::Policy, &key)?;
+        Ok(replaces.map(|old| Row { tree: Tree::Policy, key, value: None, replaces: Some(old) }))
+    }
+}
