@@ -195,8 +195,8 @@ pub use token::{
     ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, LockedVault, MissingReads,
-    NewVault, Opening, Options, SalvageReport, SalvagedRecords, Vault,
+    CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, LockedVault, MemoryGuard,
+    MemoryProtection, MissingReads, NewVault, Opening, Options, SalvageReport, SalvagedRecords, Vault,
 };
 
 /// The examples of docs/records.md.

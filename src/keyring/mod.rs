@@ -192,6 +192,19 @@ impl Keyring {
         hash::equal(&self.keys.to_bytes(), &other.keys.to_bytes())
     }
 
+    /// Every key by itself.
+    #[cfg(test)]
+    pub(crate) fn key_bytes(&self) -> Vec<(&'static str, &[u8; 32])> {
+        let KeyMaterial { data, wrap, audit, index, lookup, state, journal, policy } = &self.keys;
+        let rotated = data.iter().map(|held| ("data key", held.key.expose()));
+        let rotated = rotated.chain(wrap.iter().map(|held| ("wrap key", held.key.expose())));
+        let rotated = rotated.chain(audit.iter().map(|held| ("audit key", held.key.expose())));
+        rotated
+            .chain([("index key", index.expose()), ("lookup key", lookup.expose()), ("state key", state.expose())])
+            .chain([("journal key", journal.expose()), ("policy key", policy.expose())])
+            .collect()
+    }
+
     pub(crate) const fn journal_key(&self) -> &JournalKey {
         &self.keys.journal
     }

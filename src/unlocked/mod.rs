@@ -5,6 +5,7 @@ mod bodies;
 mod challenges;
 mod chart;
 mod gate;
+mod idle;
 mod lock;
 mod numbers;
 mod retention;

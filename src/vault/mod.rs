@@ -6,11 +6,13 @@ mod compact;
 mod create;
 mod home;
 mod keeper;
+mod memory;
 mod open;
 mod opening;
 mod options;
 mod salvage;
 mod scrub;
+mod seal;
 mod slots;
 
 use std::fmt;
@@ -21,6 +23,7 @@ pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;
 pub(crate) use home::Home;
+pub use memory::{MemoryGuard, MemoryProtection};
 pub use open::LockedVault;
 #[cfg(feature = "test-util")]
 pub(crate) use open::state_file_key;
@@ -39,11 +42,13 @@ use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
 use crate::record::{self, Kind, Record};
+use crate::secret::wipe_stack;
 use crate::session::{Session, SessionOpening};
 use crate::terms::{Action, Purpose};
 use crate::token::{AttesterPublicKey, Challenge, IssuerPublicKey, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
 use keeper::Keeper;
+use seal::IdleSeal;
 
 /// An unlocked vault. Cheap to clone, `Send` and `Sync`; all clones and sessions are sealed by [`Vault::close`].
 ///
@@ -60,14 +65,21 @@ struct Inner {
     opening: Opening,
     /// The thread that compacts when it is due, and scrubs.
     keeper: Keeper,
+    /// The thread that seals the vault when nobody has used it for long.
+    _idle: Option<IdleSeal>,
+    memory: MemoryProtection,
 }
 
 impl Vault {
     fn new(home: Home, unlocked: Unlocked, opening: Opening, options: &Options) -> Result<Self, Error> {
         let (id, suite) = (unlocked.vault, unlocked.suite);
-        let gate = Gate::new(unlocked);
+        let memory = MemoryProtection::of(options);
+        let gate = Gate::new(unlocked, options.seal_when_idle);
         let keeper = Keeper::start(&gate, &home, options);
-        let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper }));
+        let idle = options.seal_when_idle.map(|most| IdleSeal::start(&gate, &keeper, most)).transpose();
+        let doing = "starting the thread that seals when idle";
+        let idle = idle.map_err(|source| Error::Io { doing, path: home.path().to_owned(), source })?;
+        let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper, _idle: idle, memory }));
         let unlocked = vault.0.gate.enter()?;
         // Without the thread that a window needs reads are durable, which is more than was chosen.
         let _ = vault.follow(&unlocked, unlocked.policy.read_audit());
@@ -258,11 +270,10 @@ impl Vault {
     /// Whether a credential opens this very vault. The header is read again from disk, where somebody may have put one
     /// with a credential of their own, so what it opens has to be the keys in use.
     fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
-        let opened = open::open_header(&self.0.home, credential)?;
-        if opened.header.vault == self.0.id && opened.keyring.is_same(&unlocked.keyring) {
-            return Ok(());
-        }
-        Err(Error::Unlock(UnlockError::HeaderTampered))
+        let same = open::open_header(&self.0.home, credential)
+            .map(|opened| opened.header.vault == self.0.id && opened.keyring.is_same(&unlocked.keyring));
+        wipe_stack();
+        if same? { Ok(()) } else { Err(Error::Unlock(UnlockError::HeaderTampered)) }
     }
 
     /// Makes a record type known and proves with a sample that its values come back whole, so that a type which cannot
@@ -307,36 +318,6 @@ impl Vault {
             unlocked.committer.settle();
             Ok(unlocked.committer.storage().checkpoint()?)
         })
-    }
-
-    /// Closes the vault: waits for calls under way (so do not call it from inside one, such as a progress report), writes the closing entry, makes the trees durable and wipes the
-    /// keys. Clones and sessions that still live then answer [`Error::Sealed`]. The next opening is quick.
-    ///
-    /// # Errors
-    /// [`Error::Sealed`] when it was closed already; [`Error::AuditUnavailable`] or [`Error::Storage`] when the last
-    /// writes fail. It is closed all the same, and what was acknowledged is safe.
-    pub fn close(&self) -> Result<(), Error> {
-        operate(AuditEvent::VaultClosed, || {
-            self.0.keeper.stop();
-            let unlocked = self.0.gate.seal()?;
-            unlocked.let_go();
-            let logged = unlocked.commit(Vec::new(), vec![Draft::new(AuditEvent::VaultClosed, Outcome::Allowed)]);
-            // Without its last entry the log may lack others, too: then the vault counts as not closed, and the next
-            // opening says what may be missing.
-            logged?;
-            Ok(unlocked.committer.storage().close()?)
-        })
-    }
-
-    /// Ends it as when the process is killed: nothing is written, the directory is free.
-    #[cfg(feature = "test-util")]
-    pub(crate) fn abandon(&self) {
-        self.0.keeper.stop();
-        if let Ok(unlocked) = self.0.gate.seal() {
-            unlocked.let_go();
-            // Entries of reads that still wait are lost as well.
-            unlocked.committer.stop("abandoned");
-        }
     }
 }
 

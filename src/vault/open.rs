@@ -23,6 +23,7 @@ use crate::observe;
 use crate::policy::{Policy, PolicyRow};
 use crate::progress::OnProgress;
 use crate::record::Types;
+use crate::secret::wipe_stack;
 use crate::storage::{Opened, Storage, StorageKeys};
 use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, Latest, Numbers, Unlocked};
 
@@ -89,7 +90,9 @@ impl LockedVault {
         credential: impl Into<Credential<'c>>,
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
-        operate(AuditEvent::VaultOpened, || self.unlock_and_assemble(credential.into(), progress))
+        let opened = operate(AuditEvent::VaultOpened, || self.unlock_and_assemble(credential.into(), progress));
+        wipe_stack();
+        opened
     }
 
     fn unlock_and_assemble(&self, credential: Credential<'_>, progress: OnProgress<'_>) -> Result<Vault, Error> {

@@ -15,6 +15,7 @@ use crate::keyring::{
     Credential, NewSlot, NewSlotError, PreparedSlot, SlotInfo, SlotPlace, UnlockError, UnlockedKeyring,
 };
 use crate::observe::Told;
+use crate::secret::wipe_stack;
 use crate::storage::StorageError;
 use crate::unlocked::{HeldHeader, Unlocked};
 
@@ -89,7 +90,7 @@ impl Vault {
     }
 
     fn change_slots(&self, credential: Credential<'_>, edit: Edit<'_>) -> Result<u8, Error> {
-        operate(edit.event(), || {
+        let changed = operate(edit.event(), || {
             let unlocked = self.0.gate.enter()?;
             let _changing = unlocked.changing.lock().unwrap_or_else(PoisonError::into_inner);
             let held = held(&unlocked).clone();
@@ -103,7 +104,9 @@ impl Vault {
                     Err(error)
                 }
             }
-        })
+        });
+        wipe_stack();
+        changed
     }
 
     /// The header as it is to be. Nothing is written yet.

@@ -1,4 +1,5 @@
 mod checked;
+mod memory;
 mod removed;
 mod windowed;
 
