@@ -115,6 +115,9 @@ pub enum Error {
         /// The slot.
         slot: u8,
     },
+    /// Another call is rotating keys of this vault. Nothing was changed.
+    #[error("another call is rotating keys of this vault; wait until it has ended")]
+    RotationUnderWay,
     /// A vault needs a passphrase or a raw key when it is created.
     #[error("no credential was given; give a passphrase or a raw key when creating a vault")]
     NoCredential,
@@ -292,6 +295,7 @@ impl Error {
             Self::Unlock(_) | Self::Header(_) | Self::NoCredential | Self::Slot(_) => "unlock failed",
             Self::NoSuchSlot { .. } => "no such slot",
             Self::LastSlot { .. } => "last slot",
+            Self::RotationUnderWay => "rotation under way",
             Self::NoSuchPatient(_) => "no such patient",
             Self::NoSuchRecord(_) => "no such record",
             Self::NoSuchVersion { .. } => "no such version",

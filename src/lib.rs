@@ -196,7 +196,8 @@ pub use token::{
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, LockedVault, MemoryGuard,
-    MemoryProtection, MissingReads, NewVault, Opening, Options, SalvageReport, SalvagedRecords, Vault,
+    MemoryProtection, MissingReads, NewVault, Opening, Options, Rotated, Rotation, SalvageReport, SalvagedRecords,
+    Vault,
 };
 
 /// The examples of docs/records.md.

@@ -40,6 +40,12 @@ pub enum Task {
     VerifyAudit,
     /// Taking records out in bulk; records.
     Export,
+    /// Sealing patients' keys anew under another wrap key; patients.
+    RewrapPatients,
+    /// Sealing records anew under another data key; versions looked at.
+    ResealRecords,
+    /// Looking whether anything is left under a data key that is to be dropped; versions looked at.
+    CountResealed,
     /// Salvaging a damaged vault; bytes of its journal, then rows and log entries.
     Salvage,
 }

@@ -148,6 +148,20 @@ events! {
     VaultChecked = 73, "vault-checked";
     /// The scrub found something that is not as it was written; `detail` names the first, `count` says how many.
     DamageFound = 74, "damage-found";
+    /// A new key is about to stand in the header; `detail` names it. Stands before that header, as the other events of keys
+    /// do; see [`AuditEvent::HeaderWritten`].
+    KeyAdded = 80, "key-added";
+    /// New records are sealed under another data key from here on; `detail` names it.
+    KeyActivated = 81, "key-activated";
+    /// Rows were sealed anew under a newer key or suite: `count` of them, of many patients, none of whom is named. What
+    /// they say is as before.
+    RowsResealed = 82, "rows-resealed";
+    /// Keys that nothing needs any more are about to be dropped from the header; `detail` names them.
+    KeyDropped = 83, "key-dropped";
+    /// A new root key is about to take the place of the old one; `detail` names the key slots that go with it.
+    RootKeyChanged = 84, "root-key-changed";
+    /// Another suite seals from the next header on; `detail` names both.
+    SuiteChanged = 85, "suite-changed";
 }
 
 /// How it ended.

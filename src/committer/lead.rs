@@ -48,7 +48,7 @@ impl Committer {
     }
 
     fn write(&self, order: &mut Order, jobs: Vec<Job>) -> Result<Pending, CommitFailed> {
-        let mut chain = order.chain;
+        let (mut chain, suite) = (order.chain, self.suite());
         let (now, jobs_in_group) = (self.not_before_answered(self.clock.now()), jobs.len());
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
         let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation() };
@@ -75,7 +75,7 @@ impl Committer {
                 *tally += 1;
                 *tally
             };
-            let appended = chain.append(&order.keys, self.suite, time, prepared, count);
+            let appended = chain.append(&order.keys, suite, time, prepared, count);
             let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
             let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
             batch.entries.push(SealedEntry { bytes, subjects });

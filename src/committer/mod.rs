@@ -17,7 +17,7 @@ mod window;
 
 use std::collections::BTreeSet;
 use std::mem;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 #[cfg(test)]
@@ -80,7 +80,8 @@ struct Order {
 
 pub(crate) struct Committer {
     storage: Arc<dyn Storage>,
-    suite: Suite,
+    /// Code of the suite that seals.
+    suite: AtomicU8,
     clock: Arc<dyn Clock>,
     header_generation: AtomicU64,
     overlay: Overlay,
@@ -106,7 +107,7 @@ impl Committer {
     ) -> Self {
         Self {
             storage,
-            suite,
+            suite: AtomicU8::new(suite.code()),
             clock,
             header_generation: AtomicU64::new(header_generation),
             overlay: Overlay::default(),
@@ -122,6 +123,16 @@ impl Committer {
 
     pub(crate) fn storage(&self) -> &dyn Storage {
         &*self.storage
+    }
+
+    /// What seals entries, and all else that is written.
+    pub(crate) fn suite(&self) -> Suite {
+        Suite::from_code(self.suite.load(Ordering::SeqCst)).unwrap_or(Suite::ChaCha20Poly1305)
+    }
+
+    /// Seals entries with this suite from now on.
+    pub(crate) fn seal_with(&self, suite: Suite) {
+        self.suite.store(suite.code(), Ordering::SeqCst);
     }
 
     /// The generation of the header in force.

@@ -55,6 +55,11 @@ impl Stripes {
         locks.map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner)).collect()
     }
 
+    /// Waits until all who write charts now have queued what they write.
+    pub(crate) fn outlast_writers(&self) {
+        (0..=u8::MAX).for_each(|byte| drop(self.write(&[Stripe::Chart(byte)])));
+    }
+
     /// Locks one stripe for reading.
     pub(crate) fn read(&self, stripe: Stripe) -> Option<RwLockReadGuard<'_, ()>> {
         let lock = self.0.get(stripe.index())?;

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{Fields, ParseError};
 use crate::bytes::{Put, Reader};
+use crate::crypto::hash;
 use crate::crypto::kdf::{IndexKey, JournalKey, LookupKey, PolicyKey, StateKey, purpose};
 use crate::crypto::{RandomFailed, random};
 use crate::secret::{Key, SecretBytes};
@@ -22,6 +23,12 @@ pub(crate) struct EpochKey<P> {
     pub(crate) key: Key<P>,
 }
 
+impl<P> EpochKey<P> {
+    fn duplicate(&self) -> Self {
+        Self { epoch: self.epoch, key: self.key.duplicate() }
+    }
+}
+
 /// The keys of a purpose that is rotated: at least one, epochs ascending from 1.
 pub(crate) struct Epochs<P> {
     older: Vec<EpochKey<P>>,
@@ -29,6 +36,10 @@ pub(crate) struct Epochs<P> {
 }
 
 impl<P> Epochs<P> {
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { older: self.older.iter().map(EpochKey::duplicate).collect(), newest: self.newest.duplicate() }
+    }
+
     /// The first epoch, with a new key.
     pub(crate) fn generate() -> Result<Self, RandomFailed> {
         Ok(Self { older: Vec::new(), newest: EpochKey { epoch: 1, key: random_key()? } })
@@ -38,6 +49,10 @@ impl<P> Epochs<P> {
         &self.newest
     }
 
+    pub(crate) fn oldest(&self) -> u32 {
+        self.older.first().map_or(self.newest.epoch, |held| held.epoch)
+    }
+
     pub(crate) fn get(&self, epoch: u32) -> Option<&Key<P>> {
         self.iter().find(|held| held.epoch == epoch).map(|held| &held.key)
     }
@@ -45,6 +60,28 @@ impl<P> Epochs<P> {
     /// All of them, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &EpochKey<P>> {
         self.older.iter().chain([&self.newest])
+    }
+
+    /// These and a new key behind them, or none where as many are held as a keyring can hold.
+    pub(crate) fn with_new(&self) -> Result<Option<Self>, RandomFailed> {
+        let Some(epoch) = self.newest.epoch.checked_add(1).filter(|_| self.iter().count() < MAX_EPOCHS) else {
+            return Ok(None);
+        };
+        let newest = EpochKey { epoch, key: random_key()? };
+        Ok(Some(Self { older: self.iter().map(EpochKey::duplicate).collect(), newest }))
+    }
+
+    /// Those of the epochs that `stays` says yes to; none where it says yes to none.
+    pub(crate) fn only(&self, stays: impl Fn(u32) -> bool) -> Option<Self> {
+        let mut held: Vec<_> = self.iter().filter(|held| stays(held.epoch)).map(EpochKey::duplicate).collect();
+        let newest = held.pop()?;
+        Some(Self { older: held, newest })
+    }
+
+    /// Whether both have an epoch in common, and the same key in each that they have in common.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        let both = || self.iter().filter_map(|held| Some((&held.key, other.get(held.epoch)?)));
+        both().count() > 0 && both().all(|(own, others)| hash::equal(own.expose(), others.expose()))
     }
 
     fn encoded_len(&self) -> usize {
@@ -102,6 +139,34 @@ impl KeyMaterial {
             journal: random_key()?,
             policy: random_key()?,
         })
+    }
+
+    /// A second copy, for a keyring that differs in one purpose.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            data: self.data.duplicate(),
+            wrap: self.wrap.duplicate(),
+            audit: self.audit.duplicate(),
+            index: self.index.duplicate(),
+            lookup: self.lookup.duplicate(),
+            state: self.state.duplicate(),
+            journal: self.journal.duplicate(),
+            policy: self.policy.duplicate(),
+        }
+    }
+
+    /// Whether both are of one vault, maybe before and after a rotation: the keys that are never rotated are the same, and
+    /// so are those of each epoch that both hold.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        let same = |own: &[u8; 32], others: &[u8; 32]| hash::equal(own, others);
+        self.data.agrees(&other.data)
+            && self.wrap.agrees(&other.wrap)
+            && self.audit.agrees(&other.audit)
+            && same(self.index.expose(), other.index.expose())
+            && same(self.lookup.expose(), other.lookup.expose())
+            && same(self.state.expose(), other.state.expose())
+            && same(self.journal.expose(), other.journal.expose())
+            && same(self.policy.expose(), other.policy.expose())
     }
 
     /// The plaintext to be sealed, in a buffer that is wiped and was never moved.
@@ -218,6 +283,47 @@ mod tests {
         let many: Vec<u32> = (1..=257).collect();
         assert!(parse(&many[..MAX_EPOCHS]).is_ok());
         assert_eq!(parse(&many).unwrap_err(), refused(1));
+    }
+
+    #[test]
+    fn a_new_key_stands_behind_the_others_until_there_are_as_many_as_fit() {
+        let [of_one, of_two] = [epochs::<()>(&[3], 1), epochs(&[3, 9], 1)];
+        let numbers = |held: &Epochs<()>| held.iter().map(|held| held.epoch).collect::<Vec<_>>();
+        let grown = of_two.with_new().unwrap().unwrap();
+        assert_eq!((numbers(&grown), grown.newest().epoch), (vec![3, 9, 10], 10));
+        assert_ne!(grown.newest().key.expose(), &[1; 32]);
+        assert!(grown.agrees(&of_two) && of_two.agrees(&grown) && grown.agrees(&of_one));
+        let many: Vec<u32> = (1..=256).collect();
+        assert!(epochs::<()>(&many[..MAX_EPOCHS - 1], 1).with_new().unwrap().is_some());
+        assert!(epochs::<()>(&many, 1).with_new().unwrap().is_none());
+        assert!(epochs::<()>(&[u32::MAX], 1).with_new().unwrap().is_none());
+        let kept = grown.only(|epoch| epoch > 3).unwrap();
+        assert_eq!((numbers(&kept), kept.newest().key.expose()), (vec![9, 10], grown.newest().key.expose()));
+        assert!(grown.only(|_| false).is_none());
+    }
+
+    #[test]
+    fn keys_of_one_epoch_that_differ_or_no_common_epoch_do_not_agree() {
+        assert!(!epochs::<()>(&[1, 2], 1).agrees(&epochs(&[2, 3], 2)));
+        assert!(!epochs::<()>(&[1], 1).agrees(&epochs(&[2], 1)));
+        let (keys, other) = (KeyMaterial::generate().unwrap(), KeyMaterial::generate().unwrap());
+        assert!(keys.agrees(&keys.duplicate()) && !keys.agrees(&other));
+        type Take = fn(&mut KeyMaterial, &KeyMaterial);
+        let takes: [Take; 8] = [
+            |mine, theirs| mine.index = theirs.index.duplicate(),
+            |mine, theirs| mine.lookup = theirs.lookup.duplicate(),
+            |mine, theirs| mine.state = theirs.state.duplicate(),
+            |mine, theirs| mine.journal = theirs.journal.duplicate(),
+            |mine, theirs| mine.policy = theirs.policy.duplicate(),
+            |mine, theirs| mine.data = theirs.data.duplicate(),
+            |mine, theirs| mine.wrap = theirs.wrap.duplicate(),
+            |mine, theirs| mine.audit = theirs.audit.duplicate(),
+        ];
+        for take in takes {
+            let mut mixed = keys.duplicate();
+            take(&mut mixed, &other);
+            assert!(!keys.agrees(&mixed));
+        }
     }
 
     #[test]

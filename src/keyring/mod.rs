@@ -13,6 +13,7 @@ mod identifier;
 mod key_file;
 mod new_slot;
 mod provider;
+mod renew;
 mod shares;
 mod slot_info;
 
@@ -34,7 +35,7 @@ use std::fmt;
 
 use crate::bytes::Put;
 use crate::crypto::aead::Suite;
-use crate::crypto::hash::{self, HmacKey};
+use crate::crypto::hash::HmacKey;
 use crate::crypto::kdf::{self, AuditKey, JournalKey, PatientSecret, RootKey, StateKey, WrapKey};
 use crate::crypto::seal::{FLOOR_KEY, FLOOR_VALUE, SealError, Sealer};
 use crate::crypto::{RandomFailed, random};
@@ -48,6 +49,8 @@ use crate::secret::{Key, SecretBytes};
 /// drop.
 pub(crate) struct Keyring {
     keys: KeyMaterial,
+    /// The data epoch that seals.
+    sealing: u32,
     index: HmacKey,
     lookup: HmacKey,
     policy: HmacKey,
@@ -94,6 +97,8 @@ impl Keyring {
             policy_sealer: Sealer::new(kdf::policy_prk(&keys.policy), kdf::SEAL_POLICY, FLOOR_VALUE),
             older_wrap_sealers: older.map(|held| (held.epoch, wrap_sealer(&held.key))).collect(),
             wrap_sealer: wrap_sealer(&newest.key),
+            // A newer one waits until it is put in force, which the vault remembers (policy.md, table 16).
+            sealing: keys.data.oldest(),
             keys,
         }
     }
@@ -155,9 +160,9 @@ impl Keyring {
         Some(Sealer::new(kdf::record_prk(data, patient), kdf::SEAL_RECORD, FLOOR_VALUE))
     }
 
-    /// The newest data epoch: the one that seals, unless a rotation has not been activated yet.
+    /// The data epoch that seals: the oldest that is held, unless another one was [put in force](Self::sealing_under).
     pub(crate) const fn data_epoch(&self) -> u32 {
-        self.keys.data.newest().epoch
+        self.sealing
     }
 
     /// The wrap epoch that seals new patients' secrets, and its sealer.
@@ -185,11 +190,6 @@ impl Keyring {
     pub(crate) const fn newest_audit_key(&self) -> (u32, &AuditKey) {
         let newest = self.keys.audit.newest();
         (newest.epoch, &newest.key)
-    }
-
-    /// Whether both hold the same keys.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        hash::equal(&self.keys.to_bytes(), &other.keys.to_bytes())
     }
 
     /// Every key by itself.

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 pub use retention::{LegalHold, Retention, RetentionOf};
 pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
-pub(crate) use row::PolicyRow;
+pub(crate) use row::{DataKeyRow, PolicyRow};
 
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
@@ -25,6 +25,8 @@ struct Known {
     clock_reset: Option<(Timestamp, Timestamp)>,
     read_audit: ReadAudit,
     doubt: Option<(Timestamp, Arc<DoubtMap>)>,
+    /// The data epoch in force, and how far resealing has come.
+    data_key: Option<DataKeyRow>,
     /// By number: when the slot was created, and when it last opened the vault.
     slot_uses: BTreeMap<u8, (Timestamp, Timestamp)>,
 }
@@ -52,6 +54,7 @@ impl Policy {
             PolicyRow::SlotUse { slot, created, used } => {
                 known.slot_uses.insert(slot, (created, used));
             }
+            PolicyRow::DataKey(row) => known.data_key = Some(row),
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
             // One for each chart that is to be kept: read when it is asked for.
             PolicyRow::Retention(_) => {}
@@ -67,6 +70,11 @@ impl Policy {
     /// From what time the clock was last set back, and to which.
     pub(crate) fn clock_reset(&self) -> Option<(Timestamp, Timestamp)> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clock_reset
+    }
+
+    /// The data epoch in force, and how far resealing has come, in a vault whose data key was ever rotated.
+    pub(crate) fn data_key(&self) -> Option<DataKeyRow> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).data_key
     }
 
     /// When entries of reads become durable.

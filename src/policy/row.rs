@@ -6,6 +6,7 @@ use super::retention::RetentionRow;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
 use crate::format::doubt::DoubtMap;
+use crate::format::keys::RecordKey;
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 
@@ -16,6 +17,7 @@ const TABLE_ATTESTER: u8 = 4;
 const TABLE_READ_AUDIT: u8 = 5;
 const TABLE_DOUBT: u8 = 6;
 const TABLE_SLOT_USE: u8 = 7;
+const TABLE_DATA_KEY: u8 = 16;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 
@@ -37,10 +39,22 @@ pub(crate) enum PolicyRow {
     Attester { public: [u8; 32], trusted_at: Timestamp },
     /// A key slot opened the vault. `created` is the slot's, since another slot may get its number.
     SlotUse { slot: u8, created: Timestamp, used: Timestamp },
+    /// The data key in force.
+    DataKey(DataKeyRow),
     /// The vault was salvaged, and these parts of it may be older than they were or lack rows.
     Doubt { salvaged_at: Timestamp, map: DoubtMap },
     /// What keeps a chart, or records of it, from being erased.
     Retention(RetentionRow),
+}
+
+/// Which data key seals, and how far older records were sealed anew under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DataKeyRow {
+    pub(crate) epoch: u32,
+    /// Versions that were looked at.
+    pub(crate) passed: u64,
+    /// The last of them. A hint: what is older is found by looking at each row.
+    pub(crate) last: Option<RecordKey>,
 }
 
 /// A policy row that this version cannot read.
@@ -71,6 +85,7 @@ impl PolicyRow {
             Self::ReadAudit(_) => (TABLE_READ_AUDIT, [0; 16]),
             Self::Attester { public, .. } => (TABLE_ATTESTER, *crate::crypto::kdf::attester_id(public).as_bytes()),
             Self::Doubt { .. } => Self::PLACE_OF_DOUBT,
+            Self::DataKey(_) => (TABLE_DATA_KEY, [0; 16]),
             Self::SlotUse { slot, .. } => (TABLE_SLOT_USE, [*slot, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
         }
@@ -103,6 +118,14 @@ impl PolicyRow {
                 bytes.put_u8(*slot);
                 bytes.put_i64(created.as_micros());
                 bytes.put_i64(used.as_micros());
+            }
+            Self::DataKey(DataKeyRow { epoch, passed, last }) => {
+                bytes.put_u8(TABLE_DATA_KEY);
+                bytes.put_u32(*epoch);
+                bytes.put_u64(*passed);
+                if let Some(last) = last {
+                    bytes.put(&last.to_bytes());
+                }
             }
             Self::Doubt { salvaged_at, map } => {
                 bytes.put_u8(TABLE_DOUBT);
@@ -159,6 +182,18 @@ impl PolicyRow {
                 let used = Timestamp::from_micros(reader.i64()?);
                 reader.finish()?;
                 Ok(Self::SlotUse { slot, created, used })
+            }
+            TABLE_DATA_KEY => {
+                let epoch = reader.u32()?;
+                let passed = reader.u64()?;
+                let last = match reader.rest() {
+                    [] => None,
+                    key => Some(RecordKey::from_bytes(key).map_err(|_| BadRow)?),
+                };
+                if epoch == 0 {
+                    return Err(BadRow);
+                }
+                Ok(Self::DataKey(DataKeyRow { epoch, passed, last }))
             }
             TABLE_DOUBT => {
                 let salvaged_at = Timestamp::from_micros(reader.i64()?);
@@ -233,6 +268,47 @@ mod tests {
         fn uses_of_slots_come_back(slot: u8, created: i64, used: i64) {
             let [created, used] = [created, used].map(Timestamp::from_micros);
             let row = PolicyRow::SlotUse { slot, created, used };
+            prop_assert_eq!(PolicyRow::parse(&row.to_bytes()), Ok(row));
+        }
+    }
+
+    fn data_key_rows() -> [PolicyRow; 2] {
+        let (patient_tag, kind_tag) = (std::array::from_fn(|at| 0xA0 + at as u8), [0x11; 8]);
+        let last = Some(RecordKey { patient_tag, kind_tag, number: 3, version: 1 });
+        [DataKeyRow { epoch: 2, passed: 0, last: None }, DataKeyRow { epoch: 2, passed: 500, last }]
+            .map(PolicyRow::DataKey)
+    }
+
+    #[test]
+    fn a_data_key_in_force_that_was_cut_prolonged_or_flipped_is_refused_or_another_one() {
+        for (row, name) in data_key_rows().into_iter().zip(["data_key_row", "data_key_row_under_way"]) {
+            let bytes = row.to_bytes();
+            assert_eq!(bytes, worked::bytes(PAGE, name));
+            assert_eq!(PolicyRow::parse(&bytes), Ok(row.clone()));
+            // Without the whole of its last field it is one that has none.
+            for len in (0..bytes.len()).filter(|len| *len != 13) {
+                assert_eq!(PolicyRow::parse(&bytes[..len]), Err(BadRow), "{len}");
+            }
+            assert_eq!(PolicyRow::parse(&[&bytes[..], &[0]].concat()), Err(BadRow));
+            for bit in 0..bytes.len() * 8 {
+                let mut bad = bytes.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                assert_ne!(PolicyRow::parse(&bad).as_ref(), Ok(&row), "bit {bit}");
+            }
+        }
+        let none = DataKeyRow { epoch: 0, passed: 0, last: None };
+        assert_eq!(PolicyRow::parse(&PolicyRow::DataKey(none).to_bytes()), Err(BadRow));
+    }
+
+    proptest! {
+        #[test]
+        fn data_keys_in_force_come_back(
+            epoch in 1..=u32::MAX,
+            passed: u64,
+            last in prop::option::of((any::<[u8; 16]>(), any::<[u8; 8]>(), 1..=u64::MAX, 1..=u32::MAX)),
+        ) {
+            let key = |(patient_tag, kind_tag, number, version)| RecordKey { patient_tag, kind_tag, number, version };
+            let row = PolicyRow::DataKey(DataKeyRow { epoch, passed, last: last.map(key) });
             prop_assert_eq!(PolicyRow::parse(&row.to_bytes()), Ok(row));
         }
     }

@@ -176,12 +176,13 @@ impl Session {
 
     /// The chart of a patient, from the session's cache if it is there.
     fn chart_in(&self, unlocked: &Unlocked, patient: PatientId) -> Result<Option<Arc<Chart>>, Error> {
-        if let Some(chart) = self.charts().get(patient) {
+        let kept = self.charts().get(patient);
+        if let Some(chart) = kept.filter(|chart| chart.is_up_to_date(&unlocked.keyring())) {
             return Ok(Some(chart));
         }
         let Some(chart) = unlocked.find_chart(patient)? else { return Ok(None) };
         let chart = Arc::new(chart);
-        self.charts().keep(Arc::clone(&chart));
+        self.charts().keep(Arc::clone(&chart), |chart| chart.is_up_to_date(&unlocked.keyring()));
         Ok(Some(chart))
     }
 }
@@ -234,7 +235,7 @@ impl Op<'_> {
 
     /// The stripe of a patient's chart, whether there is one or not.
     pub(super) fn stripe(&self, patient: PatientId) -> Stripe {
-        Stripe::chart(&self.unlocked.keyring.patient_tag(patient))
+        Stripe::chart(&self.unlocked.keyring().patient_tag(patient))
     }
 
     /// The chart of a patient who must exist.

@@ -34,9 +34,10 @@ impl Charts {
         Some(Arc::clone(chart))
     }
 
-    /// Keeps a chart; the one unused for longest makes room.
-    pub(super) fn keep(&mut self, chart: Arc<Chart>) {
-        if self.closed {
+    /// Keeps a chart, if it still may be: asked while nobody can [`forget`](Self::forget). The one unused for longest makes
+    /// room.
+    pub(super) fn keep(&mut self, chart: Arc<Chart>, may_be: impl FnOnce(&Chart) -> bool) {
+        if self.closed || !may_be(&chart) {
             return;
         }
         if self.kept.len() >= CAPACITY {
@@ -62,6 +63,11 @@ impl Charts {
             self.orders.remove(0);
         }
         self.orders.push((patient, order, stamp));
+    }
+
+    /// Forgets the charts' keys, which were derived from a keyring that is not in force any more.
+    pub(super) fn forget(&mut self) {
+        self.kept.clear();
     }
 
     /// Forgets everything, and keeps nothing that a call under way still brings.

@@ -150,6 +150,10 @@ impl HoldsKeys for Inner {
         self.charts.lock().unwrap_or_else(PoisonError::into_inner).close();
         self.open.closed();
     }
+
+    fn forget_charts(&self) {
+        self.charts.lock().unwrap_or_else(PoisonError::into_inner).forget();
+    }
 }
 
 impl fmt::Debug for Session {

@@ -190,7 +190,7 @@ fn checked(identifiers: impl IntoIterator<Item = Identifier>) -> Result<Vec<Iden
 
 impl Op<'_> {
     fn identifier_tag(&self, identifier: &Identifier) -> Result<[u8; 16], Error> {
-        Ok(self.unlocked.keyring.identifier_tag(&identifier.system, &identifier.value)?)
+        Ok(self.unlocked.keyring().identifier_tag(&identifier.system, &identifier.value)?)
     }
 
     fn stripes(&self, identifiers: &[Identifier]) -> Result<Vec<Stripe>, Error> {
@@ -204,8 +204,8 @@ impl Op<'_> {
         let tag = self.identifier_tag(identifier)?;
         let rows = self.unlocked.committer.scan(Tree::Lookup, Scan { prefix: &tag, after: None, limit: 1 })?;
         let Some((key, value)) = rows.into_iter().next() else { return Ok(None) };
-        let sealer = self.unlocked.keyring.lookup_sealer();
-        let body = self.unlocked.open_row(sealer, Tree::Lookup, &key, &value, WHAT)?;
+        let keyring = self.unlocked.keyring();
+        let body = self.unlocked.open_row(keyring.lookup_sealer(), Tree::Lookup, &key, &value, WHAT)?;
         let patient: [u8; 16] = body.as_slice().try_into().map_err(|_| Error::TamperedRow { what: WHAT })?;
         Ok(Some(PatientId::from_bytes(patient)))
     }
@@ -218,7 +218,7 @@ impl Op<'_> {
             None => {}
         }
         let key = LookupRowKey { identifier_tag: self.identifier_tag(identifier)?, patient_tag: chart.tag };
-        let (sealer, key) = (self.unlocked.keyring.lookup_sealer(), key.to_bytes().to_vec());
-        self.unlocked.sealed_row(sealer, (0, 0), Tree::Lookup, key, chart.patient.as_bytes()).map(Some)
+        let (keyring, key) = (self.unlocked.keyring(), key.to_bytes().to_vec());
+        self.unlocked.sealed_row(keyring.lookup_sealer(), (0, 0), Tree::Lookup, key, chart.patient.as_bytes()).map(Some)
     }
 }

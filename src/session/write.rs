@@ -126,7 +126,7 @@ impl Op<'_> {
         reserved: &mut ByKind,
     ) -> Result<(RecordRef, Row, AuditRecord), Error> {
         let kind = new.kind.id();
-        let kind_tag = self.unlocked.keyring.kind_tag(&chart.tag, kind);
+        let kind_tag = self.unlocked.keyring().kind_tag(&chart.tag, kind);
         let taken = reserved.get(&(chart.tag, kind_tag)).copied();
         let number = match taken.or_else(|| self.unlocked.numbers.newest(&chart.tag, &kind_tag)) {
             Some(newest) => newest,
@@ -165,7 +165,7 @@ impl Op<'_> {
         body: &Body<'_>,
     ) -> Result<(Row, AuditRecord), Error> {
         let (kind, number, version) = (record.kind(), record.number(), version.number());
-        let kind_tag = self.unlocked.keyring.kind_tag(&chart.tag, kind);
+        let kind_tag = self.unlocked.keyring().kind_tag(&chart.tag, kind);
         let key = RecordKey { patient_tag: chart.tag, kind_tag, number, version };
         let bytes = body.encode()?;
         let row = self.unlocked.record_row(chart, key, &bytes)?;
@@ -189,6 +189,6 @@ impl Op<'_> {
 
     /// Shorthand for a kind's tag in a chart.
     pub(super) fn kind_tag(&self, chart: &Chart, kind: KindId) -> [u8; 8] {
-        self.unlocked.keyring.kind_tag(&chart.tag, kind)
+        self.unlocked.keyring().kind_tag(&chart.tag, kind)
     }
 }

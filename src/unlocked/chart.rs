@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::format::envelope::{self, Place};
 use crate::format::keys::{PatientKey, RecordKey, Tree};
 use crate::ids::{KindId, PatientId};
-use crate::keyring;
+use crate::keyring::{self, Keyring};
 use crate::record::{RecordRef, Version};
 use crate::secret::SecretBytes;
 use crate::storage::Scan;
@@ -33,9 +33,30 @@ pub(crate) struct Chart {
     records: Sealer,
     /// For records of other data epochs.
     secret: PatientSecret,
+    /// What was in force when these keys were derived: opens whatever stood in the chart then.
+    keyring: Arc<Keyring>,
 }
 
 impl Chart {
+    /// Whether its keys were derived from the keyring that is in force. Only then may it seal.
+    pub(crate) fn is_up_to_date(&self, in_force: &Arc<Keyring>) -> bool {
+        Arc::ptr_eq(&self.keyring, in_force)
+    }
+
+    /// The data epoch that seals its new records.
+    pub(crate) const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(crate) const fn sealer(&self) -> &Sealer {
+        &self.records
+    }
+
+    /// Opens records of another data epoch. `None` where its key is not held.
+    pub(crate) fn sealer_of(&self, epoch: u32) -> Option<Sealer> {
+        self.keyring.record_sealer(epoch, &self.secret)
+    }
+
     /// This patient in an audit entry, with the records that were touched.
     pub(crate) fn audited(&self, records: Vec<AuditRecord>) -> DraftSubject {
         DraftSubject {
@@ -48,25 +69,32 @@ impl Chart {
     }
 }
 
+/// A patient's row, opened.
+struct PatientRow {
+    /// What opened it.
+    keyring: Arc<Keyring>,
+    key: PatientKey,
+    patient: PatientId,
+    secret: PatientSecret,
+}
+
 impl Unlocked {
     /// A new chart and the row that makes it.
     pub(crate) fn new_chart(&self, patient: PatientId) -> Result<(Chart, Row), Error> {
-        let secret = keyring::new_patient_secret()?;
-        let key = PatientKey { patient_tag: self.keyring.patient_tag(patient), generation: FIRST_GENERATION };
-        let value = self.keyring.seal_patient_secret(self.vault, self.suite, key, patient, &secret)?;
+        let (secret, keyring) = (keyring::new_patient_secret()?, self.keyring());
+        let key = PatientKey { patient_tag: keyring.patient_tag(patient), generation: FIRST_GENERATION };
+        let value = keyring.seal_patient_secret(self.vault, self.suite(), key, patient, &secret)?;
         let row = Row::new(Tree::Patients, key.to_bytes().to_vec(), value);
-        Ok((self.chart_of(patient, key, secret)?, row))
+        Ok((self.chart_of(keyring, patient, key, secret)?, row))
     }
 
     /// The chart of a patient, if there is one.
     pub(crate) fn find_chart(&self, patient: PatientId) -> Result<Option<Chart>, Error> {
-        let Some((key, found, secret)) = self.patient_row(&self.keyring.patient_tag(patient))? else {
-            return Ok(None);
-        };
-        if found != patient {
+        let Some(row) = self.patient_row(&self.keyring().patient_tag(patient))? else { return Ok(None) };
+        if row.patient != patient {
             return Err(TAMPERED);
         }
-        self.chart_of(patient, key, secret).map(Some)
+        self.chart_of_row(row).map(Some)
     }
 
     /// The first chart behind a patient tag, in the order of tags, or the first of all: its tag and its patient.
@@ -77,48 +105,66 @@ impl Unlocked {
         let keys = self.committer.scan_keys(Tree::Patients, scan)?;
         let Some(key) = keys.first() else { return Ok(None) };
         let tag = PatientKey::from_bytes(key).map_err(|_| TAMPERED)?.patient_tag;
-        let (_, patient, _) = self.patient_row(&tag)?.ok_or(TAMPERED)?;
+        let patient = self.patient_of(&tag)?.ok_or(TAMPERED)?;
         Ok(Some((tag, patient)))
     }
 
     /// Opens a subject's key for reading the log. `None` where the patient is unknown or erased.
     pub(crate) fn subject_of(&self, tag: &[u8; 16], generation: u32) -> Option<SubjectKey> {
-        let (key, _, secret) = self.patient_row(tag).ok()??;
-        (key.generation == generation).then(|| self.audit.subject(&secret))
+        let row = self.patient_row(tag).ok()??;
+        (row.key.generation == generation).then(|| self.audit.subject(&row.secret))
     }
 
     /// The chart whose patient's key is this row.
     pub(crate) fn chart_at(&self, key: &[u8], value: &[u8]) -> Result<Chart, Error> {
         let key = PatientKey::from_bytes(key).map_err(|_| TAMPERED)?;
-        let (patient, secret) = self.keyring.open_patient_secret(self.vault, key, value).map_err(|_| TAMPERED)?;
-        self.chart_of(patient, key, secret)
+        let keyring = self.keyring();
+        let (patient, secret) = keyring.open_patient_secret(self.vault, key, value).map_err(|_| TAMPERED)?;
+        self.chart_of(keyring, patient, key, secret)
     }
 
     /// The chart behind a patient tag, if there is one.
     pub(crate) fn chart_of_tag(&self, tag: &[u8; 16]) -> Result<Option<Chart>, Error> {
-        self.patient_row(tag)?.map(|(key, patient, secret)| self.chart_of(patient, key, secret)).transpose()
+        self.patient_row(tag)?.map(|row| self.chart_of_row(row)).transpose()
     }
 
     /// The patient behind a patient tag, if there is one.
     pub(crate) fn patient_of(&self, tag: &[u8; 16]) -> Result<Option<PatientId>, Error> {
-        Ok(self.patient_row(tag)?.map(|(_, patient, _)| patient))
+        Ok(self.patient_row(tag)?.map(|row| row.patient))
     }
 
-    fn patient_row(&self, tag: &[u8; 16]) -> Result<Option<(PatientKey, PatientId, PatientSecret)>, Error> {
-        let rows = self.committer.scan(Tree::Patients, Scan { prefix: tag, after: None, limit: 1 })?;
-        let Some((key, value)) = rows.into_iter().next() else { return Ok(None) };
-        let key = PatientKey::from_bytes(&key).map_err(|_| TAMPERED)?;
-        let opened = self.keyring.open_patient_secret(self.vault, key, &value);
-        let (patient, secret) = opened.map_err(|_| TAMPERED)?;
-        Ok(Some((key, patient, secret)))
+    fn patient_row(&self, tag: &[u8; 16]) -> Result<Option<PatientRow>, Error> {
+        loop {
+            let keyring = self.keyring();
+            let rows = self.committer.scan(Tree::Patients, Scan { prefix: tag, after: None, limit: 1 })?;
+            let Some((key, value)) = rows.into_iter().next() else { return Ok(None) };
+            let key = PatientKey::from_bytes(&key).map_err(|_| TAMPERED)?;
+            match keyring.open_patient_secret(self.vault, key, &value) {
+                Ok((patient, secret)) => return Ok(Some(PatientRow { keyring, key, patient, secret })),
+                Err(_) if Arc::ptr_eq(&keyring, &self.keyring()) => return Err(TAMPERED),
+                // Wrapped anew meanwhile, under a key that this keyring has not got.
+                Err(_) => {}
+            }
+        }
     }
 
-    fn chart_of(&self, patient: PatientId, key: PatientKey, secret: PatientSecret) -> Result<Chart, Error> {
-        let epoch = self.keyring.data_epoch();
-        let records = self.keyring.record_sealer(epoch, &secret).ok_or(Error::TamperedRow { what: "keyring" })?;
+    fn chart_of_row(&self, row: PatientRow) -> Result<Chart, Error> {
+        let PatientRow { keyring, key, patient, secret } = row;
+        self.chart_of(keyring, patient, key, secret)
+    }
+
+    fn chart_of(
+        &self,
+        keyring: Arc<Keyring>,
+        patient: PatientId,
+        key: PatientKey,
+        secret: PatientSecret,
+    ) -> Result<Chart, Error> {
+        let epoch = keyring.data_epoch();
+        let records = keyring.record_sealer(epoch, &secret).ok_or(Error::TamperedRow { what: "keyring" })?;
         let subject = Arc::new(self.audit.subject(&secret));
         let PatientKey { patient_tag: tag, generation } = key;
-        Ok(Chart { patient, tag, generation, subject, epoch, records, secret })
+        Ok(Chart { patient, tag, generation, subject, epoch, records, secret, keyring })
     }
 
     /// A record's row, sealed.
@@ -147,7 +193,10 @@ impl Unlocked {
         let opened = if head.epoch == chart.epoch {
             envelope::open_sealed(&chart.records, head, place, sealed)
         } else {
-            let sealer = self.keyring.record_sealer(head.epoch, &chart.secret).ok_or_else(tampered)?;
+            // Sealed before the chart's keys were derived, or under a key that came since.
+            let sealer = chart.sealer_of(head.epoch);
+            let sealer = sealer.or_else(|| self.keyring().record_sealer(head.epoch, &chart.secret));
+            let sealer = sealer.ok_or_else(tampered)?;
             envelope::open_sealed(&sealer, head, place, sealed)
         };
         opened.map_err(|_| tampered())

@@ -6,8 +6,10 @@ mod challenges;
 mod chart;
 mod gate;
 mod idle;
+mod in_force;
 mod lock;
 mod numbers;
+mod renewed;
 mod retention;
 mod time;
 
@@ -17,8 +19,10 @@ pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
 pub(crate) use gate::Gate;
+pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};
+pub(crate) use renewed::{OlderSealer, Renewed};
 pub(crate) use time::Latest;
 
 use crate::audit::{AuditKeys, Draft};
@@ -31,7 +35,6 @@ use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::Tree;
 use crate::format::slot::Slot;
 use crate::ids::VaultId;
-use crate::keyring::Keyring;
 use crate::policy::{Policy, PolicyRow};
 use crate::record::{Kind, Types};
 use crate::secret::SecretBytes;
@@ -39,8 +42,10 @@ use crate::storage::Scan;
 
 /// Something outside that keeps keys, such as the charts a session used lately.
 pub(crate) trait HoldsKeys: Send + Sync {
-    /// Wipes them.
+    /// Wipes them, for good.
     fn let_go(&self);
+    /// Wipes those of charts. They may be derived again, from the keyring that is in force then.
+    fn forget_charts(&self);
 }
 
 /// What is kept of the header in force.
@@ -54,10 +59,9 @@ pub(crate) struct HeldHeader {
 /// Keys, policy, and the order of commits. Dropping it wipes the keys and frees the directory.
 pub(crate) struct Unlocked {
     pub(crate) vault: VaultId,
-    pub(crate) suite: Suite,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) latest: Latest,
-    pub(crate) keyring: Keyring,
+    pub(crate) in_force: InForce,
     pub(crate) audit: AuditKeys,
     pub(crate) committer: Committer,
     pub(crate) stripes: Stripes,
@@ -70,6 +74,8 @@ pub(crate) struct Unlocked {
     pub(crate) header: Mutex<HeldHeader>,
     /// Held while the header is changed, which may take long: one change after the other.
     pub(crate) changing: Mutex<()>,
+    /// Held while keys are rotated: one rotation at a time.
+    pub(crate) rotating: Mutex<()>,
     /// Held while the read audit is chosen anew: one choice after the other.
     pub(crate) choosing: Mutex<()>,
     /// Who else has to let go of keys when the vault is sealed.
@@ -80,6 +86,11 @@ pub(crate) struct Unlocked {
 }
 
 impl Unlocked {
+    /// The suite that seals.
+    pub(crate) fn suite(&self) -> Suite {
+        self.committer.suite()
+    }
+
     /// Notes who else has to let go of keys.
     pub(crate) fn add_holder(&self, holder: Weak<dyn HoldsKeys>) {
         let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,6 +103,13 @@ impl Unlocked {
         self.bodies.clear();
         let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         holders.iter().filter_map(Weak::upgrade).for_each(|holder| holder.let_go());
+    }
+
+    /// Makes all holders derive the keys of charts anew, from the keyring that is in force now. What they had was derived
+    /// from keys that may be gone.
+    pub(crate) fn forget_charts(&self) {
+        let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.iter().filter_map(Weak::upgrade).for_each(|holder| holder.forget_charts());
     }
 
     /// Makes rows and their entries durable.
@@ -108,7 +126,7 @@ impl Unlocked {
         key: Vec<u8>,
         body: &[u8],
     ) -> Result<Row, Error> {
-        let head = EnvelopeHead { suite: self.suite, epoch, generation };
+        let head = EnvelopeHead { suite: self.suite(), epoch, generation };
         let place = Place { vault: self.vault, tree, key: &key };
         let value = envelope::seal_value(sealer, head, place, body)?;
         Ok(Row::new(tree, key, value))
@@ -131,29 +149,36 @@ impl Unlocked {
     /// A policy row ready to commit. Hold the policy stripe from here until it is queued.
     pub(crate) fn policy_row(&self, row: &PolicyRow) -> Result<Row, Error> {
         let (table, id) = row.place();
-        let key = self.keyring.policy_tag(table, &id).to_vec();
+        let keyring = self.keyring();
+        let key = keyring.policy_tag(table, &id).to_vec();
         let replaces = self.committer.get(Tree::Policy, &key)?;
-        let row = self.sealed_row(self.keyring.policy_sealer(), (0, 0), Tree::Policy, key, &row.to_bytes())?;
+        let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, key, &row.to_bytes())?;
         Ok(Row { replaces, ..row })
     }
 
     /// Reads the whole policy; part of unlocking.
     pub(crate) fn load_policy(&self) -> Result<(), Error> {
         const PAGE: usize = 1_000;
+        let keyring = self.keyring();
         let mut after: Option<Vec<u8>> = None;
         loop {
             let scan = Scan { prefix: &[], after: after.as_deref(), limit: PAGE };
             let rows = self.committer.scan(Tree::Policy, scan)?;
             for (key, value) in &rows {
-                let body = self.open_row(self.keyring.policy_sealer(), Tree::Policy, key, value, "policy row")?;
+                let body = self.open_row(keyring.policy_sealer(), Tree::Policy, key, value, "policy row")?;
                 let row = PolicyRow::parse(&body).map_err(|_| Error::TamperedRow { what: "policy row" })?;
                 self.policy.apply(row);
             }
             if rows.len() < PAGE {
-                return Ok(());
+                break;
             }
             after = rows.into_iter().next_back().map(|(key, _)| key);
         }
+        if let Some(row) = self.policy.data_key() {
+            let in_force = keyring.duplicate().sealing_under(row.epoch);
+            self.put_keyring_in_force(in_force.ok_or(Error::TamperedRow { what: "keyring" })?);
+        }
+        Ok(())
     }
 
     /// The policy row that remembers `kind`'s name, if the vault has never seen it. Hold the policy stripe when

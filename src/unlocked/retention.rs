@@ -12,9 +12,9 @@ impl Unlocked {
     /// What keeps a chart, and nothing where nothing does. Hold the chart's stripe for as long as it has to stay so.
     pub(crate) fn retention(&self, patient_tag: &[u8; 16]) -> Result<RetentionRow, Error> {
         let (table, id) = PolicyRow::place_of_retention(*patient_tag);
-        let key = self.keyring.policy_tag(table, &id);
+        let key = self.keyring().policy_tag(table, &id);
         let Some(value) = self.committer.get(Tree::Policy, &key)? else { return Ok(RetentionRow::none(*patient_tag)) };
-        let body = self.open_row(self.keyring.policy_sealer(), Tree::Policy, &key, &value, WHAT)?;
+        let body = self.open_row(self.keyring().policy_sealer(), Tree::Policy, &key, &value, WHAT)?;
         match PolicyRow::parse(&body) {
             Ok(PolicyRow::Retention(row)) if row.patient_tag == *patient_tag => Ok(row),
             _ => Err(Error::TamperedRow { what: WHAT }),
@@ -28,7 +28,7 @@ impl Unlocked {
             return self.policy_row(&PolicyRow::Retention(row)).map(Some);
         }
         let (table, id) = PolicyRow::place_of_retention(row.patient_tag);
-        let key = self.keyring.policy_tag(table, &id).to_vec();
+        let key = self.keyring().policy_tag(table, &id).to_vec();
         let replaces = self.committer.get(Tree::Policy, &key)?;
         Ok(replaces.map(|old| Row { tree: Tree::Policy, key, value: None, replaces: Some(old) }))
     }

@@ -4,12 +4,14 @@ mod attempts;
 mod check;
 mod compact;
 mod create;
+mod header;
 mod home;
 mod keeper;
 mod memory;
 mod open;
 mod opening;
 mod options;
+mod rotate;
 mod salvage;
 mod scrub;
 mod seal;
@@ -29,6 +31,7 @@ pub use open::LockedVault;
 pub(crate) use open::state_file_key;
 pub use opening::{MissingReads, Opening};
 pub use options::Options;
+pub use rotate::{Rotated, Rotation};
 pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 pub use scrub::Health;
 
@@ -72,7 +75,7 @@ struct Inner {
 
 impl Vault {
     fn new(home: Home, unlocked: Unlocked, opening: Opening, options: &Options) -> Result<Self, Error> {
-        let (id, suite) = (unlocked.vault, unlocked.suite);
+        let (id, suite) = (unlocked.vault, unlocked.suite());
         let memory = MemoryProtection::of(options);
         let gate = Gate::new(unlocked, options.seal_when_idle);
         let keeper = Keeper::start(&gate, &home, options);
@@ -271,7 +274,7 @@ impl Vault {
     /// with a credential of their own, so what it opens has to be the keys in use.
     fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
         let same = open::open_header(&self.0.home, credential)
-            .map(|opened| opened.header.vault == self.0.id && opened.keyring.is_same(&unlocked.keyring));
+            .map(|opened| opened.header.vault == self.0.id && opened.keyring.agrees(&unlocked.keyring()));
         wipe_stack();
         if same? { Ok(()) } else { Err(Error::Unlock(UnlockError::HeaderTampered)) }
     }

@@ -25,7 +25,7 @@ use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::secret::wipe_stack;
 use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, Latest, Numbers, Unlocked};
+use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, InForce, Latest, Numbers, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -255,10 +255,9 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());
     Ok(Unlocked {
         vault,
-        suite,
         clock,
         latest,
-        keyring,
+        in_force: InForce::new(keyring),
         audit,
         committer,
         stripes,
@@ -269,6 +268,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         types,
         header: Mutex::new(header),
         changing: Mutex::default(),
+        rotating: Mutex::default(),
         choosing,
         holders,
         lock,

@@ -1,22 +1,16 @@
 //! Key slots of an open vault: listing, adding, removing, replacing. Others go on working meanwhile.
-//!
-//! The entry about a change is durable before the header is written, so that no slot is there without it. Once both copies
-//! are, a second entry says so in a frame that names the new generation: from then on the older header is rolled back.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::thread;
 
-use super::{Vault, open, operate};
-use crate::audit::{AuditEvent, Draft, Outcome};
+use super::header::{NewHeader, held, put_in_force, refused};
+use super::{Vault, operate};
+use crate::audit::AuditEvent;
 use crate::error::Error;
 use crate::format::header::{HeaderError, MAX_SLOTS};
 use crate::format::slot::Slot;
-use crate::keyring::{
-    Credential, NewSlot, NewSlotError, PreparedSlot, SlotInfo, SlotPlace, UnlockError, UnlockedKeyring,
-};
-use crate::observe::Told;
+use crate::keyring::{Credential, NewSlot, NewSlotError, PreparedSlot, SlotInfo, SlotPlace, UnlockedKeyring};
 use crate::secret::wipe_stack;
-use crate::storage::StorageError;
 use crate::unlocked::{HeldHeader, Unlocked};
 
 impl Vault {
@@ -95,14 +89,8 @@ impl Vault {
             let _changing = unlocked.changing.lock().unwrap_or_else(PoisonError::into_inner);
             let held = held(&unlocked).clone();
             match self.plan(&unlocked, &held, credential, edit) {
-                Ok(plan) => self.put_in_force(&unlocked, plan),
-                Err(error) => {
-                    let outcome = if error.is_denial() { Outcome::Denied } else { Outcome::Failed };
-                    let mut draft = Draft::new(edit.event(), outcome);
-                    draft.fields.detail = Some(error.word().to_owned());
-                    unlocked.commit(Vec::new(), vec![draft])?;
-                    Err(error)
-                }
+                Ok((number, header)) => put_in_force(&self.0.home, &unlocked, header).map(|()| number),
+                Err(error) => Err(refused(&unlocked, edit.event(), error)),
             }
         });
         wipe_stack();
@@ -116,59 +104,18 @@ impl Vault {
         held: &HeldHeader,
         credential: Credential<'_>,
         edit: Edit<'_>,
-    ) -> Result<Plan, Error> {
+    ) -> Result<(u8, NewHeader), Error> {
         // What is in force tells early, and without the time that a passphrase takes, what cannot be.
         edit.check(&held.slots)?;
         let (opened, prepared) = both(
             edit.new_slot().is_some_and(|new| new.is_costly()) && credential.is_costly(),
-            &|| self.reopen(unlocked, held, credential),
+            &|| self.reopen(unlocked, held.generation, credential),
             || edit.new_slot().map(|new| new.prepare(unlocked.vault)).transpose(),
         );
         let (opened, prepared) = (opened?, prepared?);
         edit.check(&opened.header.slots)?;
-        Plan::new(unlocked, opened, edit, prepared)
+        new_header(unlocked, opened, edit, prepared)
     }
-
-    /// Opens the header on disk, which has to be of this vault and not older than the one in force.
-    fn reopen(
-        &self,
-        unlocked: &Unlocked,
-        held: &HeldHeader,
-        credential: Credential<'_>,
-    ) -> Result<UnlockedKeyring, Error> {
-        let opened = open::open_header(&self.0.home, credential)?;
-        if opened.header.vault != unlocked.vault || !opened.keyring.is_same(&unlocked.keyring) {
-            return Err(Error::Unlock(UnlockError::HeaderTampered));
-        }
-        let (header, journal) = (opened.header.generation, held.generation);
-        if header < journal { Err(StorageError::HeaderRolledBack { header, journal }.into()) } else { Ok(opened) }
-    }
-
-    fn put_in_force(&self, unlocked: &Unlocked, plan: Plan) -> Result<u8, Error> {
-        let Plan { event, number, detail, generation, slots, bytes } = plan;
-        let mut draft = Draft::new(event, Outcome::Allowed);
-        draft.fields.detail = Some(format!("{detail}; header {generation}"));
-        unlocked.commit(Vec::new(), vec![draft])?;
-        let written = self.0.home.write_header(&bytes);
-        let mut draft = Draft::new(AuditEvent::HeaderWritten, Outcome::Allowed);
-        draft.fields.detail = Some(format!("header {generation}"));
-        match &written {
-            Ok(()) => {
-                unlocked.committer.header_is(generation);
-                *held(unlocked) = HeldHeader { generation, slots };
-            }
-            Err(error) => {
-                draft.fields.outcome = Outcome::Failed;
-                draft.fields.detail = Some(format!("header {generation}: {}", error.word()));
-            }
-        }
-        unlocked.commit(Vec::new(), vec![draft])?;
-        written.map(|()| number)
-    }
-}
-
-fn held(unlocked: &Unlocked) -> MutexGuard<'_, HeldHeader> {
-    unlocked.header.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is to be done to the slots.
@@ -213,54 +160,43 @@ impl<'a> Edit<'a> {
     }
 }
 
-/// A header about to be written.
-struct Plan {
-    event: AuditEvent,
-    number: u8,
-    detail: String,
-    generation: u64,
-    slots: Vec<Slot>,
-    bytes: Vec<u8>,
-}
-
-impl Plan {
-    fn new(
-        unlocked: &Unlocked,
-        opened: UnlockedKeyring,
-        edit: Edit<'_>,
-        prepared: Option<PreparedSlot>,
-    ) -> Result<Self, Error> {
-        let UnlockedKeyring { keyring, root, slot: opened_slot, header } = opened;
-        let number = match edit {
-            Edit::Add(_) => free_number(&header.slots),
-            Edit::Remove(number) | Edit::Replace(Some(number), _) => number,
-            Edit::Replace(None, _) => opened_slot,
-        };
-        let old = header.slots.iter().find(|slot| slot.number == number);
-        let made = match (prepared, edit.new_slot()) {
-            (Some(prepared), Some(new)) => {
-                let kept = old.map_or("", |slot| slot.label.as_str());
-                let label = new.given_label().unwrap_or(kept).to_owned();
-                let place = SlotPlace { number, created: unlocked.clock.now(), label };
-                Some(prepared.seal(unlocked.vault, unlocked.suite, place, &root)?)
-            }
-            _ => None,
-        };
-        let detail = match (old, &made) {
-            (Some(old), Some(new)) => format!("slot {number}: {} becomes {}", called(old), called(new)),
-            (Some(slot), None) | (None, Some(slot)) => format!("slot {number}: {}", called(slot)),
-            (None, None) => return Err(Error::NoSuchSlot { slot: number }),
-        };
-        let mut slots: Vec<Slot> = header.slots.iter().filter(|slot| slot.number != number).cloned().collect();
-        slots.extend(made);
-        slots.sort_by_key(|slot| slot.number);
-        if !slots.iter().any(Slot::opens_alone) {
-            return Err(Error::LastSlot { slot: number });
+/// The slot's number, and the header as it is to be.
+fn new_header(
+    unlocked: &Unlocked,
+    opened: UnlockedKeyring,
+    edit: Edit<'_>,
+    prepared: Option<PreparedSlot>,
+) -> Result<(u8, NewHeader), Error> {
+    let UnlockedKeyring { root, slot: opened_slot, header, .. } = opened;
+    let number = match edit {
+        Edit::Add(_) => free_number(&header.slots),
+        Edit::Remove(number) | Edit::Replace(Some(number), _) => number,
+        Edit::Replace(None, _) => opened_slot,
+    };
+    let old = header.slots.iter().find(|slot| slot.number == number);
+    let made = match (prepared, edit.new_slot()) {
+        (Some(prepared), Some(new)) => {
+            let kept = old.map_or("", |slot| slot.label.as_str());
+            let label = new.given_label().unwrap_or(kept).to_owned();
+            let place = SlotPlace { number, created: unlocked.clock.now(), label };
+            Some(prepared.seal(unlocked.vault, unlocked.suite(), place, &root)?)
         }
-        let generation = header.generation.saturating_add(1);
-        let bytes = keyring.new_header(unlocked.vault, generation, &header.suites, slots.clone(), &root)?;
-        Ok(Self { event: edit.event(), number, detail, generation, slots, bytes })
+        _ => None,
+    };
+    let detail = match (old, &made) {
+        (Some(old), Some(new)) => format!("slot {number}: {} becomes {}", called(old), called(new)),
+        (Some(slot), None) | (None, Some(slot)) => format!("slot {number}: {}", called(slot)),
+        (None, None) => return Err(Error::NoSuchSlot { slot: number }),
+    };
+    let mut slots: Vec<Slot> = header.slots.iter().filter(|slot| slot.number != number).cloned().collect();
+    slots.extend(made);
+    slots.sort_by_key(|slot| slot.number);
+    if !slots.iter().any(Slot::opens_alone) {
+        return Err(Error::LastSlot { slot: number });
     }
+    let generation = header.generation.saturating_add(1);
+    let bytes = unlocked.keyring().new_header(unlocked.vault, generation, &header.suites, slots.clone(), &root)?;
+    Ok((number, NewHeader { event: edit.event(), detail, generation, slots, bytes, keys: None }))
 }
 
 /// One above the highest, so that a number in the log means one slot for as long as can be; then the lowest free one.

@@ -90,7 +90,7 @@ fn closing_wipes_the_records_that_were_opened() {
     session.chart(patient).page().unwrap();
     let held = {
         let unlocked = vault.0.gate.enter().unwrap();
-        let tag = unlocked.keyring.patient_tag(patient);
+        let tag = unlocked.keyring().patient_tag(patient);
         let scan = crate::storage::Scan { prefix: &tag, after: None, limit: 1 };
         let keys = unlocked.committer.scan_keys(Tree::Records, scan).unwrap();
         let key = crate::format::keys::RecordKey::from_bytes(&keys[0]).unwrap();
@@ -144,6 +144,8 @@ fn every_event_of_an_operation_has_a_span_of_its_own_name() {
         E::SessionExpired,
         E::EntryLost,
         E::HeaderWritten,
+        E::KeyActivated,
+        E::KeyDropped,
     ];
     for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
         assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");

@@ -84,6 +84,17 @@ fn a_slot_that_is_not_there_and_the_last_one_are_named() {
 }
 
 #[test]
+fn keys_are_rotated_by_one_call_at_a_time() {
+    let ward = Ward::new();
+    let (vault, key) = (ward.clinic.vault(), ward.clinic.key());
+    let mut second = None;
+    vault.rotate_wrap_key(key, &mut |_| second = Some(vault.rotate_wrap_key(key, &mut |_| ()))).unwrap();
+    let refused = second.unwrap();
+    assert!(matches!(refused, Err(Error::RotationUnderWay)), "{refused:?}");
+    advises(refused, "wait until it has ended");
+}
+
+#[test]
 fn a_vault_without_a_credential_is_not_created() {
     let refused = MemoryStore::new().create_vault().finish().map(drop);
     assert!(matches!(refused, Err(Error::NoCredential)), "{refused:?}");

@@ -328,7 +328,8 @@ pub(super) fn place_of(unlocked: &Unlocked, dir: &Path, place: &FlawPlace, reada
 fn record_place(unlocked: &Unlocked, key: RecordKey) -> Option<FindingPlace> {
     let patient = unlocked.patient_of(&key.patient_tag).ok().flatten()?;
     let mut kinds = unlocked.policy.kinds().into_iter();
-    let kind = kinds.find(|kind| unlocked.keyring.kind_tag(&key.patient_tag, kind.id()) == key.kind_tag)?;
+    let keyring = unlocked.keyring();
+    let kind = kinds.find(|kind| keyring.kind_tag(&key.patient_tag, kind.id()) == key.kind_tag)?;
     let record = RecordRef::new(patient, kind.id(), key.number);
     Some(FindingPlace::Record { record, version: Version::new(key.version) })
 }

@@ -69,7 +69,12 @@ impl Check<'_, '_> {
     pub(super) fn check_charts(&mut self, read: &LogRead, head: Head, faulty: bool) -> Result<(), Error> {
         self.rows(Tree::Patients, &mut |check, (key, value)| {
             let unlocked = check.unlocked;
-            let opened = value.ok().and_then(|value| unlocked.chart_at(&key, &value).ok());
+            let mut opened = value.ok().and_then(|value| unlocked.chart_at(&key, &value).ok());
+            if opened.is_none() {
+                // Wrapped anew since it was read, maybe.
+                let now = unlocked.committer.get(Tree::Patients, &key).ok().flatten();
+                opened = now.and_then(|value| unlocked.chart_at(&key, &value).ok());
+            }
             let Some(chart) = opened else {
                 let what = "a patient's key does not open: the chart cannot be read";
                 check.found(rows_of(Tree::Patients), what);
@@ -144,7 +149,10 @@ impl Check<'_, '_> {
                 return Ok(());
             }
         };
-        let Ok(bytes) = self.unlocked.open_record(chart, kind.id(), key, &value) else {
+        let open = |value: &Bytes| self.unlocked.open_record(chart, kind.id(), key, value).ok();
+        // Where it does not open, it was sealed anew since it was read, maybe, and the old key is gone.
+        let again = || self.unlocked.committer.get(Tree::Records, &key.to_bytes()).ok().flatten();
+        let Some(bytes) = open(&value).or_else(|| open(&again()?)) else {
             self.found(at, "it does not open: its bytes were changed or moved");
             return Ok(());
         };
@@ -167,8 +175,8 @@ impl Check<'_, '_> {
         if chart.is_none() {
             self.found(rows_of(Tree::Records), "records of a patient whose key is missing or does not open");
         }
-        let kinds = unlocked.policy.kinds().into_iter();
-        let kinds = kinds.map(|kind| (unlocked.keyring.kind_tag(&tag, kind.id()), kind)).collect();
+        let (kinds, keyring) = (unlocked.policy.kinds().into_iter(), unlocked.keyring());
+        let kinds = kinds.map(|kind| (keyring.kind_tag(&tag, kind.id()), kind)).collect();
         Place { chart, kinds, tag, last: None }
     }
 
@@ -220,12 +228,11 @@ impl Check<'_, '_> {
         self.rows(Tree::Lookup, &mut |check, (key, value)| {
             let unlocked = check.unlocked;
             let opened = value.ok().and_then(|value| {
-                let sealer = unlocked.keyring.lookup_sealer();
-                unlocked.open_row(sealer, Tree::Lookup, &key, &value, "identifier").ok()
+                unlocked.open_row(unlocked.keyring().lookup_sealer(), Tree::Lookup, &key, &value, "identifier").ok()
             });
             let patient = opened.and_then(|body| <[u8; 16]>::try_from(body.as_slice()).ok()).map(PatientId::from_bytes);
             let tag = LookupRowKey::from_bytes(&key).map(|key| key.patient_tag);
-            if !patient.is_some_and(|patient| tag == Ok(unlocked.keyring.patient_tag(patient))) {
+            if !patient.is_some_and(|patient| tag == Ok(unlocked.keyring().patient_tag(patient))) {
                 check.found(
                     rows_of(Tree::Lookup),
                     "an identifier does not open, or leads to another patient than its place",
@@ -236,8 +243,7 @@ impl Check<'_, '_> {
         self.rows(Tree::Policy, &mut |check, (key, value)| {
             let unlocked = check.unlocked;
             let row = value.ok().and_then(|value| {
-                let sealer = unlocked.keyring.policy_sealer();
-                unlocked.open_row(sealer, Tree::Policy, &key, &value, "policy row").ok()
+                unlocked.open_row(unlocked.keyring().policy_sealer(), Tree::Policy, &key, &value, "policy row").ok()
             });
             if row.is_none_or(|body| PolicyRow::parse(&body).is_err()) {
                 check.found(rows_of(Tree::Policy), "a policy row does not open");

@@ -35,7 +35,7 @@ impl Forger {
     /// A fourth record, and how an entry would name it.
     fn fourth(&self, unlocked: &Unlocked) -> (Row, AuditRecord) {
         let chart = unlocked.find_chart(self.patient).unwrap().unwrap();
-        let kind_tag = unlocked.keyring.kind_tag(&chart.tag, self.kind.id());
+        let kind_tag = unlocked.keyring().kind_tag(&chart.tag, self.kind.id());
         let key = RecordKey { patient_tag: chart.tag, kind_tag, number: 4, version: 1 };
         let body = Body {
             kind: self.kind.id(),

@@ -77,11 +77,11 @@ fn worked_with(dir: &Path) -> (Vault, Sought) {
     session.get_verbatim(record).unwrap().value.fill(0);
 
     let (mut sought, unlocked) = (Sought(Vec::new()), vault.0.gate.enter().unwrap());
-    unlocked.keyring.key_bytes().iter().for_each(|(name, bytes)| sought.add(name, &bytes[..]));
+    unlocked.keyring().key_bytes().iter().for_each(|(name, bytes)| sought.add(name, &bytes[..]));
     sought.add("root key", open::open_header(&vault.0.home, (&pass).into()).unwrap().root.expose());
-    let key = PatientKey { patient_tag: unlocked.keyring.patient_tag(patient), generation: 1 };
+    let key = PatientKey { patient_tag: unlocked.keyring().patient_tag(patient), generation: 1 };
     let row = unlocked.committer.get(Tree::Patients, &key.to_bytes()).unwrap().unwrap();
-    let (_, secret) = unlocked.keyring.open_patient_secret(vault.id(), key, &row).unwrap();
+    let (_, secret) = unlocked.keyring().open_patient_secret(vault.id(), key, &row).unwrap();
     sought.add("patient's secret", secret.expose());
     sought.add("opened record", &text);
     text.fill(0);

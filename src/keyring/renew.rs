@@ -1,0 +1,106 @@
+//! Keyrings that differ from the one in force by a key, before and after a rotation.
+
+use super::Keyring;
+use crate::crypto::RandomFailed;
+use crate::format::keyring::KeyMaterial;
+
+impl Keyring {
+    /// Whether both are of one vault, maybe before and after a rotation.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        self.keys.agrees(&other.keys)
+    }
+
+    /// A second copy, to be changed.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { sealing: self.sealing, ..Self::new(self.keys.duplicate()) }
+    }
+
+    /// This one, sealing records under a data epoch that it holds.
+    pub(crate) fn sealing_under(self, epoch: u32) -> Option<Self> {
+        self.keys.data.get(epoch)?;
+        Some(Self { sealing: epoch, ..self })
+    }
+
+    /// With a new data key, which does not seal yet. `None` where no more keys fit.
+    pub(crate) fn with_new_data_key(&self) -> Result<Option<Self>, RandomFailed> {
+        let Some(data) = self.keys.data.with_new()? else { return Ok(None) };
+        Ok(self.of(KeyMaterial { data, ..self.keys.duplicate() }))
+    }
+
+    /// With a new wrap key, which seals patients' secrets from then on. `None` where no more keys fit.
+    pub(crate) fn with_new_wrap_key(&self) -> Result<Option<Self>, RandomFailed> {
+        let Some(wrap) = self.keys.wrap.with_new()? else { return Ok(None) };
+        Ok(self.of(KeyMaterial { wrap, ..self.keys.duplicate() }))
+    }
+
+    /// Without the data keys before the one that seals. One that is to seal next stays.
+    pub(crate) fn without_older_data_keys(&self) -> Option<Self> {
+        let data = self.keys.data.only(|epoch| epoch >= self.sealing)?;
+        self.of(KeyMaterial { data, ..self.keys.duplicate() })
+    }
+
+    /// Without the wrap keys before the newest.
+    pub(crate) fn without_older_wrap_keys(&self) -> Option<Self> {
+        let newest = self.keys.wrap.newest().epoch;
+        let wrap = self.keys.wrap.only(|epoch| epoch == newest)?;
+        self.of(KeyMaterial { wrap, ..self.keys.duplicate() })
+    }
+
+    /// The data epochs that are held, ascending.
+    pub(crate) fn data_epochs(&self) -> Vec<u32> {
+        self.keys.data.iter().map(|held| held.epoch).collect()
+    }
+
+    /// The wrap epochs that are held, ascending. The last one seals.
+    pub(crate) fn wrap_epochs(&self) -> Vec<u32> {
+        self.keys.wrap.iter().map(|held| held.epoch).collect()
+    }
+
+    /// Other keys, with the epoch that seals here.
+    fn of(&self, keys: KeyMaterial) -> Option<Self> {
+        Self::new(keys).sealing_under(self.sealing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::kdf::PatientSecret;
+    use crate::keyring::new_patient_secret;
+
+    fn secret() -> PatientSecret {
+        new_patient_secret().unwrap()
+    }
+
+    #[test]
+    fn a_new_data_key_opens_and_does_not_seal_before_it_is_put_in_force() {
+        let old = Keyring::generate().unwrap();
+        let grown = old.with_new_data_key().unwrap().unwrap();
+        assert_eq!((grown.data_epochs(), grown.data_epoch()), (vec![1, 2], 1));
+        assert!(grown.agrees(&old) && grown.record_sealer(2, &secret()).is_some());
+        let grown = grown.sealing_under(2).unwrap();
+        assert_eq!(grown.data_epoch(), 2);
+        let left = grown.without_older_data_keys().unwrap();
+        assert_eq!((left.data_epochs(), left.data_epoch()), (vec![2], 2));
+        assert!(left.record_sealer(1, &secret()).is_none() && left.agrees(&grown));
+        assert!(!left.agrees(&old), "no data key in common");
+        assert!(left.sealing_under(1).is_none());
+    }
+
+    #[test]
+    fn a_data_key_that_waits_is_not_dropped_with_the_older_ones() {
+        let waiting = Keyring::generate().unwrap().with_new_data_key().unwrap().unwrap();
+        assert_eq!(waiting.without_older_data_keys().unwrap().data_epochs(), [1, 2]);
+    }
+
+    #[test]
+    fn a_new_wrap_key_seals_at_once_and_the_older_one_opens_until_it_is_dropped() {
+        let old = Keyring::generate().unwrap();
+        let grown = old.with_new_wrap_key().unwrap().unwrap();
+        assert_eq!((grown.newest_wrap_sealer().0, grown.wrap_epochs()), (2, vec![1, 2]));
+        assert!(grown.wrap_sealer(1).is_some());
+        let left = grown.without_older_wrap_keys().unwrap();
+        assert_eq!((left.wrap_epochs(), left.data_epoch()), (vec![2], 1));
+        assert!(left.wrap_sealer(1).is_none());
+    }
+}
