@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::audit::AuditFault;
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
+use crate::format::ledger::LedgerError;
 use crate::ids::{AttesterId, KindId, PatientId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
 use crate::observe::Told;
@@ -162,6 +163,52 @@ pub enum Error {
         /// The identifier's system; the value is not repeated here.
         system: String,
     },
+    /// A legal hold stands on the chart, or on a record of it. Nothing was erased.
+    #[error("{} is under legal hold since {since} and cannot be erased; have the hold lifted first", of(.patient, .record))]
+    LegalHold {
+        /// The patient.
+        patient: PatientId,
+        /// The record that is held; `None` where it is the whole chart.
+        record: Option<RecordRef>,
+        /// When the hold was placed.
+        since: Timestamp,
+    },
+    /// The chart, or a record of it, has to be kept until later. Nothing was erased.
+    #[error("{} has to be kept until {until} and cannot be erased before; erase it then", of(.patient, .record))]
+    Retained {
+        /// The patient.
+        patient: PatientId,
+        /// The record that has to be kept; `None` where it is the whole chart.
+        record: Option<RecordRef>,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The patient was erased: nothing of the chart can be read any more, and nothing added.
+    #[error("{patient} was erased at {at}; register the person anew if they are a patient again")]
+    Erased {
+        /// The patient.
+        patient: PatientId,
+        /// When.
+        at: Timestamp,
+    },
+    /// The facility's chart is nobody's, and stays.
+    #[error("the chart of the facility belongs to no patient and is not erased; void its records instead")]
+    FacilityChart,
+    /// A patient was erased, and the old wrap key had to stay: it still opens copies of the secret that were made before.
+    #[error(
+        "the patient was erased, but {unreadable} other patients' keys do not open, so that the wrap key could not be \
+        changed; check the vault, and finish its erasures"
+    )]
+    ErasureUnfinished {
+        /// Patients' keys that do not open.
+        unreadable: u64,
+    },
+    /// The session is one of another vault. Nothing was done.
+    #[error("the session was opened in another vault; open one in this vault")]
+    OtherVault,
+    /// An erasure ledger cannot be taken in. Nothing was done.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A system or value is blank or too long.
     #[error(transparent)]
     Identifier(#[from] IdentifierNotAllowed),
@@ -269,6 +316,11 @@ pub enum Error {
     Random(#[from] RandomFailed),
 }
 
+/// A record, or else the whole chart, as a message names it.
+fn of(patient: &PatientId, record: &Option<RecordRef>) -> String {
+    record.map_or_else(|| format!("the chart of {patient}"), |record| record.to_string())
+}
+
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         match error {
@@ -301,6 +353,13 @@ impl Error {
             Self::NoSuchVersion { .. } => "no such version",
             Self::Conflict { .. } => "conflict",
             Self::Voided(_) => "voided",
+            Self::LegalHold { .. } => "under legal hold",
+            Self::Retained { .. } => "to be kept",
+            Self::Erased { .. } => "erased",
+            Self::FacilityChart => "facility chart",
+            Self::ErasureUnfinished { .. } => "erasure unfinished",
+            Self::OtherVault => "other vault",
+            Self::Ledger(_) => "ledger refused",
             Self::IdentifierTaken { .. } => "identifier taken",
             Self::Identifier(_)
             | Self::InvalidText { .. }
@@ -339,6 +398,9 @@ impl Told for Error {
                 | Self::ClockRollback { .. }
                 | Self::Doubtful { .. }
                 | Self::DoubtfulReadOnly { .. }
+                | Self::LegalHold { .. }
+                | Self::Retained { .. }
+                | Self::FacilityChart
                 | Self::Unlock(UnlockError::WrongCredential)
         )
     }

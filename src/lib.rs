@@ -162,6 +162,7 @@ pub use crypto::pbkdf2::{IterationsOutOfBounds, Pbkdf2Iterations};
 pub use error::Error;
 pub use format::ParseError;
 pub use format::header::HeaderError;
+pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
     AttesterId, DeviceId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId,
@@ -173,7 +174,7 @@ pub use keyring::{
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
-pub use policy::{LegalHold, Retention, RetentionOf};
+pub use policy::{Erasure, LegalHold, Retention, RetentionOf};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
@@ -195,9 +196,9 @@ pub use token::{
     ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, LockedVault, MemoryGuard,
-    MemoryProtection, MissingReads, NewVault, Opening, Options, Rotated, Rotation, SalvageReport, SalvagedRecords,
-    Vault,
+    CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,
+    FindingPlace, Health, JournalWound, LockedVault, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening,
+    Options, Replayed, Rotated, Rotation, SalvageReport, SalvagedRecords, Vault,
 };
 
 /// The examples of docs/records.md.

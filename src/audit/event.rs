@@ -116,6 +116,11 @@ events! {
     HoldLifted = 35, "hold-lifted";
     /// It was asked what keeps a chart from being erased.
     RetentionRead = 36, "retention-read";
+    /// A patient's secret was destroyed: from here on the chart is gone, and what the log says of the patient is closed, this
+    /// entry's own subject included. `detail` has reason and ground.
+    ErasureBegun = 37, "erasure-begun";
+    /// All that belongs to the erasure of `count` patients is done: no key of the vault opens an old copy of their secrets.
+    PatientErased = 38, "patient-erased";
     /// A new record was put.
     RecordPut = 40, "record-put";
     /// A record was read.

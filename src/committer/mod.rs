@@ -315,6 +315,12 @@ impl Committer {
         }
     }
 
+    /// Ends the segment of the journal that is written to, between two commits.
+    pub(crate) fn close_segment(&self) -> Result<(), StorageError> {
+        let _order = self.order();
+        self.storage.close_segment()
+    }
+
     /// Waits until queued work is durable, leading the group if nobody does.
     pub(crate) fn wait(&self, queued: Queued) -> Outcome {
         let Some(ticket) = queued.0 else { return Ok(()) };

@@ -186,6 +186,11 @@ impl Keyring {
         &self.policy_sealer
     }
 
+    /// Seals erasure ledgers, which leave the vault.
+    pub(crate) fn ledger_sealer(&self) -> Sealer {
+        Sealer::new(kdf::policy_prk(&self.keys.policy), kdf::SEAL_LEDGER, FLOOR_VALUE)
+    }
+
     /// The newest epoch of the audit log, and its key.
     pub(crate) const fn newest_audit_key(&self) -> (u32, &AuditKey) {
         let newest = self.keys.audit.newest();

@@ -153,6 +153,11 @@ impl RetentionRow {
         }
     }
 
+    /// The terms of the chart, then those of its records.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Option<(KindId, u64)>, &Retention)> {
+        [(None, &self.chart)].into_iter().chain(self.records.iter().map(|(place, terms)| (Some(*place), terms)))
+    }
+
     /// Behind the number of the table.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.put(&self.patient_tag);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::erasure::Erasure;
 use super::retention::RetentionRow;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
@@ -20,6 +21,7 @@ const TABLE_SLOT_USE: u8 = 7;
 const TABLE_DATA_KEY: u8 = 16;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
+const TABLE_ERASURE: u8 = 33;
 
 const CHOICE_DURABLE: u8 = 0;
 const CHOICE_WINDOWED: u8 = 1;
@@ -45,6 +47,8 @@ pub(crate) enum PolicyRow {
     Doubt { salvaged_at: Timestamp, map: DoubtMap },
     /// What keeps a chart, or records of it, from being erased.
     Retention(RetentionRow),
+    /// An entry of the erasure ledger.
+    Erasure(Erasure),
 }
 
 /// Which data key seals, and how far older records were sealed anew under it.
@@ -88,6 +92,7 @@ impl PolicyRow {
             Self::DataKey(_) => (TABLE_DATA_KEY, [0; 16]),
             Self::SlotUse { slot, .. } => (TABLE_SLOT_USE, [*slot, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
+            Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
         }
     }
 
@@ -134,6 +139,10 @@ impl PolicyRow {
             }
             Self::Retention(row) => {
                 bytes.put_u8(TABLE_RETENTION);
+                row.encode(&mut bytes);
+            }
+            Self::Erasure(row) => {
+                bytes.put_u8(TABLE_ERASURE);
                 row.encode(&mut bytes);
             }
             Self::ReadAudit(choice) => {
@@ -202,6 +211,7 @@ impl PolicyRow {
                 Ok(Self::Doubt { salvaged_at, map })
             }
             TABLE_RETENTION => RetentionRow::decode(reader).map(Self::Retention),
+            TABLE_ERASURE => Erasure::decode(reader).map(Self::Erasure),
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {
                     CHOICE_DURABLE => ReadAudit::Durable,

@@ -44,6 +44,11 @@ impl Gate {
         }
     }
 
+    /// Whether both are the same door.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Enters for work that nobody asked for, which does not keep the vault open.
     pub(crate) fn look_in<T>(&self, work: impl FnOnce(&Unlocked) -> T) -> Result<T, Error> {
         let unlocked = self.inside()?;

@@ -1,10 +1,12 @@
 //! What keeps a chart from being erased, as it is stored.
 
-use super::Unlocked;
+use super::{Chart, Unlocked};
+use crate::clock::Timestamp;
 use crate::committer::Row;
 use crate::error::Error;
 use crate::format::keys::Tree;
 use crate::policy::{PolicyRow, RetentionRow};
+use crate::record::RecordRef;
 
 const WHAT: &str = "policy row";
 
@@ -31,5 +33,21 @@ impl Unlocked {
         let key = self.keyring().policy_tag(table, &id).to_vec();
         let replaces = self.committer.get(Tree::Policy, &key)?;
         Ok(replaces.map(|old| Row { tree: Tree::Policy, key, value: None, replaces: Some(old) }))
+    }
+
+    /// An error if a chart, or anything in it, has to be kept: that of a hold before that of a date, the latest date first.
+    pub(crate) fn check_erasable(&self, chart: &Chart, now: Timestamp) -> Result<(), Error> {
+        let (patient, row) = (chart.patient, self.retention(&chart.tag)?);
+        let named = |place: Option<(_, _)>| place.map(|(kind, number)| RecordRef::new(patient, kind, number));
+        let held = row.all().find_map(|(place, terms)| Some((place, terms.legal_hold.as_ref()?)));
+        if let Some((place, hold)) = held {
+            return Err(Error::LegalHold { patient, record: named(place), since: hold.since });
+        }
+        let until =
+            row.all().filter_map(|(place, terms)| Some((terms.retain_until.filter(|until| *until > now)?, place)));
+        match until.max_by_key(|(until, _)| *until) {
+            Some((until, place)) => Err(Error::Retained { patient, record: named(place), until }),
+            None => Ok(()),
+        }
     }
 }

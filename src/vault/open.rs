@@ -103,7 +103,11 @@ impl LockedVault {
             None => self.home.lock()?,
         };
         match self.unlock_keyring(credential) {
-            Ok(keyring) => self.assemble(keyring, lock, progress),
+            Ok(keyring) => {
+                let vault = self.assemble(keyring, lock, &mut *progress)?;
+                vault.go_on_erasing(credential, progress);
+                Ok(vault)
+            }
             Err(error) => {
                 *held = Some(lock);
                 Err(error)

@@ -131,7 +131,7 @@ impl Vault {
     }
 
     /// Whether a long task is to go on: not once the vault is being closed.
-    fn goes_on(&self) -> impl Fn() -> bool + '_ {
+    pub(super) fn goes_on(&self) -> impl Fn() -> bool + '_ {
         || !self.0.keeper.stopping.load(Ordering::Relaxed)
     }
 
