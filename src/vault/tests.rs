@@ -1,4 +1,5 @@
 mod checked;
+mod erased;
 mod memory;
 mod removed;
 mod windowed;
