@@ -198,7 +198,7 @@ pub use token::{
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,
     FindingPlace, Health, JournalWound, LockedVault, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening,
-    Options, Replayed, Rotated, Rotation, SalvageReport, SalvagedRecords, Vault,
+    Options, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, Vault,
 };
 
 /// The examples of docs/records.md.

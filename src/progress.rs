@@ -44,6 +44,8 @@ pub enum Task {
     RewrapPatients,
     /// Sealing records anew under another data key; versions looked at.
     ResealRecords,
+    /// Sealing identifiers and policy anew with another suite; rows.
+    ResealRows,
     /// Looking whether anything is left under a data key that is to be dropped; versions looked at.
     CountResealed,
     /// Salvaging a damaged vault; bytes of its journal, then rows and log entries.

@@ -1,12 +1,12 @@
 //! Random days in a clinic, each step compared with a plain in-memory picture: whatever is put, amended, voided, closed,
-//! dropped, reopened or copied while open, the vault answers what the picture says, and its log verifies.
+//! dropped, reopened or copied while open, whichever keys are rotated, the vault answers what the picture says, and its log verifies.
 //!
 //! `PROPTEST_CASES` raises the number of days.
 
 mod support;
 
 use proptest::prelude::*;
-use support::machine::{IDENTIFIERS, KINDS, Machine, Value};
+use support::machine::{IDENTIFIERS, KINDS, Machine, Turn, Value};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -25,6 +25,7 @@ enum Step {
     CloseAndOpen,
     DropAndOpen,
     LiveCopy,
+    Rotate(Turn),
 }
 
 /// From nothing to 1 MiB: mostly short, often around the size from which a value stays in the journal, seldom large.
@@ -64,6 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::CloseAndOpen),
         1 => Just(Step::DropAndOpen),
         1 => Just(Step::LiveCopy),
+        2 => prop::sample::select(&Turn::ALL[..]).prop_map(Step::Rotate),
     ]
 }
 
@@ -84,6 +86,7 @@ impl Step {
             Self::CloseAndOpen => machine.close_and_open(),
             Self::DropAndOpen => machine.drop_and_open(),
             Self::LiveCopy => machine.check_live_copy(),
+            Self::Rotate(turn) => machine.rotate(*turn),
         }
     }
 }

@@ -5,6 +5,8 @@ mod support;
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use chartvault::test_util::{Fault, FileOp};
 use chartvault::*;
@@ -159,4 +161,275 @@ fn goes_on(house: &House, path: &Path, day: &Day, rotate: Rotate) -> bool {
 #[test]
 fn a_new_wrap_key_that_breaks_off_anywhere_leaves_a_vault_that_goes_on() {
     breaks_off_anywhere(|vault, house| vault.rotate_wrap_key(&house.key, &mut |_| ()), 1);
+}
+
+#[test]
+fn a_new_data_key_that_breaks_off_anywhere_leaves_a_vault_that_goes_on() {
+    breaks_off_anywhere(|vault, house| vault.rotate_data_key(&house.key, &mut |_| ()), 1);
+}
+
+#[test]
+fn another_suite_that_breaks_off_anywhere_leaves_a_vault_that_goes_on() {
+    // What an interrupted call has begun is ended by the next one, whichever suite that asks for.
+    let change = |vault: &Vault, house: &House| {
+        vault.continue_rotation(&house.key, &mut |_| ())?;
+        let other = if vault.suite() == Suite::Aes256Gcm { Suite::ChaCha20Poly1305 } else { Suite::Aes256Gcm };
+        vault.change_suite(other, &house.key, &mut |_| ())
+    };
+    breaks_off_anywhere(change, 2);
+}
+
+#[test]
+fn records_are_sealed_under_a_new_data_key_and_the_old_one_goes() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let day = Day::spend(&session, 5, 4);
+    let before = vault.rotation().unwrap();
+    assert_eq!((before.data_epoch, &before.data_epochs[..], before.is_under_way()), (1, &[1][..], false));
+    let begun = vault.begin_data_rotation(&house.key).unwrap();
+    assert_eq!((begun.data_epoch, &begun.data_epochs[..], begun.passed), (2, &[1, 2][..], 0));
+    assert!(begun.is_under_way() && begun.versions == Some(day.versions()));
+    // Under the new key already.
+    let between = session.put(day.patients[0], &note("between")).unwrap();
+    day.is_read(&session);
+    let mut tasks = Vec::new();
+    let rotated = vault.continue_rotation(&house.key, &mut |progress| tasks.push(progress.task)).unwrap();
+    assert_eq!((rotated.resealed, rotated.rewrapped, rotated.unreadable), (day.versions(), 0, 0));
+    assert!(tasks.contains(&Task::ResealRecords) && tasks.contains(&Task::CountResealed));
+    let after = vault.rotation().unwrap();
+    assert_eq!((after.data_epoch, &after.data_epochs[..], after.is_under_way()), (2, &[2][..], false));
+    day.is_read(&session);
+    assert_eq!(session.get(between).unwrap().value.text, "between");
+    use {AuditEvent::*, Outcome::*};
+    let expected = [
+        (KeyAdded, Allowed, "data key 2; header 2"),
+        (HeaderWritten, Allowed, "header 2"),
+        (KeyActivated, Allowed, "data key 2"),
+        (RowsResealed, Allowed, "the data key in force of the tree records"),
+        (KeyDropped, Allowed, "data keys before 2; header 3"),
+        (HeaderWritten, Allowed, "header 3"),
+    ];
+    assert_eq!(said(&session), expected.map(|(event, outcome, detail)| (event, outcome, detail.to_owned())));
+    let resealed = whole_log(&session).into_iter().find(|entry| entry.event == RowsResealed).unwrap();
+    assert_eq!((resealed.count, resealed.subjects.len()), (Some(day.versions() as u32), 0));
+    is_sound(&vault);
+    assert_eq!(vault.continue_rotation(&house.key, &mut |_| ()).unwrap(), Rotated::default());
+    drop(session);
+    vault.close().unwrap();
+    let vault = house.open();
+    day.is_read(&house.session(&vault));
+    assert_eq!(vault.rotation().unwrap().data_epochs, [2]);
+    verify(&house.session(&vault));
+}
+
+#[test]
+fn a_rotation_that_was_begun_is_ended_after_the_vault_was_opened_again() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let day = Day::spend(&session, 3, 3);
+    vault.begin_data_rotation(&house.key).unwrap();
+    let id = session.put(day.patients[1], &note("under the new key")).unwrap();
+    drop((session, vault));
+    let vault = house.open();
+    let session = house.session(&vault);
+    day.is_read(&session);
+    assert_eq!(session.get(id).unwrap().value.text, "under the new key");
+    // Begun once more, before the first is through.
+    assert_eq!(vault.begin_data_rotation(&house.key).unwrap().data_epochs, [1, 2, 3]);
+    let rotated = vault.continue_rotation(&house.key, &mut |_| ()).unwrap();
+    assert_eq!(rotated.resealed, day.versions() + 1);
+    assert_eq!(vault.rotation().unwrap().data_epochs, [3]);
+    day.is_read(&session);
+    is_sound(&vault);
+}
+
+#[test]
+fn a_credential_that_does_not_open_the_vault_rotates_nothing_and_is_logged() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let (wrong, before) = (RawKey::generate().unwrap(), vault.rotation().unwrap());
+    let none = &mut |_: Progress| ();
+    let suite = if vault.suite() == Suite::Aes256Gcm { Suite::ChaCha20Poly1305 } else { Suite::Aes256Gcm };
+    let refused = [
+        vault.rotate_data_key(&wrong, none).map(drop),
+        vault.rotate_wrap_key(&wrong, none).map(drop),
+        vault.continue_rotation(&wrong, none).map(drop),
+        vault.change_suite(suite, &wrong, none).map(drop),
+        vault.rotate_root_key(&[(&wrong).into()]).map(drop),
+        vault.rotate_root_key(&[(&house.key).into(), (&wrong).into()]).map(drop),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(Error::Unlock(UnlockError::WrongCredential))), "{refused:?}");
+    }
+    let refused = vault.rotate_root_key(&[]);
+    assert!(matches!(refused, Err(Error::NoCredential)), "{refused:?}");
+    assert_eq!((vault.rotation().unwrap(), vault.slots().unwrap().len()), (before, 2));
+    use AuditEvent::{KeyAdded, RootKeyChanged, RowsResealed, SuiteChanged};
+    let events = [KeyAdded, KeyAdded, RowsResealed, SuiteChanged, RootKeyChanged, RootKeyChanged];
+    let said: Vec<_> = said(&session).into_iter().map(|(event, outcome, _)| (event, outcome)).collect();
+    assert_eq!(said, events.map(|event| (event, Outcome::Denied)));
+}
+
+#[test]
+fn another_suite_seals_everything_anew() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let day = Day::spend(&session, 4, 3);
+    let (before, after) = match vault.suite() {
+        Suite::Aes256Gcm => (Suite::Aes256Gcm, Suite::ChaCha20Poly1305),
+        other => (other, Suite::Aes256Gcm),
+    };
+    assert_eq!(vault.change_suite(before, &house.key, &mut |_| ()).unwrap(), Rotated::default());
+    let rotated = vault.change_suite(after, &house.key, &mut |_| ()).unwrap();
+    assert_eq!((rotated.resealed, rotated.rewrapped, rotated.unreadable), (day.versions(), 5, 0));
+    // Four identifiers; the issuer and a kind. The data key in force is new.
+    assert_eq!(rotated.others, 4 + 2);
+    assert_eq!(vault.suite(), after);
+    day.is_read(&session);
+    is_sound(&vault);
+    drop(session);
+    vault.close().unwrap();
+    assert_eq!(vault.suite(), after);
+    let vault = house.open();
+    assert_eq!(vault.suite(), after);
+    let session = house.session(&vault);
+    day.is_read(&session);
+    verify(&session);
+    // Slots are changed, and the vault is opened, as before.
+    vault.replace_slot(1, NewSlot::of(&RawKey::generate().unwrap()), &house.key).unwrap();
+    assert_eq!(vault.change_suite(before, &house.key, &mut |_| ()).unwrap().resealed, day.versions());
+    day.is_read(&session);
+}
+
+#[test]
+fn a_new_root_key_keeps_the_slots_whose_credentials_are_shown_and_names_the_others() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let day = Day::spend(&session, 3, 3);
+    let [night, leaving] = ["night shift", "who leaves"].map(Passphrase::new);
+    let new = |pass, label| NewSlot::of(pass).kdf(PassphraseCost::MINIMUM).label(label);
+    vault.add_slot(new(&night, "night desk"), &house.key).unwrap();
+    vault.add_slot(new(&leaving, "dr.mertens"), &house.key).unwrap();
+    let before = vault.slots().unwrap();
+    let old = ["header.a", "header.b"].map(|name| std::fs::read(house.path().join(name)).unwrap());
+    let answer = vault.rotate_root_key(&[(&night).into(), (&house.key).into()]).unwrap();
+    assert_eq!((&answer.kept[..], answer.dropped.len()), (&[0, 2][..], 2));
+    let dropped: Vec<_> = answer.dropped.iter().map(|slot| (slot.number, slot.label.as_str())).collect();
+    assert_eq!(dropped, [(1, "recovery key"), (3, "dr.mertens")]);
+    // Those that stay are as they were.
+    assert_eq!(vault.slots().unwrap(), [before[0].clone(), before[2].clone()]);
+    let now = vault.rotation().unwrap();
+    assert_eq!((now.data_epoch, &now.wrap_epochs[..]), (2, &[1, 2][..]));
+    let id = session.put(day.patients[0], &note("since then")).unwrap();
+    let rotated = vault.continue_rotation(&night, &mut |_| ()).unwrap();
+    assert_eq!((rotated.resealed, rotated.rewrapped), (day.versions(), 4));
+    day.is_read(&session);
+    let expected = "slots dropped: 1, 3; header 4";
+    assert!(said(&session).iter().any(|(event, _, detail)| *event == AuditEvent::RootKeyChanged && detail == expected));
+    drop(session);
+    vault.close().unwrap();
+    let locked = || Vault::open_with(house.path(), house.options()).unwrap();
+    let refused = locked().unlock(&leaving).map(drop);
+    assert!(matches!(refused, Err(Error::Unlock(UnlockError::WrongCredential))), "{refused:?}");
+    for credential in [Credential::from(&night), (&house.key).into()] {
+        let vault = locked().unlock(credential).unwrap();
+        let session = house.session(&vault);
+        day.is_read(&session);
+        assert_eq!(session.get(id).unwrap().value.text, "since then");
+        verify(&session);
+        drop(session);
+        vault.close().unwrap();
+    }
+    // Put back, the header of then is refused.
+    for (name, bytes) in ["header.a", "header.b"].iter().zip(old) {
+        std::fs::write(house.path().join(name), bytes).unwrap();
+    }
+    let refused = locked().unlock(&leaving).map(drop);
+    assert!(matches!(refused, Err(Error::Storage(StorageError::HeaderRolledBack { .. }))), "{refused:?}");
+}
+
+#[test]
+fn a_new_root_key_that_breaks_off_anywhere_leaves_the_old_one_or_the_new_one() {
+    breaks_off_anywhere(
+        |vault, house| {
+            vault.rotate_root_key(&[(&house.key).into()])?;
+            vault.continue_rotation(&house.key, &mut |_| ())
+        },
+        1,
+    );
+}
+
+/// What a writer or reader does at most, so that the log stays short.
+const MOST: usize = 200;
+
+/// Two write, two read, one rotates everything there is to rotate: nobody meets an error or a wrong value, and nothing is
+/// lost.
+#[test]
+fn charts_are_read_and_written_while_keys_are_rotated() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let day = Day::spend(&session, 6, 6);
+    let done = AtomicBool::new(false);
+    let written: Vec<(RecordId<Note>, String)> = thread::scope(|scope| {
+        let writers: Vec<_> = (0..2)
+            .map(|writer| {
+                let (session, day, done) = (house.session(&vault), &day, &done);
+                scope.spawn(move || {
+                    let mut written = Vec::new();
+                    for at in 0..MOST {
+                        if done.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        let patient = day.patients[at % day.patients.len()];
+                        let id = session.put(patient, &note(&format!("{writer}, {at}"))).unwrap();
+                        let text = format!("{writer}, {at}, amended");
+                        session.amend(id, Version::FIRST, &note(&text)).unwrap();
+                        session.register_patient([]).unwrap();
+                        written.push((id, text));
+                    }
+                    written
+                })
+            })
+            .collect();
+        for _ in 0..2 {
+            let (session, day, done) = (house.session(&vault), &day, &done);
+            scope.spawn(move || {
+                for _ in (0..MOST).take_while(|_| !done.load(Ordering::Relaxed)) {
+                    day.is_read(&session);
+                }
+            });
+        }
+        let ended = Ended(&done);
+        for turn in 0..2 {
+            vault.rotate_data_key(&house.key, &mut |_| ()).unwrap();
+            vault.rotate_wrap_key(&house.key, &mut |_| ()).unwrap();
+            let suite = if turn % 2 == 0 { Suite::ChaCha20Poly1305 } else { Suite::Aes256Gcm };
+            vault.change_suite(suite, &house.key, &mut |_| ()).unwrap();
+        }
+        drop(ended);
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    assert!(!written.is_empty() && !vault.rotation().unwrap().is_under_way());
+    let check = |vault: &Vault| {
+        let session = house.session(vault);
+        day.is_read(&session);
+        for (id, text) in &written {
+            assert_eq!(session.get(*id).unwrap().value.text, *text);
+        }
+        verify(&session);
+    };
+    check(&vault);
+    is_sound(&vault);
+    drop(session);
+    vault.close().unwrap();
+    check(&house.open());
+}
+
+/// Lets the others end, also in a panic.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

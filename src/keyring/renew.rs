@@ -46,6 +46,16 @@ impl Keyring {
         self.of(KeyMaterial { wrap, ..self.keys.duplicate() })
     }
 
+    /// The newest data epoch that is held, whether it seals yet or not.
+    pub(crate) const fn newest_data_epoch(&self) -> u32 {
+        self.keys.data.newest().epoch
+    }
+
+    /// Whether a data key is held that does not seal yet.
+    pub(crate) const fn has_waiting_data_key(&self) -> bool {
+        self.newest_data_epoch() != self.sealing
+    }
+
     /// The data epochs that are held, ascending.
     pub(crate) fn data_epochs(&self) -> Vec<u32> {
         self.keys.data.iter().map(|held| held.epoch).collect()

@@ -20,7 +20,7 @@ mod slots;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
@@ -33,7 +33,7 @@ pub use open::LockedVault;
 pub(crate) use open::state_file_key;
 pub use opening::{MissingReads, Opening};
 pub use options::Options;
-pub use rotate::{Rotated, Rotation};
+pub use rotate::{RootRotation, Rotated, Rotation};
 pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 pub use scrub::Health;
 
@@ -65,7 +65,8 @@ pub struct Vault(Arc<Inner>);
 struct Inner {
     home: Home,
     id: VaultId,
-    suite: Suite,
+    /// What seals; here as well, to be told once the vault is closed.
+    suite: Mutex<Suite>,
     gate: Gate,
     opening: Opening,
     /// The thread that compacts when it is due, and scrubs.
@@ -77,7 +78,7 @@ struct Inner {
 
 impl Vault {
     fn new(home: Home, unlocked: Unlocked, opening: Opening, options: &Options) -> Result<Self, Error> {
-        let (id, suite) = (unlocked.vault, unlocked.suite());
+        let (id, suite) = (unlocked.vault, Mutex::new(unlocked.suite()));
         let memory = MemoryProtection::of(options);
         let gate = Gate::new(unlocked, options.seal_when_idle);
         let keeper = Keeper::start(&gate, &home, options);
@@ -108,7 +109,7 @@ impl Vault {
     /// The AEAD that seals its values.
     #[must_use]
     pub fn suite(&self) -> Suite {
-        self.0.suite
+        *self.0.suite.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its directory; an empty path for a vault in memory, which only tests make.

@@ -53,6 +53,20 @@ impl Value {
     }
 }
 
+/// A step of a rotation of keys.
+#[derive(Clone, Copy, Debug)]
+pub enum Turn {
+    BeginData,
+    Continue,
+    Wrap,
+    Suite,
+    Root,
+}
+
+impl Turn {
+    pub const ALL: [Self; 5] = [Self::BeginData, Self::Continue, Self::Wrap, Self::Suite, Self::Root];
+}
+
 /// Everything that is known of one record.
 struct Known {
     record: RecordRef,
@@ -117,6 +131,27 @@ impl Machine {
     fn tick(&self) -> Timestamp {
         self.house.clock.step(1);
         self.house.clock.now()
+    }
+
+    /// Changes keys, and nothing that anybody reads.
+    pub fn rotate(&self, turn: Turn) {
+        let (vault, key, none) = (self.vault(), &self.house.key, &mut |_: Progress| ());
+        match turn {
+            Turn::BeginData => assert!(vault.begin_data_rotation(key).unwrap().is_under_way()),
+            Turn::Continue => {
+                assert_eq!(vault.continue_rotation(key, none).unwrap().unreadable, 0);
+                assert!(!vault.rotation().unwrap().is_under_way());
+            }
+            Turn::Wrap => assert!(vault.rotate_wrap_key(key, none).unwrap().rewrapped > 0),
+            Turn::Suite => {
+                let suite = match vault.suite() {
+                    Suite::Aes256Gcm => Suite::ChaCha20Poly1305,
+                    _ => Suite::Aes256Gcm,
+                };
+                assert_eq!(vault.change_suite(suite, key, none).unwrap().unreadable, 0);
+            }
+            Turn::Root => assert_eq!(vault.rotate_root_key(&[key.into()]).unwrap().kept, [0]),
+        }
     }
 
     pub fn register(&mut self, identifier: u8) {

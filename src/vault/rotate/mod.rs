@@ -4,6 +4,9 @@
 //! force it seals. What was sealed before is sealed anew, in batches. Once nothing is left under the old key, the header
 //! loses it. Wherever that breaks off, the header holds all keys that anything stored needs, and a later call goes on.
 
+mod data;
+mod root;
+mod suite;
 mod walk;
 mod wrap;
 
@@ -11,6 +14,9 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 
+pub use root::RootRotation;
+
+use super::compact::compact;
 use super::header::{NewHeader, held, put_in_force, refused};
 use super::{Compaction, Vault, operate};
 use crate::audit::AuditEvent;
@@ -98,6 +104,103 @@ impl Vault {
         })
     }
 
+    /// Gives the vault a new data key and seals all records under it: [`Vault::begin_data_rotation`], then
+    /// [`Vault::continue_rotation`].
+    ///
+    /// ```
+    /// use chartvault::{RawKey, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("clinic.vault");
+    /// # let key = RawKey::generate()?;
+    /// # let (vault, _) = Vault::create(&path).raw_key(&key).finish()?;
+    /// let rotated = vault.rotate_data_key(&key, &mut |progress| println!("{} versions", progress.done))?;
+    /// assert_eq!(rotated.unreadable, 0);
+    /// assert_eq!(vault.rotation()?.data_epochs, [2]);
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Vault::continue_rotation`].
+    pub fn rotate_data_key<'c>(
+        &self,
+        credential: impl Into<Credential<'c>>,
+        progress: OnProgress<'_>,
+    ) -> Result<Rotated, Error> {
+        let credential = credential.into();
+        self.begin_data_rotation(credential)?;
+        self.continue_rotation(credential, progress)
+    }
+
+    /// Gives the vault a new data key. When this returns, new records are sealed under it; those from before are still
+    /// sealed under the old one, until [`Vault::continue_rotation`] has been through. Takes as long as the credential does.
+    ///
+    /// # Errors
+    /// As [`Vault::continue_rotation`]; [`Error::TooMany`] when 256 data keys are held, which only rotations make that
+    /// were begun and not ended.
+    pub fn begin_data_rotation<'c>(&self, credential: impl Into<Credential<'c>>) -> Result<Rotation, Error> {
+        let credential = credential.into();
+        operate(AuditEvent::KeyAdded, || {
+            let unlocked = self.0.gate.enter()?;
+            let _rotating = rotating(&unlocked)?;
+            takes_writes(&unlocked)?;
+            self.begin_data_key(&unlocked, credential)
+        })?;
+        self.rotation()
+    }
+
+    /// Goes on with whatever rotation is under way, to its end: seals anew what is sealed under older keys, in batches of
+    /// at most 500 rows and about 1 MiB, while others read and write; sees that nothing is left under them; drops them from
+    /// both copies of the header; and compacts the journal, which still holds what was sealed under them. Nothing where no
+    /// rotation is under way. Each batch has an entry in the log, which names no patient.
+    ///
+    /// It can be interrupted anywhere, by closing the vault or by a crash, and called again: it goes on where it was. It
+    /// takes room in the journal for all records once more, until they are compacted; the newest segment of the journal is
+    /// compacted only once it is closed. Backups, and copies of the header from before, open with the old keys for ever.
+    ///
+    /// # Errors
+    /// [`Error::Unlock`] when the credential does not open the vault, [`Error::DoubtfulReadOnly`],
+    /// [`Error::RotationUnderWay`] when another call is at it, [`Error::Header`] when the header cannot be written,
+    /// [`Error::NotCommitted`] and [`Error::Storage`] when the disk is full or something cannot be read, [`Error::Sealed`],
+    /// also when the vault is closed meanwhile, [`Error::AuditUnavailable`]. Everything reads as before then, and another
+    /// call goes on.
+    pub fn continue_rotation<'c>(
+        &self,
+        credential: impl Into<Credential<'c>>,
+        mut progress: OnProgress<'_>,
+    ) -> Result<Rotated, Error> {
+        let credential = credential.into();
+        operate(AuditEvent::RowsResealed, || {
+            let unlocked = self.0.gate.enter()?;
+            let _rotating = rotating(&unlocked)?;
+            takes_writes(&unlocked)?;
+            let opened = self.reopen(&unlocked, held(&unlocked).generation, credential);
+            let opened = opened.map_err(|error| refused(&unlocked, AuditEvent::RowsResealed, error))?;
+            let suites = opened.header.suites.len();
+            drop(opened);
+            let (mut rotated, go_on) = (Rotated::default(), self.goes_on());
+            data::activate(&unlocked)?;
+            if !self.rotation()?.is_under_way() {
+                return Ok(rotated);
+            }
+            if suites > 1 {
+                let others = suite::renew_others(&unlocked, &go_on, &mut progress)?;
+                (rotated.others, rotated.unreadable) = (others.renewed, others.unreadable);
+            }
+            if unlocked.keyring().wrap_epochs().len() > 1 {
+                let patients = self.finish_wrap_key(&unlocked, credential, &mut progress)?;
+                rotated.rewrapped = patients.renewed;
+                rotated.unreadable += patients.unreadable;
+            }
+            if unlocked.keyring().data_epochs().len() > 1 {
+                let records = self.finish_data_key(&unlocked, credential, &mut progress)?;
+                rotated.resealed = records.renewed;
+                rotated.unreadable += records.unreadable;
+            }
+            rotated.compaction = compact(&unlocked, progress, &go_on)?;
+            Ok(rotated)
+        })
+    }
+
     /// Gives the vault a new wrap key, which seals patients' keys, and seals all of them under it. Others go on working.
     /// A call that was interrupted is finished by [`Vault::continue_rotation`], or by the next one.
     ///
@@ -175,6 +278,14 @@ struct KeyChange {
     slots: Vec<Slot>,
     /// For the log.
     detail: String,
+}
+
+/// A vault that is in doubt takes no writes.
+fn takes_writes(unlocked: &Unlocked) -> Result<(), Error> {
+    match unlocked.policy.doubt() {
+        Some((salvaged_at, _)) => Err(Error::DoubtfulReadOnly { salvaged_at }),
+        None => Ok(()),
+    }
 }
 
 /// One rotation at a time.

@@ -1,0 +1,120 @@
+//! A new root key, for when somebody must be kept out who may have a copy of the header and a credential of then.
+
+use super::data::activate;
+use super::{KeyChange, no_room_for_keys, rotating};
+use crate::audit::AuditEvent;
+use crate::error::Error;
+use crate::format::slot::Slot;
+use crate::keyring::{self, Credential, NewSlot, SlotInfo, SlotPlace};
+use crate::unlocked::Unlocked;
+use crate::vault::header::{held, refused};
+use crate::vault::{Vault, operate};
+
+/// What became of the key slots when the root key was rotated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RootRotation {
+    /// Numbers of the slots that still open the vault: those whose credential was shown.
+    pub kept: Vec<u8>,
+    /// The slots that are gone, because nobody showed their credential. Add them again, with new credentials where the old
+    /// ones may be in wrong hands.
+    pub dropped: Vec<SlotInfo>,
+}
+
+impl Vault {
+    /// Gives the vault a new root key, and with it a new data key and a new wrap key, so that what is written from now on
+    /// opens with none of the keys from before. That is for when somebody leaves who may have kept a copy of the header with
+    /// a credential, or of a key. Of the key slots those stay whose credentials are shown here, each the first that its
+    /// credential opens; **all others are dropped**, and named in the answer. One of those that stay must open the vault by
+    /// itself.
+    ///
+    /// Takes as long as the credentials do. What was written before is still sealed under the old keys:
+    /// [`Vault::continue_rotation`] seals it anew, and is to be called next.
+    ///
+    /// ```
+    /// use chartvault::{NewSlot, RawKey, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("clinic.vault");
+    /// # let [key, leaving] = [RawKey::generate()?, RawKey::generate()?];
+    /// # let (vault, recovery) = Vault::create(&path).raw_key(&key).finish()?;
+    /// vault.add_slot(NewSlot::of(&leaving).label("dr.mertens"), &key)?;
+    /// let slots = vault.rotate_root_key(&[(&key).into(), (&recovery).into()])?;
+    /// assert_eq!(slots.dropped[0].label, "dr.mertens");
+    /// vault.continue_rotation(&key, &mut |_| ())?;
+    /// # vault.close()?;
+    /// assert!(Vault::open(&path)?.unlock(&leaving).is_err());
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoCredential`] where none is shown, [`Error::Unlock`] where one of them opens no slot,
+    /// [`Error::LastSlot`] where none of the slots that would stay opens the vault by itself, [`Error::Slot`],
+    /// [`Error::Header`] when the header cannot be written (then either root key may be in force),
+    /// [`Error::RotationUnderWay`], [`Error::Sealed`], [`Error::AuditUnavailable`]. Nothing is dropped then, but for
+    /// [`Error::Header`].
+    pub fn rotate_root_key(&self, credentials: &[Credential<'_>]) -> Result<RootRotation, Error> {
+        operate(AuditEvent::RootKeyChanged, || {
+            let unlocked = self.0.gate.enter()?;
+            let _rotating = rotating(&unlocked)?;
+            let first = credentials.first().copied().ok_or(Error::NoCredential)?;
+            let shown = self.slots_of(&unlocked, credentials);
+            let shown = shown.map_err(|error| refused(&unlocked, AuditEvent::RootKeyChanged, error))?;
+            let mut answer = RootRotation { kept: Vec::new(), dropped: Vec::new() };
+            self.change_keys(&unlocked, AuditEvent::RootKeyChanged, first, |now| {
+                let root = keyring::new_root()?;
+                let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+                for slot in now.slots {
+                    match shown.iter().find(|(number, _)| *number == slot.number) {
+                        Some((_, credential)) => kept.push(anew(&unlocked, slot, *credential, &root)?),
+                        None => dropped.push(slot),
+                    }
+                }
+                if !kept.iter().any(Slot::opens_alone) {
+                    let slot = kept.first().map_or(0, |slot| slot.number);
+                    return Err(Error::LastSlot { slot });
+                }
+                answer.kept = kept.iter().map(|slot| slot.number).collect();
+                let info = |slot: &Slot| SlotInfo::of(slot, unlocked.policy.slot_use(slot.number, slot.created));
+                answer.dropped = dropped.iter().map(info).collect();
+                let numbers: Vec<String> = dropped.iter().map(|slot| slot.number.to_string()).collect();
+                let detail = match numbers.as_slice() {
+                    [] => "no slot is dropped".to_owned(),
+                    numbers => format!("slots dropped: {}", numbers.join(", ")),
+                };
+                let grown = now.keyring.with_new_wrap_key()?.ok_or_else(no_room_for_keys)?;
+                let keyring = grown.with_new_data_key()?.ok_or_else(no_room_for_keys)?;
+                Ok(Some(KeyChange { keyring, root, suites: now.suites, slots: kept, detail }))
+            })?;
+            activate(&unlocked)?;
+            Ok(answer)
+        })
+    }
+
+    /// Which slot each credential opens.
+    fn slots_of<'c>(
+        &self,
+        unlocked: &Unlocked,
+        credentials: &[Credential<'c>],
+    ) -> Result<Vec<(u8, Credential<'c>)>, Error> {
+        let in_force = held(unlocked).generation;
+        let slot_of =
+            |credential: &Credential<'c>| Ok((self.reopen(unlocked, in_force, *credential)?.slot, *credential));
+        credentials.iter().map(slot_of).collect()
+    }
+}
+
+/// The same slot with the same credential, over another root key.
+fn anew(
+    unlocked: &Unlocked,
+    slot: Slot,
+    credential: Credential<'_>,
+    root: &crate::crypto::kdf::RootKey,
+) -> Result<Slot, Error> {
+    let mut new = NewSlot::of(credential);
+    if let Some(kdf) = SlotInfo::of(&slot, None).kdf {
+        new = new.kdf(kdf);
+    }
+    let Slot { number, created, label, .. } = slot;
+    let place = SlotPlace { number, created, label };
+    Ok(new.prepare(unlocked.vault)?.seal(unlocked.vault, unlocked.suite(), place, root)?)
+}
