@@ -197,8 +197,9 @@ pub use token::{
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,
-    FindingPlace, Health, JournalWound, LockedVault, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening,
-    Options, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, Vault,
+    FindingPlace, Health, JournalWound, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, MemoryGuard,
+    MemoryProtection, MissingReads, NewVault, Opening, Options, Replayed, RootRotation, Rotated, Rotation,
+    SalvageReport, SalvagedRecords, Vault,
 };
 
 /// The examples of docs/records.md.

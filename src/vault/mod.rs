@@ -8,6 +8,7 @@ mod erase;
 mod header;
 mod home;
 mod keeper;
+mod key_report;
 mod memory;
 mod open;
 mod opening;
@@ -27,6 +28,7 @@ pub use compact::Compaction;
 pub use create::NewVault;
 pub use erase::{ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Replayed};
 pub(crate) use home::Home;
+pub use key_report::{KeyAge, KeyReport, KeyRisk, KeySort};
 pub use memory::{MemoryGuard, MemoryProtection};
 pub use open::LockedVault;
 #[cfg(feature = "test-util")]
