@@ -86,16 +86,8 @@ fn write_a_new_golden_vault() {
     let log = log_of(&whole_log(&session(&vault, &clock)));
     vault.close().unwrap();
 
-    let mut archive = Vec::new();
-    for file in files_in(&path).iter().filter(|file| file.as_os_str() != "lock") {
-        let (name, content) = (file.to_str().unwrap(), fs::read(path.join(file)).unwrap());
-        archive.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
-        archive.extend(name.as_bytes());
-        archive.extend(u32::try_from(content.len()).unwrap().to_le_bytes());
-        archive.extend(content);
-    }
     fs::create_dir_all(home()).unwrap();
-    fs::write(home().join("vault.zst"), zstd::encode_all(&archive[..], 19).unwrap()).unwrap();
+    support::golden::pack(&path, &files_in(&path), &home().join("vault.zst"));
     fs::write(home().join("log.txt"), log).unwrap();
 }
 

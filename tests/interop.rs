@@ -443,3 +443,31 @@ impl Retained {
         Self { _dir: dir, path, until }
     }
 }
+
+#[test]
+fn a_stranger_finds_nothing_of_a_patient_who_was_erased_and_the_log_whole() {
+    if !can_run() {
+        return;
+    }
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    let (path, pass) = (dir.path().join("vault"), Passphrase::new(PASSPHRASE));
+    let new = Vault::create(&path).passphrase(&pass).passphrase_cost(PassphraseCost::MINIMUM);
+    let (vault, _) = new.options(small().clock(clock.clone())).finish().unwrap();
+    let issuer = IssuerKey::generate().unwrap();
+    vault.trust_issuer(issuer.public(), &pass).unwrap();
+    let token = support::everything().issued_at(clock.now()).sign(&issuer, vault.id()).unwrap();
+    let session = vault.session(token, Purpose::Treatment).unwrap();
+    let patients = ["1", "2"].map(|mrn| session.register_patient([Identifier::new("urn:mrn", mrn).unwrap()]).unwrap());
+    patients.iter().for_each(|patient| drop(session.put(*patient, &note("rash")).unwrap()));
+    let order = ErasureOrder::new("the patient asked", "GDPR 17(1)(b)");
+    vault.erase_patient(&session, patients[0], &order, &pass, &mut |_| ()).unwrap();
+    vault.close().unwrap();
+    let found = json(&path, PASSPHRASE);
+    let charts: usize = found["patients"].as_object().unwrap().values().map(|of| of.as_array().unwrap().len()).sum();
+    assert_eq!(charts, 1, "{found}");
+    let erasures: Vec<&Value> = found["policy"]["erasures"].as_object().unwrap().values().collect();
+    assert_eq!((erasures.len(), erasures[0][4].as_str()), (1, Some("the patient asked")), "{found}");
+    let log = read(&path, PASSPHRASE, &["--log"]);
+    assert!(log.status.success());
+    assert_eq!(String::from_utf8_lossy(&log.stdout).matches("an erased patient").count(), 3);
+}

@@ -279,7 +279,7 @@ class Journal:
 
 # ==== envelope.md: Envelope, Storage keys; policy.md; record.md: Record body ====
 RECORDS, PATIENTS, LOOKUP, POLICY = 1, 2, 3, 4
-POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit", 7: "slot_uses", 32: "retentions"}
+POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit", 7: "slot_uses", 32: "retentions", 33: "erasures"}
 def inverse(data):
     return int.from_bytes(bytes(255 - byte for byte in data), "big")
 def record_body(body):
@@ -317,8 +317,8 @@ class Vault:
         """Policy rows: issuers, kinds by their names, clock resets, attesters, when entries of reads become durable, uses of slots."""
         c = Cursor(self.open(POLICY, key, value, self.keys.policy, "policy"), ROW, "policy row")
         table, windowed = c.one("B"), c.data[1:2] == b"\1"
-        if table == 32:
-            return self.retention(key, c)
+        if table in (32, 33):
+            return self.retention(key, c) if table == 32 else self.erasure(key, c)
         forms = {1: "32sq", 2: f"{len(c.data) - 1}s", 3: "qq", 4: "32sq", 5: "BQI" if windowed else "B", 7: "Bqq"}
         row, label = c.read(forms.get(table, "0s")), "cap/kind" if table == 2 else "cap/kid"
         name = H(L(label) + row[0])[:16] if table in (1, 2, 4) else bytes(16)
@@ -348,6 +348,18 @@ class Vault:
         c.must(count <= 1_000 and (count or kept[""] != {"until": None, "hold": None}))
         c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, 32) + tag)[:16], key))
         self.policies["retentions"][tag.hex()] = kept
+    def erasure(self, key, c):
+        """A patient who was erased, by the tag: when, when all was done, by whom, why."""
+        tag, flags, begun = c.read("16sBq")
+        c.must(flags <= 7 and same(HMAC(self.keys.policy, L("policy-row") + be(1, 33) + tag)[:16], key))
+        finished, by = c.one("q") if flags & 1 else None, c.one("16s") if flags & 4 else None
+        entries, texts = c.one("Q"), [text(c.sized("H")) for _ in range(2)]
+        c.end()
+        c.must(all(1 <= len(said.encode()) <= 256 for said in texts))
+        self.policies["erasures"][tag.hex()] = (begun, finished, by, entries, *texts)
+    def left(self, tag):
+        """Whether rows of a patient are left who was erased."""
+        return tag.hex() in self.policies["erasures"] and tag not in self.patients
     def patient(self, key, value):
         epoch, generation = Cursor(value[4:], ROW).read("II")
         must(len(key) == 20 and generation == inverse(key[16:]) and epoch in self.keys.wrap, ROW, "patient")
@@ -356,10 +368,14 @@ class Vault:
         must(len(patient) == 16 and HMAC(self.keys.index, L("patient") + patient)[:16] == key[:16], ROW, "patient")
         self.secrets[key[:16], generation], self.patients[key[:16]] = secret, patient
     def pointer(self, key, value):
+        if self.left(key[16:]):
+            return
         patient = self.open(LOOKUP, key, value, self.keys.lookup, "lookup")
         must(len(key) == 32 and self.patients.get(key[16:]) == patient, ROW, "lookup pointer")
     def record(self, key, value):
         """Keys sort by patient and kind, the newest record and version first."""
+        if self.left(key[:16]):
+            return
         epoch, generation = Cursor(value[4:], ROW).read("II")
         tag, kind_tag, number, version = key[:16], key[16:24], inverse(key[24:32]), inverse(key[32:])
         secret, data_key = self.secrets.get((tag, generation)), self.keys.data.get(epoch)

@@ -1,7 +1,7 @@
 //! The vault of format version 1 that is kept in the repository; tests/golden.rs says how it was made.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub const PASSPHRASE: &str = "golden correct horse battery staple";
 
@@ -14,7 +14,25 @@ fn take<'a>(rest: &mut &'a [u8], len: usize) -> &'a [u8] {
 
 /// Puts its files into a directory.
 pub fn unpack(path: &Path) {
-    let packed = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1/vault.zst")).unwrap();
+    unpack_from(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1/vault.zst"), path);
+}
+
+/// Packs a vault's files, as they are told, into one.
+pub fn pack(path: &Path, files: &[PathBuf], into: &Path) {
+    let mut archive = Vec::new();
+    for file in files.iter().filter(|file| file.as_os_str() != "lock") {
+        let (name, content) = (file.to_str().unwrap(), fs::read(path.join(file)).unwrap());
+        archive.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+        archive.extend(name.as_bytes());
+        archive.extend(u32::try_from(content.len()).unwrap().to_le_bytes());
+        archive.extend(content);
+    }
+    fs::write(into, zstd::encode_all(&archive[..], 19).unwrap()).unwrap();
+}
+
+/// Puts the files of a packed vault into a directory.
+pub fn unpack_from(packed: &Path, path: &Path) {
+    let packed = fs::read(packed).unwrap();
     let archive = zstd::decode_all(&packed[..]).unwrap();
     let mut rest = &archive[..];
     while !rest.is_empty() {

@@ -120,3 +120,30 @@ fn no_key_and_no_record_is_left_in_memory_once_a_vault_was_dropped() {
     drop(vault);
     assert_eq!(sought.found(), [""; 0]);
 }
+
+#[test]
+fn no_secret_of_a_patient_and_no_record_is_left_in_memory_once_the_patient_was_erased() {
+    if !is_shown() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (vault, sought) = worked_with(dir.path());
+    let issuer = IssuerKey::generate().unwrap();
+    let pass = Passphrase::new("correct horse battery staple");
+    vault.trust_issuer(issuer.public(), &pass).unwrap();
+    let grant = Grant::to("dr.osei").all_patients().all_kinds().actions(Action::ALL.iter().copied());
+    let grant = grant.purpose(Purpose::Treatment).valid_for(Duration::from_secs(3_600));
+    let session = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
+    let patient = {
+        let unlocked = vault.0.gate.enter().unwrap();
+        let (_, first) = unlocked.next_patient(None).unwrap().unwrap();
+        let second = unlocked.next_patient(Some(&unlocked.keyring().patient_tag(first))).unwrap().unwrap().1;
+        if first == crate::ids::PatientId::FACILITY { second } else { first }
+    };
+    session.chart(patient).page().unwrap().entries.clear();
+    let order = crate::ErasureOrder::new("the patient asked", "GDPR 17(1)(b)");
+    vault.erase_patient(&session, patient, &order, &pass, &mut |_| ()).unwrap();
+    let left = sought.found();
+    assert!(!left.contains(&"patient's secret") && !left.contains(&"opened record"), "{left:?}");
+    assert!(left.contains(&"policy key"), "it is open still");
+}
