@@ -458,7 +458,9 @@ fn a_stranger_finds_nothing_of_a_patient_who_was_erased_and_the_log_whole() {
     let token = support::everything().issued_at(clock.now()).sign(&issuer, vault.id()).unwrap();
     let session = vault.session(token, Purpose::Treatment).unwrap();
     let patients = ["1", "2"].map(|mrn| session.register_patient([Identifier::new("urn:mrn", mrn).unwrap()]).unwrap());
-    patients.iter().for_each(|patient| drop(session.put(*patient, &note("rash")).unwrap()));
+    for patient in patients {
+        session.put(patient, &note("rash")).unwrap();
+    }
     let order = ErasureOrder::new("the patient asked", "GDPR 17(1)(b)");
     vault.erase_patient(&session, patients[0], &order, &pass, &mut |_| ()).unwrap();
     vault.close().unwrap();
