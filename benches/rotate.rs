@@ -37,10 +37,10 @@ impl Stand {
         let session = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
         let patients = session.register_patients((0..CHARTS).map(|_| [])).unwrap();
         let kind = Kind::new("note").unwrap();
-        for chart in 0..CHARTS {
+        for patient in &patients {
             let mut batch = session.batch();
             for _ in 0..records / CHARTS {
-                batch.put_verbatim(patients[chart], &kind, &[5; VALUE], PutOptions::new()).unwrap();
+                batch.put_verbatim(*patient, &kind, &[5; VALUE], PutOptions::new()).unwrap();
             }
             batch.commit().unwrap();
         }

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use chartvault::{KeyContext, KeyProvider, NewSlot, ProviderError, RawKey, Vault};
+use chartvault::{Credential, KeyContext, KeyProvider, NewSlot, ProviderError, RawKey, Vault};
 
 /// A line to the agent is `wrap VAULT KEY` or `unwrap VAULT TICKET`; its answer is `agent ok HEX` or `agent no`.
 const ANSWER: &str = "agent ";
@@ -128,12 +128,12 @@ fn day(other: &mut Command) -> Result<(), Box<dyn Error>> {
 
     let first = RawKey::generate()?;
     let (vault, recovery) = Vault::create(&path).raw_key(&first).finish()?;
-    vault.add_slot(NewSlot::of(&agent).label("server room"), &first)?;
+    vault.add_slot(NewSlot::of(Credential::provider(&agent)).label("server room"), &first)?;
     // From now on the agent opens it, or the recovery key on its paper.
     vault.remove_slot(0, &recovery)?;
     vault.close()?;
 
-    let vault = Vault::open(&path)?.unlock(&agent)?;
+    let vault = Vault::open(&path)?.unlock(Credential::provider(&agent))?;
     for slot in vault.slots()? {
         println!("slot {}: {}, {:?}, last used: {:?}", slot.number, slot.kind, slot.label, slot.last_used);
     }
@@ -141,7 +141,7 @@ fn day(other: &mut Command) -> Result<(), Box<dyn Error>> {
 
     // An agent that says nothing is given up.
     assert_eq!(agent.ask("hang", &KeyContext::new(vault.id()), b""), Err(ProviderError::TimedOut));
-    let refused = Vault::open(&path)?.unlock(&agent).map(drop);
+    let refused = Vault::open(&path)?.unlock(Credential::provider(&agent)).map(drop);
     println!("without its agent: {}", refused.expect_err("the agent was given up"));
     Ok(())
 }

@@ -119,6 +119,20 @@ pub enum Error {
     /// Another call is rotating keys of this vault. Nothing was changed.
     #[error("another call is rotating keys of this vault; wait until it has ended")]
     RotationUnderWay,
+    /// The credential opens no slot by itself, but one of its kind belongs to a slot that takes two. Whether it is that one
+    /// cannot be told: what one person brings is never judged alone.
+    #[error(
+        "the credential opens nothing by itself; key slot {slot} ({label:?}) takes two together, so bring that of {} as well",
+        .partners.join(" or ")
+    )]
+    NeedsPartner {
+        /// The slot, the first of several if there are.
+        slot: u8,
+        /// What it is called.
+        label: String,
+        /// What the credential that is missing is called; both, where they are of one kind.
+        partners: Vec<String>,
+    },
     /// A vault needs a passphrase or a raw key when it is created.
     #[error("no credential was given; give a passphrase or a raw key when creating a vault")]
     NoCredential,
@@ -348,6 +362,7 @@ impl Error {
             Self::NoSuchSlot { .. } => "no such slot",
             Self::LastSlot { .. } => "last slot",
             Self::RotationUnderWay => "rotation under way",
+            Self::NeedsPartner { .. } => "needs a partner",
             Self::NoSuchPatient(_) => "no such patient",
             Self::NoSuchRecord(_) => "no such record",
             Self::NoSuchVersion { .. } => "no such version",
@@ -401,6 +416,7 @@ impl Told for Error {
                 | Self::LegalHold { .. }
                 | Self::Retained { .. }
                 | Self::FacilityChart
+                | Self::NeedsPartner { .. }
                 | Self::Unlock(UnlockError::WrongCredential)
         )
     }

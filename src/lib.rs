@@ -171,7 +171,7 @@ pub use ids::{
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
     KeyFile, KeyFileError, KeyProvider, NewSlot, NewSlotError, ProviderError, RawKey, RecoveryKey, Share, ShareError,
-    ShareGroup, ShareSetId, SharedKey, SlotInfo, UnlockError,
+    ShareGroup, ShareSetId, SharedKey, SlotInfo, SlotPartner, TwoPersons, UnlockError,
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
@@ -198,9 +198,9 @@ pub use token::{
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,
-    FindingPlace, Health, JournalWound, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, MemoryGuard,
+    FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, MemoryGuard,
     MemoryProtection, MissingReads, NewVault, Opening, Options, Replayed, RootRotation, Rotated, Rotation,
-    SalvageReport, SalvagedRecords, Vault,
+    SalvageReport, SalvagedRecords, Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

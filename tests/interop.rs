@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use chartvault::test_util::{Fault, FileOp};
 use chartvault::*;
 use serde_json::Value;
 use sha2::Digest;
@@ -222,6 +223,37 @@ fn a_stranger_reads_the_charts_and_the_log_that_the_library_reads() {
         head.head[0] ^= 1;
         assert!(s.audit().unwrap().verify(Scope::Since(head)).run().is_err(), "the library compares the head");
     }
+}
+
+/// Under way, with two keys and rows under either; and through, under another suite.
+#[test]
+fn a_stranger_reads_a_vault_whose_keys_are_rotated() {
+    if !can_run() {
+        return;
+    }
+    let exhibit = Exhibit::new(Suite::ChaCha20Poly1305);
+    let pass = Passphrase::new(PASSPHRASE);
+    let told = || told_by_the_reader(&json(&exhibit.path(), PASSPHRASE));
+    let vault = exhibit.open(&exhibit.path()).unwrap();
+    // Not as far as compacting, since the reader knows no bases.
+    let broken = |rotate: &dyn Fn(OnProgress<'_>) -> Result<Rotated, Error>, at: Task| {
+        let mut fault = None;
+        let ended = rotate(&mut |progress| {
+            if progress.task == at {
+                fault.get_or_insert_with(|| Fault::on(FileOp::Write, std::io::ErrorKind::Other).for_good());
+            }
+        });
+        assert!(ended.is_err() && fault.is_some(), "{ended:?}");
+    };
+    broken(&|progress| vault.rotate_data_key(&pass, progress), Task::ResealRecords);
+    drop(vault);
+    assert_eq!(told(), exhibit.expected);
+    let vault = exhibit.open(&exhibit.path()).unwrap();
+    assert_eq!(vault.rotation().unwrap().data_epochs, [1, 2]);
+    broken(&|progress| vault.change_suite(Suite::Aes256Gcm, &pass, progress), Task::Compact);
+    assert_eq!((vault.rotation().unwrap().data_epochs, vault.suite()), (vec![3], Suite::Aes256Gcm));
+    vault.close().unwrap();
+    assert_eq!(told(), exhibit.expected);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn unlock<'c>(house: &House, credential: impl Into<Credential<'c>>) -> Result<()
 fn with_module() -> (House, Module, u8) {
     let (house, vault) = House::create();
     let module = Module::named("hsm:front");
-    let number = vault.add_slot(NewSlot::of(&module).label("server room"), &house.key).unwrap();
+    let number = vault.add_slot(NewSlot::of(Credential::provider(&module)).label("server room"), &house.key).unwrap();
     vault.close().unwrap();
     (house, module, number)
 }
@@ -99,9 +99,9 @@ fn a_provider_opens_the_slot_whose_key_it_wrapped() {
     assert_eq!((slot.provider.as_deref(), &*slot.label), (Some("hsm:front"), "server room"));
     assert_eq!(slot.last_used, Some(house.clock.now()));
     // It may authorise changes as any credential, and be replaced.
-    vault.replace_slot(number, NewSlot::of(&RawKey::from_bytes([9; 32])), &module).unwrap();
+    vault.replace_slot(number, NewSlot::of(&RawKey::from_bytes([9; 32])), Credential::provider(&module)).unwrap();
     vault.close().unwrap();
-    let refused = unlock(&house, &module);
+    let refused = unlock(&house, Credential::provider(&module));
     assert!(
         matches!(refused, Err(Error::Unlock(UnlockError::NoSuchSlotKind { kind: SlotKind::Provider }))),
         "{refused:?}"
@@ -109,19 +109,28 @@ fn a_provider_opens_the_slot_whose_key_it_wrapped() {
 }
 
 #[test]
+fn a_boxed_provider_moves_into_an_asynchronous_call() {
+    let (house, module, _) = with_module();
+    let workers = Workers::start().unwrap();
+    let boxed: Box<dyn KeyProvider> = Box::new(module);
+    let opening = async { AsyncVault::open_with(&workers, house.path(), house.options()).await?.unlock(boxed).await };
+    pollster::block_on(async { opening.await?.close().await }).unwrap();
+}
+
+#[test]
 fn providers_are_asked_about_their_own_slots_alone() {
     let (house, front, _) = with_module();
     let back = Module::named("hsm:back");
-    let refused = unlock(&house, &back);
+    let refused = unlock(&house, Credential::provider(&back));
     assert!(matches!(refused, Err(Error::Unlock(UnlockError::NoSuchSlotKind { .. }))), "{refused:?}");
     let vault = house.open();
-    vault.add_slot(NewSlot::of(&back), &house.key).unwrap();
+    vault.add_slot(NewSlot::of(Credential::provider(&back)), &house.key).unwrap();
     vault.close().unwrap();
     // One that is down does not keep the other from opening its slot.
     front.feels(Mood::Down(ProviderError::Unavailable));
-    unlock(&house, &back).unwrap();
+    unlock(&house, Credential::provider(&back)).unwrap();
     // A module that lost its keys, under the same name.
-    let refused = unlock(&house, &Module::named("hsm:back"));
+    let refused = unlock(&house, Credential::provider(&Module::named("hsm:back")));
     let Err(Error::Unlock(UnlockError::Provider { slot: 3, source })) = refused else { panic!("{refused:?}") };
     assert_eq!(source, ProviderError::Garbled);
 }
@@ -134,26 +143,26 @@ fn a_provider_that_fails_lies_or_panics_opens_nothing_and_breaks_nothing() {
         [ProviderError::Unavailable, ProviderError::Refused, ProviderError::TimedOut, ProviderError::Garbled, other];
     for error in errors {
         module.feels(Mood::Down(error));
-        let refused = unlock(&house, &module);
+        let refused = unlock(&house, Credential::provider(&module));
         let Err(Error::Unlock(UnlockError::Provider { slot, source })) = refused else { panic!("{refused:?}") };
         assert_eq!((slot, source), (number, error));
     }
     module.feels(Mood::Panicking);
-    let refused = unlock(&house, &module);
+    let refused = unlock(&house, Credential::provider(&module));
     let Err(Error::Unlock(UnlockError::Provider { source, .. })) = refused else { panic!("{refused:?}") };
     assert_eq!(source, ProviderError::Panicked);
     module.feels(Mood::Lying);
-    let refused = unlock(&house, &module);
+    let refused = unlock(&house, Credential::provider(&module));
     assert!(matches!(refused, Err(Error::Unlock(UnlockError::WrongCredential))), "{refused:?}");
     module.feels(Mood::Well);
-    unlock(&house, &module).unwrap();
+    unlock(&house, Credential::provider(&module)).unwrap();
 }
 
 #[test]
 fn no_slot_is_made_of_what_a_provider_does_not_give_back() {
     let (house, vault) = House::create();
     let module = Module::named("hsm");
-    let add = || vault.add_slot(NewSlot::of(&module), &house.key);
+    let add = || vault.add_slot(NewSlot::of(Credential::provider(&module)), &house.key);
     module.feels(Mood::Down(ProviderError::Refused));
     let refused = add();
     assert!(
@@ -172,7 +181,7 @@ fn no_slot_is_made_of_what_a_provider_does_not_give_back() {
         assert_eq!(found, len);
     }
     for name in ["", "a\nb", &*"n".repeat(65).leak()] {
-        let refused = vault.add_slot(NewSlot::of(&Module::named(name)), &house.key);
+        let refused = vault.add_slot(NewSlot::of(Credential::provider(&Module::named(name))), &house.key);
         assert!(matches!(refused, Err(Error::Slot(NewSlotError::ProviderName { limit: 64 }))), "{refused:?}");
     }
     module.feels(Mood::Panicking);
@@ -191,9 +200,9 @@ fn the_longest_that_a_provider_may_wrap_into_fits() {
     let (house, vault) = House::create();
     let module = Module::named("hsm");
     module.feels(Mood::Verbose(4_096));
-    vault.add_slot(NewSlot::of(&module), &house.key).unwrap();
+    vault.add_slot(NewSlot::of(Credential::provider(&module)), &house.key).unwrap();
     vault.close().unwrap();
-    unlock(&house, &module).unwrap();
+    unlock(&house, Credential::provider(&module)).unwrap();
 }
 
 /// Waits until it is told to go on.
@@ -220,7 +229,7 @@ fn nobody_else_waits_for_a_provider_that_hangs() {
     let (go_on, waits) = mpsc::channel();
     let hanging = Hanging(Mutex::new(waits));
     thread::scope(|scope| {
-        let changing = scope.spawn(|| vault.add_slot(NewSlot::of(&hanging), &house.key));
+        let changing = scope.spawn(|| vault.add_slot(NewSlot::of(Credential::provider(&hanging)), &house.key));
         let session = house.session(&vault);
         let patient = session.register_patient([]).unwrap();
         for _ in 0..20 {
@@ -240,10 +249,10 @@ fn nobody_else_waits_for_a_provider_that_hangs() {
 fn a_wrapped_key_of_another_vault_is_of_no_use() {
     let (house, module, _) = with_module();
     let (other, theirs) = House::create();
-    theirs.add_slot(NewSlot::of(&module), &other.key).unwrap();
+    theirs.add_slot(NewSlot::of(Credential::provider(&module)), &other.key).unwrap();
     theirs.close().unwrap();
-    unlock(&house, &module).unwrap();
-    unlock(&other, &module).unwrap();
+    unlock(&house, Credential::provider(&module)).unwrap();
+    unlock(&other, Credential::provider(&module)).unwrap();
     let held = module.held.lock().unwrap();
     assert_eq!(held.values().map(|(vault, _)| vault).collect::<std::collections::HashSet<_>>().len(), 2);
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use chartvault::test_util::{Fault, FileOp};
+use chartvault::test_util::{Fault, FileOp, Stored, TestVault};
 use chartvault::*;
 use support::{House, Note, copy_dir, note, verify, whole_log};
 
@@ -361,6 +361,180 @@ fn a_new_root_key_that_breaks_off_anywhere_leaves_the_old_one_or_the_new_one() {
 
 /// What a writer or reader does at most, so that the log stays short.
 const MOST: usize = 200;
+
+#[test]
+fn two_persons_keep_their_slot_in_whichever_order_they_come() {
+    let (house, vault) = House::create();
+    let (chief, safe) = (Passphrase::new("the chief's"), RawKey::generate().unwrap());
+    let (both, turned) = (TwoPersons::new(&chief, &safe), TwoPersons::new(&safe, &chief));
+    let new = NewSlot::of(&both).label("board").partners("chief", "safe").kdf(PassphraseCost::MINIMUM);
+    vault.add_slot(new, &house.key).unwrap();
+    let partners = |vault: &Vault| {
+        let slot = vault.slots().unwrap().into_iter().find(|slot| slot.number == 2).unwrap();
+        let mut named: Vec<_> = slot.partners.into_iter().map(|one| (one.label, one.kind, one.kdf)).collect();
+        named.sort_by(|one, other| one.0.cmp(&other.0));
+        named
+    };
+    let before = partners(&vault);
+    for shown in [&turned, &both] {
+        let answer = vault.rotate_root_key(&[shown.into(), (&house.key).into()]).unwrap();
+        assert_eq!(answer.kept, [0, 2]);
+        assert_eq!(partners(&vault), before);
+    }
+    // They do not open it by themselves, as somebody must.
+    let refused = vault.rotate_root_key(&[(&turned).into()]);
+    assert!(matches!(refused, Err(Error::LastSlot { slot: 2 })), "{refused:?}");
+    assert_eq!(vault.slots().unwrap().len(), 2);
+    vault.close().unwrap();
+    Vault::open_with(house.path(), house.options()).unwrap().unlock(&both).unwrap();
+}
+
+#[test]
+fn a_data_key_that_the_header_has_and_no_frame_put_in_force_does_not_seal_and_is_used_next() {
+    let waits = (0..).find_map(|passing| {
+        let (house, vault) = House::create();
+        let session = house.session(&vault);
+        let day = Day::spend(&session, 2, 2);
+        let fault = Fault::on(FileOp::Write, ErrorKind::Other).after(passing).for_good();
+        let begun = vault.begin_data_rotation(&house.key);
+        drop(fault);
+        assert!(begun.is_err(), "no write left a header with a key that waits");
+        drop((session, vault));
+        let vault = house.open();
+        let now = vault.rotation().unwrap();
+        (now.data_epochs == [1, 2] && now.data_epoch == 1).then_some((house, vault, day))
+    });
+    let (house, vault, day) = waits.unwrap();
+    let session = house.session(&vault);
+    let id = session.put(day.patients[0], &note("under the old one")).unwrap();
+    let wrong = vault.begin_data_rotation(&RawKey::generate().unwrap());
+    assert!(matches!(wrong, Err(Error::Unlock(UnlockError::WrongCredential))), "{wrong:?}");
+    assert_eq!(vault.rotation().unwrap().data_epoch, 1);
+    let begun = vault.begin_data_rotation(&house.key).unwrap();
+    assert_eq!((begun.data_epoch, &begun.data_epochs[..]), (2, &[1, 2][..]));
+    assert_eq!(vault.continue_rotation(&house.key, &mut |_| ()).unwrap().resealed, day.versions() + 1);
+    assert_eq!(session.get(id).unwrap().value.text, "under the old one");
+    day.is_read(&session);
+}
+
+#[test]
+fn a_rotation_that_broke_off_goes_on_where_it_was() {
+    const RECORDS: u64 = 1_700;
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let patients: Vec<_> = (0..5).map(|_| session.register_patient([]).unwrap()).collect();
+    let mut ids = Vec::new();
+    for patient in &patients {
+        let mut batch = session.batch();
+        (0..RECORDS / 5).for_each(|at| batch.put(*patient, &note(&at.to_string()), PutOptions::new()).unwrap());
+        ids.extend(batch.commit().unwrap());
+    }
+    vault.begin_data_rotation(&house.key).unwrap();
+    // Two batches, and the vault stops.
+    let mut fault = None;
+    let mut seen = 0;
+    let broken = vault.continue_rotation(&house.key, &mut |_| {
+        seen += 1;
+        if seen == 2 {
+            fault = Some(Fault::on(FileOp::Sync, ErrorKind::Other).for_good());
+        }
+    });
+    assert!(matches!(broken, Err(Error::OutcomeUnknown(_) | Error::NotCommitted(_))), "{broken:?}");
+    drop(fault);
+    drop((session, vault));
+    let vault = house.open();
+    let session = house.session(&vault);
+    let passed = vault.rotation().unwrap().passed;
+    // Whether the one that failed is there is not known.
+    assert!([500, 1_000, 1_500].contains(&passed), "{passed}");
+    let mut first = None;
+    let rotated = vault.continue_rotation(&house.key, &mut |progress| {
+        first.get_or_insert(progress);
+    });
+    let first = first.unwrap();
+    assert_eq!((rotated.unwrap().resealed, first.total), (RECORDS - passed, Some(RECORDS - passed)));
+    assert_eq!(vault.rotation().unwrap().data_epochs, [2]);
+    for (at, id) in ids.iter().enumerate() {
+        let id = RecordId::<Note>::try_from(*id).unwrap();
+        assert_eq!(session.get(id).unwrap().value.text, (at as u64 % (RECORDS / 5)).to_string());
+    }
+    verify(&session);
+    is_sound(&vault);
+}
+
+#[test]
+fn a_vault_is_salvaged_in_the_middle_of_a_rotation() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let day = Day::spend(&session, 3, 3);
+    vault.begin_data_rotation(&house.key).unwrap();
+    let id = session.put(day.patients[0], &note("under the new key")).unwrap();
+    drop(session);
+    vault.close().unwrap();
+    let into = house.dir.path().join("salvaged");
+    let report = Vault::open_with(house.path(), house.options()).unwrap().salvage(&house.key, &into).unwrap();
+    assert!(report.doubt.is_none(), "{report}");
+    let vault = house.open_at(&into).unwrap();
+    let session = house.session(&vault);
+    day.is_read(&session);
+    assert_eq!((vault.rotation().unwrap().data_epoch, vault.rotation().unwrap().data_epochs), (2, vec![1, 2]));
+    assert_eq!(vault.continue_rotation(&house.key, &mut |_| ()).unwrap().resealed, day.versions());
+    day.is_read(&session);
+    assert_eq!(session.get(id).unwrap().value.text, "under the new key");
+    is_sound(&vault);
+}
+
+/// A vault of two patients in memory, where rows can be changed behind its back.
+#[test]
+fn rows_that_do_not_open_keep_the_old_keys_and_are_counted() {
+    let clinic = TestVault::new().options(Options::new().record_cache(0)).build().unwrap();
+    let session = clinic.physician().unwrap();
+    let [ama, kofi] = [(); 2].map(|()| session.register_patient([]).unwrap());
+    let [lost, other] = [ama, kofi].map(|patient| session.put(patient, &note("as it was")).unwrap());
+    let flip = |stored, which| {
+        clinic.store().unwrap().tamper(stored, |at, bytes| {
+            bytes[40] ^= u8::from(at == which);
+            true
+        });
+    };
+    let mut rows = Vec::new();
+    clinic.store().unwrap().tamper(Stored::Records, |_, bytes| {
+        rows.push(bytes.clone());
+        true
+    });
+    flip(Stored::Records, 0);
+    let (vault, key) = (clinic.vault(), clinic.key());
+    let rotated = vault.rotate_data_key(key, &mut |_| ()).unwrap();
+    assert_eq!((rotated.resealed, rotated.unreadable), (1, 1));
+    let now = vault.rotation().unwrap();
+    assert_eq!((now.data_epoch, &now.data_epochs[..], now.is_under_way()), (2, &[1, 2][..], true));
+    let said = rotated.to_string();
+    assert!(said.contains("1 rows do not open, so old keys stay"), "{said}");
+    // Mended, it is sealed anew like the others.
+    flip(Stored::Records, 0);
+    let rotated = vault.continue_rotation(key, &mut |_| ()).unwrap();
+    assert_eq!((rotated.resealed, rotated.unreadable), (1, 0));
+    assert_eq!(vault.rotation().unwrap().data_epochs, [2]);
+    for id in [lost, other] {
+        assert_eq!(session.get(id).unwrap().value.text, "as it was");
+    }
+    // The same with a patient's key. What is deleted from the keyring opens nothing that was kept.
+    flip(Stored::Patients, 0);
+    let rotated = vault.rotate_wrap_key(key, &mut |_| ()).unwrap();
+    assert_eq!((rotated.rewrapped, rotated.unreadable, vault.rotation().unwrap().wrap_epochs), (2, 1, vec![1, 2]));
+    flip(Stored::Patients, 0);
+    assert_eq!(vault.continue_rotation(key, &mut |_| ()).unwrap().rewrapped, 1);
+    assert_eq!(vault.rotation().unwrap().wrap_epochs, [2]);
+    let mut old = rows.into_iter();
+    clinic.store().unwrap().tamper(Stored::Records, |_, bytes| {
+        *bytes = old.next().unwrap();
+        true
+    });
+    for id in [lost, other] {
+        let refused = session.get(id);
+        assert!(matches!(refused, Err(Error::Tampered { .. })), "{refused:?}");
+    }
+}
 
 /// Two write, two read, one rotates everything there is to rotate: nobody meets an error or a wrong value, and nothing is
 /// lost.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use chartvault::test_util::{Fault, FileOp};
+use chartvault::test_util::{Fault, FileOp, Resource, without};
 use chartvault::*;
 use support::{House, copy_dir, files_in, note, verify, whole_log};
 
@@ -105,6 +105,105 @@ fn any_two_of_three_shares_open_the_vault_and_one_does_not() {
     }
     let few = SharedKey::combine([&papers[1].parse().unwrap()]);
     assert!(matches!(few, Err(ShareError::TooFew { found: 1, needed: 2 })), "{few:?}");
+}
+
+#[test]
+fn who_comes_alone_is_told_who_is_missing_and_nothing_else() {
+    let (house, vault) = House::create();
+    let [chief, deputy, wrong] = ["chief's", "deputy's", "nobody's"].map(Passphrase::new);
+    let safe = RawKey::generate().unwrap();
+    let (pair, mixed) = (TwoPersons::new(&chief, &deputy), TwoPersons::new(&chief, &safe));
+    let new = NewSlot::of(&pair).label("archive").partners("chief", "deputy").kdf(CHEAP);
+    vault.add_slot(new, &house.key).unwrap();
+    let slot = vault.slots().unwrap().pop().unwrap();
+    let partners: Vec<_> = slot.partners.iter().map(|partner| (&*partner.label, partner.kind, partner.kdf)).collect();
+    let cheap = Some(KdfParameters::Argon2id(CHEAP));
+    assert_eq!((slot.kind, slot.kdf), (SlotKind::TwoPersons, None));
+    assert_eq!(partners, [("chief", SlotKind::Passphrase, cheap), ("deputy", SlotKind::Passphrase, cheap)]);
+    // A slot for two is never the last.
+    vault.remove_slot(1, &pair).unwrap();
+    let refused = vault.remove_slot(0, &pair);
+    assert!(matches!(refused, Err(Error::LastSlot { slot: 0 })), "{refused:?}");
+    let refused = vault.replace_slot(0, NewSlot::of(&mixed).partners("chief", "safe").kdf(CHEAP), &house.key);
+    assert!(matches!(refused, Err(Error::LastSlot { slot: 0 })), "{refused:?}");
+    vault.close().unwrap();
+    let locked = Vault::open_with(house.path(), house.options()).unwrap();
+    // The right passphrase and a wrong one get the same answer: neither was tried.
+    for alone in [&chief, &deputy, &wrong] {
+        let refused = locked.unlock(alone).map(drop);
+        let Err(Error::NeedsPartner { slot: 2, label, partners }) = &refused else { panic!("{refused:?}") };
+        assert_eq!((label.as_str(), partners.join(" ")), ("archive", "chief deputy".to_owned()));
+    }
+    let vault = locked.unlock(&TwoPersons::new(&deputy, &chief)).unwrap();
+    vault.replace_slot(2, NewSlot::of(&mixed).partners("chief", "safe").kdf(CHEAP), &pair).unwrap();
+    assert_eq!(vault.slots().unwrap()[1].label, "archive");
+    vault.close().unwrap();
+    let refused = locked.unlock(&chief).map(drop);
+    assert!(matches!(&refused, Err(Error::NeedsPartner { partners, .. }) if *partners == ["safe"]), "{refused:?}");
+    // This one was tried where raw keys open by themselves, so it counts as a failed attempt.
+    let refused = locked.unlock(&safe).map(drop);
+    assert!(matches!(&refused, Err(Error::NeedsPartner { partners, .. }) if *partners == ["chief"]), "{refused:?}");
+    let vault = locked.unlock(&mixed).unwrap();
+    let log = whole_log(&house.session(&vault));
+    let failed: Vec<_> = log.iter().filter(|entry| entry.event == AuditEvent::UnlockFailed).collect();
+    assert_eq!(failed.iter().map(|entry| entry.count).collect::<Vec<_>>(), [Some(1)]);
+}
+
+fn unlock_upgrading(house: &House, pass: &Passphrase, to: impl Into<KdfParameters>) -> Vault {
+    let locked = Vault::open_with(house.path(), house.options()).unwrap();
+    locked.unlocking().upgrade_kdf(to).unlock(pass).unwrap()
+}
+
+#[test]
+fn a_weak_derivation_is_upgraded_by_the_next_unlock_that_asks_for_it() {
+    let (house, vault) = House::create();
+    let pass = Passphrase::new("as before");
+    vault.add_slot(NewSlot::of(&pass).label("desk").kdf(CHEAP), &house.key).unwrap();
+    let made = vault.slots().unwrap()[2].created;
+    vault.close().unwrap();
+    house.clock.step(60);
+    let dearer = PassphraseCost::new(20 * 1024, 2, 1).unwrap();
+    assert!(opens(&house, &house.path(), &pass));
+    let vault = unlock_upgrading(&house, &pass, dearer);
+    assert_eq!(vault.opening().kdf_upgrade, Some(KdfUpgrade::Done { slot: 2 }));
+    let slot = vault.slots().unwrap().pop().unwrap();
+    assert_eq!((slot.label.as_str(), slot.created, slot.last_used), ("desk", made, Some(house.clock.now())));
+    assert_eq!(slot.kdf, Some(KdfParameters::Argon2id(dearer)));
+    let log = said(&vault, &house);
+    let (event, outcome, detail) = &log[log.len() - 2];
+    assert_eq!((*event, *outcome), (AuditEvent::SlotChanged, Outcome::Allowed));
+    let expected = "slot 2: passphrase \"desk\" (Argon2id, 19 MiB, 2 passes, 1 lane) becomes \
+                    passphrase \"desk\" (Argon2id, 20 MiB, 2 passes, 1 lane); header 3";
+    assert_eq!(detail, expected);
+    vault.close().unwrap();
+    // Not again, not downwards, and not without being asked.
+    for to in [dearer, CHEAP] {
+        let vault = unlock_upgrading(&house, &pass, to);
+        assert_eq!(vault.opening().kdf_upgrade, Some(KdfUpgrade::NotNeeded));
+        assert_eq!(vault.slots().unwrap()[2].kdf, Some(KdfParameters::Argon2id(dearer)));
+        vault.close().unwrap();
+    }
+    let vault = house.open();
+    assert_eq!(vault.opening().kdf_upgrade, None);
+    assert_eq!(said(&vault, &house).len(), log.len());
+}
+
+#[test]
+fn an_upgrade_that_fails_keeps_nobody_out() {
+    let (house, vault) = House::create();
+    let pass = Passphrase::new("as before");
+    vault.add_slot(NewSlot::of(&pass).kdf(CHEAP), &house.key).unwrap();
+    vault.close().unwrap();
+    let dearer = PassphraseCost::new(20 * 1024, 2, 1).unwrap();
+    let scarce = without(Resource::PassphraseMemory).after(1);
+    let vault = unlock_upgrading(&house, &pass, dearer);
+    drop(scarce);
+    let Some(KdfUpgrade::Failed { slot: 2, why }) = &vault.opening().kdf_upgrade else { panic!("{}", vault.opening()) };
+    assert!(why.contains("KiB of memory"), "{why}");
+    assert_eq!(vault.slots().unwrap()[2].kdf, Some(KdfParameters::Argon2id(CHEAP)));
+    vault.close().unwrap();
+    let vault = unlock_upgrading(&house, &pass, dearer);
+    assert_eq!(vault.opening().kdf_upgrade, Some(KdfUpgrade::Done { slot: 2 }));
 }
 
 #[test]
@@ -253,6 +352,9 @@ fn a_header_from_before_a_removal_is_refused_as_rolled_back() {
         matches!(refused, Err(Error::Storage(StorageError::HeaderRolledBack { header: 2, journal: 3 }))),
         "{refused:?}"
     );
+    let issuer = IssuerKey::generate().unwrap();
+    let refused = vault.trust_issuer(issuer.public(), &key);
+    assert!(matches!(refused, Err(Error::Storage(StorageError::HeaderRolledBack { .. }))), "{refused:?}");
     drop(vault);
     for credential in [&key, &house.key] {
         let refused = Vault::open_with(house.path(), house.options()).unwrap().unlock(credential).map(drop);

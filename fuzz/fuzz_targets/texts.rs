@@ -36,6 +36,10 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         let shown = key.expose_text();
         assert_eq!(*shown.parse::<RecoveryKey>().unwrap().expose_text(), *shown);
     }
+    if let Ok(share) = text.parse::<Share>() {
+        let shown = share.expose_text();
+        assert_eq!(*shown.parse::<Share>().unwrap().expose_text(), *shown);
+    }
     if let Ok(identifier) = Identifier::new("urn:mrn:clinic-a", text) {
         assert_eq!(format!("{identifier:?}"), "Identifier(\"urn:mrn:clinic-a\", redacted)");
     }

@@ -94,6 +94,8 @@ events! {
     /// header may be there. An entry about a slot that has none of these behind it never came into force, or the process
     /// ended before this entry.
     HeaderWritten = 18, "header-written";
+    /// A copy of the header was written to a file outside the vault.
+    HeaderBackedUp = 19, "header-backed-up";
     /// A token opened a session.
     SessionOpened = 20, "session-opened";
     /// A session was closed.

@@ -362,7 +362,7 @@ impl Committer {
         self.room.notify_all();
     }
 
-    /// Entries that were answered for are durable and settled, or lost because everything stops.
+    /// Entries that were answered for are durable, or lost because everything stops.
     fn release(&self, share: Share) {
         self.lock_queue().window.release(share);
     }

@@ -47,8 +47,11 @@ impl Unsettled {
         waiting.bytes
     }
 
-    fn first(&self) -> Option<u64> {
-        self.lock().frames.first_key_value().map(|(frame, _)| *frame)
+    /// The first frame, if so many bytes wait, or more.
+    fn first_beyond(&self, bytes: usize) -> Option<u64> {
+        let waiting = self.lock();
+        let first = waiting.frames.first_key_value().map(|(frame, _)| *frame);
+        first.filter(|_| waiting.bytes >= bytes)
     }
 
     /// Everything through this frame is settled now.
@@ -85,16 +88,24 @@ impl Committer {
             return;
         }
         let waiting = self.unsettled.put(frame, rows, bytes);
-        if waiting > MOST || !self.unsettled.attended.load(Ordering::Relaxed) {
+        if !self.unsettled.attended.load(Ordering::Relaxed) {
             self.settle();
+        } else if waiting > MOST {
+            self.settle_down_to(MOST);
         } else {
             self.unsettled.bell.within(if waiting > SOON { Duration::ZERO } else { DELAY });
         }
     }
 
-    /// Settles what waits, one frame after the other, so that readers who need the trees come in between.
+    /// Settles what waits.
     pub(crate) fn settle(&self) {
-        while let Some(frame) = self.unsettled.first() {
+        self.settle_down_to(0);
+    }
+
+    /// Settles one frame after the other, so that readers who need the trees come in between, until no more than so many
+    /// bytes wait.
+    fn settle_down_to(&self, bytes: usize) {
+        while let Some(frame) = self.unsettled.first_beyond(bytes) {
             match self.storage.settle(Pending { seq: frame }) {
                 Ok(()) => self.unsettled.settled(&self.overlay, frame),
                 // A later group tries again; it stays in the overlay until then.

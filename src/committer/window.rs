@@ -60,7 +60,7 @@ struct Due {
     ended: bool,
 }
 
-/// Tells the thread that writes waiting entries when the first of them is due.
+/// Tells a thread when the first of what waits for it is due: entries to be written, or groups to be settled.
 #[derive(Default)]
 pub(crate) struct Bell {
     due: Mutex<Due>,

@@ -123,6 +123,13 @@ pub(crate) fn slot_key(kind: SlotSecret, vault: &[u8; 16], secret: &[u8; 32]) ->
     Key::new(Secret::take(&mut kek))
 }
 
+/// The KEK that two persons' keys give together: `Extract(salt = H(L("two-persons") ‖ vault id), ikm = first ‖ second)`.
+pub(crate) fn joint_slot_key(vault: &[u8; 16], first: &SlotKey, second: &SlotKey) -> SlotKey {
+    let salt = hash::sha256(&[label!("two-persons").bytes(), vault]);
+    let mut kek = HmacKey::new(&salt).tag(&[first.expose(), second.expose()]);
+    Key::new(Secret::take(&mut kek))
+}
+
 /// Two bytes on a recovery key's paper that show mistyping: `H(L("recovery-check") ‖ key)[..2]`.
 pub(crate) fn recovery_check(key: &[u8; 32]) -> [u8; 2] {
     hash::sha256_short(&[label!("recovery-check").bytes(), key])

@@ -38,6 +38,9 @@ impl PassphraseCost {
     /// The least that is accepted (OWASP's 19 MiB, 2 passes): for tests and very small machines.
     pub const MINIMUM: Self = Self { memory_kib: 19 * MIB, passes: 2, lanes: 1 };
 
+    /// 64 MiB of memory, 3 passes, 1 lane; the default.
+    pub(crate) const RECOMMENDED: Self = Self { memory_kib: 64 * MIB, passes: 3, lanes: 1 };
+
     /// Checks and takes the parameters of RFC 9106: memory in KiB, passes and lanes.
     ///
     /// # Errors
@@ -76,7 +79,7 @@ impl PassphraseCost {
 
 impl Default for PassphraseCost {
     fn default() -> Self {
-        Self { memory_kib: 64 * MIB, passes: 3, lanes: 1 }
+        Self::RECOMMENDED
     }
 }
 

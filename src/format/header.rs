@@ -222,6 +222,14 @@ impl UnverifiedHeader {
         Self::parse(header)
     }
 
+    /// As it came, without what was behind it.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = [&self.authenticated[..], &self.mac].concat();
+        let hash = sha256(&[&bytes]);
+        bytes.put(&hash);
+        bytes
+    }
+
     /// The vault this header claims to belong to.
     pub(crate) const fn vault(&self) -> VaultId {
         self.content.vault

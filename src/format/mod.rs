@@ -4,6 +4,7 @@
 pub(crate) mod base;
 pub(crate) mod digest;
 pub(crate) mod doubt;
+pub(crate) mod elsewhere;
 pub(crate) mod envelope;
 pub(crate) mod frame;
 pub(crate) mod header;

@@ -1,40 +1,27 @@
 //! Key slots (docs/format/header.md, "Slots"): each holds the root key, sealed under one credential.
 
+mod params;
+
 use std::fmt;
+
+pub(super) use params::SlotError;
+pub(crate) use params::{
+    MAX_SHARES, MAX_WRAPPED, Partner, SHARE_SET_LEN, SlotParams, is_sound_name, is_sound_threshold,
+};
+use params::{put_text, text};
 
 use super::{Fields, ParseError};
 use crate::bytes::{Put, Reader, TooLong};
 use crate::clock::Timestamp;
 use crate::crypto::aead::{Suite, TAG_LEN};
-use crate::crypto::passphrase::{CostOutOfBounds, PassphraseCost};
-use crate::crypto::pbkdf2::{IterationsOutOfBounds, Pbkdf2Iterations};
 use crate::crypto::seal::{FLOOR_KEY, SEALED_HEAD};
 use crate::ids::VaultId;
 
 /// Most bytes of a slot's label.
 pub(crate) const MAX_LABEL: usize = 64;
 
-/// Most bytes of a key that a provider wrapped.
-pub(crate) const MAX_WRAPPED: usize = 4_096;
-
-/// Most shares of a key.
-pub(crate) const MAX_SHARES: u8 = 16;
-/// Bytes that tell the shares of one key from those of others.
-pub(crate) const SHARE_SET_LEN: usize = 6;
-
-/// Iterations of PBKDF2 that count as much work as one pass over a KiB of Argon2id.
-pub(crate) const ITERATIONS_A_KIB: u64 = 4;
-
 /// `suite u8 ‖ salt ‖ commitment ‖ padded root key ‖ tag`.
 const SEALED_ROOT_LEN: usize = 1 + SEALED_HEAD + FLOOR_KEY + TAG_LEN;
-
-const PASSPHRASE_ARGON2ID: u8 = 1;
-const PASSPHRASE_PBKDF2: u8 = 2;
-const RECOVERY_KEY: u8 = 3;
-const RAW_KEY: u8 = 4;
-const KEY_FILE: u8 = 5;
-const PROVIDER: u8 = 6;
-const SHARED_KEY: u8 = 7;
 
 /// What opens a key slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +39,8 @@ pub enum SlotKind {
     Provider,
     /// A key that several people hold together, each a share.
     SharedKey,
+    /// Two credentials, of two persons, that open it together.
+    TwoPersons,
     /// A kind, by its code, that this version cannot open. Other slots are not affected.
     Unsupported(u8),
 }
@@ -65,160 +54,9 @@ impl fmt::Display for SlotKind {
             Self::KeyFile => f.write_str("key file"),
             Self::Provider => f.write_str("key provider"),
             Self::SharedKey => f.write_str("shared key"),
+            Self::TwoPersons => f.write_str("two persons"),
             Self::Unsupported(code) => write!(f, "kind {code} (not supported by this version)"),
         }
-    }
-}
-
-/// What a credential needs besides its secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SlotParams {
-    /// `m u32 KiB ‖ t u32 ‖ p u32 ‖ salt[32]`, inside the bounds of [`PassphraseCost`].
-    Argon2id {
-        cost: PassphraseCost,
-        salt: [u8; 32],
-    },
-    /// `iterations u32 ‖ salt[32]`, inside the bounds of [`Pbkdf2Iterations`].
-    Pbkdf2 {
-        iterations: Pbkdf2Iterations,
-        salt: [u8; 32],
-    },
-    RecoveryKey,
-    RawKey,
-    KeyFile,
-    /// `name len8 ‖ wrapped len16`: 1 to 64 bytes, and 1 to [`MAX_WRAPPED`].
-    Provider {
-        name: String,
-        wrapped: Vec<u8>,
-    },
-    /// `set id[6] ‖ needed u8 ‖ of u8`.
-    SharedKey {
-        set: [u8; SHARE_SET_LEN],
-        needed: u8,
-        of: u8,
-    },
-    /// Kept as it came, so that the header can be written again without loss.
-    Unsupported {
-        kind: u8,
-        params: Vec<u8>,
-    },
-}
-
-impl SlotParams {
-    pub(crate) const fn kind(&self) -> SlotKind {
-        match self {
-            Self::Argon2id { .. } | Self::Pbkdf2 { .. } => SlotKind::Passphrase,
-            Self::RecoveryKey => SlotKind::RecoveryKey,
-            Self::RawKey => SlotKind::RawKey,
-            Self::KeyFile => SlotKind::KeyFile,
-            Self::Provider { .. } => SlotKind::Provider,
-            Self::SharedKey { .. } => SlotKind::SharedKey,
-            Self::Unsupported { kind, .. } => SlotKind::Unsupported(*kind),
-        }
-    }
-
-    const fn code(&self) -> u8 {
-        match self {
-            Self::Argon2id { .. } => PASSPHRASE_ARGON2ID,
-            Self::Pbkdf2 { .. } => PASSPHRASE_PBKDF2,
-            Self::RecoveryKey => RECOVERY_KEY,
-            Self::RawKey => RAW_KEY,
-            Self::KeyFile => KEY_FILE,
-            Self::Provider { .. } => PROVIDER,
-            Self::SharedKey { .. } => SHARED_KEY,
-            Self::Unsupported { kind, .. } => *kind,
-        }
-    }
-
-    fn to_bytes(&self) -> Result<Vec<u8>, TooLong> {
-        Ok(match self {
-            Self::Argon2id { cost, salt } => {
-                let mut bytes = Vec::with_capacity(44);
-                bytes.put_u32(cost.memory_kib());
-                bytes.put_u32(cost.passes());
-                bytes.put_u32(cost.lanes());
-                bytes.put(salt);
-                bytes
-            }
-            Self::Pbkdf2 { iterations, salt } => {
-                let mut bytes = Vec::with_capacity(36);
-                bytes.put_u32(iterations.get());
-                bytes.put(salt);
-                bytes
-            }
-            Self::RecoveryKey | Self::RawKey | Self::KeyFile => Vec::new(),
-            Self::Provider { name, wrapped } => {
-                let mut bytes = Vec::new();
-                put_text(&mut bytes, name)?;
-                bytes.put_len16(wrapped)?;
-                bytes
-            }
-            Self::SharedKey { set, needed, of } => [&set[..], &[*needed, *of]].concat(),
-            Self::Unsupported { params, .. } => params.clone(),
-        })
-    }
-
-    fn parse(number: u8, kind: u8, params: &[u8], offset: usize) -> Result<Self, SlotError> {
-        let parsed = match kind {
-            PASSPHRASE_ARGON2ID => {
-                let mut fields = Fields::new(params);
-                let memory_kib = fields.read("slot params", Reader::u32)?;
-                let passes = fields.read("slot params", Reader::u32)?;
-                let lanes = fields.read("slot params", Reader::u32)?;
-                let salt = fields.read("slot params", Reader::array)?;
-                fields.finish()?;
-                let cost = PassphraseCost::new(memory_kib, passes, lanes)
-                    .map_err(|source| SlotError::Cost { slot: number, source })?;
-                Self::Argon2id { cost, salt }
-            }
-            PASSPHRASE_PBKDF2 => {
-                let mut fields = Fields::new(params);
-                let iterations = fields.read("slot params", Reader::u32)?;
-                let salt = fields.read("slot params", Reader::array)?;
-                fields.finish()?;
-                let iterations = Pbkdf2Iterations::new(iterations)
-                    .map_err(|source| SlotError::Iterations { slot: number, source })?;
-                Self::Pbkdf2 { iterations, salt }
-            }
-            RECOVERY_KEY if params.is_empty() => Self::RecoveryKey,
-            RAW_KEY if params.is_empty() => Self::RawKey,
-            KEY_FILE if params.is_empty() => Self::KeyFile,
-            PROVIDER => {
-                let mut fields = Fields::new(params);
-                let name = text(&mut fields, "slot params", is_sound_name)?;
-                let fits = |wrapped: &&[u8]| (1..=MAX_WRAPPED).contains(&wrapped.len());
-                let wrapped = fields.read_if("slot params", Reader::len16, fits)?.to_vec();
-                fields.finish()?;
-                Self::Provider { name, wrapped }
-            }
-            RECOVERY_KEY | RAW_KEY | KEY_FILE => {
-                return Err(SlotError::Malformed(ParseError::BadValue { field: "slot params", offset }));
-            }
-            SHARED_KEY => {
-                let mut fields = Fields::new(params);
-                let set = fields.read("slot params", Reader::array)?;
-                let threshold = |[needed, of]: &[u8; 2]| is_sound_threshold(*needed, *of);
-                let [needed, of] = fields.read_if("slot params", Reader::array, threshold)?;
-                fields.finish()?;
-                Self::SharedKey { set, needed, of }
-            }
-            _ => Self::Unsupported { kind, params: params.to_vec() },
-        };
-        Ok(parsed)
-    }
-}
-
-/// Why a slot is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SlotError {
-    Malformed(ParseError),
-    Cost { slot: u8, source: CostOutOfBounds },
-    Iterations { slot: u8, source: IterationsOutOfBounds },
-}
-
-impl From<ParseError> for SlotError {
-    fn from(error: ParseError) -> Self {
-        Self::Malformed(error)
     }
 }
 
@@ -249,16 +87,12 @@ impl Slot {
 
     /// Whether its credential opens the vault without that of another slot. A kind that this version does not know may not.
     pub(crate) const fn opens_alone(&self) -> bool {
-        !matches!(self.params, SlotParams::Unsupported { .. })
+        !matches!(self.params, SlotParams::TwoPersons(_) | SlotParams::Unsupported { .. })
     }
 
-    /// Passes times KiB that one attempt at this slot costs; [`ITERATIONS_A_KIB`] iterations of PBKDF2 count as one.
+    /// Passes times KiB that one attempt at this slot costs.
     pub(crate) fn work(&self) -> u64 {
-        match &self.params {
-            SlotParams::Argon2id { cost, .. } => u64::from(cost.memory_kib()) * u64::from(cost.passes()),
-            SlotParams::Pbkdf2 { iterations, .. } => u64::from(iterations.get()) / ITERATIONS_A_KIB,
-            _ => 0,
-        }
+        self.params.work()
     }
 
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) -> Result<(), TooLong> {
@@ -296,33 +130,6 @@ pub(crate) fn is_sound_label(label: &str) -> bool {
     label.len() <= MAX_LABEL && !label.chars().any(char::is_control)
 }
 
-/// Whether a key may be split so: at least two shares needed, and at most 16 made.
-pub(crate) const fn is_sound_threshold(needed: u8, of: u8) -> bool {
-    needed >= 2 && needed <= of && of <= MAX_SHARES
-}
-
-/// Whether a provider may have this name.
-pub(crate) fn is_sound_name(name: &str) -> bool {
-    !name.is_empty() && is_sound_label(name)
-}
-
 fn label(fields: &mut Fields<'_>) -> Result<String, ParseError> {
     text(fields, "slot label", is_sound_label)
-}
-
-/// UTF-8 behind its length as u8.
-fn text(fields: &mut Fields<'_>, field: &'static str, sound: fn(&str) -> bool) -> Result<String, ParseError> {
-    let offset = fields.offset();
-    let bytes = fields.read(field, |reader| {
-        let len = reader.u8()?;
-        reader.take(usize::from(len))
-    })?;
-    let text = std::str::from_utf8(bytes).ok().filter(|text| sound(text));
-    text.map(str::to_owned).ok_or(ParseError::BadValue { field, offset })
-}
-
-fn put_text(bytes: &mut Vec<u8>, text: &str) -> Result<(), TooLong> {
-    bytes.put_u8(u8::try_from(text.len()).map_err(|_| TooLong)?);
-    bytes.put(text.as_bytes());
-    Ok(())
 }

@@ -24,13 +24,13 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
     };
     let (headers, envelopes, policy, tokens) =
         (page("header.md"), page("envelope.md"), page("policy.md"), page("token.md"));
-    let golden = golden();
+    let (golden, slots) = (golden("v1"), golden("slots"));
     let journal = frames(&golden);
     let of_frames = |take: fn(&Frame<'_>) -> Vec<Vec<u8>>| {
         let key = journal_key(&golden);
         journal.iter().flat_map(|bytes| take(&Frame::parse(bytes, &key).unwrap())).collect::<Vec<_>>()
     };
-    let header_file = trimmed(&golden["header.a"]);
+    let (header_file, of_all_kinds) = (trimmed(&golden["header.a"]), trimmed(&slots["header.a"]));
     let state = &golden["state.a"];
     let (payloads, blocks) = audit::fuzzing::seeds();
     let envelope_seeds = [vec![example(&envelopes, "envelope")], small(of_frames(values))].concat();
@@ -39,8 +39,8 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
     let token_seeds = [token_examples, token::fuzzing::seeds()].concat();
     let token_texts = token_seeds[1..4].iter().map(|token| token::fuzzing::text_of(token)).collect();
     vec![
-        ("header", header as Check, vec![example(&headers, "header"), header_file.clone()]),
-        ("slot", slot, format::fuzzing::slots_of(&header_file)),
+        ("header", header as Check, vec![example(&headers, "header"), header_file.clone(), of_all_kinds.clone()]),
+        ("slot", slot, [format::fuzzing::slots_of(&header_file), format::fuzzing::slots_of(&of_all_kinds)].concat()),
         ("key_file", key_file, vec![example(&page("key-file.md"), "key_file")]),
         ("keyring", keyring, vec![example(&headers, "keyring")]),
         ("envelope", envelope, envelope_seeds),
@@ -73,19 +73,11 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
         (
             "policy_row",
             policy_row,
-            [
-                "issuer_row",
-                "kind_row",
-                "clock_row",
-                "attester_row",
-                "durable_row",
-                "windowed_row",
-                "slot_use_row",
-                "retention_row",
-                "erasure_row",
-            ]
-            .map(|name| example(&policy, name))
-            .to_vec(),
+            ["issuer_row", "kind_row", "clock_row", "attester_row", "durable_row", "windowed_row", "slot_use_row"]
+                .into_iter()
+                .chain(["data_key_row", "data_key_row_under_way", "retention_row", "erasure_row"])
+                .map(|name| example(&policy, name))
+                .collect(),
         ),
     ]
 }
@@ -112,13 +104,14 @@ fn seeds_of_public_types() -> [(&'static str, Vec<Vec<u8>>); 2] {
         device_proof.to_string(),
         crate::AttesterKey::from_secret_bytes(&[1; 32]).public().id().to_string(),
     ];
+    let share = worked::text(include_str!("../../docs/format/shares.md"), "text_1");
     // The first version of the dose of that file: no unit, and an amount in text that is a number; and the second.
     let first = [&[2][..], &2_u64.to_le_bytes(), b"25"].concat();
     let second = [&[3][..], &25_u32.to_le_bytes(), &2_u64.to_le_bytes(), b"mg"].concat();
     let any = [&[4][..], &[0, 1], &[0x5A; 8], &first[1..]].concat();
     [
         ("record_value", vec![plain, [vec![1], vec![0; 26]].concat(), first, second, any]),
-        ("texts", texts.into_iter().chain(shown).map(String::into_bytes).collect()),
+        ("texts", texts.into_iter().chain(shown).chain([share]).map(String::into_bytes).collect()),
     ]
 }
 
@@ -150,9 +143,9 @@ fn example_of_journal(name: &str) -> Vec<u8> {
     data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap()
 }
 
-/// The files of the golden vault; tests/golden.rs says how they are kept.
-fn golden() -> BTreeMap<String, Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1/vault.zst");
+/// The files of a golden vault; tests/golden.rs says how they are kept.
+fn golden(name: &str) -> BTreeMap<String, Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name).join("vault.zst");
     let archive = zstd::decode_all(&fs::read(path).unwrap()[..]).unwrap();
     let (mut rest, mut files) = (&archive[..], BTreeMap::new());
     while !rest.is_empty() {

@@ -13,8 +13,8 @@ use crate::ids::VaultId;
 use crate::platform;
 use crate::storage::fault::{self, FileOp};
 
-const NAME_A: &str = "header.a";
-const NAME_B: &str = "header.b";
+pub(super) const NAME_A: &str = "header.a";
+pub(super) const NAME_B: &str = "header.b";
 
 /// Files are a multiple of this long, so that most changes do not change their length.
 const BLOCK: usize = 4096;
@@ -52,8 +52,39 @@ pub enum HeaderFileError {
         /// The vault of `header.b`.
         b: VaultId,
     },
-    /// A vault stands there already. Nothing was written.
-    #[error("{} exists already; choose an empty directory for a new vault", .path.display())]
+    /// The vault's header was put elsewhere when the vault was created.
+    #[error(
+        "the header of the vault in {} is elsewhere; say where, with Options::header{}", .dir.display(),
+        .vault.map(|vault| format!(" (it is that of {vault})")).unwrap_or_default()
+    )]
+    Elsewhere {
+        /// The vault's directory.
+        dir: PathBuf,
+        /// The vault, if the mark that says so is whole.
+        vault: Option<VaultId>,
+    },
+    /// There is no header where it was said to be.
+    #[error("there is no header in {}; is its medium there?", .dir.display())]
+    NoHeader {
+        /// Where it was looked for.
+        dir: PathBuf,
+    },
+    /// A header was given for a vault that has its own.
+    #[error("the vault in {} has its header with it; open it without Options::header", .dir.display())]
+    NotDetached {
+        /// The vault's directory.
+        dir: PathBuf,
+    },
+    /// The header that was given belongs to another vault.
+    #[error("the header is that of {found}, but the vault is {vault}; look for its own")]
+    HeaderOfAnotherVault {
+        /// The vault of the header.
+        found: VaultId,
+        /// The vault that was to be opened.
+        vault: VaultId,
+    },
+    /// A file stands there already. Nothing was written.
+    #[error("{} exists already; choose another place", .path.display())]
     AlreadyExists {
         /// The file that is in the way.
         path: PathBuf,
@@ -226,14 +257,14 @@ fn fill(mut file: File, path: &Path, header: &[u8], old_len: usize) -> Result<()
 }
 
 /// Creates, never opens what is there; readable by its owner alone where the platform can say so.
-fn new_file() -> OpenOptions {
+pub(super) fn new_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     platform::private(options.write(true).create_new(true));
     options
 }
 
 /// Makes names durable, where the platform can.
-fn sync_dir(dir: &Path) -> Result<(), HeaderFileError> {
+pub(super) fn sync_dir(dir: &Path) -> Result<(), HeaderFileError> {
     let synced = fault::check(FileOp::Sync).and_then(|()| platform::sync_dir(dir));
     synced.map_err(|source| HeaderFileError::Io { doing: "syncing", path: dir.to_owned(), source })
 }

@@ -1,6 +1,7 @@
 //! What opens a vault.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use zeroize::Zeroizing;
 
@@ -58,9 +59,13 @@ impl fmt::Debug for RawKey {
 }
 
 /// What opens a vault: made `From` a reference to a [`Passphrase`], a [`RecoveryKey`], a [`RawKey`], a [`KeyFile`], a
-/// [`SharedKey`] or a [`KeyProvider`], so that methods take any of them.
+/// [`SharedKey`], a [`KeyProvider`] or [`TwoPersons`], so that methods take any of them.
 #[derive(Clone, Copy)]
 pub struct Credential<'a>(pub(super) CredentialKind<'a>);
+
+// What a provider does is caught where it is called, if it panics.
+impl UnwindSafe for Credential<'_> {}
+impl RefUnwindSafe for Credential<'_> {}
 
 #[derive(Clone, Copy)]
 pub(super) enum CredentialKind<'a> {
@@ -70,12 +75,30 @@ pub(super) enum CredentialKind<'a> {
     KeyFile(&'a KeyFile),
     Provider(&'a dyn KeyProvider),
     SharedKey(&'a SharedKey),
+    TwoPersons(&'a TwoPersons<'a>),
 }
 
-impl Credential<'_> {
+impl<'a> Credential<'a> {
+    /// What a key provider unwraps.
+    ///
+    /// ```
+    /// # use chartvault::{Credential, KeyProvider};
+    /// fn credential(server: &impl KeyProvider) -> Credential<'_> {
+    ///     Credential::provider(server)
+    /// }
+    /// ```
+    #[must_use]
+    pub const fn provider(provider: &'a dyn KeyProvider) -> Self {
+        Self(CredentialKind::Provider(provider))
+    }
+
     /// Whether finding its key takes noticeable time.
     pub(crate) const fn is_costly(&self) -> bool {
-        matches!(self.0, CredentialKind::Passphrase(_))
+        match self.0 {
+            CredentialKind::Passphrase(_) => true,
+            CredentialKind::TwoPersons(TwoPersons([first, second])) => first.is_costly() || second.is_costly(),
+            _ => false,
+        }
     }
 
     /// The kind of slot that it opens.
@@ -88,6 +111,7 @@ impl Credential<'_> {
             CredentialKind::KeyFile(_) => SlotKind::KeyFile,
             CredentialKind::Provider(_) => SlotKind::Provider,
             CredentialKind::SharedKey(_) => SlotKind::SharedKey,
+            CredentialKind::TwoPersons(_) => SlotKind::TwoPersons,
         }
     }
 }
@@ -128,15 +152,50 @@ impl<'a> From<&'a SharedKey> for Credential<'a> {
     }
 }
 
-impl<'a, P: KeyProvider> From<&'a P> for Credential<'a> {
-    fn from(provider: &'a P) -> Self {
-        Self(CredentialKind::Provider(provider))
+/// The credentials of two persons, for a slot that needs both.
+///
+/// ```
+/// use chartvault::{Error, NewSlot, Passphrase, PassphraseCost, RawKey, TwoPersons, Vault};
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("clinic.vault");
+/// # let key = RawKey::generate()?;
+/// # let (vault, _) = Vault::create(&path).raw_key(&key).finish()?;
+/// let [chief, deputy] = ["the chief's words", "the deputy's words"].map(Passphrase::new);
+/// let both = TwoPersons::new(&chief, &deputy);
+/// let new = NewSlot::of(&both).label("archive").partners("chief", "deputy").kdf(PassphraseCost::MINIMUM);
+/// vault.add_slot(new, &key)?;
+/// vault.close()?;
+/// let locked = Vault::open(&path)?;
+/// assert!(matches!(locked.unlock(&chief), Err(Error::NeedsPartner { .. })));
+/// let vault = locked.unlock(&TwoPersons::new(&deputy, &chief))?; // in any order
+/// # Ok::<(), chartvault::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct TwoPersons<'a>(pub(super) [Credential<'a>; 2]);
+
+impl<'a> TwoPersons<'a> {
+    /// Puts two credentials together, each of any kind but this one.
+    #[must_use]
+    pub fn new(first: impl Into<Credential<'a>>, second: impl Into<Credential<'a>>) -> Self {
+        Self([first.into(), second.into()])
+    }
+}
+
+impl<'a> From<&'a TwoPersons<'a>> for Credential<'a> {
+    fn from(both: &'a TwoPersons<'a>) -> Self {
+        Self(CredentialKind::TwoPersons(both))
     }
 }
 
 impl<'a> From<&'a dyn KeyProvider> for Credential<'a> {
     fn from(provider: &'a dyn KeyProvider) -> Self {
         Self(CredentialKind::Provider(provider))
+    }
+}
+
+impl<'a> From<&'a Box<dyn KeyProvider>> for Credential<'a> {
+    fn from(provider: &'a Box<dyn KeyProvider>) -> Self {
+        Self::provider(&**provider)
     }
 }
 

@@ -88,6 +88,9 @@ pub enum NewSlotError {
         /// The vault that it is for.
         vault: VaultId,
     },
+    /// Two persons' credentials were put together with a third one.
+    #[error("a slot takes the credentials of two persons; share a key among more of them")]
+    MoreThanTwo,
     /// The key provider did not wrap the slot's key, or did not unwrap it again.
     #[error(transparent)]
     Provider {

@@ -226,30 +226,4 @@ mod tests {
         fs::write(&path, [&newer[..], &hash].concat()).unwrap();
         assert!(matches!(KeyFile::read(&path), Err(KeyFileError::UnknownFormat { found: 9, newest: 1 })));
     }
-
-    #[cfg(feature = "test-util")]
-    #[test]
-    fn without_random_bytes_no_file_is_made() {
-        let (_dir, path) = stick();
-        let _dry = crate::test_util::without(crate::test_util::Resource::RandomBytes);
-        assert!(matches!(KeyFile::create(&path, VAULT), Err(KeyFileError::Random(_))));
-        assert!(!path.exists());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_key_file_that_others_may_open_is_refused_unless_that_is_asked_for() {
-        use std::os::unix::fs::PermissionsExt;
-        let (_dir, path) = stick();
-        KeyFile::create(&path, VAULT).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        for mode in [0o640, 0o604, 0o620, 0o777] {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let refused = KeyFile::read(&path);
-            assert!(matches!(refused, Err(KeyFileError::TooOpen { mode: found, .. }) if found == mode), "{refused:?}");
-            KeyFile::read_shared(&path).unwrap();
-        }
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-        KeyFile::read(&path).unwrap();
-    }
 }

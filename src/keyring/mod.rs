@@ -3,6 +3,7 @@
 
 pub(crate) mod copies;
 pub(crate) mod credential;
+pub(crate) mod detached;
 pub(crate) mod patient;
 pub(crate) mod recovery;
 pub(crate) mod slots;
@@ -18,7 +19,7 @@ mod shares;
 mod slot_info;
 
 pub use copies::{CopyFault, HeaderFileError};
-pub use credential::{Credential, RawKey};
+pub use credential::{Credential, RawKey, TwoPersons};
 pub use error::{NewSlotError, UnlockError};
 pub use identifier::IdentifierNotAllowed;
 pub(crate) use identifier::normal_form as normal_identifier;
@@ -29,7 +30,7 @@ pub(crate) use patient::new_secret as new_patient_secret;
 pub use provider::{KeyContext, KeyProvider, ProviderError};
 pub use recovery::{InvalidRecoveryKey, RecoveryKey};
 pub use shares::{InvalidShare, Share, ShareError, ShareSetId, SharedKey};
-pub use slot_info::{ShareGroup, SlotInfo};
+pub use slot_info::{ShareGroup, SlotInfo, SlotPartner};
 
 use std::fmt;
 
@@ -70,8 +71,12 @@ pub(crate) struct UnlockedKeyring {
     pub(crate) root: RootKey,
     /// Number of the slot that opened.
     pub(crate) slot: u8,
+    /// Whether two persons came in the other order than the slot names them.
+    pub(crate) turned: bool,
     /// The verified header.
     pub(crate) header: HeaderContent,
+    /// The whole of it.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A new root key.
@@ -111,7 +116,14 @@ impl Keyring {
         let plaintext = open_with_suite(&keyring_sealer(&opened.root), &content.sealed_keyring, aad)
             .ok_or(UnlockError::HeaderTampered)?;
         let keys = KeyMaterial::parse(&plaintext).map_err(UnlockError::Keyring)?;
-        Ok(UnlockedKeyring { keyring: Self::new(keys), root: opened.root, slot: opened.slot, header: content.clone() })
+        Ok(UnlockedKeyring {
+            keyring: Self::new(keys),
+            root: opened.root,
+            slot: opened.slot,
+            turned: opened.turned,
+            header: content.clone(),
+            bytes: header.to_bytes(),
+        })
     }
 
     /// The whole header around this keyring, to be written by [`copies`]. `generation` is one above the last header's.

@@ -1,7 +1,7 @@
 //! Making key slots: what one is to be, the key that its credential yields, and the root key sealed under it.
 
 use super::NewSlotError;
-use super::credential::{Credential, CredentialKind};
+use super::credential::{Credential, CredentialKind, TwoPersons};
 use super::provider;
 use super::slots::{
     NoKey, from_key_file, from_passphrase, from_passphrase_pbkdf2, from_provided, from_raw_key, from_recovery_key,
@@ -9,10 +9,10 @@ use super::slots::{
 };
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
-use crate::crypto::kdf::{RootKey, SlotKey};
+use crate::crypto::kdf::{self, RootKey, SlotKey};
 use crate::crypto::kdf_parameters::KdfParameters;
 use crate::crypto::random;
-use crate::format::slot::{MAX_LABEL, Slot, SlotParams, is_sound_label};
+use crate::format::slot::{MAX_LABEL, Partner, Slot, SlotKind, SlotParams, is_sound_label};
 use crate::ids::VaultId;
 
 /// A key slot about to be made: the credential that is to open it, and what is said about it.
@@ -35,19 +35,27 @@ use crate::ids::VaultId;
 pub struct NewSlot<'a> {
     credential: Credential<'a>,
     label: Option<&'a str>,
+    partners: [&'a str; 2],
     kdf: KdfParameters,
 }
 
 impl<'a> NewSlot<'a> {
     /// A slot that this credential opens.
     pub fn of(credential: impl Into<Credential<'a>>) -> Self {
-        Self { credential: credential.into(), label: None, kdf: KdfParameters::default() }
+        Self { credential: credential.into(), label: None, partners: [""; 2], kdf: KdfParameters::default() }
     }
 
     /// What the slot is called, at most 64 bytes and no control characters. It stands in the header for everybody to
     /// read. If not called: as the slot that is replaced, else nothing.
     pub const fn label(mut self, label: &'a str) -> Self {
         self.label = Some(label);
+        self
+    }
+
+    /// What the two credentials of [`TwoPersons`] are called, in their order, each as [`NewSlot::label`]; nothing if not
+    /// called. Without meaning for other credentials.
+    pub const fn partners(mut self, first: &'a str, second: &'a str) -> Self {
+        self.partners = [first, second];
         self
     }
 
@@ -69,8 +77,13 @@ impl<'a> NewSlot<'a> {
 
     /// Refuses a label before anything is computed.
     pub(crate) fn check(&self) -> Result<(), NewSlotError> {
-        match self.label {
-            Some(label) if !is_sound_label(label) => Err(NewSlotError::LabelNotAllowed { limit: MAX_LABEL }),
+        let labels = self.partners.into_iter().chain(self.label);
+        if !labels.into_iter().all(is_sound_label) {
+            return Err(NewSlotError::LabelNotAllowed { limit: MAX_LABEL });
+        }
+        let nested = |credential: &Credential<'_>| credential.kind() == SlotKind::TwoPersons;
+        match self.credential.0 {
+            CredentialKind::TwoPersons(TwoPersons(both)) if both.iter().any(nested) => Err(NewSlotError::MoreThanTwo),
             _ => Ok(()),
         }
     }
@@ -78,7 +91,11 @@ impl<'a> NewSlot<'a> {
     /// Draws what is random about the slot and derives its key: the part that takes time.
     pub(crate) fn prepare(&self, vault: VaultId) -> Result<PreparedSlot, NewSlotError> {
         self.check()?;
-        let (params, derived) = match (self.credential.0, self.kdf) {
+        self.key_of(self.credential, vault)
+    }
+
+    fn key_of(&self, credential: Credential<'_>, vault: VaultId) -> Result<PreparedSlot, NewSlotError> {
+        let (params, derived) = match (credential.0, self.kdf) {
             (CredentialKind::Passphrase(passphrase), KdfParameters::Argon2id(cost)) => {
                 let salt = random::array()?;
                 (SlotParams::Argon2id { cost, salt }, from_passphrase(passphrase, cost, &salt))
@@ -95,6 +112,14 @@ impl<'a> NewSlot<'a> {
                 let key = random::secret()?;
                 let (name, wrapped) = provider::wrap(provider, vault, &key)?;
                 (SlotParams::Provider { name, wrapped }, Ok(from_provided(vault, key.expose())))
+            }
+            (CredentialKind::TwoPersons(TwoPersons([first, second])), _) => {
+                let (first, second) = (self.key_of(*first, vault)?, self.key_of(*second, vault)?);
+                let kek = kdf::joint_slot_key(vault.as_bytes(), &first.kek, &second.kek);
+                let partner = |label: &str, params| Partner { label: label.to_owned(), params };
+                let [one, other] = self.partners;
+                let partners = [partner(one, first.params), partner(other, second.params)];
+                (SlotParams::TwoPersons(Box::new(partners)), Ok(kek))
             }
             (CredentialKind::SharedKey(key), _) => {
                 let (needed, of) = key.threshold();

@@ -9,14 +9,14 @@ use crate::ids::VaultId;
 use crate::secret::Secret;
 
 /// Wraps and unwraps the key of a slot outside this process: a key management service, a hardware security module, a TPM.
-/// A reference to one is a [`Credential`](crate::Credential).
+/// [`Credential::provider`](crate::Credential::provider) makes a credential of one.
 ///
 /// The calls are made on the thread that unlocks or changes slots, and may take as long as they like: **timeouts are the
 /// provider's**. Sessions of a vault that is open go on meanwhile; other changes of its slots wait. A panic is caught and
 /// is an error. `examples/provider.rs` asks another process over a pipe, with a timeout.
 ///
 /// ```
-/// use chartvault::{KeyContext, KeyProvider, NewSlot, ProviderError, RawKey, Vault};
+/// use chartvault::{Credential, KeyContext, KeyProvider, NewSlot, ProviderError, RawKey, Vault};
 ///
 /// /// No protection at all, but short.
 /// struct Xor(u8);
@@ -39,10 +39,10 @@ use crate::secret::Secret;
 /// # let path = dir.path().join("clinic.vault");
 /// # let key = RawKey::generate()?;
 /// # let (vault, _) = Vault::create(&path).raw_key(&key).finish()?;
-/// vault.add_slot(NewSlot::of(&Xor(7)).label("server"), &key)?;
+/// vault.add_slot(NewSlot::of(Credential::provider(&Xor(7))).label("server"), &key)?;
 /// vault.close()?;
-/// assert!(Vault::open(&path)?.unlock(&Xor(8)).is_err());
-/// let vault = Vault::open(&path)?.unlock(&Xor(7))?;
+/// assert!(Vault::open(&path)?.unlock(Credential::provider(&Xor(8))).is_err());
+/// let vault = Vault::open(&path)?.unlock(Credential::provider(&Xor(7)))?;
 /// # Ok::<(), chartvault::Error>(())
 /// ```
 pub trait KeyProvider: Send + Sync {

@@ -243,12 +243,9 @@ impl SharedKey {
             return Err(ShareError::Threshold { needed, of });
         }
         let whole = Self { set: ShareSetId(random::array()?), needed, of, key: random::secret()? };
-        let coefficients = shamir::coefficients(needed)?;
-        let share = |number| {
-            let value = shamir::share(&whole.key, &coefficients, number);
-            Share { set: whole.set, needed, of, number, value }
-        };
-        let shares = (1..=of).map(share).collect();
+        let values = shamir::split(&whole.key, needed, of)?.ok_or(ShareError::Threshold { needed, of })?;
+        let share = |(number, value)| Share { set: whole.set, needed, of, number, value };
+        let shares = (1..=of).zip(values).map(share).collect();
         Ok((whole, shares))
     }
 
@@ -274,11 +271,17 @@ impl SharedKey {
         }
         let few = ShareError::TooFew { found: points.len(), needed };
         let (enough, more) = points.split_at_checked(usize::from(needed)).ok_or(few)?;
-        let fits = |(x, value): &(u8, &Secret<32>)| equal(shamir::value_at(*x, enough).expose(), value.expose());
-        if !more.iter().all(fits) {
-            return Err(ShareError::Inconsistent { needed });
+        let wrong = ShareError::Inconsistent { needed };
+        let key = shamir::combine(enough).ok_or(wrong)?;
+        let (_, others) = enough.split_first().ok_or(wrong)?;
+        // One more lies on the polynomial of the first ones exactly if it gives the same key in the place of one of them.
+        for one in more {
+            let again = shamir::combine(&[&[*one], others].concat()).ok_or(wrong)?;
+            if !equal(again.expose(), key.expose()) {
+                return Err(wrong);
+            }
         }
-        Ok(Self { set, needed, of, key: shamir::value_at(0, enough) })
+        Ok(Self { set, needed, of, key })
     }
 
     /// The set of its shares.

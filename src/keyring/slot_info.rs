@@ -3,7 +3,7 @@
 use super::shares::ShareSetId;
 use crate::clock::Timestamp;
 use crate::crypto::kdf_parameters::KdfParameters;
-use crate::format::slot::{Slot, SlotKind, SlotParams};
+use crate::format::slot::{Partner, Slot, SlotKind, SlotParams};
 
 /// A key slot, as its vault lists it. Holds no secret; all of it but the last use stands in the header for everybody to
 /// read.
@@ -26,6 +26,20 @@ pub struct SlotInfo {
     pub provider: Option<String>,
     /// The shares that give its key; `None` for other kinds.
     pub shares: Option<ShareGroup>,
+    /// The two credentials that open it together; empty for other kinds.
+    pub partners: Vec<SlotPartner>,
+}
+
+/// One of the two credentials of a slot that needs both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlotPartner {
+    /// What it is called; may be empty.
+    pub label: String,
+    /// What it is.
+    pub kind: SlotKind,
+    /// How its passphrase becomes a key, if it is one.
+    pub kdf: Option<KdfParameters>,
 }
 
 /// How the key of a slot is shared.
@@ -51,6 +65,7 @@ impl SlotInfo {
             kdf: kdf_of(&slot.params),
             provider: provider_of(&slot.params),
             shares: shares_of(&slot.params),
+            partners: partners_of(&slot.params),
         }
     }
 }
@@ -77,4 +92,14 @@ const fn shares_of(params: &SlotParams) -> Option<ShareGroup> {
         }
         _ => None,
     }
+}
+
+fn partners_of(params: &SlotParams) -> Vec<SlotPartner> {
+    let SlotParams::TwoPersons(partners) = params else { return Vec::new() };
+    let partner = |partner: &Partner| SlotPartner {
+        label: partner.label.clone(),
+        kind: partner.params.kind(),
+        kdf: kdf_of(&partner.params),
+    };
+    partners.iter().map(partner).collect()
 }

@@ -1,7 +1,7 @@
 //! Key slots in use: the key that a credential yields, and the root key that it opens.
 
 use super::UnlockError;
-use super::credential::{Credential, CredentialKind, RawKey};
+use super::credential::{Credential, CredentialKind, RawKey, TwoPersons};
 use super::key_file::KeyFile;
 use super::provider::{self, KeyProvider, ProviderError};
 use super::recovery::RecoveryKey;
@@ -21,6 +21,8 @@ pub(crate) struct OpenedHeader<'a> {
     pub(crate) root: RootKey,
     /// Number of the slot that opened.
     pub(crate) slot: u8,
+    /// Whether two persons came in the other order than the slot names them.
+    pub(crate) turned: bool,
     /// The header's content, now known to be the vault's own.
     pub(crate) content: &'a HeaderContent,
 }
@@ -32,8 +34,11 @@ pub(crate) fn open<'a>(
 ) -> Result<OpenedHeader<'a>, UnlockError> {
     let kind = credential.kind();
     let mut failed = UnlockError::NoSuchSlotKind { kind };
-    for slot in header.slots().iter().filter(|slot| slot.kind() == kind) {
-        let kek = match derive(header.vault(), &slot.params, credential) {
+    let slots = header.slots().iter().filter(|slot| slot.kind() == kind);
+    // Two persons may come in either order.
+    let turns: &[bool] = if kind == SlotKind::TwoPersons { &[false, true] } else { &[false] };
+    for (slot, turned) in slots.flat_map(|slot| turns.iter().map(move |turned| (slot, *turned))) {
+        let kek = match derive(header.vault(), &slot.params, credential, turned) {
             Some(Ok(kek)) => kek,
             Some(Err(NoKey::Empty)) => return Err(UnlockError::EmptyPassphrase),
             Some(Err(NoKey::NoMemory { memory_kib })) => {
@@ -49,7 +54,7 @@ pub(crate) fn open<'a>(
         };
         if let Some(root) = open_slot(header.vault(), slot, &kek) {
             let content = header.verify(&kdf::header_mac(&root)).ok_or(UnlockError::HeaderTampered)?;
-            return Ok(OpenedHeader { root, slot: slot.number, content });
+            return Ok(OpenedHeader { root, slot: slot.number, turned, content });
         }
         if !matches!(failed, UnlockError::OutOfMemory { .. } | UnlockError::Provider { .. }) {
             failed = UnlockError::WrongCredential;
@@ -84,8 +89,14 @@ pub(super) enum NoKey {
     Provider(ProviderError),
 }
 
-/// What a credential yields with a slot's parameters; `None` where they are of another kind.
-fn derive(vault: VaultId, params: &SlotParams, credential: Credential<'_>) -> Option<Result<SlotKey, NoKey>> {
+/// What a credential yields with a slot's parameters; `None` where they are of another kind. Two persons' credentials are
+/// exchanged if `turned`.
+fn derive(
+    vault: VaultId,
+    params: &SlotParams,
+    credential: Credential<'_>,
+    turned: bool,
+) -> Option<Result<SlotKey, NoKey>> {
     match (credential.0, params) {
         (CredentialKind::Passphrase(passphrase), SlotParams::Argon2id { cost, salt }) => {
             Some(from_passphrase(passphrase, *cost, salt))
@@ -96,6 +107,14 @@ fn derive(vault: VaultId, params: &SlotParams, credential: Credential<'_>) -> Op
         (CredentialKind::RecoveryKey(key), SlotParams::RecoveryKey) => Some(Ok(from_recovery_key(vault, key))),
         (CredentialKind::RawKey(key), SlotParams::RawKey) => Some(Ok(from_raw_key(vault, key))),
         (CredentialKind::KeyFile(key_file), SlotParams::KeyFile) => Some(from_key_file(vault, key_file)),
+        (CredentialKind::TwoPersons(TwoPersons([one, other])), SlotParams::TwoPersons(partners)) => {
+            let (one, other) = if turned { (other, one) } else { (one, other) };
+            let [first, second] = &**partners;
+            // Neither key is looked at before both are there: what one person brings is never judged alone.
+            let first = derive(vault, &first.params, *one, false)?;
+            let second = derive(vault, &second.params, *other, false)?;
+            Some(first.and_then(|first| second.map(|second| kdf::joint_slot_key(vault.as_bytes(), &first, &second))))
+        }
         (CredentialKind::Provider(provider), SlotParams::Provider { name, wrapped })
             if provider::is_named(provider, name) =>
         {

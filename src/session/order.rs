@@ -17,6 +17,9 @@ use crate::unlocked::Chart;
 
 /// Keys read at once.
 const CHUNK: usize = 256;
+/// Records of a chart that are kept for the vault's other readers when all of it is opened to be sorted; a larger one would
+/// push out theirs.
+const SHARED: usize = 1_000;
 /// Bytes of opened records that one call keeps while it sorts; the rest is opened again.
 const KEEP_BYTES: usize = 16 << 20;
 
@@ -107,7 +110,7 @@ impl Op<'_> {
                 if kinds.len() == kind {
                     kinds.push(name.clone());
                 }
-                let opened = self.at(chart, name.id(), *key, Some(at))?;
+                let opened = self.at(chart, name.id(), *key, Some(at).filter(|_| keys.len() <= SHARED))?;
                 let body = opened.body()?;
                 let time = Reverse(event_time(&body));
                 let spot = Spot { time, kind_tag: key.kind_tag, number: Reverse(key.number) };

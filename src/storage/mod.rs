@@ -49,7 +49,7 @@ pub(crate) struct StorageOptions {
     pub(crate) segment_first: u64,
     /// No segment grows above this, except for a single frame that needs more.
     pub(crate) segment_max: u64,
-    /// Values above this live in the journal only. Above 4,096 it counts as 4,096.
+    /// Records' values above this live in the journal only. Above 4,096 it counts as 4,096.
     pub(crate) inline_limit: usize,
     /// Cache of the trees.
     pub(crate) cache_bytes: u64,
@@ -69,8 +69,14 @@ pub(crate) struct StorageOptions {
 impl StorageOptions {
     /// The longest value that the trees may hold: sled would make files of their own of larger ones.
     pub(crate) const INLINE_MOST: usize = crate::format::row::PACK_MAX;
-    /// Patients' keys, kinds and grants fit; records, and what else is as long, stand in the journal alone.
+    /// No sealed record is as short.
     pub(crate) const INLINE_USUAL: usize = 256;
+
+    /// Whether the trees hold such a value themselves. Without the rows of the other trees no vault opens and no patient is
+    /// found, and they are few and short: those stand twice.
+    pub(crate) fn is_inline(&self, tree: Tree, len: usize) -> bool {
+        len <= if tree == Tree::Records { self.inline_limit.min(Self::INLINE_MOST) } else { Self::INLINE_MOST }
+    }
 }
 
 impl Default for StorageOptions {
@@ -137,7 +143,7 @@ pub(crate) struct Batch {
     pub(crate) header_generation: u64,
 }
 
-/// A durable batch that is not visible yet. Dropping it is harmless: the next settle makes it visible.
+/// A durable batch whose rows are not visible yet. Dropping it is harmless: the next settle makes them visible.
 #[derive(Debug)]
 #[must_use = "a commit becomes visible when it is settled"]
 pub(crate) struct Pending {
@@ -202,7 +208,8 @@ pub(crate) trait Storage: Send + Sync {
         Ok(())
     }
 
-    /// Makes a batch durable: one frame, one write, one sync. Not visible before [`Storage::settle`].
+    /// Makes a batch durable: one frame, one write, one sync. Its entries can be read from then on, its rows after
+    /// [`Storage::settle`].
     fn commit(&self, expected: Head, batch: Batch) -> Result<Pending, CommitError>;
 
     /// Makes a commit, and all before it, visible. [`StorageError::DiskFull`] puts it off: the commit is durable, and a

@@ -22,7 +22,7 @@ impl StateReader {
     /// # Errors
     /// [`Error::Header`] when there is no vault, [`Error::Unlock`] when the credential does not open it.
     pub fn unlock<'c>(path: &Path, credential: impl Into<Credential<'c>>) -> Result<Self, Error> {
-        let (vault, key) = state_file_key(&Home::Dir(path.to_owned()), credential.into())?;
+        let (vault, key) = state_file_key(&Home::dir(path), credential.into())?;
         Ok(Self { vault, key })
     }
 

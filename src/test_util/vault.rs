@@ -1,6 +1,6 @@
 //! A vault ready for a test: made, unlocked, its issuer trusted.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl TestVault {
     pub const fn store(&self) -> Option<&MemoryStore> {
         match &self.home {
             Home::Memory(store) => Some(store),
-            Home::Dir(_) => None,
+            Home::Dir { .. } => None,
         }
     }
 
@@ -189,7 +189,7 @@ impl NewTestVault {
 
     /// On the real storage, in a directory that does not exist yet or is empty.
     pub fn in_dir(self, path: impl AsRef<Path>) -> Self {
-        Self { home: Home::Dir(PathBuf::from(path.as_ref())), ..self }
+        Self { home: Home::dir(path.as_ref()), ..self }
     }
 
     /// With these settings; their clock is replaced.

@@ -2,6 +2,7 @@
 //! wait; and what is durable and not yet in the trees.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 
@@ -43,7 +44,11 @@ impl Attendant {
 fn run(bell: &Bell, vault: &Weak<Unlocked>, call: fn(&Committer)) {
     while bell.wait() {
         let Some(unlocked) = vault.upgrade() else { return };
-        call(&unlocked.committer);
+        let committer = &unlocked.committer;
+        if catch_unwind(AssertUnwindSafe(|| call(committer))).is_err() {
+            // The host's clock, or the trees: what it left half done only a new opening can tell.
+            committer.stop("a thread of the vault panicked");
+        }
     }
 }
 
@@ -51,7 +56,6 @@ impl Drop for Attendant {
     fn drop(&mut self) {
         self.bell.end();
         if let Some(thread) = self.thread.take() {
-            // It panicked if the clock did, and then the vault has stopped.
             let _ = thread.join();
         }
     }

@@ -56,6 +56,8 @@ pub(crate) struct HeldHeader {
     pub(crate) generation: u64,
     /// Ascending by number. Not to be opened from here: that is done with what is on disk.
     pub(crate) slots: Vec<Slot>,
+    /// The whole of it, as it is on disk.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Keys, policy, and the order of commits. Dropping it wipes the keys and frees the directory.

@@ -49,7 +49,7 @@ impl Vault {
     /// # Ok::<(), chartvault::Error>(())
     /// ```
     pub fn create<'a>(path: impl AsRef<Path>) -> NewVault<'a> {
-        NewVault::at(Home::Dir(path.as_ref().to_owned()))
+        NewVault::at(Home::dir(path.as_ref()))
     }
 }
 
@@ -126,6 +126,24 @@ impl<'a> NewVault<'a> {
         self
     }
 
+    /// Puts the header into another directory, such as one on a medium that is locked away; it is created if need be. A
+    /// stolen disk is then without the key slots. The vault is opened with [`Options::header`].
+    ///
+    /// ```
+    /// use chartvault::{Options, RawKey, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let (path, stick) = (dir.path().join("clinic.vault"), dir.path().join("stick"));
+    /// let key = RawKey::generate()?;
+    /// Vault::create(&path).raw_key(&key).detached_header(&stick).finish()?.0.close()?;
+    /// assert!(Vault::open(&path).is_err());
+    /// let vault = Vault::open_with(&path, Options::new().header(&stick))?.unlock(&key)?;
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub fn detached_header(mut self, path: impl AsRef<Path>) -> Self {
+        self.home = self.home.with_header(Some(path.as_ref().to_owned()));
+        self
+    }
+
     /// Settings of this process.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
@@ -145,7 +163,8 @@ impl<'a> NewVault<'a> {
         created
     }
 
-    fn create(self) -> Result<(Vault, RecoveryKey), Error> {
+    fn create(mut self) -> Result<(Vault, RecoveryKey), Error> {
+        self.home = self.home.with_header(self.options.header.clone());
         if self.passphrase.is_none() && self.raw_key.is_none() {
             return Err(Error::NoCredential);
         }
@@ -164,7 +183,7 @@ impl<'a> NewVault<'a> {
             suite: self.suite,
             clock: Arc::clone(&self.options.clock),
             keyring,
-            header: HeldHeader { generation: FIRST_GENERATION, slots },
+            header: HeldHeader { generation: FIRST_GENERATION, slots, bytes: header.clone() },
             lock,
             chain: Chain::new(id, None),
             record_cache: self.options.record_cache,
@@ -182,7 +201,7 @@ impl<'a> NewVault<'a> {
             unlocked.policy.apply(row);
         }
         unlocked.commit(rows, drafts)?;
-        self.home.create_header(&header)?;
+        self.home.create_header(&header, id)?;
         observe::opened(true, 0, 0, None);
         Ok((Vault::new(self.home, unlocked, Opening::created(), &self.options)?, recovery))
     }

@@ -35,12 +35,16 @@ impl Vault {
         in_force: u64,
         credential: Credential<'_>,
     ) -> Result<UnlockedKeyring, Error> {
-        let opened = open::open_header(&self.0.home, credential)?;
+        let home = &self.0.home;
+        let opened = open::open_header(home, credential).map_err(|error| open::in_full(home, credential, error))?;
+        let (header, journal) = (opened.header.generation, in_force);
+        if opened.header.vault == unlocked.vault && header < journal {
+            return Err(StorageError::HeaderRolledBack { header, journal }.into());
+        }
         if opened.header.vault != unlocked.vault || !opened.keyring.agrees(&unlocked.keyring()) {
             return Err(Error::Unlock(UnlockError::HeaderTampered));
         }
-        let (header, journal) = (opened.header.generation, in_force);
-        if header < journal { Err(StorageError::HeaderRolledBack { header, journal }.into()) } else { Ok(opened) }
+        Ok(opened)
     }
 }
 
@@ -55,20 +59,26 @@ pub(super) fn put_in_force(home: &Home, unlocked: &Unlocked, new: NewHeader) -> 
     let mut draft = Draft::new(event, Outcome::Allowed);
     draft.fields.detail = Some(format!("{detail}; header {generation}"));
     unlocked.commit(Vec::new(), vec![draft])?;
-    let written = home.write_header(&bytes);
     let mut draft = Draft::new(AuditEvent::HeaderWritten, Outcome::Allowed);
     draft.fields.detail = Some(format!("header {generation}"));
-    match &written {
-        Ok(()) => {
+    let written = {
+        // Held while the copies differ, for whoever looks at them.
+        let mut in_force = held(unlocked);
+        let written = home.write_header(&bytes);
+        if written.is_ok() {
             unlocked.committer.header_is(generation);
-            *held(unlocked) = HeldHeader { generation, slots };
-            if let Some((keyring, suite)) = keys {
-                unlocked.put_keyring_in_force(keyring);
-                unlocked.committer.seal_with(suite);
-                unlocked.forget_charts();
-            }
+            *in_force = HeldHeader { generation, slots, bytes };
         }
-        Err(error) => {
+        written
+    };
+    match (&written, keys) {
+        (Ok(()), Some((keyring, suite))) => {
+            unlocked.put_keyring_in_force(keyring);
+            unlocked.committer.seal_with(suite);
+            unlocked.forget_charts();
+        }
+        (Ok(()), None) => {}
+        (Err(error), _) => {
             draft.fields.outcome = Outcome::Failed;
             draft.fields.detail = Some(format!("header {generation}: {}", error.word()));
         }

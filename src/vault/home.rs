@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::VaultId;
 use crate::keyring::copies::{self, HeaderCopies};
+use crate::keyring::detached;
 use crate::progress::OnProgress;
 use crate::storage::{Embedded, Opened, Storage, StorageKeys, StorageOptions, file};
 use crate::unlocked::DirLock;
@@ -20,16 +21,39 @@ use crate::{keyring::HeaderFileError, storage::memory::MemoryStore};
 /// Where a vault lives.
 #[derive(Clone, Debug)]
 pub(crate) enum Home {
-    Dir(PathBuf),
+    Dir {
+        dir: PathBuf,
+        /// The directory of the header, if that is another.
+        header: Option<PathBuf>,
+    },
     #[cfg(feature = "test-util")]
     Memory(MemoryStore),
 }
 
 impl Home {
+    /// A vault in a directory, with its header.
+    pub(crate) fn dir(dir: &Path) -> Self {
+        Self::Dir { dir: dir.to_owned(), header: None }
+    }
+
+    /// With the header in another directory.
+    pub(super) fn with_header(self, header: Option<PathBuf>) -> Self {
+        match self {
+            Self::Dir { dir, header: own } => Self::Dir { dir, header: header.or(own) },
+            #[cfg(feature = "test-util")]
+            memory @ Self::Memory(_) => memory,
+        }
+    }
+
+    /// Whether the header is kept apart.
+    pub(super) const fn is_detached(&self) -> bool {
+        matches!(self, Self::Dir { header: Some(_), .. })
+    }
+
     /// The directory; empty for a store in memory.
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::Dir(dir) => dir,
+            Self::Dir { dir, .. } => dir,
             #[cfg(feature = "test-util")]
             Self::Memory(_) => Path::new(""),
         }
@@ -37,7 +61,7 @@ impl Home {
 
     pub(super) fn lock(&self) -> Result<DirLock, Error> {
         match self {
-            Self::Dir(dir) => DirLock::take(dir),
+            Self::Dir { dir, .. } => DirLock::take(dir),
             #[cfg(feature = "test-util")]
             Self::Memory(store) => {
                 store.hold().map(DirLock::memory).ok_or_else(|| Error::InUse { path: PathBuf::new() })
@@ -48,7 +72,10 @@ impl Home {
     /// Makes the directory, or finds it empty but for a lock file.
     pub(super) fn make_empty(&self) -> Result<(), Error> {
         match self {
-            Self::Dir(dir) => empty_dir(dir),
+            Self::Dir { dir, header } => {
+                empty_dir(dir)?;
+                header.as_deref().map_or(Ok(()), detached::make_room).map_err(Error::from)
+            }
             #[cfg(feature = "test-util")]
             Self::Memory(store) if store.is_empty() => Ok(()),
             #[cfg(feature = "test-util")]
@@ -58,7 +85,8 @@ impl Home {
 
     pub(super) fn read_header(&self) -> Result<HeaderCopies, Error> {
         match self {
-            Self::Dir(dir) => Ok(copies::read(dir)?),
+            Self::Dir { dir, header: None } => Ok(detached::read_attached(dir)?),
+            Self::Dir { dir, header: Some(header) } => Ok(detached::read_detached(dir, header)?),
             #[cfg(feature = "test-util")]
             Self::Memory(store) => {
                 let header = store.header().ok_or_else(|| HeaderFileError::NotAVault { dir: PathBuf::new() })?;
@@ -70,29 +98,34 @@ impl Home {
     /// The name of a copy of the header that cannot be used.
     pub(super) fn unusable_header(&self) -> Option<&'static str> {
         match self {
-            Self::Dir(dir) => copies::unusable(dir),
+            Self::Dir { dir, header } => copies::unusable(header.as_ref().unwrap_or(dir)),
             #[cfg(feature = "test-util")]
             Self::Memory(_) => None,
         }
     }
 
-    pub(super) fn create_header(&self, header: &[u8]) -> Result<(), Error> {
+    pub(super) fn create_header(&self, bytes: &[u8], vault: VaultId) -> Result<(), Error> {
         match self {
-            Self::Dir(dir) => Ok(copies::create(dir, header)?),
+            Self::Dir { dir, header: None } => Ok(copies::create(dir, bytes)?),
+            Self::Dir { dir, header: Some(header) } => {
+                // The mark first: whoever finds the header finds the vault marked.
+                detached::mark(dir, vault)?;
+                Ok(copies::create(header, bytes)?)
+            }
             #[cfg(feature = "test-util")]
             Self::Memory(store) => {
-                store.set_header(header);
+                store.set_header(bytes);
                 Ok(())
             }
         }
     }
 
-    pub(super) fn write_header(&self, header: &[u8]) -> Result<(), Error> {
+    pub(super) fn write_header(&self, bytes: &[u8]) -> Result<(), Error> {
         match self {
-            Self::Dir(dir) => Ok(copies::write(dir, header)?),
+            Self::Dir { dir, header } => Ok(copies::write(header.as_ref().unwrap_or(dir), bytes)?),
             #[cfg(feature = "test-util")]
             Self::Memory(store) => {
-                store.set_header(header);
+                store.set_header(bytes);
                 Ok(())
             }
         }
@@ -100,7 +133,7 @@ impl Home {
 
     pub(super) fn attempts(&self) -> Option<Attempts> {
         match self {
-            Self::Dir(dir) => Attempts::load(dir),
+            Self::Dir { dir, .. } => Attempts::load(dir),
             #[cfg(feature = "test-util")]
             Self::Memory(store) => store.attempts().as_deref().map(Attempts::from_bytes),
         }
@@ -109,7 +142,7 @@ impl Home {
     /// Adds one failed unlock, durably.
     pub(super) fn count_attempt(&self, now: Timestamp) -> Result<(), Error> {
         match self {
-            Self::Dir(dir) => Attempts::count_one(dir, now).map_err(|source| {
+            Self::Dir { dir, .. } => Attempts::count_one(dir, now).map_err(|source| {
                 let path = dir.clone();
                 Error::Io { doing: "counting a failed unlock in", path, source }
             }),
@@ -124,7 +157,7 @@ impl Home {
     /// Forgets the count, once an entry holds it.
     pub(super) fn clear_attempts(&self) -> Result<(), Error> {
         match self {
-            Self::Dir(dir) => Attempts::clear(dir).map_err(|source| {
+            Self::Dir { dir, .. } => Attempts::clear(dir).map_err(|source| {
                 let path = dir.clone();
                 Error::Io { doing: "clearing the count of failed unlocks in", path, source }
             }),
@@ -143,7 +176,7 @@ impl Home {
         options: StorageOptions,
     ) -> Result<Arc<dyn Storage>, Error> {
         Ok(match self {
-            Self::Dir(dir) => Arc::new(Embedded::create(dir, vault, keys, options)?),
+            Self::Dir { dir, .. } => Arc::new(Embedded::create(dir, vault, keys, options)?),
             #[cfg(feature = "test-util")]
             Self::Memory(store) => Arc::new(store.create_storage(vault)?),
         })
@@ -158,7 +191,7 @@ impl Home {
         progress: OnProgress<'_>,
     ) -> Result<(Arc<dyn Storage>, Opened), Error> {
         match self {
-            Self::Dir(dir) => {
+            Self::Dir { dir, .. } => {
                 let (storage, opened) = Embedded::open(dir, vault, keys, options, header_generation, progress)?;
                 Ok((Arc::new(storage), opened))
             }

@@ -30,10 +30,10 @@ pub use erase::{ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Replay
 pub(crate) use home::Home;
 pub use key_report::{KeyAge, KeyReport, KeyRisk, KeySort};
 pub use memory::{MemoryGuard, MemoryProtection};
-pub use open::LockedVault;
 #[cfg(feature = "test-util")]
 pub(crate) use open::state_file_key;
-pub use opening::{MissingReads, Opening};
+pub use open::{LockedVault, Unlocking};
+pub use opening::{KdfUpgrade, MissingReads, Opening};
 pub use options::Options;
 pub use rotate::{RootRotation, Rotated, Rotation};
 pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
@@ -44,7 +44,7 @@ use crate::committer::Stripe;
 use crate::crypto::aead::Suite;
 use crate::error::Error;
 use crate::ids::VaultId;
-use crate::keyring::{Credential, UnlockError};
+use crate::keyring::Credential;
 use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
@@ -276,12 +276,13 @@ impl Vault {
     }
 
     /// Whether a credential opens this very vault. The header is read again from disk, where somebody may have put one
-    /// with a credential of their own, so what it opens has to be the keys in use.
+    /// with a credential of their own, or an older one with a slot that was removed; so what it opens has to be the keys in
+    /// use, and not older than the header in force.
     fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
-        let same = open::open_header(&self.0.home, credential)
-            .map(|opened| opened.header.vault == self.0.id && opened.keyring.agrees(&unlocked.keyring()));
+        let held = unlocked.header.lock().unwrap_or_else(PoisonError::into_inner).generation;
+        let same = self.reopen(unlocked, held, credential).map(drop);
         wipe_stack();
-        if same? { Ok(()) } else { Err(Error::Unlock(UnlockError::HeaderTampered)) }
+        same
     }
 
     /// Makes a record type known and proves with a sample that its values come back whole, so that a type which cannot

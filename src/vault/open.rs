@@ -6,16 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::attempts::Attempts;
 use super::opening::MissingReads;
+use super::slots::upgrade as upgrade_slot;
 use super::{Home, Opening, Options, Vault, operate};
 use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
 use crate::audit::{AuditFault, FaultKind};
 use crate::clock::Clock;
 use crate::committer::{Committer, Stripes};
 use crate::crypto::aead::Suite;
+use crate::crypto::kdf_parameters::KdfParameters;
 #[cfg(feature = "test-util")]
 use crate::crypto::{hash::HmacKey, kdf};
 use crate::error::Error;
 use crate::format::header::UnverifiedHeader;
+use crate::format::slot::{Slot, SlotParams};
 use crate::ids::VaultId;
 use crate::keyring::copies::OtherCopy;
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
@@ -49,7 +52,7 @@ impl Vault {
     /// # Errors
     /// As [`Vault::open`].
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<LockedVault, Error> {
-        LockedVault::at(Home::Dir(path.as_ref().to_owned()), options)
+        LockedVault::at(Home::dir(path.as_ref()).with_header(options.header.clone()), options)
     }
 }
 
@@ -90,12 +93,34 @@ impl LockedVault {
         credential: impl Into<Credential<'c>>,
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
-        let opened = operate(AuditEvent::VaultOpened, || self.unlock_and_assemble(credential.into(), progress));
-        wipe_stack();
-        opened
+        self.unlocking().unlock_with(credential, progress)
     }
 
-    fn unlock_and_assemble(&self, credential: Credential<'_>, progress: OnProgress<'_>) -> Result<Vault, Error> {
+    /// Starts unlocking with more to say than [`LockedVault::unlock`] takes.
+    ///
+    /// ```
+    /// use chartvault::{KdfParameters, KdfUpgrade, Passphrase, PassphraseCost, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("clinic.vault");
+    /// # let pass = Passphrase::new("correct horse battery staple");
+    /// # let old = PassphraseCost::MINIMUM;
+    /// # Vault::create(&path).passphrase(&pass).passphrase_cost(old).finish()?.0.close()?;
+    /// let locked = Vault::open(&path)?;
+    /// let vault = locked.unlocking().upgrade_kdf(KdfParameters::recommended()).unlock(&pass)?;
+    /// assert_eq!(vault.opening().kdf_upgrade, Some(KdfUpgrade::Done { slot: 0 }));
+    /// assert_eq!(vault.slots()?[0].kdf, Some(KdfParameters::recommended()));
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub const fn unlocking(&self) -> Unlocking<'_> {
+        Unlocking { locked: self, upgrade: None }
+    }
+
+    fn unlock_and_assemble(
+        &self,
+        credential: Credential<'_>,
+        upgrade: Option<KdfParameters>,
+        progress: OnProgress<'_>,
+    ) -> Result<Vault, Error> {
         let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = match held.take() {
             Some(lock) => lock,
@@ -104,7 +129,7 @@ impl LockedVault {
         };
         match self.unlock_keyring(credential) {
             Ok(keyring) => {
-                let vault = self.assemble(keyring, lock, &mut *progress)?;
+                let vault = self.assemble(keyring, lock, credential, upgrade, &mut *progress)?;
                 vault.go_on_erasing(credential, progress);
                 Ok(vault)
             }
@@ -120,28 +145,36 @@ impl LockedVault {
             Err(Error::Unlock(UnlockError::WrongCredential)) => {
                 let now = self.options.clock.now();
                 self.home.count_attempt(now)?;
-                Err(UnlockError::WrongCredential.into())
+                Err(in_full(&self.home, credential, UnlockError::WrongCredential.into()))
             }
-            other => other,
+            other => other.map_err(|error| in_full(&self.home, credential, error)),
         }
     }
 
-    fn assemble(&self, opened: UnlockedKeyring, lock: DirLock, progress: OnProgress<'_>) -> Result<Vault, Error> {
-        let UnlockedKeyring { keyring, slot, header, root } = opened;
+    fn assemble(
+        &self,
+        opened: UnlockedKeyring,
+        lock: DirLock,
+        credential: Credential<'_>,
+        upgrade: Option<KdfParameters>,
+        progress: OnProgress<'_>,
+    ) -> Result<Vault, Error> {
+        let UnlockedKeyring { keyring, slot, mut header, root, mut bytes, .. } = opened;
         let suite = header.suites.first().copied().unwrap_or(Suite::ChaCha20Poly1305);
-        let (vault, mut held) = (header.vault, HeldHeader { generation: header.generation, slots: header.slots });
+        let vault = header.vault;
         let keys = storage_keys(&keyring);
-        let (storage, found) = self.home.open_storage(vault, keys, self.options.storage, held.generation, progress)?;
+        let (storage, found) =
+            self.home.open_storage(vault, keys, self.options.storage, header.generation, progress)?;
         if self.home.read_header()?.other != OtherCopy::Same {
-            held.generation += 1;
-            let slots = held.slots.clone();
-            let repaired = keyring.new_header(vault, held.generation, &header.suites, slots, &root)?;
-            self.home.write_header(&repaired)?;
+            header.generation += 1;
+            let slots = header.slots.clone();
+            bytes = keyring.new_header(vault, header.generation, &header.suites, slots, &root)?;
+            self.home.write_header(&bytes)?;
         }
-        drop(root);
         let head = newest(&*storage, vault)?;
         let clock = Arc::clone(&self.options.clock);
         let chain = Chain::new(vault, Some(head));
+        let held = HeldHeader { generation: header.generation, slots: header.slots.clone(), bytes };
         let record_cache = self.options.record_cache;
         let created = held.slots.iter().find(|held| held.number == slot).map(|slot| slot.created);
         let parts = Parts { vault, suite, clock, keyring, header: held, lock, chain, record_cache };
@@ -149,7 +182,7 @@ impl LockedVault {
         unlocked.load_policy()?;
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
-        let opening = Opening::of(&found, missing_reads);
+        let mut opening = Opening::of(&found, missing_reads);
         let used = created.map(|created| PolicyRow::SlotUse { slot, created, used: unlocked.clock.now() });
         let rows = used.iter().map(|row| unlocked.policy_row(row)).collect::<Result<_, _>>()?;
         unlocked.commit(rows, opening_drafts(attempts, &found, &opening, slot))?;
@@ -161,8 +194,55 @@ impl LockedVault {
             unlocked.committer.storage().remove_compacted(through)?;
         }
         self.home.clear_attempts()?;
+        if let Some(to) = upgrade {
+            opening.kdf_upgrade = Some(upgrade_slot(&self.home, &unlocked, (&root, header, slot), credential, to)?);
+        }
+        drop(root);
         observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);
         Vault::new(self.home.clone(), unlocked, opening, &self.options)
+    }
+}
+
+/// Unlocking a vault, with what is to be done on the way; see [`LockedVault::unlocking`].
+#[must_use = "nothing is unlocked before `unlock`"]
+#[derive(Clone, Copy, Debug)]
+pub struct Unlocking<'v> {
+    locked: &'v LockedVault,
+    upgrade: Option<KdfParameters>,
+}
+
+impl Unlocking<'_> {
+    /// If a passphrase opens a slot whose derivation is weaker than this ([`KdfParameters::is_weaker_than`]), gives the slot
+    /// these parameters and a new salt, with entries in the log. It takes the time of both derivations once. Where it
+    /// fails, the vault is open all the same, and [`Opening::kdf_upgrade`] says why. Slots for two persons stay as they
+    /// are.
+    pub fn upgrade_kdf(mut self, to: impl Into<KdfParameters>) -> Self {
+        self.upgrade = Some(to.into());
+        self
+    }
+
+    /// Unlocks.
+    ///
+    /// # Errors
+    /// As [`LockedVault::unlock`].
+    pub fn unlock<'c>(self, credential: impl Into<Credential<'c>>) -> Result<Vault, Error> {
+        self.unlock_with(credential, &mut |_| ())
+    }
+
+    /// Unlocks, reporting progress.
+    ///
+    /// # Errors
+    /// As [`LockedVault::unlock`].
+    pub fn unlock_with<'c>(
+        self,
+        credential: impl Into<Credential<'c>>,
+        progress: OnProgress<'_>,
+    ) -> Result<Vault, Error> {
+        let (locked, credential) = (self.locked, credential.into());
+        let opened =
+            operate(AuditEvent::VaultOpened, || locked.unlock_and_assemble(credential, self.upgrade, progress));
+        wipe_stack();
+        opened
     }
 }
 
@@ -186,6 +266,28 @@ pub(super) fn open_header(home: &Home, credential: Credential<'_>) -> Result<Unl
         ) => open(&other).map_err(|_| refused.into()),
         (opened, _) => Ok(opened?),
     }
+}
+
+/// Says what is missing where a credential opens nothing by itself and belongs to a slot for two. Only what stands in the
+/// header for everybody to read goes into it.
+pub(super) fn in_full(home: &Home, credential: Credential<'_>, error: Error) -> Error {
+    use UnlockError::{NoSuchSlotKind, WrongCredential};
+    let (Error::Unlock(WrongCredential | NoSuchSlotKind { .. }), Ok(copies)) = (&error, home.read_header()) else {
+        return error;
+    };
+    let kind = credential.kind();
+    let needs = |slot: &Slot| {
+        let SlotParams::TwoPersons(partners) = &slot.params else { return None };
+        let [first, second] = &**partners;
+        let partners = match (first.params.kind() == kind, second.params.kind() == kind) {
+            (true, true) => vec![first.label.clone(), second.label.clone()],
+            (true, false) => vec![second.label.clone()],
+            (false, true) => vec![first.label.clone()],
+            (false, false) => return None,
+        };
+        Some(Error::NeedsPartner { slot: slot.number, label: slot.label.clone(), partners })
+    };
+    copies.chosen.slots().iter().find_map(needs).unwrap_or(error)
 }
 
 /// The vault's id, and the key under which its state files are authenticated.

@@ -27,6 +27,30 @@ pub struct Opening {
     /// Reads that were answered and may have no entry in the log: only where the vault had not been closed and had
     /// chosen [`ReadAudit::Windowed`].
     pub missing_reads: Option<MissingReads>,
+    /// What came of upgrading the slot that opened, if that was asked for ([`Unlocking::upgrade_kdf`]).
+    ///
+    /// [`Unlocking::upgrade_kdf`]: crate::Unlocking::upgrade_kdf
+    pub kdf_upgrade: Option<KdfUpgrade>,
+}
+
+/// What came of upgrading a slot's derivation while unlocking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KdfUpgrade {
+    /// The slot is not weaker than what was asked for, or has no passphrase.
+    NotNeeded,
+    /// The slot has a new salt and the parameters that were asked for; its credential is the same.
+    Done {
+        /// Its number.
+        slot: u8,
+    },
+    /// The vault is open, and the slot as it was; unless the header could be written in one of its copies.
+    Failed {
+        /// Its number.
+        slot: u8,
+        /// What went wrong.
+        why: String,
+    },
 }
 
 /// A gap that an unclean end may have left at the end of the log.
@@ -62,12 +86,14 @@ impl Opening {
             rebuilt: None,
             set_aside: None,
             missing_reads: None,
+            kdf_upgrade: None,
         }
     }
 
     pub(super) fn of(opened: &Opened, missing_reads: Option<MissingReads>) -> Self {
         Self {
             missing_reads,
+            kdf_upgrade: None,
             clean: opened.clean,
             torn_bytes: opened.torn.as_ref().map_or(0, |torn| torn.len),
             replayed_frames: opened.replayed_frames,

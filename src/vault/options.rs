@@ -1,6 +1,7 @@
 //! Settings of a vault in this process. None of them changes what is stored or how safe it is.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub struct Options {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) seal_when_idle: Option<Duration>,
     pub(super) harden_process: bool,
+    pub(super) header: Option<PathBuf>,
 }
 
 impl Options {
@@ -41,6 +43,7 @@ impl Options {
             clock: Arc::new(SystemClock),
             seal_when_idle: None,
             harden_process: false,
+            header: None,
         }
     }
 
@@ -68,10 +71,10 @@ impl Options {
         self
     }
 
-    /// The longest value, in sealed bytes, that the trees hold themselves; 256 if not called, which leaves all records to the
+    /// The longest record, in sealed bytes, that the trees hold themselves; 256 if not called, which leaves all of them to the
     /// journal, and 4,096 at most. A longer one stands once, in the journal, and the trees say where: writing is faster and
     /// the vault smaller, a value that is in no cache costs a read of the journal more, and a salvage cannot make good out of
-    /// the trees what the journal has lost. 0: the trees hold no values.
+    /// the trees what the journal has lost.
     /// It holds for what is written from then on; what was written before stays where it is, and is read as before.
     ///
     /// ```
@@ -114,9 +117,9 @@ impl Options {
 
     /// How fast the vault reads through itself in the background, round and round, to find what the disk has changed before
     /// somebody needs it: in rows a second, each with 4 KiB of the journal and an entry of the log. 250 if not called: about
-    /// 1 MiB a second, so that 5 million rows, or a journal of 20 GiB, take a night; a round counts as 200,000 rows at
-    /// least. 0: never. It waits while others have
-    /// work to do, at most ten seconds; wrong trees are built anew, the log has an entry about what was found
+    /// 1 MiB a second, so that a journal of 20 GiB takes a night. A record counts as two rows, because its value is looked up
+    /// in the journal as well (2 to 8 MiB a second); a round counts as 200,000 rows at least. 0: never. It waits while others
+    /// have work to do, at most ten seconds; wrong trees are built anew, the log has an entry about what was found
     /// (`damage-found`), and [`Vault::health`] shows it.
     ///
     /// [`Vault::health`]: crate::Vault::health
@@ -153,6 +156,15 @@ impl Options {
     /// [`Vault::memory_protection`]: crate::Vault::memory_protection
     pub const fn harden_process(mut self) -> Self {
         self.harden_process = true;
+        self
+    }
+
+    /// The directory of a header that is not in the vault's own ([`NewVault::detached_header`]). Both copies of it are
+    /// there, and changes of key slots are written there. Without meaning for a vault in memory.
+    ///
+    /// [`NewVault::detached_header`]: crate::NewVault::detached_header
+    pub fn header(mut self, path: impl AsRef<Path>) -> Self {
+        self.header = Some(path.as_ref().to_owned());
         self
     }
 

@@ -163,6 +163,8 @@ impl Scrubber {
         if rows == 0 {
             return Ok(0);
         }
+        // Journal and digest are compared only where nothing waits between them.
+        unlocked.committer.settle();
         let storage = unlocked.committer.storage();
         let stopping = Arc::clone(&self.stopping);
         let mut listener = Listener { flaws: Vec::new(), stopping: &stopping };

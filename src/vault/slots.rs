@@ -1,14 +1,19 @@
 //! Key slots of an open vault: listing, adding, removing, replacing. Others go on working meanwhile.
 
+use std::path::Path;
 use std::sync::PoisonError;
 use std::thread;
 
 use super::header::{NewHeader, held, put_in_force, refused};
-use super::{Vault, operate};
-use crate::audit::AuditEvent;
+use super::opening::KdfUpgrade;
+use super::{Home, Vault, operate};
+use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::crypto::kdf::RootKey;
+use crate::crypto::kdf_parameters::KdfParameters;
 use crate::error::Error;
-use crate::format::header::{HeaderError, MAX_SLOTS};
+use crate::format::header::{HeaderContent, HeaderError, MAX_SLOTS};
 use crate::format::slot::Slot;
+use crate::keyring::detached;
 use crate::keyring::{Credential, NewSlot, NewSlotError, PreparedSlot, SlotInfo, SlotPlace, UnlockedKeyring};
 use crate::secret::wipe_stack;
 use crate::unlocked::{HeldHeader, Unlocked};
@@ -83,6 +88,31 @@ impl Vault {
         self.change_slots(old.into(), Edit::Replace(None, new))
     }
 
+    /// Writes a copy of the header in force to a new file, durably and for its owner alone. Where both copies in the vault's
+    /// directory are lost, it takes their place under their names, `header.a` and `header.b`; an outdated one is refused then
+    /// ([`HeaderRolledBack`](crate::StorageError::HeaderRolledBack)). It holds the key slots of now, and opens with their
+    /// credentials for ever: what is removed later is still in it.
+    ///
+    /// # Errors
+    /// [`Error::Header`] when the file exists or cannot be written, [`Error::Sealed`], [`Error::AuditUnavailable`].
+    pub fn back_up_header(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        operate(AuditEvent::HeaderBackedUp, || {
+            let unlocked = self.0.gate.enter()?;
+            let HeldHeader { generation, bytes, .. } = held(&unlocked).clone();
+            let say = |outcome| {
+                let mut draft = Draft::new(AuditEvent::HeaderBackedUp, outcome);
+                draft.fields.detail = Some(format!("header {generation}"));
+                unlocked.commit(Vec::new(), vec![draft])
+            };
+            say(Outcome::Allowed)?;
+            let written = detached::new_file(path.as_ref(), &bytes);
+            if written.is_err() {
+                say(Outcome::Failed)?;
+            }
+            Ok(written?)
+        })
+    }
+
     fn change_slots(&self, credential: Credential<'_>, edit: Edit<'_>) -> Result<u8, Error> {
         let changed = operate(edit.event(), || {
             let unlocked = self.0.gate.enter()?;
@@ -114,7 +144,8 @@ impl Vault {
         );
         let (opened, prepared) = (opened?, prepared?);
         edit.check(&opened.header.slots)?;
-        new_header(unlocked, opened, edit, prepared)
+        let UnlockedKeyring { root, slot, header, .. } = opened;
+        new_header(unlocked, &root, header, slot, edit, prepared)
     }
 }
 
@@ -125,6 +156,8 @@ enum Edit<'a> {
     Remove(u8),
     /// The slot of a number, or the one that opened.
     Replace(Option<u8>, NewSlot<'a>),
+    /// The same credential with other parameters, in the slot of a number.
+    Upgrade(u8, NewSlot<'a>),
 }
 
 impl<'a> Edit<'a> {
@@ -132,13 +165,13 @@ impl<'a> Edit<'a> {
         match self {
             Self::Add(_) => AuditEvent::SlotAdded,
             Self::Remove(_) => AuditEvent::SlotRemoved,
-            Self::Replace(..) => AuditEvent::SlotChanged,
+            Self::Replace(..) | Self::Upgrade(..) => AuditEvent::SlotChanged,
         }
     }
 
     const fn new_slot(&self) -> Option<&NewSlot<'a>> {
         match self {
-            Self::Add(new) | Self::Replace(_, new) => Some(new),
+            Self::Add(new) | Self::Replace(_, new) | Self::Upgrade(_, new) => Some(new),
             Self::Remove(_) => None,
         }
     }
@@ -163,23 +196,28 @@ impl<'a> Edit<'a> {
 /// The slot's number, and the header as it is to be.
 fn new_header(
     unlocked: &Unlocked,
-    opened: UnlockedKeyring,
+    root: &RootKey,
+    header: HeaderContent,
+    opened: u8,
     edit: Edit<'_>,
     prepared: Option<PreparedSlot>,
 ) -> Result<(u8, NewHeader), Error> {
-    let UnlockedKeyring { root, slot: opened_slot, header, .. } = opened;
     let number = match edit {
         Edit::Add(_) => free_number(&header.slots),
-        Edit::Remove(number) | Edit::Replace(Some(number), _) => number,
-        Edit::Replace(None, _) => opened_slot,
+        Edit::Remove(number) | Edit::Replace(Some(number), _) | Edit::Upgrade(number, _) => number,
+        Edit::Replace(None, _) => opened,
     };
     let old = header.slots.iter().find(|slot| slot.number == number);
     let made = match (prepared, edit.new_slot()) {
         (Some(prepared), Some(new)) => {
             let kept = old.map_or("", |slot| slot.label.as_str());
             let label = new.given_label().unwrap_or(kept).to_owned();
-            let place = SlotPlace { number, created: unlocked.clock.now(), label };
-            Some(prepared.seal(unlocked.vault, unlocked.suite(), place, &root)?)
+            let created = match (edit, old) {
+                (Edit::Upgrade(..), Some(old)) => old.created,
+                _ => unlocked.clock.now(),
+            };
+            let place = SlotPlace { number, created, label };
+            Some(prepared.seal(unlocked.vault, unlocked.suite(), place, root)?)
         }
         _ => None,
     };
@@ -195,7 +233,8 @@ fn new_header(
         return Err(Error::LastSlot { slot: number });
     }
     let generation = header.generation.saturating_add(1);
-    let bytes = unlocked.keyring().new_header(unlocked.vault, generation, &header.suites, slots.clone(), &root)?;
+    let (vault, suites) = (unlocked.vault, &header.suites);
+    let bytes = unlocked.keyring().new_header(vault, generation, suites, slots.clone(), root)?;
     Ok((number, NewHeader { event: edit.event(), detail, generation, slots, bytes, keys: None }))
 }
 
@@ -208,7 +247,35 @@ fn free_number(slots: &[Slot]) -> u8 {
 
 /// A slot as the log names it.
 fn called(slot: &Slot) -> String {
-    format!("{} {:?}", slot.kind(), slot.label)
+    match SlotInfo::of(slot, None).kdf {
+        Some(kdf) => format!("{} {:?} ({kdf})", slot.kind(), slot.label),
+        None => format!("{} {:?}", slot.kind(), slot.label),
+    }
+}
+
+/// Upgrades the slot that opened, if its passphrase became a key with less than `to`. What stands in the way of it stands
+/// in the answer; only what stops the vault is an error.
+pub(super) fn upgrade(
+    home: &Home,
+    unlocked: &Unlocked,
+    (root, header, slot): (&RootKey, HeaderContent, u8),
+    credential: Credential<'_>,
+    to: KdfParameters,
+) -> Result<KdfUpgrade, Error> {
+    let kdf = header.slots.iter().find(|held| held.number == slot).and_then(|slot| SlotInfo::of(slot, None).kdf);
+    if !kdf.is_some_and(|kdf| kdf.is_weaker_than(to)) {
+        return Ok(KdfUpgrade::NotNeeded);
+    }
+    let new = NewSlot::of(credential).kdf(to);
+    let plan = || {
+        let prepared = new.prepare(unlocked.vault)?;
+        new_header(unlocked, root, header, slot, Edit::Upgrade(slot, new), Some(prepared))
+    };
+    match plan().and_then(|(_, header)| put_in_force(home, unlocked, header)) {
+        Ok(()) => Ok(KdfUpgrade::Done { slot }),
+        Err(error @ (Error::Slot(_) | Error::Header(_))) => Ok(KdfUpgrade::Failed { slot, why: error.to_string() }),
+        Err(error) => Err(error),
+    }
 }
 
 /// Both results; worked out at once where that is worth a thread and one can be had.

@@ -2,12 +2,13 @@ mod checked;
 mod erased;
 mod memory;
 mod removed;
+mod rotated;
 mod windowed;
 
 use super::*;
 use crate::committer::{CommitFailed, Row};
 use crate::format::keys::Tree;
-use crate::keyring::{self, Keyring, NewSlot, RawKey, SlotPlace, copies};
+use crate::keyring::{self, Keyring, NewSlot, RawKey, SlotPlace, UnlockError, copies};
 use crate::storage::StorageError;
 use crate::storage::fault::set_free;
 use crate::token::IssuerKey;
@@ -130,6 +131,27 @@ fn an_answer_that_would_fill_the_memory_is_refused() {
     assert_eq!(session.get_verbatim_version(record, crate::Version::FIRST).unwrap().value, value);
     let all = session.export().whole_history().patients([patient]).start().unwrap();
     assert_eq!(all.map(|entry| entry.unwrap().version().number()).min(), Some(1));
+}
+
+/// As check and scrub look at it, while others change it.
+#[test]
+fn a_header_that_is_being_written_is_not_taken_for_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = RawKey::generate().unwrap();
+    let (vault, _) = Vault::create(dir.path()).raw_key(&key).finish().unwrap();
+    let unlocked = vault.0.gate.enter().unwrap();
+    std::thread::scope(|scope| {
+        let changing = scope.spawn(|| {
+            for _ in 0..30 {
+                let number = vault.add_slot(NewSlot::of(&key), &key).unwrap();
+                vault.remove_slot(number, &key).unwrap();
+            }
+        });
+        while !changing.is_finished() {
+            let found = check::header_findings(&unlocked, &vault.0.home);
+            assert!(found.is_empty(), "{found:?}");
+        }
+    });
 }
 
 #[cfg(feature = "tracing")]

@@ -14,6 +14,7 @@ fn without_random_bytes_nothing_new_is_made() {
     assert!(matches!(refused, Err(Error::Random(RandomFailed))), "{refused:?}");
     advises(refused, "try again");
     assert!(matches!(RawKey::generate(), Err(RandomFailed)));
+    assert!(matches!(SharedKey::split(2, 3), Err(ShareError::Random(RandomFailed))));
     drop(dry);
     ward.clinic.vault().challenge().unwrap();
 }
@@ -32,6 +33,20 @@ fn without_random_bytes_no_token_is_signed_or_narrowed_and_nothing_attested() {
     let attestation = Attestation::of(&token, Claim::ON_DUTY).valid_for(Duration::from_secs(60));
     let refused = attestation.sign(&attester).map(drop);
     assert!(matches!(refused, Err(AttestError::Random(RandomFailed))), "{refused:?}");
+}
+
+/// At whichever draw they run out, be it one for a coefficient: a key is split whole or not at all.
+#[test]
+fn random_bytes_that_run_out_while_a_key_is_split_make_no_shares() {
+    let enough = (0..1_000).find(|draws| {
+        let dry = without(Resource::RandomBytes).after(*draws);
+        let split = SharedKey::split(3, 5).map(|(_, shares)| shares.len());
+        drop(dry);
+        assert!(matches!(split, Ok(5) | Err(ShareError::Random(RandomFailed))), "after {draws} draws: {split:?}");
+        split.is_ok()
+    });
+    // The set, the key, and two coefficients for each of its bytes.
+    assert!(enough.is_some_and(|draws| draws >= 2 + 2 * 32), "{enough:?}");
 }
 
 /// At whichever draw they run out: creating fails with a typed error, and what is left behind is no vault.

@@ -95,6 +95,29 @@ fn keys_are_rotated_by_one_call_at_a_time() {
 }
 
 #[test]
+fn a_credential_that_needs_a_partner_is_told_whose() {
+    let ward = Ward::new();
+    let (chief, safe) = (Passphrase::new(PASSPHRASE), RawKey::generate().unwrap());
+    let both = TwoPersons::new(&chief, &safe);
+    let new = NewSlot::of(&both).partners("chief", "safe").kdf(PassphraseCost::MINIMUM);
+    ward.clinic.vault().add_slot(new, ward.clinic.key()).unwrap();
+    let refused = ward.clinic.vault().remove_slot(0, &chief);
+    assert!(matches!(refused, Err(Error::NeedsPartner { .. })), "{refused:?}");
+    advises(refused, "bring that of safe as well");
+}
+
+#[test]
+fn a_header_that_is_elsewhere_is_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, stick) = (dir.path().join("vault"), dir.path().join("stick"));
+    let key = RawKey::generate().unwrap();
+    Vault::create(&path).raw_key(&key).detached_header(&stick).finish().unwrap().0.close().unwrap();
+    let refused = Vault::open(&path).map(drop);
+    assert!(matches!(refused, Err(Error::Header(HeaderFileError::Elsewhere { .. }))), "{refused:?}");
+    advises(refused, "say where, with Options::header");
+}
+
+#[test]
 fn a_vault_without_a_credential_is_not_created() {
     let refused = MemoryStore::new().create_vault().finish().map(drop);
     assert!(matches!(refused, Err(Error::NoCredential)), "{refused:?}");

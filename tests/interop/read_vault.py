@@ -116,8 +116,8 @@ class Header:
         start = c.at
         (number, kind, _created), label, parameters = c.read("BBq"), c.sized("B"), c.sized("H")
         aad, sealed = self.vault + c.data[start : c.at], c.sized("H")
-        c.must(kind > 0 and len(label) <= 64 and (kind not in (3, 4) or not parameters))
-        c.must(kind not in (1, 2, 3, 4) or len(sealed) == 145)
+        c.must(kind > 0 and len(label) <= 64 and (kind not in (3, 4, 5) or not parameters))
+        c.must(kind > 8 or len(sealed) == 145)
         if kind == 2:
             c.must(len(parameters) == 36 and 600_000 <= int.from_bytes(parameters[:4], "big") <= 10_000_000)
             iterations, salt = struct.unpack(">I32s", parameters)
@@ -279,7 +279,8 @@ class Journal:
 
 # ==== envelope.md: Envelope, Storage keys; policy.md; record.md: Record body ====
 RECORDS, PATIENTS, LOOKUP, POLICY = 1, 2, 3, 4
-POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit", 7: "slot_uses", 32: "retentions", 33: "erasures"}
+POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit", 7: "slot_uses",
+    16: "data_key", 32: "retentions", 33: "erasures"}
 def inverse(data):
     return int.from_bytes(bytes(255 - byte for byte in data), "big")
 def record_body(body):
@@ -314,17 +315,20 @@ class Vault:
         must(body is not None, ROW, f"tree {tree}")
         return body
     def policy(self, key, value):
-        """Policy rows: issuers, kinds by their names, clock resets, attesters, when entries of reads become durable, uses of slots."""
+        """Policy rows: issuers, kinds by their names, clock resets, attesters, when entries of reads become durable, uses of slots, the data key."""
         c = Cursor(self.open(POLICY, key, value, self.keys.policy, "policy"), ROW, "policy row")
         table, windowed = c.one("B"), c.data[1:2] == b"\1"
         if table in (32, 33):
             return self.retention(key, c) if table == 32 else self.erasure(key, c)
-        forms = {1: "32sq", 2: f"{len(c.data) - 1}s", 3: "qq", 4: "32sq", 5: "BQI" if windowed else "B", 7: "Bqq"}
+        forms = {1: "32sq", 2: f"{len(c.data) - 1}s", 3: "qq", 4: "32sq", 5: "BQI" if windowed else "B", 7: "Bqq",
+            16: "IQ36s" if len(c.data) > 13 else "IQ"}
         row, label = c.read(forms.get(table, "0s")), "cap/kind" if table == 2 else "cap/kid"
         name = H(L(label) + row[0])[:16] if table in (1, 2, 4) else bytes(16)
         name = bytes([row[0]]) + bytes(15) if table == 7 else name
         c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, table) + name)[:16], key) and table in forms)
         c.must(table != 2 or re.fullmatch(rb"[A-Za-z0-9._-]{1,64}", row[0]))
+        c.must(table != 16 or row[0] in self.keys.data)
+        c.must(table != 16 or len(row) < 3 or row[2][24:32] != b"\xff" * 8 and row[2][32:] != b"\xff" * 4)
         c.must(table != 5 or row == (0,) or windowed and 10**6 <= row[1] <= 6 * 10**10 and 1 <= row[2] <= 10_000)
         c.end()
         self.policies[POLICIES[table]][name.hex()] = text(row[0]) if table == 2 else row[1:]

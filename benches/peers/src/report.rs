@@ -103,12 +103,15 @@ fn stores(figures: &Figures, out: &mut String) {
 fn floors(figures: &Figures, out: &mut String) {
     let (operation, goal) = FLOOR_GOAL;
     if let Some((bytes, rates)) = &figures.floor {
+        let base =
+            figures.ratio_to_floor(BASE).map(|ratio| format!(", {:.2} times SQLCipher's puts", 1.0 / ratio.middle));
         let _ = writeln!(
             out,
-            "Append and `fdatasync` of the {bytes} bytes that one put of chartvault writes: {:.0} a second.",
-            median(rates)
+            "Append and `fdatasync` of the {bytes} bytes that one put of chartvault writes: {:.0} a second{}.",
+            median(rates),
+            base.unwrap_or_default()
         );
-        let shares = [OURS, "aes"].iter().filter_map(|name| {
+        let shares = [OURS, "chacha20"].iter().filter_map(|name| {
             let (label, ratio) = (figures.peers[figures.at(name)?].label, figures.ratio_to_floor(name)?);
             let verdict = if ratio.middle >= goal { "reached" } else { "**missed**" };
             Some(format!("{label} **{:.2}** ({:.2}–{:.2}), {verdict}", ratio.middle, ratio.least, ratio.most))

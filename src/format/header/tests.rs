@@ -2,7 +2,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::crypto::passphrase::PassphraseCost;
 use crate::crypto::pbkdf2::Pbkdf2Iterations;
-use crate::format::slot::{MAX_LABEL, SlotKind, SlotParams};
+use crate::format::slot::{MAX_LABEL, Partner, SlotKind, SlotParams};
 use proptest::prelude::*;
 
 fn mac() -> HmacKey {
@@ -16,6 +16,11 @@ fn slot(number: u8, params: SlotParams) -> Slot {
 
 fn argon2id(cost: PassphraseCost) -> SlotParams {
     SlotParams::Argon2id { cost, salt: [7; 32] }
+}
+
+fn two_persons(first: SlotParams, second: SlotParams) -> SlotParams {
+    let partner = |label: &str, params| Partner { label: label.into(), params };
+    SlotParams::TwoPersons(Box::new([partner("chief", first), partner("deputy", second)]))
 }
 
 fn content(slots: Vec<Slot>) -> HeaderContent {
@@ -37,6 +42,7 @@ fn usual() -> HeaderContent {
         slot(10, SlotParams::KeyFile),
         slot(11, SlotParams::Provider { name: "hsm".into(), wrapped: vec![0xD0; 60] }),
         slot(12, SlotParams::SharedKey { set: *b"set of", needed: 2, of: 3 }),
+        slot(13, two_persons(argon2id(PassphraseCost::MINIMUM), SlotParams::KeyFile)),
     ])
 }
 
@@ -55,8 +61,8 @@ fn bad(field: &'static str, offset: usize) -> HeaderError {
     HeaderError::Malformed(ParseError::BadValue { field, offset })
 }
 
-fn any_slot(number: u8) -> impl Strategy<Value = Slot> {
-    let params = prop_oneof![
+fn any_params() -> impl Strategy<Value = SlotParams> {
+    prop_oneof![
         any::<[u8; 32]>().prop_map(|salt| SlotParams::Argon2id { cost: PassphraseCost::default(), salt }),
         (600_000..=10_000_000_u32, any::<[u8; 32]>()).prop_map(|(iterations, salt)| SlotParams::Pbkdf2 {
             iterations: Pbkdf2Iterations::new(iterations).unwrap(),
@@ -72,7 +78,15 @@ fn any_slot(number: u8) -> impl Strategy<Value = Slot> {
         }),
         (9u8.., proptest::collection::vec(any::<u8>(), 0..90))
             .prop_map(|(kind, params)| SlotParams::Unsupported { kind, params }),
-    ];
+    ]
+}
+
+fn any_slot(number: u8) -> impl Strategy<Value = Slot> {
+    let known = || any_params().prop_filter("known", |params| !matches!(params, SlotParams::Unsupported { .. }));
+    let both = ("[a-z ]{0,20}", known(), "[a-z ]{0,20}", known()).prop_map(|(label, params, other, second)| {
+        SlotParams::TwoPersons(Box::new([Partner { label, params }, Partner { label: other, params: second }]))
+    });
+    let params = prop_oneof![7 => any_params(), 1 => both];
     (params, any::<i64>(), "[a-zäö ]{0,30}").prop_map(move |(params, created, label)| Slot {
         created: Timestamp::from_micros(created),
         label,
@@ -91,6 +105,7 @@ proptest! {
         let bytes = written.encode(&mac()).unwrap();
         let header = UnverifiedHeader::parse(&bytes).unwrap();
         prop_assert_eq!(header.verify(&mac()), Some(&written));
+        prop_assert_eq!(header.to_bytes(), bytes.clone());
         prop_assert_eq!(header.verify(&HmacKey::new(&[8; 32])), None);
         let padded = [&bytes[..], &[0; 77]].concat();
         prop_assert_eq!(UnverifiedHeader::parse_padded(&padded), Ok(header));
@@ -287,6 +302,30 @@ fn a_key_is_not_shared_among_too_many_nor_needs_fewer_than_two() {
     for (needed, of) in [(1, 3), (0, 0), (4, 3), (2, 17), (17, 17)] {
         assert!(matches!(with(needed, of), Err(HeaderError::Malformed(_))), "{needed} of {of}");
     }
+}
+
+#[test]
+fn two_persons_are_two_and_of_kinds_that_stand_by_themselves() {
+    let with = |params| content(vec![slot(6, params)]).encode(&mac());
+    let bytes = with(two_persons(SlotParams::RawKey, SlotParams::RawKey)).unwrap();
+    let both = b"\x04\x05chief\0\0\x04\x06deputy\0\0";
+    let first = |kind: u8| [&[kind][..], &both[1..]].concat();
+    for kind in [0, 8] {
+        let refused = UnverifiedHeader::parse(&forge(&bytes, both, &first(kind)));
+        assert!(matches!(refused, Err(HeaderError::Malformed(_))), "{kind} {refused:?}");
+    }
+    // A kind to come makes the slot one to come.
+    let header = UnverifiedHeader::parse(&forge(&bytes, both, &first(9))).unwrap();
+    assert_eq!(header.slots()[0].kind(), SlotKind::Unsupported(8));
+    // Bounds hold for each of them, and work counts twice, since they are tried in either order.
+    let dear = argon2id(PassphraseCost::new(1 << 20, 4, 1).unwrap());
+    assert!(with(two_persons(dear.clone(), dear.clone())).is_ok());
+    let more = content(vec![slot(6, two_persons(dear.clone(), dear)), slot(7, argon2id(PassphraseCost::MINIMUM))]);
+    assert!(matches!(more.encode(&mac()), Err(HeaderError::TooMuchWork { .. })));
+    let good = [19_u32 * 1024, 2, 1].map(u32::to_be_bytes).concat();
+    let bytes = with(two_persons(SlotParams::RawKey, argon2id(PassphraseCost::MINIMUM))).unwrap();
+    let refused = UnverifiedHeader::parse(&forge(&bytes, &good, &[8_u32, 2, 1].map(u32::to_be_bytes).concat()));
+    assert!(matches!(refused, Err(HeaderError::SlotCost { slot: 6, .. })), "{refused:?}");
 }
 
 #[test]

@@ -2,6 +2,8 @@ use super::super::grouped;
 use super::*;
 use crate::format::worked;
 use proptest::prelude::*;
+use rand_core::{TryCryptoRng, TryRng};
+use std::convert::Infallible;
 
 const PAGE: &str = include_str!("../../../docs/format/shares.md");
 
@@ -72,6 +74,25 @@ fn a_forged_share_beside_more_than_enough_is_found_out() {
     assert_ne!(SharedKey::combine([&shares[0], &forged]).unwrap().expose(), whole.expose());
 }
 
+/// Wherever the forged one stands, among those that are taken first or those beyond them.
+#[test]
+fn one_forged_share_of_any_place_and_byte_is_found_out() {
+    let (_, shares) = SharedKey::split(3, 5).unwrap();
+    for (place, byte) in (0..5).flat_map(|place| (0..32).map(move |byte| (place, byte))) {
+        let mut given: Vec<Share> = shares.iter().map(copy).collect();
+        given[place].value.expose_mut()[byte] ^= 0x80;
+        for count in 4..=5 {
+            let fit = place >= count;
+            let answer = SharedKey::combine(&given[..count]).map(drop);
+            assert_eq!(
+                answer,
+                if fit { Ok(()) } else { Err(ShareError::Inconsistent { needed: 3 }) },
+                "{place} {byte}"
+            );
+        }
+    }
+}
+
 #[test]
 fn each_single_wrong_character_names_its_group() {
     let text = SharedKey::split(2, 2).unwrap().1[0].expose_text();
@@ -116,15 +137,36 @@ fn debug_shows_no_secret() {
     assert_eq!(shown, format!("SharedKey(2 of 3, set {set}, redacted) Share(1 of 3, 2 needed, set {set}, redacted)"));
 }
 
+/// Coefficients that are given, one a draw.
+struct Given<I>(I);
+
+impl<I: Iterator<Item = u8>> TryRng for Given<I> {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.0.next().unwrap().into())
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        unreachable!("each coefficient is one draw")
+    }
+
+    fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Infallible> {
+        unreachable!("each coefficient is one draw")
+    }
+}
+
+impl<I: Iterator<Item = u8>> TryCryptoRng for Given<I> {}
+
 #[test]
 fn the_worked_example_holds() {
     let set = ShareSetId(worked::array(PAGE, "set"));
     let key = Secret::take(&mut worked::array::<32>(PAGE, "key"));
-    let coefficients =
-        ["coefficient_1", "coefficient_2"].map(|name| Secret::take(&mut worked::array::<32>(PAGE, name)));
-    let shares: Vec<Share> = (1..=5)
-        .map(|number| Share { set, needed: 3, of: 5, number, value: shamir::share(&key, &coefficients, number) })
-        .collect();
+    let coefficients = ["coefficient_1", "coefficient_2"].map(|name| worked::array::<32>(PAGE, name));
+    let in_order = (0..32).flat_map(|at| coefficients.map(|coefficient| coefficient[at]));
+    let values = shamir::split_with(&key, 3, 5, &mut Given(in_order)).unwrap();
+    let shares: Vec<Share> =
+        (1..=5).zip(values).map(|(number, value)| Share { set, needed: 3, of: 5, number, value }).collect();
     for share in &shares {
         let name = |what| format!("{what}_{}", share.number());
         assert_eq!(*share.value.expose(), worked::array(PAGE, &name("value")));

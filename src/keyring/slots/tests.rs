@@ -3,7 +3,7 @@ use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
 use crate::crypto::hash::sha256;
 use crate::format::header::HeaderError;
-use crate::format::slot::SlotKind;
+use crate::format::slot::{Partner, SlotKind};
 use crate::keyring::{Keyring, NewSlot, NewSlotError, SlotPlace};
 
 const VAULT: VaultId = VaultId::from_bytes([0xA1; 16]);
@@ -99,6 +99,63 @@ fn a_shared_key_opens_the_slot_of_its_set() {
     }
     let params = SlotParams::SharedKey { set: *other.set().as_bytes(), needed: 2, of: 3 };
     assert_eq!(outcome(&written.header(vec![Slot { params, ..slot }]), &other), Err(UnlockError::WrongCredential));
+}
+
+#[test]
+fn two_persons_open_their_slot_together_in_any_order_and_neither_alone() {
+    let written = Written::new();
+    let (chief, deputy) = (Passphrase::new("chief"), raw(7));
+    let both = TwoPersons::new(&chief, &deputy);
+    let header = written.header(vec![written.slot(0, &raw(1)), written.slot(1, &both)]);
+    assert_eq!(outcome(&header, &both), Ok(1));
+    assert_eq!(outcome(&header, &TwoPersons::new(&deputy, &chief)), Ok(1));
+    let none = |kind| Err(UnlockError::NoSuchSlotKind { kind });
+    assert_eq!(outcome(&header, &chief), none(SlotKind::Passphrase));
+    assert_eq!(outcome(&header, &deputy), Err(UnlockError::WrongCredential));
+    let (other, wrong) = (Passphrase::new("another"), raw(8));
+    for (first, second) in [(&chief, &wrong), (&other, &deputy), (&other, &wrong)] {
+        assert_eq!(outcome(&header, &TwoPersons::new(first, second)), Err(UnlockError::WrongCredential));
+    }
+    // Of other kinds than the slot's, nothing is looked at.
+    let kind = SlotKind::TwoPersons;
+    assert_eq!(outcome(&header, &TwoPersons::new(&chief, &other)), none(kind));
+    assert_eq!(outcome(&header, &TwoPersons::new(&raw(7), &deputy)), none(kind));
+    assert_eq!(outcome(&header, &TwoPersons::new(&both, &deputy)), none(kind));
+    let empty = Passphrase::new("");
+    assert_eq!(outcome(&header, &TwoPersons::new(&empty, &deputy)), Err(UnlockError::EmptyPassphrase));
+    assert_eq!(new(&TwoPersons::new(&both, &deputy)).prepare(VAULT).unwrap_err(), NewSlotError::MoreThanTwo);
+    let long = "x".repeat(65);
+    let refused = new(&both).partners("chief", &long).prepare(VAULT);
+    assert_eq!(refused.unwrap_err(), NewSlotError::LabelNotAllowed { limit: 64 });
+}
+
+#[test]
+fn two_persons_of_one_kind_are_told_apart_by_trying_both_orders() {
+    let written = Written::new();
+    let [chief, deputy] = ["chief", "deputy"].map(Passphrase::new);
+    let header = written.header(vec![written.slot(3, &TwoPersons::new(&chief, &deputy))]);
+    assert_eq!(outcome(&header, &TwoPersons::new(&chief, &deputy)), Ok(3));
+    assert_eq!(outcome(&header, &TwoPersons::new(&deputy, &chief)), Ok(3));
+    assert_eq!(outcome(&header, &TwoPersons::new(&chief, &chief)), Err(UnlockError::WrongCredential));
+}
+
+/// Whoever can write the header exchanges the partners, or their labels: bound by the seal.
+#[test]
+fn a_slot_for_two_is_bound_to_both_partners() {
+    let written = Written::new();
+    let (one, other) = (raw(1), raw(2));
+    let both = TwoPersons::new(&one, &other);
+    let slot = written.slot(0, &both);
+    let SlotParams::TwoPersons(partners) = &slot.params else { panic!("a slot for two") };
+    let [first, second] = &**partners;
+    let renamed = Partner { label: "intruder".into(), ..first.clone() };
+    for partners in
+        [[renamed, second.clone()], [Partner { params: SlotParams::RecoveryKey, ..first.clone() }, second.clone()]]
+    {
+        let header = written.header(vec![Slot { params: SlotParams::TwoPersons(Box::new(partners)), ..slot.clone() }]);
+        assert!(outcome(&header, &both).is_err());
+    }
+    assert_eq!(outcome(&written.header(vec![slot]), &both), Ok(0));
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub(super) struct Wrong {
     pointers: Vec<(Tree, Vec<u8>)>,
     /// Rows of the log that do not follow each other.
     packs: Vec<Vec<u8>>,
+    /// Rows whose values were read out of the journal.
+    pub(super) kept: u64,
 }
 
 impl Wrong {
@@ -143,6 +145,7 @@ impl Inner {
         drop(trees);
         // From the files, not from what was read of them before; each frame once.
         self.library.forget_frames();
+        wrong.kept = wrong.kept.saturating_add(u64::try_from(kept.len()).unwrap_or(u64::MAX));
         kept.sort_unstable_by_key(|(_, at)| (at.seq, at.offset));
         for (key, pointer) in kept {
             // Rows may have been written again meanwhile: only what the trees hold now counts.

@@ -33,7 +33,7 @@ impl Inner {
         let old_leaf = replaces.map(|old| leaf(old, &hash::sha256(&[old])));
         let new = value.map(|bytes| {
             let hash = hash::sha256(&[&bytes]);
-            NewValue { leaf: leaf(&bytes, &hash), hash, inline: bytes.len() <= self.options.inline_limit, bytes }
+            NewValue { leaf: leaf(&bytes, &hash), hash, inline: self.options.is_inline(tree, bytes.len()), bytes }
         });
         PreparedWrite { tree, key, new, old_leaf }
     }
@@ -117,7 +117,11 @@ impl Inner {
 
     fn apply_queued(&self, applied: &mut Applied, trees: &Trees, seq: u64) -> Result<(), StorageError> {
         let mut rows = trees;
+        if self.applying.load(Ordering::Relaxed) {
+            return Err(StorageError::Poisoned { cause: "a thread panicked while it applied a frame".into() });
+        }
         while let Some(work) = lock(&self.front).next_through(seq) {
+            self.applying.store(true, Ordering::Relaxed);
             let at = work.place.seq;
             let mut offsets = Offsets::start();
             for write in &work.writes {
@@ -139,6 +143,7 @@ impl Inner {
             }
             applied.place = work.place;
             applied.header_generation = work.header_generation;
+            self.applying.store(false, Ordering::Relaxed);
         }
         if is_far(*lock(&self.named), applied.place) { self.name_applied(applied, trees) } else { Ok(()) }
     }
@@ -246,6 +251,34 @@ mod tests {
         put(&storage, &[(b"last", Some(b"value"))], vec![]);
         storage.checkpoint().unwrap();
         assert_eq!(named(), storage.head().seq);
+    }
+
+    #[test]
+    fn after_a_panic_within_a_frame_nothing_is_applied_as_if_it_were_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = create(dir.path());
+        put(&storage, &[(b"key", Some(b"value"))], vec![]);
+        // As a thread leaves it that panicked.
+        storage.inner.applying.store(true, Ordering::Relaxed);
+        let write = storage.prepare(Tree::Records, b"key".to_vec(), Some(Bytes::from(&b"other"[..])), Some(b"value"));
+        let batch = Batch { writes: vec![write], ..Batch::default() };
+        let pending = storage.commit(storage.head(), batch).unwrap();
+        assert!(matches!(storage.settle(pending), Err(StorageError::Poisoned { .. })));
+        assert!(matches!(storage.get(Tree::Records, b"key"), Err(StorageError::Poisoned { .. })));
+        drop(storage);
+        let (storage, _) = crate::storage::tests::open(dir.path());
+        assert_eq!(storage.get(Tree::Records, b"key").unwrap().as_deref(), Some(&b"other"[..]));
+    }
+
+    #[test]
+    fn an_orderly_drop_names_the_last_frame_even_if_nobody_settled_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = create(dir.path());
+        let write = storage.prepare(Tree::Records, b"key".to_vec(), Some(Bytes::from(&b"value"[..])), None);
+        let pending = storage.commit(storage.head(), Batch { writes: vec![write], ..Batch::default() }).unwrap();
+        drop(storage);
+        let trees = Trees::open(dir.path(), 1, 1 << 20).unwrap();
+        assert_eq!(trees.settled().unwrap().unwrap().0, pending.seq);
     }
 
     #[test]

@@ -38,7 +38,6 @@ use crate::crypto::hash::HmacKey;
 use crate::crypto::kdf;
 use crate::format::digest::Digest;
 use crate::format::keys::Tree;
-use crate::format::row::PACK_MAX;
 use crate::format::state::{Place, State};
 use crate::ids::VaultId;
 use crate::progress::OnProgress;
@@ -101,6 +100,8 @@ struct Inner {
     low: AtomicBool,
     /// The last reading of free space, if it found plenty.
     plenty: Mutex<Option<room::Reading>>,
+    /// Whether a frame is being applied: it was taken from the queue, and is in the trees in part.
+    applying: AtomicBool,
     /// The last frame that the trees name as applied.
     named: Mutex<Place>,
     /// Held for writing while files that a base covers are removed, for reading while the whole journal is read.
@@ -233,6 +234,7 @@ impl Embedded {
             trees: RwLock::new(Some(Arc::new(start.trees))),
             checkpoints: Mutex::new(start.files),
             room: Mutex::default(),
+            applying: AtomicBool::new(false),
             low: AtomicBool::new(false),
             plenty: Mutex::default(),
             files: RwLock::default(),
@@ -261,7 +263,7 @@ impl Embedded {
 
 /// Limits without which the trees or the journal would not be safe.
 fn within_limits(options: StorageOptions) -> StorageOptions {
-    StorageOptions { inline_limit: options.inline_limit.min(PACK_MAX), ..options }
+    StorageOptions { inline_limit: options.inline_limit.min(StorageOptions::INLINE_MOST), ..options }
 }
 
 impl Drop for Embedded {
@@ -271,11 +273,13 @@ impl Drop for Embedded {
             // It only ends by itself; a panic there changes nothing here.
             let _ = thread.join();
         }
+        let mut applied = lock(&self.inner.applied);
         if self.inner.alive().is_ok()
             && let Ok(trees) = self.inner.trees()
         {
             // Not closed, so sled writes what it has. Without the name the next opening knows less, and nothing wrong.
-            let _ = self.inner.name_applied(&lock(&self.inner.applied), &trees);
+            let _ = self.inner.apply_through(&mut applied, u64::MAX);
+            let _ = self.inner.name_applied(&applied, &trees);
         }
     }
 }

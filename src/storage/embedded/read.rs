@@ -1,4 +1,4 @@
-//! Reading settled rows and entries. A digest bucket is compared with its rows before the first of them is used.
+//! Reading settled rows, and entries. A digest bucket is compared with its rows before the first of them is used.
 
 use std::sync::atomic::Ordering;
 

@@ -46,9 +46,11 @@ impl Inner {
             && let Some((tree, bucket)) = digest::Digest::at(scrub.place)
         {
             let read = self.check_bucket(tree, bucket, &mut wrong)?;
+            // A row whose value is in the journal counts twice.
+            let kept = std::mem::take(&mut wrong.kept);
             scrub.place += 1;
             scrub.rows = scrub.rows.saturating_add(read);
-            done = done.saturating_add(read.max(1));
+            done = done.saturating_add(read.max(1)).saturating_add(kept);
             if !examiner.passed(Examined { rows: scrub.rows, ..Examined::default() }, 0) {
                 return Err(StorageError::Closed);
             }

@@ -22,7 +22,8 @@ const _: () = assert!(HEADER_LEN == 512);
 const SEAL_BYTES: u64 = 288;
 const _: () = assert!(SEAL_LEN == 288);
 
-/// A base whose header, index and seal were verified. The frames between are verified when they are read.
+/// A base whose header, index and seal were verified. The frames between are verified by a check; a value that is read has a
+/// hash of its own.
 pub(crate) struct Base {
     pub(crate) header: BaseHeader,
     pub(crate) seal: BaseSeal,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use super::JournalId;
 use super::base::Base;
 use super::files::Files;
+use super::guess;
 use super::segment::{FIRST_FRAME, Segment};
 use crate::crypto::hash;
 use crate::format::frame::{self, FrameHead, HEAD_LEN};
@@ -43,12 +44,15 @@ enum Near {
 }
 
 /// In a segment, from frame `at` on, which starts at `offset`.
+#[derive(Clone)]
 struct Spot {
     number: u64,
     file: Arc<StoredFile>,
     size: u64,
     at: u64,
     offset: u64,
+    /// Whether the frame only seems to start there.
+    guessed: bool,
 }
 
 struct Shelf {
@@ -123,8 +127,17 @@ impl Library {
         match self.near(id, pointer.seq)? {
             Near::Base(base, file) => base.read(&file, pointer),
             Near::Segment(spot) => {
-                let known = (spot.at == pointer.seq).then(|| value_at(&spot.file, spot.offset, pointer)).flatten();
-                known.map_or_else(|| self.find(pointer, spot), Ok)
+                if spot.at == pointer.seq
+                    && let Some(value) = value_at(&spot.file, spot.offset, pointer)
+                {
+                    return Ok(value);
+                }
+                // A guess is good if it leads to the value; if not, the way there is walked from a place that is known.
+                let near = guess::near(&spot.file, spot.size, (spot.at, spot.offset), pointer.seq);
+                let guessed = near.and_then(|(at, offset)| {
+                    self.find(pointer, &Spot { at, offset, guessed: true, ..spot.clone() }).ok()
+                });
+                guessed.map_or_else(|| self.find(pointer, &spot), Ok)
             }
         }
     }
@@ -163,13 +176,14 @@ impl Library {
             what: "a row points to a frame before the first segment",
         })?;
         let file = self.open(shelf.number, &shelf.path)?;
-        Ok(Near::Segment(Spot { number: shelf.number, file, size: shelf.size, at, offset }))
+        Ok(Near::Segment(Spot { number: shelf.number, file, size: shelf.size, at, offset, guessed: false }))
     }
 
     /// The value that a pointer names, in a frame looked for from a spot on.
-    fn find(&self, pointer: &Pointer, spot: Spot) -> Result<Bytes, StorageError> {
-        let Spot { number, file, size, mut at, mut offset } = spot;
-        let mut window = Window { file: &file, size, start: 0, bytes: Vec::new() };
+    fn find(&self, pointer: &Pointer, spot: &Spot) -> Result<Bytes, StorageError> {
+        let (file, size) = (&*spot.file, spot.size);
+        let (mut at, mut offset, mut passed) = (spot.at, spot.offset, Vec::new());
+        let mut window = Window { file, size, start: 0, bytes: Vec::new() };
         loop {
             let damaged = |what| StorageError::Damaged { segment: file.path().to_path_buf(), offset, what };
             let Some(head) = window.head(offset)? else {
@@ -181,7 +195,7 @@ impl Library {
             if head.seq != at || end > size {
                 return Err(damaged("a frame out of its place"));
             }
-            self.note(Place { seq: at, hash: [0; 32], segment: number, offset }, len);
+            passed.push((Place { seq: at, hash: [0; 32], segment: spot.number, offset }, len));
             if at < pointer.seq {
                 (at, offset) = (at + 1, end);
                 continue;
@@ -191,7 +205,7 @@ impl Library {
             }
             let value = match window.slice(offset.saturating_add(pointer.offset.into()), pointer.len) {
                 Some(value) => value.into(),
-                None => bytes_at(&file, offset, pointer).map_err(|error| match file.len() {
+                None => bytes_at(file, offset, pointer).map_err(|error| match file.len() {
                     Ok(len) if len < size => damaged("a row points beyond the end of a file that was cut"),
                     _ => error,
                 })?,
@@ -199,6 +213,9 @@ impl Library {
             if hash::sha256(&[&value]) != pointer.hash {
                 return Err(damaged("a value that does not match the hash in its row"));
             }
+            // Of a way that began with a guess only the end is known to be right.
+            let known = if spot.guessed { passed.len().saturating_sub(1) } else { 0 };
+            passed.into_iter().skip(known).for_each(|(place, len)| self.note(place, len));
             return Ok(value);
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod base_writer;
 pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod files;
+mod guess;
 pub(crate) mod library;
 pub(crate) mod reader;
 pub(crate) mod segment;

@@ -25,7 +25,6 @@ use crate::format::digest::{self, Digest};
 use crate::format::doubt::DoubtMap;
 use crate::format::frame::seal_frame;
 use crate::format::keys::Tree;
-use crate::format::row::PACK_MAX;
 use crate::format::segment::SegmentHeader;
 use crate::format::state::Place;
 use crate::ids::VaultId;
@@ -223,7 +222,7 @@ impl Salvage<'_> {
         })?;
         // In the base itself: whoever cuts off all that comes behind it does not rid the vault of its doubt.
         if let Some((key, value)) = judge.doubt(&context.found.doubt)? {
-            let inline = value.len() <= self.options.inline_limit.min(PACK_MAX);
+            let inline = self.options.is_inline(Tree::Policy, value.len());
             let leaf = digest::leaf(&context.state_key, Tree::Policy, &key, value.len(), &hash::sha256(&[&value]))
                 .map_err(|_| StorageError::Refused { why: "a value is too long" })?;
             digest.replace(Tree::Policy, &key, None, Some(&leaf));

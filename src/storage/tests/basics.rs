@@ -203,3 +203,13 @@ fn runs_that_end_before_their_first_checkpoint_do_not_pile_up_frames_to_replay()
         assert_eq!((state("state.a"), state("state.b")) != before, run == 1, "run {run}");
     }
 }
+
+#[test]
+fn only_records_stand_in_the_journal_alone() {
+    let (usual, sealed) = (StorageOptions::default(), 348);
+    let inline = |options: StorageOptions, len| Tree::ALL.map(|tree| options.is_inline(tree, len));
+    let records = |held: bool| Tree::ALL.map(|tree| tree != Tree::Records || held);
+    assert_eq!(inline(usual, sealed), records(false));
+    assert_eq!(inline(StorageOptions { inline_limit: 4_096, ..usual }, sealed), records(true));
+    assert_eq!(inline(StorageOptions { inline_limit: usize::MAX, ..usual }, 4_097), [false; 5]);
+}

@@ -8,6 +8,7 @@ mod report;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use super::{Vault, operate};
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::error::Error;
 use crate::format::keys::{PatientKey, RecordKey, Tree};
+use crate::keyring::HeaderFileError;
 use crate::keyring::copies::OtherCopy;
 use crate::observe;
 use crate::progress::{OnProgress, Progress, Task};
@@ -35,8 +37,8 @@ pub enum CheckScope {
     /// the state files; both copies of the vault's header. Finds what the disk has changed, before it is needed. As fast
     /// as the disk reads. Weekly, where the scrub is off.
     Journal,
-    /// What is read from every day: each row compared with what the journal says must be there, each large value found
-    /// and read, the chain of the log followed. What is wrong is built anew from the journal. The quickest: nightly.
+    /// What is read from every day: each row compared with what the journal says must be there, the value of each record
+    /// found in the journal and read, the chain of the log followed. What is wrong is built anew from the journal. Nightly.
     Trees,
     /// What [`CheckScope::Trees`] looks at; and then with the keys: each version of each record opened in its place, with
     /// no number or version left out; each entry of the log opened; each version's entry, and each entry's version. Finds
@@ -260,8 +262,12 @@ impl<'c, 'p> Check<'c, 'p> {
 pub(super) fn header_findings(unlocked: &Unlocked, home: &Home) -> Vec<Finding> {
     let at = |name: &str| FindingPlace::File { path: name.into(), offset: 0 };
     let grave = |what: String| Finding::new(at("header.a"), what, Severity::Grave);
+    // Not while they are being written.
+    let _held = unlocked.header.lock().unwrap_or_else(PoisonError::into_inner);
     let copies = match home.read_header() {
         Ok(copies) => copies,
+        // Its medium may be locked away while the vault is open.
+        Err(Error::Header(HeaderFileError::NoHeader { .. })) => return Vec::new(),
         Err(error) => {
             let what = format!("the header cannot be used: {error}; without it the vault cannot be opened again");
             return vec![grave(what)];

@@ -3,6 +3,7 @@
 use super::data::activate;
 use super::{KeyChange, no_room_for_keys, rotating};
 use crate::audit::AuditEvent;
+use crate::crypto::kdf::RootKey;
 use crate::error::Error;
 use crate::format::slot::Slot;
 use crate::keyring::{self, Credential, NewSlot, SlotInfo, SlotPlace};
@@ -57,15 +58,20 @@ impl Vault {
             let unlocked = self.0.gate.enter()?;
             let _rotating = rotating(&unlocked)?;
             let first = credentials.first().copied().ok_or(Error::NoCredential)?;
-            let shown = self.slots_of(&unlocked, credentials);
+            let in_force = held(&unlocked).generation;
+            let slot_of = |credential| {
+                let opened = self.reopen(&unlocked, in_force, credential)?;
+                Ok(Shown { slot: opened.slot, turned: opened.turned, credential })
+            };
+            let shown: Result<Vec<_>, Error> = credentials.iter().copied().map(slot_of).collect();
             let shown = shown.map_err(|error| refused(&unlocked, AuditEvent::RootKeyChanged, error))?;
             let mut answer = RootRotation { kept: Vec::new(), dropped: Vec::new() };
             self.change_keys(&unlocked, AuditEvent::RootKeyChanged, first, |now| {
                 let root = keyring::new_root()?;
                 let (mut kept, mut dropped) = (Vec::new(), Vec::new());
                 for slot in now.slots {
-                    match shown.iter().find(|(number, _)| *number == slot.number) {
-                        Some((_, credential)) => kept.push(anew(&unlocked, slot, *credential, &root)?),
+                    match shown.iter().find(|shown| shown.slot == slot.number) {
+                        Some(shown) => kept.push(shown.anew(&unlocked, slot, &root)?),
                         None => dropped.push(slot),
                     }
                 }
@@ -89,32 +95,30 @@ impl Vault {
             Ok(answer)
         })
     }
-
-    /// Which slot each credential opens.
-    fn slots_of<'c>(
-        &self,
-        unlocked: &Unlocked,
-        credentials: &[Credential<'c>],
-    ) -> Result<Vec<(u8, Credential<'c>)>, Error> {
-        let in_force = held(unlocked).generation;
-        let slot_of =
-            |credential: &Credential<'c>| Ok((self.reopen(unlocked, in_force, *credential)?.slot, *credential));
-        credentials.iter().map(slot_of).collect()
-    }
 }
 
-/// The same slot with the same credential, over another root key.
-fn anew(
-    unlocked: &Unlocked,
-    slot: Slot,
-    credential: Credential<'_>,
-    root: &crate::crypto::kdf::RootKey,
-) -> Result<Slot, Error> {
-    let mut new = NewSlot::of(credential);
-    if let Some(kdf) = SlotInfo::of(&slot, None).kdf {
-        new = new.kdf(kdf);
+/// A credential, and the slot that it opens.
+struct Shown<'c> {
+    slot: u8,
+    /// Two persons came in the other order than the slot names them.
+    turned: bool,
+    credential: Credential<'c>,
+}
+
+impl Shown<'_> {
+    /// The same slot over another root key. Whatever is drawn for a slot is drawn anew.
+    fn anew(&self, unlocked: &Unlocked, slot: Slot, root: &RootKey) -> Result<Slot, Error> {
+        let is = SlotInfo::of(&slot, None);
+        let mut new = NewSlot::of(self.credential);
+        if let [first, second] = is.partners.as_slice() {
+            let (first, second) = if self.turned { (second, first) } else { (first, second) };
+            new = new.partners(&first.label, &second.label);
+        }
+        if let Some(kdf) = is.kdf.or_else(|| is.partners.iter().find_map(|partner| partner.kdf)) {
+            new = new.kdf(kdf);
+        }
+        let Slot { number, created, label, .. } = slot;
+        let prepared = new.prepare(unlocked.vault)?;
+        Ok(prepared.seal(unlocked.vault, unlocked.suite(), SlotPlace { number, created, label }, root)?)
     }
-    let Slot { number, created, label, .. } = slot;
-    let place = SlotPlace { number, created, label };
-    Ok(new.prepare(unlocked.vault)?.seal(unlocked.vault, unlocked.suite(), place, root)?)
 }

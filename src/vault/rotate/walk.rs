@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::audit::{AuditEvent, Draft, Outcome};
-use crate::committer::{Row, Stamp, Stripe};
+use crate::committer::{Queued, Row, Stamp, Stripe};
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree};
 use crate::policy::{DataKeyRow, PolicyRow};
@@ -21,8 +21,6 @@ const ROWS: usize = 500;
 const ROWS_AMONG_OTHERS: usize = 64;
 /// Stored bytes after which a batch ends.
 const BYTES: usize = 1 << 20;
-/// Rows from which on a second thread takes half of them.
-const WORTH_A_THREAD: usize = 64;
 /// The longest pause between two batches while others write.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -56,8 +54,18 @@ pub(super) struct Aim {
     pub(super) remembers: bool,
 }
 
-/// A row as it was read.
-type Read = (Vec<u8>, Bytes);
+/// Rows that were read, and what is to become of them.
+struct Batch {
+    /// The last key that was looked at.
+    last: Vec<u8>,
+    /// How their charts stood before they were read.
+    stamps: BTreeMap<[u8; 16], Stamp>,
+    rows: Vec<(Vec<u8>, Bytes)>,
+    /// In the same order.
+    renewed: Vec<Renewed>,
+    /// How long that took.
+    took: Duration,
+}
 
 pub(super) struct Walk<'w, 'p> {
     unlocked: &'w Unlocked,
@@ -94,24 +102,47 @@ impl<'w, 'p> Walk<'w, 'p> {
 
     /// Walks to the end of the tree.
     pub(super) fn run(mut self) -> Result<Walked, Error> {
-        loop {
+        let mut next = Batch::read(self.unlocked, self.aim.tree, self.after.as_deref(), ROWS)?;
+        while let Some(batch) = next {
             if !(self.go_on)() {
                 return Err(Error::Sealed);
             }
-            let (started, before) = (Instant::now(), self.entries());
-            let Some((last, stamps, rows)) = self.read()? else { break };
-            let renewed = self.seal(&rows)?;
-            self.walked.looked_at += count(rows.len());
-            let own = self.replace(&last, &stamps, rows, renewed)?;
-            self.after = Some(last);
+            self.walked.looked_at += count(batch.rows.len());
+            next = self.put_and_read_on(batch)?;
             let done = self.walked.looked_at;
             (self.progress)(Progress::new(self.aim.task, done, self.total.map(|total| total.max(done))));
-            self.among_others = self.entries() > before.saturating_add(own);
-            if self.among_others {
-                thread::sleep(started.elapsed().min(LONGEST_PAUSE));
-            }
         }
         Ok(self.walked)
+    }
+
+    /// Replaces the rows of a batch, and makes the next one ready: meanwhile, on a thread of its own, or after a pause where
+    /// others write.
+    fn put_and_read_on(&mut self, batch: Batch) -> Result<Option<Batch>, Error> {
+        let (unlocked, tree, last, took) = (self.unlocked, self.aim.tree, batch.last.clone(), batch.took);
+        let (started, before) = (Instant::now(), self.entries());
+        let queued = self.replace(batch)?;
+        let own = u64::from(queued.is_some());
+        let put = || {
+            let Some((queued, place)) = queued else { return Ok(()) };
+            unlocked.committer.wait(queued)?;
+            place.into_iter().for_each(|place| unlocked.policy.apply(PolicyRow::DataKey(place)));
+            Ok::<_, Error>(())
+        };
+        let ahead = if self.among_others {
+            put()?;
+            thread::sleep((took + started.elapsed()).min(LONGEST_PAUSE));
+            None
+        } else {
+            thread::scope(|scope| {
+                let read = || Batch::read(unlocked, tree, Some(&last), ROWS);
+                let ahead = thread::Builder::new().name("chartvault-reseal".into()).spawn_scoped(scope, read);
+                put()?;
+                Ok::<_, Error>(ahead.ok().and_then(|ahead| ahead.join().ok()))
+            })?
+        };
+        self.among_others = self.entries() > before.saturating_add(own);
+        let limit = if self.among_others { ROWS_AMONG_OTHERS } else { ROWS };
+        ahead.unwrap_or_else(|| Batch::read(unlocked, tree, Some(&last), limit))
     }
 
     /// Entries that are durable: others who work leave some.
@@ -119,18 +150,63 @@ impl<'w, 'p> Walk<'w, 'p> {
         self.unlocked.committer.newest_entry().map_or(0, |head| head.seq)
     }
 
-    /// The next rows, with the last key that was looked at and how their charts stood before. `None` at the end.
-    #[allow(clippy::type_complexity)]
-    fn read(&self) -> Result<Option<(Vec<u8>, BTreeMap<[u8; 16], Stamp>, Vec<Read>)>, Error> {
-        let committer = &self.unlocked.committer;
-        let limit = if self.among_others { ROWS_AMONG_OTHERS } else { ROWS };
-        let keys = committer.scan_keys(self.aim.tree, Scan { prefix: &[], after: self.after.as_deref(), limit })?;
-        let (mut bytes, mut last, mut stamps, mut rows) = (0, None, BTreeMap::new(), Vec::with_capacity(keys.len()));
-        for key in keys {
-            if let Some(tag) = key.first_chunk() {
+    /// Queues what was sealed in the place of what was read, with an entry, and how far the walk has come.
+    fn replace(&mut self, batch: Batch) -> Result<Option<(Queued, Option<DataKeyRow>)>, Error> {
+        let (unlocked, tree) = (self.unlocked, self.aim.tree);
+        let mut ready = Vec::new();
+        for ((key, value), renewed) in batch.rows.into_iter().zip(batch.renewed) {
+            match renewed {
+                Renewed::Current => {}
+                Renewed::Unreadable => self.walked.unreadable += 1,
+                Renewed::Anew(new) => ready.push(Row { tree, key, value: Some(new), replaces: Some(value) }),
+            }
+        }
+        let mut stripes: Vec<Stripe> = ready.iter().filter_map(|row| stripe(tree, &row.key)).collect();
+        stripes.extend(self.aim.remembers.then_some(Stripe::Policy));
+        let _held = unlocked.stripes.write(&stripes);
+        let (found, mut still) = (count(ready.len()), Vec::with_capacity(ready.len()));
+        for row in ready {
+            let tag = row.key.first_chunk::<16>();
+            let unchanged = tag.is_some_and(|tag| batch.stamps.get(tag) == Some(&unlocked.committer.stamp(tag)));
+            if unchanged || unlocked.committer.get(tree, &row.key)? == row.replaces {
+                still.push(row);
+            }
+        }
+        let renewed = count(still.len());
+        self.walked.renewed += renewed;
+        self.walked.changed += found - renewed;
+        if still.is_empty() {
+            return Ok(None);
+        }
+        let place = self.place(&batch.last);
+        if let Some(place) = place {
+            still.push(unlocked.policy_row(&PolicyRow::DataKey(place))?);
+        }
+        let mut draft = Draft::new(AuditEvent::RowsResealed, Outcome::Allowed);
+        draft.fields.count = Some(u32::try_from(renewed).unwrap_or(u32::MAX));
+        draft.fields.detail = Some(format!("{} of the tree {}", self.aim.under, name(tree)));
+        Ok(Some((unlocked.committer.queue(still, vec![draft])?, place)))
+    }
+
+    /// How far this has come, to be remembered.
+    fn place(&self, last: &[u8]) -> Option<DataKeyRow> {
+        let row = self.unlocked.policy.data_key().filter(|_| self.aim.remembers)?;
+        let rows = self.unlocked.committer.storage().rows(self.aim.tree).unwrap_or(0);
+        let left = self.total.map_or(0, |total| total.saturating_sub(self.walked.looked_at));
+        Some(DataKeyRow { passed: rows.saturating_sub(left), last: RecordKey::from_bytes(last).ok(), ..row })
+    }
+}
+
+impl Batch {
+    /// Reads the next rows, and seals them anew as far as that is needed. `None` at the end of the tree.
+    fn read(unlocked: &Unlocked, tree: Tree, after: Option<&[u8]>, limit: usize) -> Result<Option<Self>, Error> {
+        let (started, committer) = (Instant::now(), &unlocked.committer);
+        let (mut bytes, mut last, mut stamps, mut rows) = (0, None, BTreeMap::new(), Vec::new());
+        for key in committer.scan_keys(tree, Scan { prefix: &[], after, limit })? {
+            if let Some(tag) = key.first_chunk().filter(|_| matches!(tree, Tree::Records | Tree::Patients)) {
                 stamps.entry(*tag).or_insert_with(|| committer.stamp(tag));
             }
-            let value = committer.get(self.aim.tree, &key)?;
+            let value = committer.get(tree, &key)?;
             last = Some(key.clone());
             bytes += value.as_ref().map_or(0, |value| value.len());
             rows.extend(value.map(|value| (key, value)));
@@ -138,118 +214,30 @@ impl<'w, 'p> Walk<'w, 'p> {
                 break;
             }
         }
-        Ok(last.map(|last| (last, stamps, rows)))
-    }
-
-    /// What is to become of the rows, in their order. Alone in the vault, on two threads.
-    fn seal(&self, rows: &[Read]) -> Result<Vec<Renewed>, Error> {
-        let (unlocked, tree) = (self.unlocked, self.aim.tree);
-        if self.among_others || rows.len() < WORTH_A_THREAD {
-            return renew(unlocked, tree, rows);
-        }
-        let (front, back) = rows.split_at(rows.len() / 2);
-        thread::scope(|scope| {
-            let work = move || renew(unlocked, tree, front);
-            let other = thread::Builder::new().name("chartvault-reseal".into()).spawn_scoped(scope, work);
-            let back = renew(unlocked, tree, back);
-            let front = other.ok().and_then(|other| other.join().ok()).unwrap_or_else(|| renew(unlocked, tree, front));
-            let mut all = front?;
-            all.extend(back?);
-            Ok(all)
-        })
-    }
-
-    /// Puts what was sealed in the place of what was read. Gives how many entries that took.
-    fn replace(
-        &mut self,
-        last: &[u8],
-        stamps: &BTreeMap<[u8; 16], Stamp>,
-        rows: Vec<Read>,
-        renewed: Vec<Renewed>,
-    ) -> Result<u64, Error> {
-        let (unlocked, tree) = (self.unlocked, self.aim.tree);
-        let mut ready = Vec::new();
-        for ((key, value), renewed) in rows.into_iter().zip(renewed) {
-            match renewed {
-                Renewed::Current => {}
-                Renewed::Unreadable => self.walked.unreadable += 1,
-                Renewed::Anew(new) => ready.push(Row { tree, key, value: Some(new), replaces: Some(value) }),
-            }
-        }
-        if ready.is_empty() {
-            return Ok(0);
-        }
-        let mut stripes: Vec<Stripe> = ready.iter().filter_map(|row| stripe(tree, &row.key)).collect();
-        stripes.extend(self.aim.remembers.then_some(Stripe::Policy));
-        let (queued, place) = {
-            let _held = unlocked.stripes.write(&stripes);
-            let found = count(ready.len());
-            let mut still = Vec::with_capacity(ready.len());
-            for row in ready {
-                let tag = row.key.first_chunk::<16>();
-                let unchanged = tree != Tree::Policy
-                    && tree != Tree::Lookup
-                    && tag.is_some_and(|tag| stamps.get(tag) == Some(&unlocked.committer.stamp(tag)));
-                if unchanged || unlocked.committer.get(tree, &row.key)? == row.replaces {
-                    still.push(row);
-                }
-            }
-            let renewed = count(still.len());
-            self.walked.renewed += renewed;
-            self.walked.changed += found - renewed;
-            if still.is_empty() {
-                return Ok(0);
-            }
-            let place = self.place(last);
-            if let Some(place) = &place {
-                still.push(unlocked.policy_row(&PolicyRow::DataKey(*place))?);
-            }
-            let mut draft = Draft::new(AuditEvent::RowsResealed, Outcome::Allowed);
-            draft.fields.count = Some(u32::try_from(renewed).unwrap_or(u32::MAX));
-            draft.fields.detail = Some(format!("{} of the tree {}", self.aim.under, name(tree)));
-            (unlocked.committer.queue(still, vec![draft])?, place)
-        };
-        unlocked.committer.wait(queued)?;
-        if let Some(place) = place {
-            unlocked.policy.apply(PolicyRow::DataKey(place));
-        }
-        Ok(1)
-    }
-
-    /// How far this has come, to be remembered.
-    fn place(&self, last: &[u8]) -> Option<DataKeyRow> {
-        let row = self.unlocked.policy.data_key().filter(|_| self.aim.remembers)?;
-        let passed = self.unlocked.committer.storage().rows(self.aim.tree).unwrap_or(0);
-        let left = self.total.map_or(0, |total| total.saturating_sub(self.walked.looked_at));
-        Some(DataKeyRow { passed: passed.saturating_sub(left), last: RecordKey::from_bytes(last).ok(), ..row })
+        let Some(last) = last else { return Ok(None) };
+        let renewed = renew(unlocked, tree, &rows)?;
+        Ok(Some(Self { last, stamps, rows, renewed, took: started.elapsed() }))
     }
 }
 
 /// What is to become of rows, which stand in the order of their keys.
-fn renew(unlocked: &Unlocked, tree: Tree, rows: &[Read]) -> Result<Vec<Renewed>, Error> {
+fn renew(unlocked: &Unlocked, tree: Tree, rows: &[(Vec<u8>, Bytes)]) -> Result<Vec<Renewed>, Error> {
     let mut at: Option<([u8; 16], Option<Chart>, OlderSealer)> = None;
-    let mut renewed = Vec::with_capacity(rows.len());
-    for (key, value) in rows {
-        renewed.push(match tree {
-            Tree::Records => {
-                let Some(tag) = key.first_chunk::<16>() else {
-                    renewed.push(Renewed::Unreadable);
-                    continue;
-                };
-                let (_, chart, older) = match &mut at {
-                    Some(at) if at.0 == *tag => at,
-                    other => other.insert((*tag, open_chart(unlocked, tag)?, OlderSealer::default())),
-                };
-                match chart {
-                    Some(chart) => unlocked.renew_record(chart, older, key, value)?,
-                    None => Renewed::Unreadable,
-                }
-            }
-            Tree::Patients => unlocked.renew_patient(key, value)?,
-            tree => unlocked.renew_other(tree, key, value)?,
-        });
-    }
-    Ok(renewed)
+    let mut of_record = |key: &[u8], value: &[u8]| {
+        let Some(tag) = key.first_chunk::<16>() else { return Ok(Renewed::Unreadable) };
+        let (_, chart, older) = match &mut at {
+            Some(at) if at.0 == *tag => at,
+            other => other.insert((*tag, open_chart(unlocked, tag)?, OlderSealer::default())),
+        };
+        let Some(chart) = chart else { return Ok(Renewed::Unreadable) };
+        unlocked.renew_record(chart, older, key, value)
+    };
+    let renew = |(key, value): &(Vec<u8>, Bytes)| match tree {
+        Tree::Records => of_record(key, value),
+        Tree::Patients => unlocked.renew_patient(key, value),
+        tree => unlocked.renew_other(tree, key, value),
+    };
+    rows.iter().map(renew).collect()
 }
 
 /// The chart, unless its key is missing or does not open.

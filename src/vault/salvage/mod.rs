@@ -17,6 +17,7 @@ use super::{Home, LockedVault, Vault, operate};
 use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::error::Error;
+use crate::keyring::detached;
 use crate::keyring::{Credential, Keyring, UnlockedKeyring, copies};
 use crate::progress::OnProgress;
 use crate::storage::salvage::{Found, Salvage};
@@ -99,7 +100,7 @@ impl LockedVault {
             *held = Some(self.home.lock()?);
         }
         let from = match &self.home {
-            Home::Dir(dir) => dir,
+            Home::Dir { dir, .. } => dir,
             #[cfg(feature = "test-util")]
             Home::Memory(_) => {
                 return Err(StorageError::Refused { why: "there is nothing to salvage in a vault in memory" }.into());
@@ -119,6 +120,7 @@ impl LockedVault {
         progress: OnProgress<'_>,
     ) -> Result<SalvageReport, Error> {
         let UnlockedKeyring { keyring, header, root, .. } = opened;
+        let detached = self.home.is_detached();
         let suite = header.suites.first().copied().unwrap_or(Suite::ChaCha20Poly1305);
         let (clock, storage) = (Arc::clone(&self.options.clock), self.options.storage);
         let now = clock.now();
@@ -143,7 +145,7 @@ impl LockedVault {
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let chain = Chain::new(header.vault, Some(newest(&*storage, header.vault)?));
         let (vault, lock) = (header.vault, DirLock::take(&to)?);
-        let header = HeldHeader { generation, slots: header.slots };
+        let header = HeldHeader { generation, slots: header.slots, bytes: header_bytes.clone() };
         let parts = Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0 };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
@@ -155,7 +157,12 @@ impl LockedVault {
         unlocked.commit(Vec::new(), vec![draft])?;
         unlocked.committer.storage().close()?;
         drop(unlocked);
-        copies::create(&to, &header_bytes)?;
+        if detached {
+            // The one that opened the damaged vault opens this one: it is not put beside the data.
+            detached::mark(&to, vault)?;
+        } else {
+            copies::create(&to, &header_bytes)?;
+        }
         Ok(report)
     }
 }

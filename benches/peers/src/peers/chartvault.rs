@@ -12,7 +12,7 @@ use chartvault::{
 use crate::clinic::{BATCH, CHART, Clinic, Desk, KIND, Name, Peer, ReadLog, WAITING};
 use crate::window::DELAY;
 
-/// The default suite.
+/// The suite of a processor without instructions for AES.
 pub const CHACHA20: Peer = Peer {
     name: "chacha20",
     label: "chartvault, ChaCha20",
@@ -21,7 +21,7 @@ pub const CHACHA20: Peer = Peer {
     open: |path| open(path, Options::new()),
 };
 
-/// The other one.
+/// The default where the processor has instructions for it.
 pub const AES: Peer = Peer {
     name: "aes",
     label: "chartvault, AES",

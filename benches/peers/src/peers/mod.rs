@@ -13,13 +13,13 @@ mod sqlite_grouped;
 /// What all ratios refer to.
 pub const BASE: &str = "sqlcipher";
 /// Whose goals they are.
-pub const OURS: &str = "chacha20";
+pub const OURS: &str = "aes";
 
 /// All of them, in the order of the table.
 pub const ALL: [Peer; 8] = [
     sqlite::SQLCIPHER,
-    chartvault::CHACHA20,
     chartvault::AES,
+    chartvault::CHACHA20,
     sqlite_grouped::SQLCIPHER,
     sqlite::PLAIN,
     sled::PEER,
