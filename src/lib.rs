@@ -97,6 +97,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, unreachable_pub)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+// A lock that `while let` or `match` takes is held to its end: others wait, and nothing shows it.
+#![cfg_attr(not(test), warn(clippy::significant_drop_in_scrutinee))]
 #![cfg_attr(
     not(test),
     warn(

@@ -120,7 +120,9 @@ impl Inner {
         if self.applying.load(Ordering::Relaxed) {
             return Err(StorageError::Poisoned { cause: "a thread panicked while it applied a frame".into() });
         }
-        while let Some(work) = lock(&self.front).next_through(seq) {
+        // Not `while let`, which would hold `front` while a frame is applied, and every commit up with it.
+        loop {
+            let Some(work) = lock(&self.front).next_through(seq) else { break };
             self.applying.store(true, Ordering::Relaxed);
             let at = work.place.seq;
             let mut offsets = Offsets::start();
