@@ -100,7 +100,7 @@ impl Vault {
             data_epochs: keyring.data_epochs(),
             wrap_epochs: keyring.wrap_epochs(),
             passed: unlocked.policy.data_key().map_or(0, |row| row.passed),
-            versions: unlocked.committer.storage().rows(Tree::Records),
+            versions: unlocked.committer.rows(Tree::Records),
         })
     }
 
