@@ -45,6 +45,11 @@ fn single_points_of_failure_and_cheap_passphrases_are_named() {
     vault.add_slot(NewSlot::of(&shared).label("board"), &house.key).unwrap();
     vault.replace_slot(1, NewSlot::of(&pass), &house.key).unwrap();
     assert_eq!(risks(&vault), [KeyRisk::HeaderOnOneDisk]);
+    // Whoever holds the other half has to guess one passphrase.
+    let half = RawKey::generate().unwrap();
+    vault.add_slot(NewSlot::of(&TwoPersons::new(&pass, &half)).kdf(cheap), &house.key).unwrap();
+    let named = KeyRisk::CheapPassphrase { slot: 3, found, advised };
+    assert_eq!(risks(&vault), [named, KeyRisk::HeaderOnOneDisk]);
 }
 
 #[test]

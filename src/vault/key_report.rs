@@ -7,7 +7,6 @@ use super::{Rotation, Vault};
 use crate::audit::EntryRef;
 use crate::clock::Timestamp;
 use crate::crypto::kdf_parameters::KdfParameters;
-use crate::crypto::passphrase::PassphraseCost;
 use crate::error::Error;
 use crate::format::slot::SlotKind;
 use crate::ids::VaultId;
@@ -72,11 +71,13 @@ pub enum KeyRisk {
         slot: u8,
         /// What it costs.
         found: KdfParameters,
-        /// What is advised: the parameters that a new slot gets.
+        /// What is advised, which `Unlocking::upgrade_kdf` gives the slot of a lone passphrase.
         advised: KdfParameters,
     },
     /// Both copies of the header are in the vault's directory: if that is lost, a backup without a header opens nothing.
     HeaderOnOneDisk,
+    /// The header is kept apart, and both copies of it are in one directory there: if that is lost, nothing opens the vault.
+    HeaderOnOneMedium,
     /// A rotation of keys was begun and has not ended; the old keys still open what they opened.
     RotationUnderWay,
     /// Patients were erased, and old copies of their secrets may still open with the vault's keys.
@@ -101,11 +102,14 @@ impl fmt::Display for KeyRisk {
                 day(*since)
             ),
             Self::CheapPassphrase { slot, found, advised } => {
-                write!(f, "slot {slot}: {found} is cheap to guess; change it to {advised}")
+                write!(f, "slot {slot}: {found} is cheap to guess; upgrade it to {advised}")
             }
             Self::HeaderOnOneDisk => {
                 f.write_str("both copies of the header are on the vault's own disk; keep a copy with the backups")
             }
+            Self::HeaderOnOneMedium => f.write_str(
+                "both copies of the header are on the medium that is kept apart; lock a backup of it away elsewhere",
+            ),
             Self::RotationUnderWay => f.write_str("a rotation of keys has not ended; continue it"),
             Self::ErasuresUnfinished { patients } => {
                 write!(f, "the erasure of {patients} patients is not finished; finish it")
@@ -170,7 +174,8 @@ impl Vault {
         let wrap = rotation.wrap_epochs.iter().map(|epoch| age(KeySort::Wrap, *epoch, Some(*epoch) == newest));
         let keys = data.chain(wrap).collect();
         let unfinished = erasures.iter().filter(|erasure| erasure.finished.is_none()).count();
-        let risks = risks(&slots, &rotation, unfinished, at);
+        let header = if self.0.home.is_detached() { KeyRisk::HeaderOnOneMedium } else { KeyRisk::HeaderOnOneDisk };
+        let risks = risks(&slots, header, &rotation, unfinished, at);
         let erasures = erasures.len();
         Ok(KeyReport { vault: self.id(), at, created, slots, keys, rotation, erasures, risks })
     }
@@ -183,7 +188,7 @@ fn created(unlocked: &Unlocked) -> Option<Timestamp> {
     EntryRef::parse(bytes).ok().map(|entry| entry.front.time)
 }
 
-fn risks(slots: &[SlotInfo], rotation: &Rotation, unfinished: usize, now: Timestamp) -> Vec<KeyRisk> {
+fn risks(slots: &[SlotInfo], header: KeyRisk, rotation: &Rotation, unfinished: usize, now: Timestamp) -> Vec<KeyRisk> {
     let mut risks = Vec::new();
     if let [only] = slots {
         risks.push(KeyRisk::OnlyOneSlot { slot: only.number });
@@ -195,12 +200,13 @@ fn risks(slots: &[SlotInfo], rotation: &Rotation, unfinished: usize, now: Timest
         if slot.last_used.is_none() && now.saturating_since(slot.created) >= UNTRIED {
             risks.push(KeyRisk::NeverUsed { slot: slot.number, since: slot.created });
         }
-        if let Some(found) = slot.kdf.filter(is_cheap) {
-            let advised = KdfParameters::default();
+        let of_partners = slot.partners.iter().filter_map(|partner| partner.kdf);
+        if let Some(found) = slot.kdf.into_iter().chain(of_partners).find(|kdf| is_cheap(*kdf)) {
+            let advised = KdfParameters::recommended();
             risks.push(KeyRisk::CheapPassphrase { slot: slot.number, found, advised });
         }
     }
-    risks.push(KeyRisk::HeaderOnOneDisk);
+    risks.push(header);
     if rotation.is_under_way() && unfinished == 0 {
         risks.push(KeyRisk::RotationUnderWay);
     }
@@ -210,14 +216,9 @@ fn risks(slots: &[SlotInfo], rotation: &Rotation, unfinished: usize, now: Timest
     risks
 }
 
-/// Less memory, or less work in all, than new slots take. Iterations have a least number that is advised as it is.
-fn is_cheap(kdf: &KdfParameters) -> bool {
-    let work = |cost: &PassphraseCost| u64::from(cost.memory_kib()).saturating_mul(cost.passes().into());
-    let advised = PassphraseCost::default();
-    match kdf {
-        KdfParameters::Argon2id(cost) => cost.memory_kib() < advised.memory_kib() || work(cost) < work(&advised),
-        KdfParameters::Pbkdf2(_) => false,
-    }
+/// Weaker than what is recommended. PBKDF2 is for sites that must: its least number of iterations is advised as it is.
+const fn is_cheap(kdf: KdfParameters) -> bool {
+    matches!(kdf, KdfParameters::Argon2id(_)) && kdf.is_weaker_than(KdfParameters::recommended())
 }
 
 /// The day of an instant.
@@ -258,6 +259,7 @@ impl fmt::Display for KeyReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::passphrase::PassphraseCost;
     use crate::crypto::pbkdf2::Pbkdf2Iterations;
 
     #[test]
@@ -265,8 +267,8 @@ mod tests {
         let cost = |memory, passes| KdfParameters::from(PassphraseCost::new(memory, passes, 1).unwrap());
         let advised = PassphraseCost::default();
         let (memory, passes) = (advised.memory_kib(), advised.passes());
-        assert!(!is_cheap(&cost(memory, passes)) && !is_cheap(&cost(2 * memory, passes)));
-        assert!(is_cheap(&cost(memory / 2, 2 * passes)) && is_cheap(&cost(memory, passes - 1)));
-        assert!(!is_cheap(&Pbkdf2Iterations::MINIMUM.into()));
+        assert!(!is_cheap(cost(memory, passes)) && !is_cheap(cost(2 * memory, passes)));
+        assert!(is_cheap(cost(memory / 2, 2 * passes)) && is_cheap(cost(memory, passes - 1)));
+        assert!(!is_cheap(Pbkdf2Iterations::MINIMUM.into()));
     }
 }
