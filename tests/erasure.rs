@@ -43,17 +43,25 @@ fn nothing_is_answered(session: &Session, patient: PatientId, id: RecordId<Note>
     is_erased(session.get(id), patient);
     is_erased(session.get_verbatim(document), patient);
     is_erased(session.get_many(&[id]), patient);
+    is_erased(session.get_many_verbatim(&[document]), patient);
     is_erased(session.history(id), patient);
+    is_erased(session.history_any(id), patient);
+    is_erased(session.history_verbatim(document), patient);
+    is_erased(session.get_verbatim_version(document, Version::FIRST), patient);
     is_erased(session.get_version(id, Version::FIRST), patient);
     is_erased(session.list::<Note>(patient).page(), patient);
+    is_erased(session.list_verbatim(patient, &Kind::new("DocumentReference").unwrap()).page(), patient);
     is_erased(session.chart(patient).page(), patient);
     is_erased(session.kinds(patient), patient);
     is_erased(session.put(patient, &note("again")), patient);
     is_erased(session.amend(id, Version::FIRST, &note("again")), patient);
+    is_erased(session.amend_verbatim(document, Version::FIRST, b"again"), patient);
     is_erased(session.void(id, Version::FIRST, "again"), patient);
     is_erased(session.add_identifier(patient, mrn("9")), patient);
     is_erased(session.retention(patient), patient);
     is_erased(session.place_legal_hold(patient, "too late"), patient);
+    is_erased(session.lift_legal_hold(id, "too late"), patient);
+    is_erased(session.retain_until(patient, None, "too late"), patient);
     let mut batch = session.batch();
     batch.put(patient, &note("again"), PutOptions::new()).unwrap();
     is_erased(batch.commit(), patient);
@@ -61,6 +69,8 @@ fn nothing_is_answered(session: &Session, patient: PatientId, id: RecordId<Note>
     for value in ["1", "1b"] {
         assert_eq!(session.find_patient(&mrn(value)).unwrap(), None);
     }
+    let about = AuditFilter::new().patient(patient);
+    assert_eq!(session.audit().unwrap().query(about).page().unwrap().entries, []);
 }
 
 fn is_sound(vault: &Vault) {
