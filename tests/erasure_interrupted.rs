@@ -73,11 +73,11 @@ impl Ward {
     }
 }
 
-/// Every write, sync, opening, renaming and removal of an erasure fails once and for good, and the process ends there: what is
+/// Every write, sync, opening, renaming, removal and reading of an erasure fails once and for good, and the process ends there: what is
 /// left opens with the chart whole or erased, finishes by itself what was begun, and goes on.
 #[test]
 fn an_erasure_that_breaks_off_anywhere_leaves_the_chart_whole_or_erased() {
-    for op in [FileOp::Write, FileOp::Sync, FileOp::Open, FileOp::Rename, FileOp::Remove] {
+    for op in [FileOp::Write, FileOp::Sync, FileOp::Open, FileOp::Rename, FileOp::Remove, FileOp::Read] {
         let (mut whole, mut erased) = (0, 0);
         for passing in 0.. {
             let ward = Ward::new();
@@ -116,6 +116,83 @@ fn an_erasure_that_breaks_off_anywhere_leaves_the_chart_whole_or_erased() {
             }
         }
         assert!(erased > 0, "{op:?}: {whole} whole, {erased} erased");
+    }
+}
+
+/// What is begun and not finished, by an erasure that could not change the header.
+fn half_erased() -> Ward {
+    let ward = Ward::new();
+    let fault = Fault::on(FileOp::Open, ErrorKind::PermissionDenied);
+    assert!(erase(&ward.vault, &ward.house, &ward.session, ward.ama).is_err());
+    drop(fault);
+    assert!(ward.vault.erasures().unwrap()[0].finished.is_none());
+    ward
+}
+
+#[test]
+fn an_unlock_that_breaks_off_anywhere_while_it_finishes_an_erasure_leaves_it_to_the_next() {
+    for op in [FileOp::Write, FileOp::Sync, FileOp::Open, FileOp::Rename, FileOp::Remove] {
+        let mut unfinished = 0;
+        for passing in 0.. {
+            let ward = half_erased();
+            let [here, crashed] = ["here", "crashed"].map(|name| ward.house.dir.path().join(name));
+            copy_dir(&ward.house.path(), &here);
+            let fault = Fault::on(op, ErrorKind::Other).after(passing).for_good();
+            let opened = ward.house.open_at(&here);
+            let hits = fault.hits();
+            copy_dir(&here, &crashed);
+            let finished = |vault: &Vault| vault.erasures().unwrap()[0].finished.is_some();
+            unfinished += u32::from(opened.as_ref().is_ok_and(|vault| !finished(vault)));
+            drop((opened, fault));
+            let (vault, session) = ward.opened(&crashed);
+            assert!(!ward.is_whole(&session) && finished(&vault), "{op:?} {passing}");
+            assert_eq!(vault.rotation().unwrap().wrap_epochs.len(), 1, "{op:?} {passing}");
+            assert_eq!(vault.rotation().unwrap().versions, Some(1), "{op:?} {passing}");
+            is_sound(&vault);
+            if hits == 0 {
+                break;
+            }
+        }
+        let none = matches!(op, FileOp::Rename | FileOp::Remove);
+        assert!(unfinished > 0 || none, "{op:?}: no vault opened with an erasure that could not be finished");
+    }
+}
+
+#[test]
+fn a_replay_that_breaks_off_anywhere_leaves_each_chart_whole_or_erased_and_can_be_made_again() {
+    for op in [FileOp::Write, FileOp::Sync, FileOp::Open] {
+        for passing in 0.. {
+            let ward = Ward::new();
+            let late = ward.session.register_patient([mrn("3")]).unwrap();
+            let of_late = ward.session.put(late, &note("late")).unwrap();
+            ward.vault.checkpoint().unwrap();
+            let [backup, crashed] = ["backup", "crashed"].map(|name| ward.house.dir.path().join(name));
+            copy_dir(&ward.house.path(), &backup);
+            for patient in [ward.ama, late] {
+                erase(&ward.vault, &ward.house, &ward.session, patient).unwrap();
+            }
+            let ledger = ward.vault.export_erasures().unwrap();
+            let (vault, _) = ward.opened(&backup);
+            let fault = Fault::on(op, ErrorKind::Other).after(passing).for_good();
+            let replayed = vault.replay_erasures(&ledger, &ward.house.key, &mut |_| ());
+            let hits = fault.hits();
+            copy_dir(&backup, &crashed);
+            drop((vault, fault));
+            let (vault, session) = ward.opened(&crashed);
+            let whole = [ward.is_whole(&session), session.get(of_late).is_ok()];
+            assert!(replayed.is_err() || whole == [false; 2], "{op:?} {passing}: acknowledged, and there again");
+            assert!(vault.erasures().unwrap().iter().all(|erasure| erasure.finished.is_some()), "{op:?} {passing}");
+            is_sound(&vault);
+            let again = vault.replay_erasures(&ledger, &ward.house.key, &mut |_| ()).unwrap();
+            let left = whole.into_iter().filter(|whole| *whole).count();
+            assert_eq!((again.erased, again.known, again.absent), (left, 2 - left, 0), "{op:?} {passing}");
+            assert!(!ward.is_whole(&session) && matches!(session.get(of_late), Err(Error::Erased { .. })));
+            is_sound(&vault);
+            verify(&session);
+            if hits == 0 {
+                break;
+            }
+        }
     }
 }
 

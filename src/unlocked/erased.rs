@@ -120,8 +120,8 @@ impl Unlocked {
                             rows.push(removal(tree, key, old));
                         }
                         Ok(None) => {}
-                        Err(error @ (StorageError::Closed | StorageError::Poisoned { .. })) => return Err(error.into()),
-                        Err(_) => removed.left = removed.left.saturating_add(1),
+                        Err(error) if is_of_this_row(&error) => removed.left = removed.left.saturating_add(1),
+                        Err(error) => return Err(error.into()),
                     }
                 }
                 if rows.is_empty() {
@@ -134,6 +134,11 @@ impl Unlocked {
         }
         Ok(())
     }
+}
+
+/// Whether it is the disk that does not give a value any more. Anything else may pass, and the row is removed another time.
+fn is_of_this_row(error: &StorageError) -> bool {
+    matches!(error, StorageError::Damaged { .. } | StorageError::Io { doing: "reading", .. })
 }
 
 fn removal(tree: Tree, key: Vec<u8>, old: crate::storage::Bytes) -> Row {

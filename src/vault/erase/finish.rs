@@ -58,7 +58,8 @@ impl Vault {
             unlocked.committer.close_segment()?;
             done.compaction = compact(unlocked, progress, &go_on)?;
             unlocked.committer.storage().renew_trees()?;
-            done.purged = true;
+            // Where somebody else has just compacted up to there, nothing says that the old files are gone already.
+            done.purged = done.compaction.is_some();
         }
         self.enter_as_finished(unlocked, open, &done)?;
         Ok(done)

@@ -227,6 +227,31 @@ fn the_sealed_bytes_of_an_erased_chart_go_where_that_was_asked_for() {
     }
 }
 
+#[test]
+fn a_row_that_the_disk_does_not_give_any_more_keeps_no_erasure_from_being_final() {
+    let ward = Ward::new();
+    let (_, value) = ward.rows(Tree::Records, ward.erased).into_iter().max_by_key(|(_, value)| value.len()).unwrap();
+    let journal = ward.dir.path().join("vault/journal");
+    let mut hit = false;
+    for entry in fs::read_dir(journal).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(value.len()).position(|window| window == value) {
+            bytes[at + 100] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+            hit = true;
+        }
+    }
+    assert!(hit);
+    let report = erase(&ward, &order());
+    assert_eq!((report.versions, report.left, report.level), (3, 1, crate::ErasureLevel::Unreadable));
+    assert!(report.to_string().contains("1 rows could not be read"), "{report}");
+    assert!(ward.vault.erasures().unwrap()[0].finished.is_some());
+    assert!(secrets_of(&ward, &ward.files(), &keyring(&ward), ward.tag(ward.erased)).is_empty());
+    let read = ward.session.list_verbatim(ward.erased, &Kind::new("Observation").unwrap()).page();
+    assert!(matches!(read, Err(Error::Erased { .. })), "{read:?}");
+}
+
 fn is_of_sled(entry: &std::io::Result<fs::DirEntry>) -> bool {
     entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("sled-")
 }
