@@ -26,6 +26,11 @@ impl Row {
     pub(crate) fn new(tree: Tree, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
         Self { tree, key: key.into(), value: Some(value.into()), replaces: None }
     }
+
+    /// Takes a row away.
+    pub(crate) fn removal(tree: Tree, key: impl Into<Bytes>, old: Bytes) -> Self {
+        Self { tree, key: key.into(), value: None, replaces: Some(old) }
+    }
 }
 
 struct Waiting {

@@ -289,6 +289,16 @@ pub(crate) trait Storage: Send + Sync {
         self.entries(from, limit)
     }
 
+    /// Ends the segment that is written to, so that a compaction covers all that was committed until now.
+    fn close_segment(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    /// Builds the trees anew from the journal and removes the old ones, so that nothing is left of rows that were deleted.
+    fn renew_trees(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Removes what [`Storage::compact`] made superfluous, once the log says that frames up to `through` were compacted.
     /// Nothing where others have compacted more since: they do it, once the log says so of theirs.
     fn remove_compacted(&self, through: u64) -> Result<(), StorageError> {

@@ -77,6 +77,24 @@ impl Inner {
         Ok(Pending { seq: place.seq })
     }
 
+    /// Ends the segment that is written to. Nobody may be committing.
+    pub(super) fn close_segment(&self) -> Result<(), StorageError> {
+        let mut writer = lock(&self.order);
+        self.alive()?;
+        let header_generation = lock(&self.front).header_generation;
+        let closed = writer.close_segment(&self.library, header_generation);
+        self.note_room(&mut writer);
+        lock(&self.front).advance(writer.tip(), header_generation, Batch::default());
+        match closed {
+            Ok(()) => Ok(()),
+            Err(AppendError::Refused(error)) => Err(error),
+            Err(AppendError::Stuck(error) | AppendError::Unknown(error)) => {
+                self.poison(&error);
+                Err(error)
+            }
+        }
+    }
+
     pub(super) fn settle(&self, pending: Pending) -> Result<(), StorageError> {
         let mut applied = lock(&self.applied);
         self.alive()?;

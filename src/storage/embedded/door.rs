@@ -118,6 +118,16 @@ impl Storage for Embedded {
         self.inner.entries_once(from, limit)
     }
 
+    fn close_segment(&self) -> Result<(), StorageError> {
+        self.inner.alive()?;
+        self.inner.close_segment()
+    }
+
+    fn renew_trees(&self) -> Result<(), StorageError> {
+        self.inner.alive()?;
+        self.inner.renew_trees()
+    }
+
     fn remove_compacted(&self, through: u64) -> Result<(), StorageError> {
         self.inner.remove_compacted(through)
     }
