@@ -123,7 +123,8 @@ pub enum Error {
     /// The credential opens no slot by itself, but one of its kind belongs to a slot that takes two. Whether it is that one
     /// cannot be told: what one person brings is never judged alone.
     #[error(
-        "the credential opens nothing by itself; key slot {slot} ({label:?}) takes two together, so bring that of {} as well",
+        "the credential opens nothing by itself; if it is not mistyped, key slot {slot} ({label:?}) takes two together, and \
+         that of {} is missing",
         .partners.join(" or ")
     )]
     NeedsPartner {
