@@ -220,6 +220,9 @@ fn rotations_stand(vault: &Vault, ledger: &Ledger) -> Result<bool, Fault> {
     if rotation.is_under_way() && !said.under_way {
         return wrong(format!("no rotation is under way, and the vault has {rotation:?}"));
     }
+    if rotation.audit_epoch <= said.audits {
+        return wrong(format!("the log's key was changed {} times, and the vault has {rotation:?}", said.audits));
+    }
     if let Some(suite) = said.suite.as_ref().filter(|suite| **suite != format!("{:?}", vault.suite())) {
         return wrong(format!("the suite was changed to {suite}, and is {:?}", vault.suite()));
     }

@@ -11,8 +11,8 @@ use chartvault::{Compaction, Error, NewSlot, Rotated, Suite, Vault};
 use crate::keys;
 use crate::workload::Shared;
 
-/// What is rotated, in turn. A root key goes with a slot that is added before and must not open afterwards.
-const TURNS: [&str; 5] = ["data", "wrap", "suite", "root", "key"];
+/// What is rotated, in turn; "key" is a credential that becomes another. A root key goes with a slot that is added before and must not open afterwards.
+const TURNS: [&str; 6] = ["data", "wrap", "suite", "root", "key", "audit"];
 
 /// Which keys open a vault, by their numbers ([`keys::numbered`]), as far as it was said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,8 +75,9 @@ impl Openers {
 pub struct Rotations {
     /// One was begun, and nobody heard that it ended.
     pub under_way: bool,
-    /// Ended, each of them by dropping keys.
+    /// Ended, each of them by dropping keys; but those of the log's key, which drop none.
     pub ended: usize,
+    pub audits: u32,
     /// Of the root key, and of the suite.
     pub roots: usize,
     pub suites: usize,
@@ -91,7 +92,8 @@ impl Rotations {
             ["rotating", ..] => (self.under_way, self.suite) = (true, None),
             ["rotated", what, rest @ ..] => {
                 self.under_way = false;
-                self.ended += 1;
+                self.ended += usize::from(*what != "audit");
+                self.audits += u32::from(*what == "audit");
                 self.roots += usize::from(*what == "root");
                 self.suites += usize::from(*what == "suite");
                 self.suite = rest.first().map(|suite| (*suite).to_owned());
@@ -118,6 +120,7 @@ pub fn rotate(shared: &Shared, vault: &Vault) {
     let done = match what {
         "root" => root(shared, vault, &mut openers),
         "key" => change_key(shared, vault, &mut openers),
+        "audit" => audit(shared, vault, openers.current),
         what => keys_of(shared, vault, what, openers.current),
     };
     if let Err(error) = done {
@@ -151,6 +154,13 @@ fn through(shared: &Shared, vault: &Vault, what: &str, rotated: &Rotated) -> Res
     let suite = format!(" {:?}", vault.suite());
     shared.say(format!("a - rotated {what}{}", if what == "suite" { &suite } else { "" }).trim_end());
     Ok(())
+}
+
+/// Gives the log a new key.
+fn audit(shared: &Shared, vault: &Vault, opener: u64) -> Result<(), Error> {
+    shared.say("a - rotating audit");
+    vault.rotate_audit_key(&keys::numbered(shared.plan.seed, opener))?;
+    through(shared, vault, "audit", &Rotated::default())
 }
 
 /// Adds a slot, and drops it by a new root key.
