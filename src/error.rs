@@ -1,5 +1,7 @@
 //! Floor 5: the one public error. Small errors of lower floors are wrapped, not repeated.
 
+mod told;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,9 +9,9 @@ use std::sync::Arc;
 use crate::audit::AuditFault;
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
+use crate::format::ledger::LedgerError;
 use crate::ids::{AttesterId, KindId, PatientId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
-use crate::observe::Told;
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, RecordRef, Version};
 use crate::storage::StorageError;
@@ -121,7 +123,8 @@ pub enum Error {
     /// The credential opens no slot by itself, but one of its kind belongs to a slot that takes two. Whether it is that one
     /// cannot be told: what one person brings is never judged alone.
     #[error(
-        "the credential opens nothing by itself; key slot {slot} ({label:?}) takes two together, so bring that of {} as well",
+        "the credential opens nothing by itself; if it is not mistyped, key slot {slot} ({label:?}) takes two together, and \
+         that of {} is missing",
         .partners.join(" or ")
     )]
     NeedsPartner {
@@ -176,6 +179,52 @@ pub enum Error {
         /// The identifier's system; the value is not repeated here.
         system: String,
     },
+    /// A legal hold stands on the chart, or on a record of it. Nothing was erased.
+    #[error("{} is under legal hold since {since} and cannot be erased; have the hold lifted first", of(.patient, .record))]
+    LegalHold {
+        /// The patient.
+        patient: PatientId,
+        /// The record that is held; `None` where it is the whole chart.
+        record: Option<RecordRef>,
+        /// When the hold was placed.
+        since: Timestamp,
+    },
+    /// The chart, or a record of it, has to be kept until later. Nothing was erased.
+    #[error("{} has to be kept until {until} and cannot be erased before; erase it then", of(.patient, .record))]
+    Retained {
+        /// The patient.
+        patient: PatientId,
+        /// The record that has to be kept; `None` where it is the whole chart.
+        record: Option<RecordRef>,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The patient was erased: nothing of the chart can be read any more, and nothing added.
+    #[error("{patient} was erased at {at}; register the person anew if they are a patient again")]
+    Erased {
+        /// The patient.
+        patient: PatientId,
+        /// When.
+        at: Timestamp,
+    },
+    /// The facility's chart is nobody's, and stays.
+    #[error("the chart of the facility belongs to no patient and is not erased; void its records instead")]
+    FacilityChart,
+    /// A patient was erased, and the old wrap key had to stay: it still opens copies of the secret that were made before.
+    #[error(
+        "the patient was erased, but {unreadable} other patients' keys do not open, so that the wrap key could not be \
+        changed; check the vault, and finish its erasures"
+    )]
+    ErasureUnfinished {
+        /// Patients' keys that do not open.
+        unreadable: u64,
+    },
+    /// The session is one of another vault. Nothing was done.
+    #[error("the session was opened in another vault; open one in this vault")]
+    OtherVault,
+    /// An erasure ledger cannot be taken in. Nothing was done.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A system or value is blank or too long.
     #[error(transparent)]
     Identifier(#[from] IdentifierNotAllowed),
@@ -283,6 +332,11 @@ pub enum Error {
     Random(#[from] RandomFailed),
 }
 
+/// A record, or else the whole chart, as a message names it.
+fn of(patient: &PatientId, record: &Option<RecordRef>) -> String {
+    record.map_or_else(|| format!("the chart of {patient}"), |record| record.to_string())
+}
+
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         match error {
@@ -290,88 +344,5 @@ impl From<StorageError> for Error {
             StorageError::Poisoned { cause } => Self::AuditUnavailable { cause: cause.into() },
             other => Self::Storage(other),
         }
-    }
-}
-
-impl Error {
-    /// One word for the log: what went wrong, without saying about whom.
-    pub(crate) const fn word(&self) -> &'static str {
-        match self {
-            Self::Denied { .. } | Self::SessionRefused(_) => "denied",
-            Self::Token(_) => "token refused",
-            Self::Proof(_) => "proof refused",
-            Self::AlreadyTrusted { .. } => "trusted already",
-            Self::Doubtful { .. } | Self::DoubtfulReadOnly { .. } => "in doubt",
-            Self::SessionEnded { .. } => "session ended",
-            Self::ClockRollback { .. } => "clock rollback",
-            Self::Sealed => "sealed",
-            Self::InUse { .. } | Self::NotEmpty { .. } => "in use",
-            Self::Unlock(_) | Self::Header(_) | Self::NoCredential | Self::Slot(_) => "unlock failed",
-            Self::NoSuchSlot { .. } => "no such slot",
-            Self::LastSlot { .. } => "last slot",
-            Self::RotationUnderWay => "rotation under way",
-            Self::NeedsPartner { .. } => "needs a partner",
-            Self::NoSuchPatient(_) => "no such patient",
-            Self::NoSuchRecord(_) => "no such record",
-            Self::NoSuchVersion { .. } => "no such version",
-            Self::Conflict { .. } => "conflict",
-            Self::Voided(_) => "voided",
-            Self::IdentifierTaken { .. } => "identifier taken",
-            Self::Identifier(_)
-            | Self::InvalidText { .. }
-            | Self::TooMany { .. }
-            | Self::TooManyChallenges { .. }
-            | Self::CommitTooLarge { .. }
-            | Self::CursorOfAnother
-            | Self::ReadAudit(_) => "outside limits",
-            Self::Encode(_) => "not encodable",
-            Self::Decode { source: DecodeError::Upgrade { .. }, .. } => "not upgradable",
-            Self::Decode { .. } => "not decodable",
-            Self::Tampered { .. } | Self::TamperedRow { .. } => "tampered",
-            Self::Missing { .. } => "missing",
-            Self::AuditUnavailable { .. } => "audit unavailable",
-            Self::Audit(_) => "audit log not sound",
-            Self::NotCommitted(_) | Self::OutcomeUnknown(_) => "not committed",
-            Self::Storage(_) | Self::Io { .. } => "storage failed",
-            Self::Random(_) => "no random bytes",
-        }
-    }
-}
-
-impl Told for Error {
-    fn word(&self) -> &'static str {
-        Error::word(self)
-    }
-
-    fn is_denial(&self) -> bool {
-        matches!(
-            self,
-            Self::Denied { .. }
-                | Self::Token(_)
-                | Self::SessionRefused(_)
-                | Self::Proof(_)
-                | Self::SessionEnded { .. }
-                | Self::ClockRollback { .. }
-                | Self::Doubtful { .. }
-                | Self::DoubtfulReadOnly { .. }
-                | Self::NeedsPartner { .. }
-                | Self::Unlock(UnlockError::WrongCredential)
-        )
-    }
-
-    fn is_alarming(&self) -> bool {
-        matches!(
-            self,
-            Self::Tampered { .. }
-                | Self::TamperedRow { .. }
-                | Self::Missing { .. }
-                | Self::Audit(_)
-                | Self::AuditUnavailable { .. }
-                | Self::NotCommitted(_)
-                | Self::OutcomeUnknown(_)
-                | Self::Storage(_)
-                | Self::Header(_)
-                | Self::Unlock(UnlockError::HeaderTampered)
-        )
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::policy::PolicyRow;
 use crate::record::Record;
-use crate::{audit, format, record, token};
+use crate::{audit, format, policy, record, token};
 
 /// A header, its sums made good.
 #[must_use]
@@ -138,6 +138,18 @@ pub fn policy_row(bytes: &[u8]) -> bool {
     assert_eq!(row.to_bytes(), bytes);
     let _ = row.place();
     true
+}
+
+/// An erasure ledger, sealed or what is under its seal.
+#[must_use]
+pub fn erasure_ledger(bytes: &[u8]) -> bool {
+    let entries = policy::decode_ledger(bytes).inspect(|entries| {
+        assert_eq!(policy::encode_ledger(entries.iter()), bytes);
+    });
+    let sealed = format::ledger::parse(bytes).inspect(|ledger| {
+        assert!(bytes.starts_with(&format::ledger::head(ledger.suite, ledger.vault)));
+    });
+    entries.is_ok() | sealed.is_ok()
 }
 
 #[cfg(test)]

@@ -76,9 +76,10 @@
 //!
 //! # Where to look
 //!
-//! [`Vault`] creates, opens and closes, and changes what opens it ([`Vault::add_slot`], [`Vault::change_credential`]); [`Session`] reads and writes, and [`Session::export`] takes out in bulk; [`Grant`] and [`Token`] say who may; [`AuditEntry`]
-//! says who did. [`Record`] is derived for the host's own types; [`Kind`] with [`Session::put_verbatim`] keeps bytes
-//! such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
+//! [`Vault`] creates, opens and closes, changes what opens it ([`Vault::add_slot`], [`Vault::change_credential`]), and erases
+//! patients ([`Vault::erase_patient`]); [`Session`] reads and writes, and [`Session::export`] takes out in bulk; [`Grant`]
+//! and [`Token`] say who may; [`AuditEntry`] says who did. [`Record`] is derived for the host's own types; [`Kind`] with
+//! [`Session::put_verbatim`] keeps bytes such as FHIR JSON as they came. A type that has to change names the one before as `previous`; see [`Record`] and
 //! `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations;
 //! [`LockedVault::salvage`] makes a new vault of all that verifies in a damaged one (`docs/repair.md`).
 //! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; the feature `async` has them as futures.
@@ -164,6 +165,7 @@ pub use crypto::pbkdf2::{IterationsOutOfBounds, Pbkdf2Iterations};
 pub use error::Error;
 pub use format::ParseError;
 pub use format::header::HeaderError;
+pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
     AttesterId, DeviceId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId,
@@ -175,6 +177,7 @@ pub use keyring::{
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
+pub use policy::{Erasure, LegalHold, Retention, RetentionOf};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
@@ -182,9 +185,9 @@ pub use record::{
     Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, Export,
-    ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session, SessionOpening,
-    VerifiedLog,
+    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, ChartRetention,
+    Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session,
+    SessionOpening, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Confidentiality, Purpose};
@@ -196,9 +199,10 @@ pub use token::{
     ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    CheckReport, CheckScope, Compaction, Doubt, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, LockedVault,
-    MissingReads, NewVault, Opening, Options, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords,
-    Unlocking, Vault,
+    CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,
+    FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, MemoryGuard,
+    MemoryProtection, MissingReads, NewVault, Opening, Options, Replayed, RootRotation, Rotated, Rotation,
+    SalvageReport, SalvagedRecords, Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

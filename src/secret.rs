@@ -46,15 +46,23 @@ impl<const N: usize> fmt::Debug for Secret<N> {
     }
 }
 
-/// A 256-bit key that can be used for purpose `P` alone: each purpose is a type of its own.
+/// A 256-bit key that can be used for purpose `P` alone: each purpose is a type of its own. Its bytes have a place of their
+/// own, so that no copy is left behind when the key, or what holds it, moves.
 pub(crate) struct Key<P> {
-    bytes: Secret<32>,
+    bytes: Box<Secret<32>>,
     purpose: PhantomData<fn() -> P>,
 }
 
 impl<P> Key<P> {
     pub(crate) fn new(bytes: Secret<32>) -> Self {
-        Self { bytes, purpose: PhantomData }
+        Self::copied(bytes.expose())
+    }
+
+    /// A key of these bytes; the caller sees to the wiping of them.
+    pub(crate) fn copied(bytes: &[u8; 32]) -> Self {
+        let mut key = Box::new(Secret::zeroed());
+        *key.expose_mut() = *bytes;
+        Self { bytes: key, purpose: PhantomData }
     }
 
     pub(crate) fn expose(&self) -> &[u8; 32] {
@@ -63,7 +71,7 @@ impl<P> Key<P> {
 
     /// A second copy, named so that copies stand out when reading.
     pub(crate) fn duplicate(&self) -> Self {
-        Self::new(Secret(*self.bytes.expose()))
+        Self::copied(self.bytes.expose())
     }
 }
 
@@ -71,6 +79,19 @@ impl<P> fmt::Debug for Key<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(redacted)")
     }
+}
+
+/// Bytes of the stack that [`wipe_stack`] overwrites: more than the calls take that bring keys to where they stay, and little
+/// enough for the smallest stacks.
+const STACK: usize = 32 << 10;
+
+/// Overwrites what returned calls left on this thread's stack: values that moved on were there. To be called where keys were
+/// read, derived or let go of, from the outermost call.
+#[inline(never)]
+pub(crate) fn wipe_stack() {
+    let mut left = [0xA5_u8; STACK];
+    left.zeroize();
+    std::hint::black_box(&left);
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ term! {
         Erase = 6, "erase";
         /// Read and verify the audit log.
         Audit = 7, "audit";
-        /// Review grants and emergency accesses.
+        /// Review grants and emergency accesses, and say what has to be kept and for how long.
         Review = 8, "review";
         /// Issue and revoke grants.
         Grant = 9, "grant";

@@ -5,6 +5,8 @@ mod support;
 
 #[path = "every_error/damage.rs"]
 mod damage;
+#[path = "every_error/erasure.rs"]
+mod erasure;
 #[path = "every_error/records.rs"]
 mod records;
 #[path = "every_error/resources.rs"]

@@ -463,3 +463,73 @@ fn a_stranger_reads_a_vault_whose_passphrase_goes_through_pbkdf2() {
     }
     assert_eq!(read(&path, "a third one", &["--json"]).status.code(), Some(WRONG_CREDENTIAL));
 }
+
+#[test]
+fn a_stranger_reads_what_keeps_a_chart() {
+    if !can_run() {
+        return;
+    }
+    let clinic = Retained::new();
+    let found = json(&clinic.path, PASSPHRASE);
+    let kept = found["policy"]["retentions"].as_object().unwrap();
+    let [kept] = &kept.values().collect::<Vec<_>>()[..] else { panic!("{found}") };
+    let terms = kept.as_object().unwrap();
+    assert_eq!((terms.len(), terms[""]["until"].as_i64()), (2, Some(clinic.until.as_micros())), "{found}");
+    assert!(terms.iter().any(|(place, of)| place.ends_with("-1") && of["hold"][2] == "case 17"), "{found}");
+}
+
+/// A vault with a chart that has to be kept, and a record of it that is held.
+struct Retained {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+    until: Timestamp,
+}
+
+impl Retained {
+    fn new() -> Self {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+        let (path, pass) = (dir.path().join("vault"), Passphrase::new(PASSPHRASE));
+        let new = Vault::create(&path).passphrase(&pass).passphrase_cost(PassphraseCost::MINIMUM);
+        let (vault, _) = new.options(small().clock(clock.clone())).finish().unwrap();
+        let issuer = IssuerKey::generate().unwrap();
+        vault.trust_issuer(issuer.public(), &pass).unwrap();
+        let token = support::everything().issued_at(clock.now()).sign(&issuer, vault.id()).unwrap();
+        let session = vault.session(token, Purpose::Treatment).unwrap();
+        let patient = session.register_patient([]).unwrap();
+        let until = "2056-01-01T00:00:00Z".parse().unwrap();
+        session.retain_until(patient, Some(until), "30 years").unwrap();
+        session.place_legal_hold(session.put(patient, &support::note("rash")).unwrap(), "case 17").unwrap();
+        vault.close().unwrap();
+        Self { _dir: dir, path, until }
+    }
+}
+
+#[test]
+fn a_stranger_finds_nothing_of_a_patient_who_was_erased_and_the_log_whole() {
+    if !can_run() {
+        return;
+    }
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    let (path, pass) = (dir.path().join("vault"), Passphrase::new(PASSPHRASE));
+    let new = Vault::create(&path).passphrase(&pass).passphrase_cost(PassphraseCost::MINIMUM);
+    let (vault, _) = new.options(small().clock(clock.clone())).finish().unwrap();
+    let issuer = IssuerKey::generate().unwrap();
+    vault.trust_issuer(issuer.public(), &pass).unwrap();
+    let token = support::everything().issued_at(clock.now()).sign(&issuer, vault.id()).unwrap();
+    let session = vault.session(token, Purpose::Treatment).unwrap();
+    let patients = ["1", "2"].map(|mrn| session.register_patient([Identifier::new("urn:mrn", mrn).unwrap()]).unwrap());
+    for patient in patients {
+        session.put(patient, &note("rash")).unwrap();
+    }
+    let order = ErasureOrder::new("the patient asked", "GDPR 17(1)(b)");
+    vault.erase_patient(&session, patients[0], &order, &pass, &mut |_| ()).unwrap();
+    vault.close().unwrap();
+    let found = json(&path, PASSPHRASE);
+    let charts: usize = found["patients"].as_object().unwrap().values().map(|of| of.as_array().unwrap().len()).sum();
+    assert_eq!(charts, 1, "{found}");
+    let erasures: Vec<&Value> = found["policy"]["erasures"].as_object().unwrap().values().collect();
+    assert_eq!((erasures.len(), erasures[0][4].as_str()), (1, Some("the patient asked")), "{found}");
+    let log = read(&path, PASSPHRASE, &["--log"]);
+    assert!(log.status.success());
+    assert_eq!(String::from_utf8_lossy(&log.stdout).matches("an erased patient").count(), 3);
+}

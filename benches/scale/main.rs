@@ -1,14 +1,15 @@
 //! What grows with the vault: import, log, opening after a clean stop and after a crash, first touch, listing,
-//! verifying, checking, rebuilding, compacting; memory and disk of each.
+//! verifying, checking, rebuilding, compacting, rotating the data key; memory and disk of each.
 //!
 //! `cargo bench --bench scale -- --records 1000000 --entries 1000000,3000000`; without arguments a small vault, in a
 //! few minutes. Medians of the runs, as tables in Markdown. Three million entries take 4 GB of disk.
 //!
 //! * `--records N`: in charts of 100; 50,000 if not given.
 //! * `--entries N,N`: the log is filled up to so many, and opened and verified at each; 50,000 if not given.
-//! * `--steps NAME,NAME`: these alone, in the order given: log, open, list, check, crash, rebuild, stall, compact; all
+//! * `--steps NAME,NAME`: these alone, in the order given: log, open, list, check, crash, rebuild, stall, compact,
+//!   rotate; all
 //!   of them if not given. The import comes first in any case.
-//! * `--runs N`: how often; 3 if not given. Filling and compacting happen once.
+//! * `--runs N`: how often; 3 if not given. Filling, compacting and rotating happen once.
 //! * `--idle SECONDS`: also a crash after so much rest.
 //! * `--dir DIR`: works there, goes on with the vault that is there, and leaves it. Else in a new directory under
 //!   `TMPDIR`.
@@ -29,7 +30,7 @@ use steps::{CHART, VALUE};
 
 /// Bytes that a record of 512 takes in the journal, about: what fills the space between two checkpoints.
 const JOURNALED: usize = 1_000;
-const STEPS: [&str; 8] = ["log", "open", "list", "check", "crash", "rebuild", "stall", "compact"];
+const STEPS: [&str; 9] = ["log", "open", "list", "check", "crash", "rebuild", "stall", "compact", "rotate"];
 
 pub(crate) fn median(values: Vec<f64>) -> f64 {
     percentile(values, 50)
@@ -215,6 +216,7 @@ fn child() -> bool {
         "check" => steps::check(&place),
         "stall" => steps::stall(&place, number(0)),
         "compact" => log::compact(&place),
+        "rotate" => steps::rotate(&place),
         other => panic!("no step {other}"),
     }
     place::say("peak MiB", place::memory("VmHWM"));
@@ -245,6 +247,7 @@ fn main() {
                 bench.step("compact: ", &["compact".into()]);
                 bench.step("compacted: ", &["touch".into(), "1".into()]);
             }
+            "rotate" => bench.step("rotate: ", &["rotate".into()]),
             step => (0..runs).for_each(|_| bench.repeat(step, records, idle)),
         }
     }

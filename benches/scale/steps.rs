@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chartvault::{
-    Action, CheckScope, Grant, Identifier, IssuerKey, Kind, Options, PatientId, Purpose, PutOptions, RawKey, ReadAudit,
-    RecordRef, Session, Vault,
+    Action, CheckScope, Grant, Identifier, IssuerKey, Kind, Options, PatientId, Progress, Purpose, PutOptions, RawKey,
+    ReadAudit, RecordRef, Session, Task, Vault,
 };
 
 use crate::place::{Place, memory, processor, say};
@@ -165,6 +165,24 @@ pub(crate) fn check(place: &Place) {
     }
     drop(session);
     vault.close().unwrap();
+}
+
+/// A new data key, and everything sealed under it.
+pub(crate) fn rotate(place: &Place) {
+    let (vault, session) = place.open();
+    let (start, mut resealed) = (Instant::now(), (0, 0.0));
+    let mut watch = |progress: Progress| {
+        if progress.task == Task::ResealRecords {
+            resealed = (progress.done, start.elapsed().as_secs_f64());
+        }
+    };
+    let rotated = vault.rotate_data_key(&place.key(), &mut watch).unwrap();
+    assert_eq!(rotated.unreadable, 0);
+    say("versions/s", resealed.0 as f64 / resealed.1);
+    say("count and compaction, s", start.elapsed().as_secs_f64() - resealed.1);
+    drop(session);
+    vault.close().unwrap();
+    place.say_sizes();
 }
 
 /// Opens, writes `records` more, waits `idle`, says so and waits to be killed.

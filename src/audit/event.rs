@@ -110,6 +110,19 @@ events! {
     PatientFound = 31, "patient-found";
     /// An identifier was added to a patient.
     IdentifierAdded = 32, "identifier-added";
+    /// Until when a chart or a record has to be kept was set anew; `detail` names the date and why.
+    RetentionChanged = 33, "retention-changed";
+    /// A legal hold was placed on a chart or a record; `detail` says why.
+    HoldPlaced = 34, "hold-placed";
+    /// A legal hold was lifted; `detail` says why.
+    HoldLifted = 35, "hold-lifted";
+    /// It was asked what keeps a chart from being erased.
+    RetentionRead = 36, "retention-read";
+    /// A patient's secret was destroyed: from here on the chart is gone, and what the log says of the patient is closed, this
+    /// entry's own subject included. `detail` has reason and ground.
+    ErasureBegun = 37, "erasure-begun";
+    /// All that belongs to the erasure of `count` patients is done: no key of the vault opens an old copy of their secrets.
+    PatientErased = 38, "patient-erased";
     /// A new record was put.
     RecordPut = 40, "record-put";
     /// A record was read.

@@ -7,10 +7,10 @@ use super::queue::Job;
 use super::ticket::{Outcome, Ticket};
 use super::window::Share;
 use super::{CommitFailed, Committer};
-use crate::storage::{StorageError, Tree};
+use crate::storage::{Bytes, StorageError, Tree};
 
 /// The places of rows that one job shows in the overlay.
-pub(super) type Places = Vec<(Tree, Vec<u8>)>;
+pub(super) type Places = Vec<(Tree, Bytes)>;
 
 pub(super) struct Group<'c> {
     committer: &'c Committer,

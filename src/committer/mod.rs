@@ -6,6 +6,7 @@
 //! therefore never waits for another thread. The trees are brought up to date afterwards.
 
 mod changes;
+mod failed;
 mod group;
 mod lead;
 mod overlay;
@@ -23,17 +24,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 #[cfg(test)]
 pub(crate) use changes::Changes;
 pub(crate) use changes::Stamp;
+pub(crate) use failed::CommitFailed;
 pub(crate) use overlay::Row;
 pub(crate) use queue::Queued;
 pub(crate) use stripes::{Stripe, Stripes};
 pub(crate) use window::Bell;
 
-use crate::audit::{AuditKeys, Chain, Draft, DraftError, Head, Reads};
+use crate::audit::{AuditKeys, Chain, Draft, Head, Reads};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::Suite;
 use crate::observe;
 use crate::read_audit::ReadAudit;
-use crate::storage::{Bytes, CommitError, Scan, Storage, StorageError, Tree};
+use crate::storage::{Bytes, Scan, Storage, StorageError, Tree};
 use overlay::{Overlay, merge};
 use queue::{ENTRY_OVERHEAD, Job, Need, PreparedEntry, Queue, room};
 use settle::Unsettled;
@@ -50,27 +52,6 @@ pub(crate) const JOB_BYTES: usize = 12 << 20;
 const JOINING: usize = 8 << 10;
 /// What a row costs in a frame besides key and value.
 const ROW_OVERHEAD: usize = 64;
-
-/// Why work was not acknowledged.
-#[derive(Clone, Debug)]
-pub(crate) enum CommitFailed {
-    /// Nothing of it was written.
-    NotCommitted(Arc<StorageError>),
-    /// It may or may not be found after reopening.
-    OutcomeUnknown(Arc<StorageError>),
-    /// An earlier failure stopped the log; nothing was written.
-    Stopped(Arc<str>),
-    /// More than a frame holds; nothing was written.
-    TooLarge { len: usize },
-    /// An entry cannot be made of what it shall say; nothing was written.
-    Draft(DraftError),
-}
-
-impl From<DraftError> for CommitFailed {
-    fn from(error: DraftError) -> Self {
-        Self::Draft(error)
-    }
-}
 
 /// What only the leader touches.
 struct Order {
@@ -278,7 +259,7 @@ impl Committer {
     fn job(&self, rows: &[Row], drafts: Vec<Draft>) -> Result<Job, CommitFailed> {
         // The digest would count such a row twice, and the trees hold it once.
         let mut seen = BTreeSet::new();
-        if rows.len() > 1 && !rows.iter().all(|row| seen.insert((row.tree.code(), row.key.as_slice()))) {
+        if rows.len() > 1 && !rows.iter().all(|row| seen.insert((row.tree.code(), &*row.key))) {
             let why = "one commit writes a row twice";
             return Err(CommitFailed::NotCommitted(Arc::new(StorageError::Refused { why })));
         }
@@ -324,6 +305,12 @@ impl Committer {
                 .map_err(|error| CommitFailed::NotCommitted(Arc::new(error)))?;
             queue = self.lock_queue();
         }
+    }
+
+    /// Ends the segment of the journal that is written to, between two commits.
+    pub(crate) fn close_segment(&self) -> Result<(), StorageError> {
+        let _order = self.order();
+        self.storage.close_segment()
     }
 
     /// Waits until queued work is durable, leading the group if nobody does.
@@ -379,27 +366,6 @@ impl Committer {
 
     fn order(&self) -> MutexGuard<'_, Order> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Display for CommitFailed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NotCommitted(error) | Self::OutcomeUnknown(error) => write!(f, "{error}"),
-            Self::Stopped(cause) => f.write_str(cause),
-            Self::Draft(error) => write!(f, "{error}"),
-            Self::TooLarge { len } => write!(f, "a commit of {len} bytes is above the limit of {JOB_BYTES}"),
-        }
-    }
-}
-
-impl From<CommitError> for CommitFailed {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::NotCommitted(error) => Self::NotCommitted(Arc::new(error)),
-            CommitError::OutcomeUnknown(error) => Self::OutcomeUnknown(Arc::new(error)),
-            CommitError::Conflict { .. } => Self::Stopped("another writer moved the journal's head".into()),
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::storage::{Bytes, Tree};
 #[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) tree: Tree,
-    pub(crate) key: Vec<u8>,
+    pub(crate) key: Bytes,
     /// `None` deletes.
     pub(crate) value: Option<Bytes>,
     /// The value that stands there now.
@@ -23,8 +23,13 @@ pub(crate) struct Row {
 
 impl Row {
     /// A row whose key is new.
-    pub(crate) fn new(tree: Tree, key: Vec<u8>, value: Vec<u8>) -> Self {
-        Self { tree, key, value: Some(value.into()), replaces: None }
+    pub(crate) fn new(tree: Tree, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
+        Self { tree, key: key.into(), value: Some(value.into()), replaces: None }
+    }
+
+    /// Takes a row away.
+    pub(crate) fn removal(tree: Tree, key: impl Into<Bytes>, old: Bytes) -> Self {
+        Self { tree, key: key.into(), value: None, replaces: Some(old) }
     }
 }
 
@@ -35,7 +40,8 @@ struct Waiting {
 
 #[derive(Default)]
 pub(crate) struct Overlay {
-    rows: RwLock<BTreeMap<(u8, Vec<u8>), Waiting>>,
+    /// By their tree's code and their key.
+    rows: RwLock<BTreeMap<u8, BTreeMap<Bytes, Waiting>>>,
     changes: Changes,
 }
 
@@ -46,21 +52,22 @@ impl Overlay {
     }
 
     /// Shows the rows of job number `job`.
-    pub(crate) fn show(&self, job: u64, rows: impl Iterator<Item = (Tree, Vec<u8>, Option<Bytes>)>) {
+    pub(crate) fn show(&self, job: u64, rows: impl Iterator<Item = (Tree, Bytes, Option<Bytes>)>) {
         let mut waiting = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         for (tree, key, value) in rows {
             self.changes.count(tree, &key);
-            waiting.insert((tree.code(), key), Waiting { value, job });
+            waiting.entry(tree.code()).or_default().insert(key, Waiting { value, job });
         }
     }
 
     /// Drops a row of job `job` once it is settled, unless a later job wrote it again.
-    pub(crate) fn settled(&self, job: u64, keys: impl Iterator<Item = (Tree, Vec<u8>)>) {
+    pub(crate) fn settled(&self, job: u64, keys: &[(Tree, Bytes)]) {
         let mut waiting = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         for (tree, key) in keys {
-            let at = (tree.code(), key);
-            if waiting.get(&at).is_some_and(|row| row.job == job) {
-                waiting.remove(&at);
+            if let Some(rows) = waiting.get_mut(&tree.code())
+                && rows.get(key).is_some_and(|row| row.job == job)
+            {
+                rows.remove(key);
             }
         }
     }
@@ -68,25 +75,19 @@ impl Overlay {
     /// The waiting value of a key: `None` when nothing waits, `Some(None)` when a deletion does.
     pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Option<Option<Bytes>> {
         let waiting = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        if waiting.is_empty() {
-            return None;
-        }
-        waiting.get(&(tree.code(), key.to_vec())).map(|row| row.value.clone())
+        waiting.get(&tree.code())?.get(key).map(|row| row.value.clone())
     }
 
     /// Waiting rows under `prefix` and after `after`, ascending.
     pub(crate) fn range(&self, tree: Tree, prefix: &[u8], after: Option<&[u8]>) -> Vec<(Vec<u8>, Option<Bytes>)> {
         let waiting = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        if waiting.is_empty() {
-            return Vec::new();
-        }
+        let Some(rows) = waiting.get(&tree.code()) else { return Vec::new() };
         let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded((tree.code(), after.to_vec())),
-            _ => Bound::Included((tree.code(), prefix.to_vec())),
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
         };
-        let rows = waiting.range((from, Bound::Unbounded));
-        let rows = rows.take_while(|((code, key), _)| *code == tree.code() && key.starts_with(prefix));
-        rows.map(|((_, key), row)| (key.clone(), row.value.clone())).collect()
+        let rows = rows.range::<[u8], _>((from, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
+        rows.map(|(key, row)| (key.to_vec(), row.value.clone())).collect()
     }
 }
 
@@ -129,24 +130,24 @@ mod tests {
     #[test]
     fn a_later_job_keeps_its_row_when_an_earlier_one_settles() {
         let overlay = Overlay::default();
-        let row = |text: &str| [(Tree::Records, b"key".to_vec(), Some(bytes(text)))].into_iter();
+        let row = |text: &str| [(Tree::Records, bytes("key"), Some(bytes(text)))].into_iter();
         overlay.show(1, row("one"));
         overlay.show(2, row("two"));
-        overlay.settled(1, [(Tree::Records, b"key".to_vec())].into_iter());
+        overlay.settled(1, &[(Tree::Records, bytes("key"))]);
         assert_eq!(overlay.get(Tree::Records, b"key"), Some(Some(bytes("two"))));
-        overlay.settled(2, [(Tree::Records, b"key".to_vec())].into_iter());
+        overlay.settled(2, &[(Tree::Records, bytes("key"))]);
         assert_eq!(overlay.get(Tree::Records, b"key"), None);
     }
 
     #[test]
     fn a_chart_has_another_stamp_once_a_row_of_it_is_shown_and_keeps_it_when_that_is_settled() {
         let overlay = Overlay::default();
-        let row = [3; 36].to_vec();
+        let row = Bytes::from([3; 36]);
         let before = overlay.stamp(&[3; 16]);
         overlay.show(1, [(Tree::Records, row.clone(), Some(bytes("one")))].into_iter());
         let shown = overlay.stamp(&[3; 16]);
         assert_ne!(shown, before);
-        overlay.settled(1, [(Tree::Records, row.clone())].into_iter());
+        overlay.settled(1, &[(Tree::Records, row.clone())]);
         assert_eq!(overlay.stamp(&[3; 16]), shown);
         overlay.show(2, [(Tree::Records, row, None)].into_iter());
         assert!(![before, shown].contains(&overlay.stamp(&[3; 16])), "a row that is deleted is a change");
@@ -158,7 +159,7 @@ mod tests {
         for (tree, key) in
             [(Tree::Records, "ab1"), (Tree::Records, "ab2"), (Tree::Records, "ac"), (Tree::Policy, "ab3")]
         {
-            overlay.show(1, [(tree, key.as_bytes().to_vec(), None)].into_iter());
+            overlay.show(1, [(tree, bytes(key), None)].into_iter());
         }
         let keys = |after: Option<&[u8]>| {
             overlay.range(Tree::Records, b"ab", after).into_iter().map(|(key, _)| key).collect::<Vec<_>>()

@@ -9,7 +9,7 @@ use crate::audit::{AuditKeys, Draft, DraftError, Prepared, Reads};
 use crate::clock::Timestamp;
 use crate::ids::PatientId;
 use crate::observe;
-use crate::storage::{PreparedWrite, Tree};
+use crate::storage::{Bytes, PreparedWrite, Tree};
 
 /// What an entry costs in a frame besides its bytes and 16 for each subject.
 pub(super) const ENTRY_OVERHEAD: usize = 4;
@@ -36,7 +36,7 @@ pub(super) struct Job {
     /// Bytes that it takes in the journal at most.
     pub(super) room: usize,
     pub(super) writes: Vec<PreparedWrite>,
-    pub(super) keys: Vec<(Tree, Vec<u8>)>,
+    pub(super) keys: Vec<(Tree, Bytes)>,
     pub(super) entries: Vec<PreparedEntry>,
     pub(super) ticket: Arc<Ticket>,
     /// Reads that were answered for, and what they take of the window. Nobody waits for them.

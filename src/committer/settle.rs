@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::group::Places;
 use super::window::Bell;
 use super::{Committer, Overlay};
-use crate::storage::{Pending, StorageError};
+use crate::storage::{Pending, StorageError, Tree};
 
 /// For how long a group may wait for a thread that settles: those of a busy while are settled together, and a lone one wakes
 /// nobody meanwhile.
@@ -61,7 +61,7 @@ impl Unsettled {
             let (rows, bytes) = first.remove();
             waiting.bytes -= bytes;
             for (job, keys) in rows {
-                overlay.settled(job, keys.into_iter());
+                overlay.settled(job, &keys);
             }
         }
     }
@@ -100,6 +100,12 @@ impl Committer {
     /// Settles what waits.
     pub(crate) fn settle(&self) {
         self.settle_down_to(0);
+    }
+
+    /// Rows of a tree, where that is known: all that were acknowledged, but for those that the disk has no room for yet.
+    pub(crate) fn rows(&self, tree: Tree) -> Option<u64> {
+        let _ = self.storage.settle(Pending { seq: self.storage.head().seq });
+        self.storage.rows(tree)
     }
 
     /// Settles one frame after the other, so that readers who need the trees come in between, until no more than so many

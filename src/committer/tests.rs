@@ -25,7 +25,7 @@ impl Storage for Puppet {
         let seq = self.frames.load(Ordering::SeqCst);
         storage::Head { seq, entries: self.entries.load(Ordering::SeqCst) }
     }
-    fn prepare(&self, tree: Tree, key: Vec<u8>, _: Option<Bytes>, _: Option<&[u8]>) -> PreparedWrite {
+    fn prepare(&self, tree: Tree, key: Bytes, _: Option<Bytes>, _: Option<&[u8]>) -> PreparedWrite {
         PreparedWrite { tree, key, new: None, old_leaf: None }
     }
     fn get(&self, _: Tree, _: &[u8]) -> Result<Option<Bytes>, StorageError> {

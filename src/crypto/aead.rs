@@ -58,9 +58,14 @@ impl Suite {
 
 /// Encrypts `buffer` in place and appends the tag. `key` must never be used again: the nonce is always zero.
 pub(crate) fn encrypt(suite: Suite, key: &[u8; 32], buffer: &mut Vec<u8>) -> Result<(), AeadFailed> {
-    let tag = encrypt_detached(suite, key, &[], &[0; 12], buffer)?;
+    let tag = encrypt_once(suite, key, buffer)?;
     buffer.extend_from_slice(&tag);
     Ok(())
+}
+
+/// [`encrypt`], giving the tag.
+pub(super) fn encrypt_once(suite: Suite, key: &[u8; 32], buffer: &mut [u8]) -> Result<[u8; TAG_LEN], AeadFailed> {
+    encrypt_detached(suite, key, &[], &[0; 12], buffer)
 }
 
 /// Checks the tag at the end of `buffer`, removes it, and decrypts the rest in place.

@@ -23,13 +23,22 @@ pub(crate) const fn padded_len(len: usize, floor: usize) -> usize {
 
 /// `len u32 ‖ body ‖ zeros`, with room for a tag behind it. `None` above 4 GiB.
 pub(crate) fn pad(body: &[u8], floor: usize, spare: usize) -> Option<Vec<u8>> {
-    let len = u32::try_from(body.len()).ok()?;
     let size = padded_len(body.len(), floor);
     let mut padded = Vec::with_capacity(size + spare);
-    padded.extend_from_slice(&len.to_be_bytes());
-    padded.extend_from_slice(body);
     padded.resize(size, 0);
+    pad_into(body, &mut padded)?;
     Some(padded)
+}
+
+/// [`pad`] over all of `padded`, which has [`padded_len`] bytes.
+pub(crate) fn pad_into(body: &[u8], padded: &mut [u8]) -> Option<()> {
+    let len = u32::try_from(body.len()).ok()?;
+    let (head, rest) = padded.split_first_chunk_mut::<LEN_BYTES>()?;
+    let (room, zeros) = rest.split_at_mut_checked(body.len())?;
+    *head = len.to_be_bytes();
+    room.copy_from_slice(body);
+    zeros.fill(0);
+    Some(())
 }
 
 /// The range of the body in `padded`; `None` unless length, size and every zero are exactly as [`pad`] makes them.

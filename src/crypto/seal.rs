@@ -7,7 +7,7 @@ use super::hash::{self, HmacKey, Prk};
 use super::kdf::SealLabel;
 use super::{RandomFailed, pad, random};
 use crate::secret::SecretBytes;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Smallest padded size of a value.
 pub(crate) const FLOOR_VALUE: usize = 256;
@@ -71,16 +71,39 @@ impl Sealer {
         body: &[u8],
         random: &[u8; 32],
     ) -> Result<SealedBytes, SealError> {
-        let mut buffer = Zeroizing::new(pad::pad(body, self.floor, TAG_LEN).ok_or(SealError::TooLarge)?);
-        let aad_len = len_u64(aad)?.to_be_bytes();
-        let salt = self.hedge.tag(&[random, &aad_len, aad, &buffer]);
-        let (key, commitment) = self.derive(&aad_len, aad, &salt);
-        aead::encrypt(suite, key.expose(), &mut buffer).map_err(|_| SealError::TooLarge)?;
-        let mut sealed = Vec::with_capacity(SEALED_HEAD + buffer.len());
-        sealed.extend_from_slice(&salt);
-        sealed.extend_from_slice(&commitment);
-        sealed.extend_from_slice(&buffer);
+        let mut sealed = vec![0; self.sealed_len(body.len())];
+        self.seal_into(suite, aad, body, random, &mut sealed)?;
         Ok(sealed)
+    }
+
+    /// [`Sealer::seal_with`] over all of `sealed`, which has [`Sealer::sealed_len`] bytes.
+    pub(crate) fn seal_into(
+        &self,
+        suite: Suite,
+        aad: &[u8],
+        body: &[u8],
+        random: &[u8; 32],
+        sealed: &mut [u8],
+    ) -> Result<(), SealError> {
+        let done = self.try_seal_into(suite, aad, body, random, sealed);
+        if done.is_none() {
+            // The body may stand there.
+            sealed.zeroize();
+        }
+        done.ok_or(SealError::TooLarge)
+    }
+
+    fn try_seal_into(&self, suite: Suite, aad: &[u8], body: &[u8], random: &[u8; 32], sealed: &mut [u8]) -> Option<()> {
+        let (to_salt, rest) = sealed.split_first_chunk_mut::<32>()?;
+        let (to_commitment, rest) = rest.split_first_chunk_mut::<32>()?;
+        let (padded, to_tag) = rest.split_last_chunk_mut::<TAG_LEN>()?;
+        pad::pad_into(body, padded)?;
+        let aad_len = len_u64(aad).ok()?.to_be_bytes();
+        let salt = self.hedge.tag(&[random, &aad_len, aad, padded]);
+        let (key, commitment) = self.derive(&aad_len, aad, &salt);
+        *to_tag = aead::encrypt_once(suite, key.expose(), padded).ok()?;
+        (*to_salt, *to_commitment) = (salt, commitment);
+        Some(())
     }
 
     /// Opens what [`Sealer::seal`] made with the same key, label, suite and `aad`.

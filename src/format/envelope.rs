@@ -2,10 +2,14 @@
 //! policy rows alike. Vault, tree and storage key are bound in from outside, so that a value which was moved, swapped or
 //! replayed elsewhere does not open.
 
+use std::iter;
+use std::sync::Arc;
+
 use super::keys::Tree;
 use super::{Fields, ParseError};
 use crate::bytes::{Put, Reader};
 use crate::crypto::aead::{Suite, TAG_LEN};
+use crate::crypto::random;
 use crate::crypto::seal::{FLOOR_KEY, OpenError, SEALED_HEAD, SealError, Sealer};
 use crate::ids::VaultId;
 use crate::secret::SecretBytes;
@@ -31,19 +35,10 @@ pub(crate) struct EnvelopeHead {
 }
 
 impl EnvelopeHead {
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
-        self.with_room_for(0)
-    }
-
-    fn with_room_for(self, more: usize) -> Vec<u8> {
-        let mut head = Vec::with_capacity(HEAD_LEN + more);
-        head.put_u8(FORMAT);
-        head.put_u8(self.suite.code());
-        head.put_u16(0);
-        head.put_u32(self.epoch);
-        head.put_u32(self.generation);
-        head
+    pub(crate) fn to_bytes(self) -> [u8; HEAD_LEN] {
+        let [e0, e1, e2, e3] = self.epoch.to_be_bytes();
+        let [g0, g1, g2, g3] = self.generation.to_be_bytes();
+        [FORMAT, self.suite.code(), 0, 0, e0, e1, e2, e3, g0, g1, g2, g3]
     }
 }
 
@@ -94,7 +89,8 @@ pub(crate) fn parse(envelope: &[u8]) -> Result<(EnvelopeHead, &[u8]), ParseError
 
 /// `head[12] ‖ vault_id[16] ‖ tree u8 ‖ u16 len ‖ storage key`. `None` for a key above 65,535 bytes.
 pub(crate) fn aad(head: EnvelopeHead, place: Place<'_>) -> Option<Vec<u8>> {
-    let mut aad = head.with_room_for(16 + 1 + 2 + place.key.len());
+    let mut aad = Vec::with_capacity(HEAD_LEN + 16 + 1 + 2 + place.key.len());
+    aad.put(&head.to_bytes());
     aad.put(place.vault.as_bytes());
     aad.put_u8(place.tree.code());
     aad.put_len16(place.key).ok()?;
@@ -107,10 +103,16 @@ pub(crate) fn seal_value(
     head: EnvelopeHead,
     place: Place<'_>,
     body: &[u8],
-) -> Result<Vec<u8>, SealError> {
+) -> Result<Arc<[u8]>, SealError> {
     let aad = aad(head, place).ok_or(SealError::TooLarge)?;
-    let sealed = sealer.seal(head.suite, &aad, body)?;
-    Ok(enveloped(head, &sealed))
+    // Where it will stay: records are many, and each copy of one shows.
+    let mut envelope: Arc<[u8]> = iter::repeat_n(0, HEAD_LEN + sealer.sealed_len(body.len())).collect();
+    let (to_head, sealed) = Arc::get_mut(&mut envelope)
+        .and_then(|bytes| bytes.split_at_mut_checked(HEAD_LEN))
+        .ok_or(SealError::TooLarge)?;
+    to_head.copy_from_slice(&head.to_bytes());
+    sealer.seal_into(head.suite, &aad, body, &random::array()?, sealed)?;
+    Ok(envelope)
 }
 
 /// Opens a parsed envelope in the place where it was found.
@@ -132,12 +134,6 @@ pub(crate) fn open_value(
 ) -> Result<(EnvelopeHead, SecretBytes), EnvelopeError> {
     let (head, sealed) = parse(envelope)?;
     Ok((head, open_sealed(sealer, head, place, sealed)?))
-}
-
-fn enveloped(head: EnvelopeHead, sealed: &[u8]) -> Vec<u8> {
-    let mut envelope = head.with_room_for(sealed.len());
-    envelope.put(sealed);
-    envelope
 }
 
 #[cfg(test)]

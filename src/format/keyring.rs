@@ -9,7 +9,7 @@ use crate::bytes::{Put, Reader};
 use crate::crypto::hash;
 use crate::crypto::kdf::{IndexKey, JournalKey, LookupKey, PolicyKey, StateKey, purpose};
 use crate::crypto::{RandomFailed, random};
-use crate::secret::{Key, Secret, SecretBytes};
+use crate::secret::{Key, SecretBytes};
 
 /// The newest keyring format: with several audit keys. Programs that know only the one before would use the wrong of them.
 const FORMAT: u8 = 2;
@@ -224,8 +224,8 @@ impl fmt::Debug for KeyMaterial {
 }
 
 fn key<P>(fields: &mut Fields<'_>, name: &'static str) -> Result<Key<P>, ParseError> {
-    let mut bytes = fields.read(name, Reader::array)?;
-    Ok(Key::new(Secret::take(&mut bytes)))
+    let bytes = Zeroizing::new(fields.read(name, Reader::array)?);
+    Ok(Key::copied(&bytes))
 }
 
 fn random_key<P>() -> Result<Key<P>, RandomFailed> {
@@ -235,6 +235,7 @@ fn random_key<P>() -> Result<Key<P>, RandomFailed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
     use proptest::prelude::*;
 
     fn epochs<P>(epochs: &[u32], byte: u8) -> Epochs<P> {

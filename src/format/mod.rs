@@ -11,6 +11,7 @@ pub(crate) mod header;
 pub(crate) mod key_file;
 pub(crate) mod keyring;
 pub(crate) mod keys;
+pub(crate) mod ledger;
 pub(crate) mod row;
 pub(crate) mod segment;
 pub(crate) mod slot;

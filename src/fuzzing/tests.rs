@@ -64,13 +64,18 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
         ("token_text", token_text, [vec![text_of_a_token(&tokens)], token_texts].concat()),
         ("attestation", attestation, vec![example(&tokens, "attestation")]),
         ("possession", possession, vec![example(&tokens, "possession"), example(&tokens, "device proof")]),
+        (
+            "erasure_ledger",
+            erasure_ledger,
+            vec![example(&policy, "erasure_ledger"), crate::policy::ledger_of_the_page()],
+        ),
         ("record_body", record_body, vec![documented("allergy-body")]),
         (
             "policy_row",
             policy_row,
             ["issuer_row", "kind_row", "clock_row", "attester_row", "durable_row", "windowed_row", "slot_use_row"]
                 .into_iter()
-                .chain(["data_key_row", "data_key_row_under_way"])
+                .chain(["data_key_row", "data_key_row_under_way", "retention_row", "erasure_row"])
                 .map(|name| example(&policy, name))
                 .collect(),
         ),

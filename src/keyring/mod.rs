@@ -203,10 +203,28 @@ impl Keyring {
         &self.policy_sealer
     }
 
+    /// Seals erasure ledgers, which leave the vault.
+    pub(crate) fn ledger_sealer(&self) -> Sealer {
+        Sealer::new(kdf::policy_prk(&self.keys.policy), kdf::SEAL_LEDGER, FLOOR_VALUE)
+    }
+
     /// The keys of the audit log: all of them open, and that of the oldest epoch seals, unless another one was
     /// [put in force](Self::auditing_under).
     pub(crate) const fn audit(&self) -> &Arc<AuditKeys> {
         &self.audit
+    }
+
+    /// Every key by itself.
+    #[cfg(test)]
+    pub(crate) fn key_bytes(&self) -> Vec<(&'static str, &[u8; 32])> {
+        let KeyMaterial { data, wrap, audit, index, lookup, state, journal, policy } = &self.keys;
+        let rotated = data.iter().map(|held| ("data key", held.key.expose()));
+        let rotated = rotated.chain(wrap.iter().map(|held| ("wrap key", held.key.expose())));
+        let rotated = rotated.chain(audit.iter().map(|held| ("audit key", held.key.expose())));
+        rotated
+            .chain([("index key", index.expose()), ("lookup key", lookup.expose()), ("state key", state.expose())])
+            .chain([("journal key", journal.expose()), ("policy key", policy.expose())])
+            .collect()
     }
 
     pub(crate) const fn journal_key(&self) -> &JournalKey {

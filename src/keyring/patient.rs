@@ -1,5 +1,7 @@
 //! Patients' erasable secrets, under the wrap keys.
 
+use std::sync::Arc;
+
 use super::Keyring;
 use crate::bytes::Put;
 use crate::crypto::aead::Suite;
@@ -26,7 +28,7 @@ impl Keyring {
         key: PatientKey,
         patient: PatientId,
         secret: &PatientSecret,
-    ) -> Result<Vec<u8>, SealError> {
+    ) -> Result<Arc<[u8]>, SealError> {
         let (epoch, sealer) = self.newest_wrap_sealer();
         let head = EnvelopeHead { suite, epoch, generation: key.generation };
         let storage_key = key.to_bytes();
@@ -95,7 +97,7 @@ mod tests {
         let key = PatientKey { patient_tag: keyring.patient_tag(PATIENT), generation: 1 };
         let row = keyring.seal_patient_secret(VAULT, SUITE, key, PATIENT, &new_secret().unwrap()).unwrap();
         for bit in 0..row.len() * 8 {
-            let mut flipped = row.clone();
+            let mut flipped = row.to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(keyring.open_patient_secret(VAULT, key, &flipped).is_err(), "bit {bit}");
         }

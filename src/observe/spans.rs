@@ -35,7 +35,8 @@ spans! {
     "slot-added" "slot-removed" "slot-changed" "header-backed-up" "kind-registered" "clock-reset" "read-audit-changed" "journal-compacted" "vault-checked"
     "key-added" "rows-resealed" "root-key-changed" "suite-changed"
     "session-opened" "session-closed"
-    "patient-registered" "patient-found" "identifier-added"
+    "patient-registered" "patient-found" "identifier-added" "retention-changed" "hold-placed" "hold-lifted"
+    "retention-read" "erasure-begun" "patient-erased"
     "record-put" "record-read" "records-listed" "chart-read" "history-read" "record-amended" "record-voided"
     "kinds-listed" "records-exported" "audit-verified" "audit-queried"
 }

@@ -61,3 +61,15 @@ pub(crate) const fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 pub(crate) const fn open_to_others(_: &Metadata) -> Option<u32> {
     None
 }
+
+/// The standard library cannot do it.
+#[cfg_attr(unix, allow(dead_code))] // it concerns the process, so the tests do without
+pub(crate) const fn lock_memory() -> Result<(), &'static str> {
+    Err("this version cannot lock memory on this platform; encrypt swap or turn it off")
+}
+
+/// The standard library cannot do it.
+#[cfg_attr(unix, allow(dead_code))] // it concerns the process, so the tests do without
+pub(crate) const fn refuse_core_dumps() -> Result<(), &'static str> {
+    Err("this version cannot refuse core dumps on this platform; turn them off")
+}

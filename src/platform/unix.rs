@@ -50,3 +50,36 @@ pub(crate) fn open_to_others(about: &Metadata) -> Option<u32> {
     let mode = about.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then_some(mode)
 }
+
+/// Keeps every page of the process out of swap, those included that it will have later.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+pub(crate) fn lock_memory() -> Result<(), &'static str> {
+    use rustix::mm::MlockAllFlags;
+    use rustix::process::{Resource, getrlimit};
+    // With a limit, whoever asks for memory beyond it later would be refused, and Rust ends the process then.
+    if getrlimit(Resource::Memlock).current.is_some() {
+        return Err("RLIMIT_MEMLOCK is not unlimited; raise it, or encrypt swap or turn it off");
+    }
+    let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE;
+    // Pages that were only set aside are locked when they are used.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let flags = flags | MlockAllFlags::ONFAULT;
+    rustix::mm::mlockall(flags).map_err(|_| "the system refused to lock memory; encrypt swap or turn it off")
+}
+
+/// The crate that asks the system here has no such call.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+pub(crate) const fn lock_memory() -> Result<(), &'static str> {
+    Err("this version cannot lock memory on this platform; encrypt swap or turn it off")
+}
+
+/// Refuses core dumps of the process and, on Linux, to be read by other processes of its user.
+pub(crate) fn refuse_core_dumps() -> Result<(), &'static str> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).map_err(|_| "the system refused to turn core dumps off")?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(|_| "the system refused to make the process not dumpable")?;
+    Ok(())
+}

@@ -1,11 +1,20 @@
 //! Floor 6: what the vault trusts and knows. Held in memory while unlocked, kept in the tree `policy`.
 
+mod erasure;
+mod retention;
 mod row;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use erasure::Erasure;
+pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
+pub use retention::{LegalHold, Retention, RetentionOf};
+pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
 pub(crate) use row::{DataKeyRow, PolicyRow};
+
+#[cfg(test)]
+pub(crate) use erasure::tests::ledger_of_the_page;
 
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
@@ -26,6 +35,8 @@ struct Known {
     data_key: Option<DataKeyRow>,
     /// By number: when the slot was created, and when it last opened the vault.
     slot_uses: BTreeMap<u8, (Timestamp, Timestamp)>,
+    /// The erasure ledger, by patient tag.
+    erasures: BTreeMap<[u8; 16], Erasure>,
 }
 
 /// The policy in force.
@@ -53,6 +64,11 @@ impl Policy {
             }
             PolicyRow::DataKey(row) => known.data_key = Some(row),
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
+            // One for each chart that is to be kept: read when it is asked for.
+            PolicyRow::Retention(_) => {}
+            PolicyRow::Erasure(row) => {
+                known.erasures.insert(row.patient_tag, row);
+            }
         }
     }
 
@@ -100,5 +116,21 @@ impl Policy {
     /// All kinds that have been used in this vault.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).kinds.values().cloned().collect()
+    }
+
+    /// When a patient was erased, if that was done.
+    pub(crate) fn erased(&self, patient_tag: &[u8; 16]) -> Option<Timestamp> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.erasures.get(patient_tag).map(|erasure| erasure.begun)
+    }
+
+    /// Whether anybody was ever erased.
+    pub(crate) fn has_erasures(&self) -> bool {
+        !self.0.read().unwrap_or_else(PoisonError::into_inner).erasures.is_empty()
+    }
+
+    /// The erasure ledger, ascending by patient tag.
+    pub(crate) fn erasures(&self) -> Vec<Erasure> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).erasures.values().cloned().collect()
     }
 }

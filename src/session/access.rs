@@ -12,7 +12,8 @@ use crate::committer::{Row, Stripe};
 use crate::crypto::random;
 use crate::error::Error;
 use crate::ids::{KindId, PatientId, Ticket};
-use crate::observe::Watch;
+use crate::observe::{Told, Watch};
+use crate::policy::PolicyRow;
 use crate::record::Kind;
 use crate::terms::{Action, Confidentiality};
 use crate::token::{Denial, Reach, Request};
@@ -51,13 +52,15 @@ pub(super) struct Done<T> {
     pub(super) detail: Option<String>,
     /// How many things were touched that have no subject of their own.
     pub(super) count: Option<u32>,
+    /// Policy rows among the rows, in force once they are queued.
+    pub(super) applies: Vec<PolicyRow>,
 }
 
 impl<T> Done<T> {
     /// Something was read.
     pub(super) fn read(value: T, subjects: Vec<DraftSubject>) -> Self {
-        let (rows, kinds, numbers) = (Vec::new(), Vec::new(), ByKind::new());
-        Self { value, rows, kinds, numbers, subjects, detail: None, count: None }
+        let (rows, kinds, numbers, applies) = (Vec::new(), Vec::new(), ByKind::new(), Vec::new());
+        Self { value, rows, kinds, numbers, subjects, detail: None, count: None, applies }
     }
 
     /// Something is to be written.
@@ -106,7 +109,7 @@ impl Session {
         if let Err(error) = self.stay_alive(&unlocked, now) {
             return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
         }
-        if let (Action::Create | Action::Amend | Action::Void, Some((salvaged_at, _))) =
+        if let (Action::Create | Action::Amend | Action::Void | Action::Erase, Some((salvaged_at, _))) =
             (access.action, unlocked.policy.doubt())
         {
             let error = Error::DoubtfulReadOnly { salvaged_at };
@@ -157,6 +160,8 @@ impl Session {
         if let Reach::One(patient) = access.patient {
             match self.chart_in(unlocked, patient) {
                 Ok(Some(chart)) => draft.subjects = vec![chart.audited(Vec::new())],
+                // The log outlasts the patient.
+                Err(Error::Erased { .. }) => {}
                 _ => draft.fields.requested = Some(patient),
             }
         }
@@ -178,11 +183,21 @@ impl Session {
     fn chart_in(&self, unlocked: &Unlocked, patient: PatientId) -> Result<Option<Arc<Chart>>, Error> {
         let kept = self.charts().get(patient);
         if let Some(chart) = kept.filter(|chart| chart.is_up_to_date(&unlocked.keyring())) {
+            unlocked.check_not_erased(patient, &chart.tag)?;
             return Ok(Some(chart));
         }
-        let Some(chart) = unlocked.find_chart(patient)? else { return Ok(None) };
+        if let Some(at) = unlocked.erased(patient) {
+            return Err(Error::Erased { patient, at });
+        }
+        let Some(chart) = unlocked.find_chart(patient)? else {
+            // It may have been erased since the first look.
+            return unlocked.erased(patient).map_or(Ok(None), |at| Err(Error::Erased { patient, at }));
+        };
         let chart = Arc::new(chart);
-        self.charts().keep(Arc::clone(&chart), |chart| chart.is_up_to_date(&unlocked.keyring()));
+        let may_be =
+            |chart: &Chart| chart.is_up_to_date(&unlocked.keyring()) && unlocked.policy.erased(&chart.tag).is_none();
+        self.charts().keep(Arc::clone(&chart), may_be);
+        unlocked.check_not_erased(patient, &chart.tag)?;
         Ok(Some(chart))
     }
 }
@@ -269,7 +284,7 @@ impl Op<'_> {
                 Hold::Write(several) => (None, Some(stripes.write(several))),
             };
             let done = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| self.log_panic(panic));
-            done.map(|done| {
+            done.and_then(|done| self.unless_erased(done)).map(|done| {
                 self.watch.touched(done.subjects.iter().map(|subject| subject.records.len()).sum());
                 let mut draft = self.session.draft_of(self.access, Outcome::Allowed);
                 draft.fields.detail = done.detail;
@@ -284,6 +299,7 @@ impl Op<'_> {
                     // Before the chart is let go: whoever sees its rows from now on can name their kinds.
                     self.unlocked.learn(done.kinds);
                     self.unlocked.numbers.keep(done.numbers);
+                    done.applies.into_iter().for_each(|row| self.unlocked.policy.apply(row));
                 }
                 (done.value, queued)
             })
@@ -298,9 +314,35 @@ impl Op<'_> {
             }
             Err(Refused::Denied(denial)) => Err(self.log_denial(denial)),
             Err(Refused::Failed(error)) => {
-                Err(self.session.log_failure(&self.unlocked, self.asked.get(), Outcome::Failed, error))
+                let error = self.instead_of(error);
+                let outcome = if error.is_denial() { Outcome::Denied } else { Outcome::Failed };
+                Err(self.session.log_failure(&self.unlocked, self.asked.get(), outcome, error))
             }
         }
+    }
+
+    /// What was read of a patient who was erased meanwhile is not given out: whoever reads without holding the chart may have
+    /// begun before.
+    fn unless_erased<T>(&self, done: Done<T>) -> Result<Done<T>, Refused> {
+        if self.unlocked.policy.has_erasures() {
+            for subject in &done.subjects {
+                self.unlocked.check_not_erased(subject.patient, &subject.patient_tag)?;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Of a patient who was erased meanwhile, rows may be missing: that is why.
+    fn instead_of(&self, error: Error) -> Error {
+        match self.asked.get().patient {
+            Reach::One(patient) => self.unlocked.erased(patient).map_or(error, |at| Error::Erased { patient, at }),
+            _ => error,
+        }
+    }
+
+    /// Logs that an operation that was let in is refused after all; gives the error to answer with.
+    pub(super) fn refuse(self, outcome: Outcome, error: Error) -> Error {
+        self.watch.refused(self.session.log_failure(&self.unlocked, self.access, outcome, error))
     }
 
     /// Logs that a record's type, or whatever else of the host's ran within, panicked over what it was shown; goes on

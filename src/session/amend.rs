@@ -130,7 +130,8 @@ impl Session {
                 body.labels = options.labels;
                 op.may_see(record.kind(), record.patient(), body.confidentiality).map_err(Refused::Denied)?;
             }
-            let (row, audited) = op.version_row(&chart, record, version, &body)?;
+            let kind_tag = op.kind_tag(&chart, record.kind());
+            let (row, audited) = op.version_row(&chart, kind_tag, record, version, &body)?;
             Ok(Done::write(version, vec![row], vec![chart.audited(vec![audited])]))
         })
     }

@@ -137,8 +137,11 @@ impl Batch<'_> {
             for (patient, places) in &patients {
                 let chart = op.chart(*patient)?;
                 let mut touched = Vec::with_capacity(places.len());
+                let mut tags = BTreeMap::new();
                 for (at, new) in places.iter().filter_map(|at| Some((*at, &self.records.get(*at)?.1))) {
-                    let (record, row, audited) = op.new_row(&chart, new, &mut numbers)?;
+                    let kind = new.kind.id();
+                    let kind_tag = *tags.entry(kind).or_insert_with(|| op.kind_tag(&chart, kind));
+                    let (record, row, audited) = op.new_row(&chart, kind_tag, new, &mut numbers)?;
                     placed.insert(at, record);
                     rows.push(row);
                     touched.push(audited);

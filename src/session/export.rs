@@ -229,7 +229,14 @@ impl ExportStream<'_, '_> {
             return Ok(());
         }
         let _held = op.unlocked.stripes.read(op.stripe(patient));
-        let chart = op.chart(patient)?;
+        let chart = match op.chart(patient) {
+            // Erased since its turn came: of all charts it is none any more.
+            Err(Error::Erased { .. }) if self.patients.is_none() => {
+                at.inside = None;
+                return Ok(());
+            }
+            chart => chart?,
+        };
         at.inside = op.take_from(&chart, &self.want, spot, bulk)?.map(|spot| (patient, spot));
         Ok(())
     }

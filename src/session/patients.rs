@@ -167,8 +167,11 @@ impl Session {
                 return Ok(Done::read(None, Vec::new()));
             };
             op.decide(Reach::Filtered, Reach::One(patient), None).map_err(Refused::Denied)?;
-            let chart = op.chart(patient)?;
-            Ok(Done::read(Some(patient), vec![chart.audited(Vec::new())]))
+            match op.chart(patient) {
+                // Erased since: the identifier leads to nobody any more.
+                Err(Error::Erased { .. }) => Ok(Done::read(None, Vec::new())),
+                chart => Ok(Done::read(Some(patient), vec![chart?.audited(Vec::new())])),
+            }
         })
     }
 }
@@ -202,8 +205,18 @@ impl Op<'_> {
     fn lookup(&self, identifier: &Identifier) -> Result<Option<PatientId>, Error> {
         const WHAT: &str = "identifier";
         let tag = self.identifier_tag(identifier)?;
-        let rows = self.unlocked.committer.scan(Tree::Lookup, Scan { prefix: &tag, after: None, limit: 1 })?;
-        let Some((key, value)) = rows.into_iter().next() else { return Ok(None) };
+        let mut after: Option<Vec<u8>> = None;
+        let (key, value) = loop {
+            let scan = Scan { prefix: &tag, after: after.as_deref(), limit: 1 };
+            let rows = self.unlocked.committer.scan(Tree::Lookup, scan)?;
+            let Some((key, value)) = rows.into_iter().next() else { return Ok(None) };
+            let leads_to = LookupRowKey::from_bytes(&key).map_err(|_| Error::TamperedRow { what: WHAT })?.patient_tag;
+            if self.unlocked.policy.erased(&leads_to).is_none() {
+                break (key, value);
+            }
+            // Still to be removed: its patient was erased.
+            after = Some(key);
+        };
         let keyring = self.unlocked.keyring();
         let body = self.unlocked.open_row(keyring.lookup_sealer(), Tree::Lookup, &key, &value, WHAT)?;
         let patient: [u8; 16] = body.as_slice().try_into().map_err(|_| Error::TamperedRow { what: WHAT })?;
@@ -218,7 +231,8 @@ impl Op<'_> {
             None => {}
         }
         let key = LookupRowKey { identifier_tag: self.identifier_tag(identifier)?, patient_tag: chart.tag };
-        let (keyring, key) = (self.unlocked.keyring(), key.to_bytes().to_vec());
-        self.unlocked.sealed_row(keyring.lookup_sealer(), (0, 0), Tree::Lookup, key, chart.patient.as_bytes()).map(Some)
+        let keyring = self.unlocked.keyring();
+        let (sealer, id) = (keyring.lookup_sealer(), chart.patient);
+        self.unlocked.sealed_row(sealer, (0, 0), Tree::Lookup, &key.to_bytes(), id.as_bytes()).map(Some)
     }
 }

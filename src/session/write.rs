@@ -90,7 +90,8 @@ impl Session {
             rows.extend(op.unlocked.kind_row(&new.kind)?);
             let kinds = if op.unlocked.knows(&new.kind) { Vec::new() } else { vec![new.kind.clone()] };
             let mut numbers = ByKind::new();
-            let (record, row, audited) = op.new_row(&chart, new, &mut numbers)?;
+            let kind_tag = op.kind_tag(&chart, new.kind.id());
+            let (record, row, audited) = op.new_row(&chart, kind_tag, new, &mut numbers)?;
             rows.push(row);
             Ok(Done { kinds, numbers, ..Done::write(record, rows, vec![chart.audited(vec![audited])]) })
         })
@@ -122,11 +123,11 @@ impl Op<'_> {
     pub(super) fn new_row(
         &self,
         chart: &Chart,
+        kind_tag: [u8; 8],
         new: &NewRecord,
         reserved: &mut ByKind,
     ) -> Result<(RecordRef, Row, AuditRecord), Error> {
         let kind = new.kind.id();
-        let kind_tag = self.unlocked.keyring().kind_tag(&chart.tag, kind);
         let taken = reserved.get(&(chart.tag, kind_tag)).copied();
         let number = match taken.or_else(|| self.unlocked.numbers.newest(&chart.tag, &kind_tag)) {
             Some(newest) => newest,
@@ -152,7 +153,7 @@ impl Op<'_> {
             value: &new.value,
         };
         let record = RecordRef::new(chart.patient, kind, number);
-        let (row, audited) = self.version_row(chart, record, Version::FIRST, &body)?;
+        let (row, audited) = self.version_row(chart, kind_tag, record, Version::FIRST, &body)?;
         Ok((record, row, audited))
     }
 
@@ -160,12 +161,12 @@ impl Op<'_> {
     pub(super) fn version_row(
         &self,
         chart: &Chart,
+        kind_tag: [u8; 8],
         record: RecordRef,
         version: Version,
         body: &Body<'_>,
     ) -> Result<(Row, AuditRecord), Error> {
         let (kind, number, version) = (record.kind(), record.number(), version.number());
-        let kind_tag = self.unlocked.keyring().kind_tag(&chart.tag, kind);
         let key = RecordKey { patient_tag: chart.tag, kind_tag, number, version };
         let bytes = body.encode()?;
         let row = self.unlocked.record_row(chart, key, &bytes)?;

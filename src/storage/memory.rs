@@ -184,8 +184,8 @@ impl Kept {
         while let Some((seq, writes)) = self.waiting.pop_front_if(|(seq, _)| *seq <= through) {
             for PreparedWrite { tree, key, new, .. } in writes {
                 match new {
-                    Some(new) => self.rows.insert((tree, key), new.bytes),
-                    None => self.rows.remove(&(tree, key)),
+                    Some(new) => self.rows.insert((tree, key.to_vec()), new.bytes),
+                    None => self.rows.remove(&(tree, key.to_vec())),
                 };
             }
             debug_assert!(seq <= self.head.seq);
@@ -255,7 +255,7 @@ impl Storage for MemoryStorage {
     }
 
     /// Nothing is hashed: there is no digest to keep.
-    fn prepare(&self, tree: Tree, key: Vec<u8>, value: Option<Bytes>, _: Option<&[u8]>) -> PreparedWrite {
+    fn prepare(&self, tree: Tree, key: Bytes, value: Option<Bytes>, _: Option<&[u8]>) -> PreparedWrite {
         let new = value.map(|bytes| NewValue { bytes, hash: [0; 32], leaf: [0; 32], inline: true });
         PreparedWrite { tree, key, new, old_leaf: None }
     }

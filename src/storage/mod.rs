@@ -108,7 +108,7 @@ pub(crate) struct Head {
 #[derive(Clone, Debug)]
 pub(crate) struct PreparedWrite {
     pub(crate) tree: Tree,
-    pub(crate) key: Vec<u8>,
+    pub(crate) key: Bytes,
     pub(crate) new: Option<NewValue>,
     /// Digest leaf of the value that stands there now.
     pub(crate) old_leaf: Option<[u8; 32]>,
@@ -181,7 +181,7 @@ pub(crate) trait Storage: Send + Sync {
 
     /// Makes a write ready: hashing happens here, off the serial path. No `value` deletes; `replaces` is the value
     /// that stands under the key now, if any.
-    fn prepare(&self, tree: Tree, key: Vec<u8>, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite;
+    fn prepare(&self, tree: Tree, key: Bytes, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite;
 
     /// The settled value of a key.
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
@@ -287,6 +287,16 @@ pub(crate) trait Storage: Send + Sync {
     /// [`Storage::entries`], without mending anything.
     fn entries_as_they_are(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         self.entries(from, limit)
+    }
+
+    /// Ends the segment that is written to, so that a compaction covers all that was committed until now.
+    fn close_segment(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    /// Builds the trees anew from the journal and removes the old ones, so that nothing is left of rows that were deleted.
+    fn renew_trees(&self) -> Result<(), StorageError> {
+        Ok(())
     }
 
     /// Removes what [`Storage::compact`] made superfluous, once the log says that frames up to `through` were compacted.

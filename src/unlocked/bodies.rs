@@ -109,7 +109,6 @@ impl Bodies {
     }
 
     /// Wipes what is kept of a patient; to be called once the patient's key is gone.
-    #[allow(dead_code)] // erasing patients and renewing their keys will call it
     pub(crate) fn forget(&self, patient_tag: &[u8; 16]) {
         for shard in &self.shards {
             locked(shard).retain(|name| !name.starts_with(patient_tag));

@@ -171,7 +171,7 @@ impl Unlocked {
     /// A record's row, sealed.
     pub(crate) fn record_row(&self, chart: &Chart, key: RecordKey, body: &[u8]) -> Result<Row, Error> {
         let epochs = (chart.epoch, chart.generation);
-        self.sealed_row(&chart.records, epochs, Tree::Records, key.to_bytes().to_vec(), body)
+        self.sealed_row(&chart.records, epochs, Tree::Records, &key.to_bytes(), body)
     }
 
     /// Opens one version of a record where it was found.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Unlocked;
 use super::attendant::Attendant;
+use super::idle::Idle;
 use crate::error::Error;
 use crate::read_audit::ReadAudit;
 
@@ -19,19 +20,50 @@ struct Door {
     flusher: Mutex<Option<Attendant>>,
     settler: Mutex<Option<Attendant>>,
     inside: RwLock<Option<Arc<Unlocked>>>,
+    idle: Option<Idle>,
 }
 
 impl Gate {
-    pub(crate) fn new(unlocked: Unlocked) -> Self {
+    /// `most_idle`: after so long without anybody entering nobody is let in any more.
+    pub(crate) fn new(unlocked: Unlocked, most_idle: Option<Duration>) -> Self {
+        let idle = most_idle.map(|most| Idle::new(most, Arc::clone(&unlocked.clock)));
         let unlocked = Arc::new(unlocked);
         // Without the thread those who commit settle what they commit.
         let slowly = unlocked.committer.storage().settles_slowly();
         let settler = Mutex::new(if slowly { Attendant::settler(&unlocked).ok() } else { None });
-        Self(Arc::new(Door { flusher: Mutex::default(), settler, inside: RwLock::new(Some(unlocked)) }))
+        Self(Arc::new(Door { flusher: Mutex::default(), settler, inside: RwLock::new(Some(unlocked)), idle }))
     }
 
     /// Enters for the length of one operation.
     pub(crate) fn enter(&self) -> Result<Arc<Unlocked>, Error> {
+        let unlocked = self.inside()?;
+        match &self.0.idle {
+            // This caller has it, the door, and nobody else.
+            Some(idle) if !idle.enter(Arc::strong_count(&unlocked) > 2) => Err(Error::Sealed),
+            _ => Ok(unlocked),
+        }
+    }
+
+    /// Whether both are the same door.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Enters for work that nobody asked for, which does not keep the vault open.
+    pub(crate) fn look_in<T>(&self, work: impl FnOnce(&Unlocked) -> T) -> Result<T, Error> {
+        let unlocked = self.inside()?;
+        let _looking = self.0.idle.as_ref().map(Idle::look_in);
+        Ok(work(&unlocked))
+    }
+
+    /// How long nobody may enter until the vault is to be sealed: nothing once it is. `None` where it never is, or is sealed.
+    pub(crate) fn idle_left(&self) -> Option<Duration> {
+        let idle = self.0.idle.as_ref()?;
+        let unlocked = self.inside().ok()?;
+        Some(idle.left(Arc::strong_count(&unlocked) > 2))
+    }
+
+    fn inside(&self) -> Result<Arc<Unlocked>, Error> {
         self.0.inside.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Sealed)
     }
 
@@ -50,23 +82,23 @@ impl Gate {
         Ok(())
     }
 
-    /// Lets nobody in any more, waits until everyone inside has left, and hands over what was behind the door.
-    pub(crate) fn seal(&self) -> Result<Unlocked, Error> {
+    /// Lets nobody in any more, waits until everyone inside has left, and hands over what was behind the door, to its only
+    /// holder. It stays where it is: what moves leaves a copy behind.
+    pub(crate) fn seal(&self) -> Result<Arc<Unlocked>, Error> {
         let taken = self.0.inside.write().unwrap_or_else(PoisonError::into_inner).take();
-        let mut last = taken.ok_or(Error::Sealed)?;
-        loop {
-            match Arc::try_unwrap(last) {
-                Ok(unlocked) => {
-                    // Only now: a call that was under way may have started one.
-                    for attendant in [&self.0.flusher, &self.0.settler] {
-                        *attendant.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                    }
-                    unlocked.committer.attend(false);
-                    return Ok(unlocked);
-                }
-                Err(shared) => last = shared,
+        let last = taken.ok_or(Error::Sealed)?;
+        let alone = || {
+            while Arc::strong_count(&last) > 1 {
+                thread::sleep(Duration::from_micros(200));
             }
-            thread::sleep(Duration::from_micros(200));
+        };
+        alone();
+        // Only now: a call that was under way may have started one.
+        for attendant in [&self.0.flusher, &self.0.settler] {
+            *attendant.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
+        alone();
+        last.committer.attend(false);
+        Ok(last)
     }
 }

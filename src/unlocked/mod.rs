@@ -4,11 +4,14 @@ mod attendant;
 mod bodies;
 mod challenges;
 mod chart;
+mod erased;
 mod gate;
+mod idle;
 mod in_force;
 mod lock;
 mod numbers;
 mod renewed;
+mod retention;
 mod time;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
+pub(crate) use erased::Removed;
 pub(crate) use gate::Gate;
 pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
@@ -122,11 +126,11 @@ impl Unlocked {
         sealer: &Sealer,
         (epoch, generation): (u32, u32),
         tree: Tree,
-        key: Vec<u8>,
+        key: &[u8],
         body: &[u8],
     ) -> Result<Row, Error> {
         let head = EnvelopeHead { suite: self.suite(), epoch, generation };
-        let place = Place { vault: self.vault, tree, key: &key };
+        let place = Place { vault: self.vault, tree, key };
         let value = envelope::seal_value(sealer, head, place, body)?;
         Ok(Row::new(tree, key, value))
     }
@@ -149,9 +153,9 @@ impl Unlocked {
     pub(crate) fn policy_row(&self, row: &PolicyRow) -> Result<Row, Error> {
         let (table, id) = row.place();
         let keyring = self.keyring();
-        let key = keyring.policy_tag(table, &id).to_vec();
+        let key = keyring.policy_tag(table, &id);
         let replaces = self.committer.get(Tree::Policy, &key)?;
-        let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, key, &row.to_bytes())?;
+        let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, &key, &row.to_bytes())?;
         Ok(Row { replaces, ..row })
     }
 

@@ -65,7 +65,7 @@ impl Unlocked {
             return Ok(Renewed::Unreadable);
         };
         let sealed = keyring.seal_patient_secret(self.vault, suite, key, patient, &secret)?;
-        Ok(Renewed::Anew(sealed.into()))
+        Ok(Renewed::Anew(sealed))
     }
 
     /// A row of a tree that is sealed under one key which is never rotated: only the suite can be another.
@@ -77,7 +77,7 @@ impl Unlocked {
         let keyring = self.keyring();
         let sealer = if tree == Tree::Policy { keyring.policy_sealer() } else { keyring.lookup_sealer() };
         let Ok(body) = self.open_row(sealer, tree, key, value, "row") else { return Ok(Renewed::Unreadable) };
-        let row = self.sealed_row(sealer, (head.epoch, head.generation), tree, key.to_vec(), &body)?;
+        let row = self.sealed_row(sealer, (head.epoch, head.generation), tree, key, &body)?;
         Ok(row.value.map_or(Renewed::Unreadable, Renewed::Anew))
     }
 }

@@ -17,6 +17,7 @@ use crate::keyring::{self, Credential, Keyring, NewSlot, RawKey, RecoveryKey, Sl
 use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
+use crate::secret::wipe_stack;
 use crate::unlocked::HeldHeader;
 
 /// A vault about to be created; see [`Vault::create`].
@@ -157,7 +158,9 @@ impl<'a> NewVault<'a> {
     /// cannot be had, [`Error::ReadAudit`] for a window outside its bounds, [`Error::NotEmpty`] when something is in the directory, [`Error::InUse`], [`Error::Io`],
     /// [`Error::Storage`], [`Error::Random`].
     pub fn finish(self) -> Result<(Vault, RecoveryKey), Error> {
-        operate(AuditEvent::VaultCreated, || self.create())
+        let created = operate(AuditEvent::VaultCreated, || self.create());
+        wipe_stack();
+        created
     }
 
     fn create(mut self) -> Result<(Vault, RecoveryKey), Error> {

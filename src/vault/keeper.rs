@@ -38,15 +38,19 @@ impl Keeper {
             let (mut wait, mut looked) = (LOOK_EVERY, Instant::now());
             let pause = if scrubber.is_some() { SCRUB_EVERY } else { LOOK_EVERY };
             while rung.recv_timeout(pause.min(wait)) == Err(RecvTimeoutError::Timeout) {
-                let Ok(unlocked) = gate.enter() else { return };
-                if looked.elapsed() >= wait {
-                    let due = unlocked.committer.storage().compaction_due().unwrap_or(false);
-                    let done = !due || compact(&unlocked, &mut |_| (), &|| !stop.load(Ordering::Relaxed)).is_ok();
-                    wait = if done { LOOK_EVERY } else { wait.saturating_mul(4).min(LOOK_AT_LEAST_EVERY) };
-                    looked = Instant::now();
-                }
-                if let Some(scrubber) = &mut scrubber {
-                    scrubber.go_on(&unlocked);
+                let seen_to = gate.look_in(|unlocked| {
+                    if looked.elapsed() >= wait {
+                        let due = unlocked.committer.storage().compaction_due().unwrap_or(false);
+                        let done = !due || compact(unlocked, &mut |_| (), &|| !stop.load(Ordering::Relaxed)).is_ok();
+                        wait = if done { LOOK_EVERY } else { wait.saturating_mul(4).min(LOOK_AT_LEAST_EVERY) };
+                        looked = Instant::now();
+                    }
+                    if let Some(scrubber) = &mut scrubber {
+                        scrubber.go_on(unlocked);
+                    }
+                });
+                if seen_to.is_err() {
+                    return;
                 }
             }
         };

@@ -4,15 +4,19 @@ mod attempts;
 mod check;
 mod compact;
 mod create;
+mod erase;
 mod header;
 mod home;
 mod keeper;
+mod key_report;
+mod memory;
 mod open;
 mod opening;
 mod options;
 mod rotate;
 mod salvage;
 mod scrub;
+mod seal;
 mod slots;
 
 use std::fmt;
@@ -22,7 +26,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;
+pub use erase::{ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Replayed};
 pub(crate) use home::Home;
+pub use key_report::{KeyAge, KeyReport, KeyRisk, KeySort};
+pub use memory::{MemoryGuard, MemoryProtection};
 #[cfg(feature = "test-util")]
 pub(crate) use open::state_file_key;
 pub use open::{LockedVault, Unlocking};
@@ -42,11 +49,13 @@ use crate::observe;
 use crate::policy::PolicyRow;
 use crate::read_audit::ReadAudit;
 use crate::record::{self, Kind, Record};
+use crate::secret::wipe_stack;
 use crate::session::{Session, SessionOpening};
 use crate::terms::{Action, Purpose};
 use crate::token::{AttesterPublicKey, Challenge, IssuerPublicKey, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
 use keeper::Keeper;
+use seal::IdleSeal;
 
 /// An unlocked vault. Cheap to clone, `Send` and `Sync`; all clones and sessions are sealed by [`Vault::close`].
 ///
@@ -64,14 +73,21 @@ struct Inner {
     opening: Opening,
     /// The thread that compacts when it is due, and scrubs.
     keeper: Keeper,
+    /// The thread that seals the vault when nobody has used it for long.
+    _idle: Option<IdleSeal>,
+    memory: MemoryProtection,
 }
 
 impl Vault {
     fn new(home: Home, unlocked: Unlocked, opening: Opening, options: &Options) -> Result<Self, Error> {
         let (id, suite) = (unlocked.vault, Mutex::new(unlocked.suite()));
-        let gate = Gate::new(unlocked);
+        let memory = MemoryProtection::of(options);
+        let gate = Gate::new(unlocked, options.seal_when_idle);
         let keeper = Keeper::start(&gate, &home, options);
-        let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper }));
+        let idle = options.seal_when_idle.map(|most| IdleSeal::start(&gate, &keeper, most)).transpose();
+        let doing = "starting the thread that seals when idle";
+        let idle = idle.map_err(|source| Error::Io { doing, path: home.path().to_owned(), source })?;
+        let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper, _idle: idle, memory }));
         let unlocked = vault.0.gate.enter()?;
         // Without the thread that a window needs reads are durable, which is more than was chosen.
         let _ = vault.follow(&unlocked, unlocked.policy.read_audit());
@@ -264,7 +280,9 @@ impl Vault {
     /// use, and not older than the header in force.
     fn confirm(&self, unlocked: &Unlocked, credential: Credential<'_>) -> Result<(), Error> {
         let held = unlocked.header.lock().unwrap_or_else(PoisonError::into_inner).generation;
-        self.reopen(unlocked, held, credential).map(drop)
+        let same = self.reopen(unlocked, held, credential).map(drop);
+        wipe_stack();
+        same
     }
 
     /// Makes a record type known and proves with a sample that its values come back whole, so that a type which cannot
@@ -309,36 +327,6 @@ impl Vault {
             unlocked.committer.settle();
             Ok(unlocked.committer.storage().checkpoint()?)
         })
-    }
-
-    /// Closes the vault: waits for calls under way (so do not call it from inside one, such as a progress report), writes the closing entry, makes the trees durable and wipes the
-    /// keys. Clones and sessions that still live then answer [`Error::Sealed`]. The next opening is quick.
-    ///
-    /// # Errors
-    /// [`Error::Sealed`] when it was closed already; [`Error::AuditUnavailable`] or [`Error::Storage`] when the last
-    /// writes fail. It is closed all the same, and what was acknowledged is safe.
-    pub fn close(&self) -> Result<(), Error> {
-        operate(AuditEvent::VaultClosed, || {
-            self.0.keeper.stop();
-            let unlocked = self.0.gate.seal()?;
-            unlocked.let_go();
-            let logged = unlocked.commit(Vec::new(), vec![Draft::new(AuditEvent::VaultClosed, Outcome::Allowed)]);
-            // Without its last entry the log may lack others, too: then the vault counts as not closed, and the next
-            // opening says what may be missing.
-            logged?;
-            Ok(unlocked.committer.storage().close()?)
-        })
-    }
-
-    /// Ends it as when the process is killed: nothing is written, the directory is free.
-    #[cfg(feature = "test-util")]
-    pub(crate) fn abandon(&self) {
-        self.0.keeper.stop();
-        if let Ok(unlocked) = self.0.gate.seal() {
-            unlocked.let_go();
-            // Entries of reads that still wait are lost as well.
-            unlocked.committer.stop("abandoned");
-        }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::observe;
 use crate::policy::{Policy, PolicyRow};
 use crate::progress::OnProgress;
 use crate::record::Types;
+use crate::secret::wipe_stack;
 use crate::storage::{Opened, Storage, StorageKeys};
 use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, InForce, Latest, Numbers, Unlocked};
 
@@ -127,7 +128,11 @@ impl LockedVault {
             None => self.home.lock()?,
         };
         match self.unlock_keyring(credential) {
-            Ok(keyring) => self.assemble(keyring, lock, credential, upgrade, progress),
+            Ok(keyring) => {
+                let vault = self.assemble(keyring, lock, credential, upgrade, &mut *progress)?;
+                vault.go_on_erasing(credential, progress);
+                Ok(vault)
+            }
             Err(error) => {
                 *held = Some(lock);
                 Err(error)
@@ -234,7 +239,10 @@ impl Unlocking<'_> {
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
         let (locked, credential) = (self.locked, credential.into());
-        operate(AuditEvent::VaultOpened, || locked.unlock_and_assemble(credential, self.upgrade, progress))
+        let opened =
+            operate(AuditEvent::VaultOpened, || locked.unlock_and_assemble(credential, self.upgrade, progress));
+        wipe_stack();
+        opened
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::storage::StorageOptions;
@@ -26,6 +27,8 @@ pub struct Options {
     pub(super) record_cache: u64,
     pub(super) scrub_rate: u32,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) seal_when_idle: Option<Duration>,
+    pub(super) harden_process: bool,
     pub(super) header: Option<PathBuf>,
 }
 
@@ -38,6 +41,8 @@ impl Options {
             record_cache: RECORD_CACHE,
             scrub_rate: SCRUB_RATE,
             clock: Arc::new(SystemClock),
+            seal_when_idle: None,
+            harden_process: false,
             header: None,
         }
     }
@@ -120,6 +125,37 @@ impl Options {
     /// [`Vault::health`]: crate::Vault::health
     pub const fn scrub_rate(mut self, rows_per_second: u32) -> Self {
         self.scrub_rate = rows_per_second;
+        self
+    }
+
+    /// Closes the vault by itself once nobody has used it for so long: as [`Vault::close`] does, so that the keys are gone
+    /// from memory and the next call answers [`Error::Sealed`](crate::Error::Sealed); the closing entry says that it was
+    /// idle. Every call through the vault or a session counts as use, and one that is under way as long as it lasts; what the
+    /// vault does by itself does not. Time that the machine slept counts. Never if not called.
+    ///
+    /// [`Vault::close`]: crate::Vault::close
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use chartvault::Options;
+    /// let at_the_front_desk = Options::new().seal_when_idle(Duration::from_secs(15 * 60));
+    /// ```
+    pub const fn seal_when_idle(mut self, most: Duration) -> Self {
+        self.seal_when_idle = Some(most);
+        self
+    }
+
+    /// Keeps the memory of the whole process from disks, where the system lets it: all pages are locked (`mlockall`) and
+    /// core dumps refused (`PR_SET_DUMPABLE`, `RLIMIT_CORE`), from the opening of this vault until the process ends.
+    /// [`Vault::memory_protection`] says what came of it; nothing fails where the system refuses.
+    ///
+    /// Off if not called, because it is about the process and not about the vault: other parts of the program are locked as
+    /// well, debuggers and profilers of the same user are shut out (Linux), and pages are locked only where
+    /// `RLIMIT_MEMLOCK` is unlimited, since a program that meets a limit later would be ended for want of memory.
+    ///
+    /// [`Vault::memory_protection`]: crate::Vault::memory_protection
+    pub const fn harden_process(mut self) -> Self {
+        self.harden_process = true;
         self
     }
 

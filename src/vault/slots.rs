@@ -15,6 +15,7 @@ use crate::format::header::{HeaderContent, HeaderError, MAX_SLOTS};
 use crate::format::slot::Slot;
 use crate::keyring::detached;
 use crate::keyring::{Credential, NewSlot, NewSlotError, PreparedSlot, SlotInfo, SlotPlace, UnlockedKeyring};
+use crate::secret::wipe_stack;
 use crate::unlocked::{HeldHeader, Unlocked};
 
 impl Vault {
@@ -113,7 +114,7 @@ impl Vault {
     }
 
     fn change_slots(&self, credential: Credential<'_>, edit: Edit<'_>) -> Result<u8, Error> {
-        operate(edit.event(), || {
+        let changed = operate(edit.event(), || {
             let unlocked = self.0.gate.enter()?;
             let _changing = unlocked.changing.lock().unwrap_or_else(PoisonError::into_inner);
             let held = held(&unlocked).clone();
@@ -121,7 +122,9 @@ impl Vault {
                 Ok((number, header)) => put_in_force(&self.0.home, &unlocked, header).map(|()| number),
                 Err(error) => Err(refused(&unlocked, edit.event(), error)),
             }
-        })
+        });
+        wipe_stack();
+        changed
     }
 
     /// The header as it is to be. Nothing is written yet.

@@ -1,4 +1,6 @@
 mod checked;
+mod erased;
+mod memory;
 mod removed;
 mod rotated;
 mod windowed;

@@ -281,7 +281,7 @@ class Journal:
 # ==== envelope.md: Envelope, Storage keys; policy.md; record.md: Record body ====
 RECORDS, PATIENTS, LOOKUP, POLICY = 1, 2, 3, 4
 POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit", 7: "slot_uses",
-    16: "data_key"}
+    16: "data_key", 32: "retentions", 33: "erasures"}
 def inverse(data):
     return int.from_bytes(bytes(255 - byte for byte in data), "big")
 def record_body(body):
@@ -319,6 +319,8 @@ class Vault:
         """Policy rows: issuers, kinds by their names, clock resets, attesters, when entries of reads become durable, uses of slots, the data key."""
         c = Cursor(self.open(POLICY, key, value, self.keys.policy, "policy"), ROW, "policy row")
         table, windowed = c.one("B"), c.data[1:2] == b"\1"
+        if table in (32, 33):
+            return self.retention(key, c) if table == 32 else self.erasure(key, c)
         forms = {1: "32sq", 2: f"{len(c.data) - 1}s", 3: "qq", 4: "32sq", 5: "BQI" if windowed else "B", 7: "Bqq",
             16: "IQ36s" if len(c.data) > 13 else "IQ"}
         row, label = c.read(forms.get(table, "0s")), "cap/kind" if table == 2 else "cap/kid"
@@ -331,6 +333,38 @@ class Vault:
         c.must(table != 5 or row == (0,) or windowed and 10**6 <= row[1] <= 6 * 10**10 and 1 <= row[2] <= 10_000)
         c.end()
         self.policies[POLICIES[table]][name.hex()] = text(row[0]) if table == 2 else row[1:]
+    def retention(self, key, c):
+        """What keeps a chart, by its tag, and records of it by kind and number."""
+        def terms():
+            flags = c.one("B")
+            c.must(flags <= 3)
+            until = c.one("q") if flags & 1 else None
+            hold = (*c.read("q16s"), text(c.take(c.one("H")))) if flags & 2 else None
+            c.must(hold is None or 1 <= len(hold[2].encode()) <= 256)
+            return {"until": until, "hold": hold}
+        tag, kept = c.one("16s"), {"": terms()}
+        count, before = c.one("H"), b""
+        for _ in range(count):
+            place = c.take(24)
+            kept[f"{place[:16].hex()}-{int.from_bytes(place[16:], 'big')}"] = found = terms()
+            c.must(place > before and place[16:] > bytes(8) and found != {"until": None, "hold": None})
+            before = place
+        c.end()
+        c.must(count <= 1_000 and (count or kept[""] != {"until": None, "hold": None}))
+        c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, 32) + tag)[:16], key))
+        self.policies["retentions"][tag.hex()] = kept
+    def erasure(self, key, c):
+        """A patient who was erased, by the tag: when, when all was done, by whom, why."""
+        tag, flags, begun = c.read("16sBq")
+        c.must(flags <= 7 and same(HMAC(self.keys.policy, L("policy-row") + be(1, 33) + tag)[:16], key))
+        finished, by = c.one("q") if flags & 1 else None, c.one("16s") if flags & 4 else None
+        entries, texts = c.one("Q"), [text(c.sized("H")) for _ in range(2)]
+        c.end()
+        c.must(all(1 <= len(said.encode()) <= 256 for said in texts))
+        self.policies["erasures"][tag.hex()] = (begun, finished, by, entries, *texts)
+    def left(self, tag):
+        """Whether rows of a patient are left who was erased."""
+        return tag.hex() in self.policies["erasures"] and tag not in self.patients
     def patient(self, key, value):
         epoch, generation = Cursor(value[4:], ROW).read("II")
         must(len(key) == 20 and generation == inverse(key[16:]) and epoch in self.keys.wrap, ROW, "patient")
@@ -339,10 +373,14 @@ class Vault:
         must(len(patient) == 16 and HMAC(self.keys.index, L("patient") + patient)[:16] == key[:16], ROW, "patient")
         self.secrets[key[:16], generation], self.patients[key[:16]] = secret, patient
     def pointer(self, key, value):
+        if self.left(key[16:]):
+            return
         patient = self.open(LOOKUP, key, value, self.keys.lookup, "lookup")
         must(len(key) == 32 and self.patients.get(key[16:]) == patient, ROW, "lookup pointer")
     def record(self, key, value):
         """Keys sort by patient and kind, the newest record and version first."""
+        if self.left(key[:16]):
+            return
         epoch, generation = Cursor(value[4:], ROW).read("II")
         tag, kind_tag, number, version = key[:16], key[16:24], inverse(key[24:32]), inverse(key[32:])
         secret, data_key = self.secrets.get((tag, generation)), self.keys.data.get(epoch)

@@ -13,7 +13,7 @@ fn sealer(key: u8) -> Sealer {
 }
 
 fn sealed() -> Vec<u8> {
-    seal_value(&sealer(1), HEAD, HERE, b"body").unwrap()
+    seal_value(&sealer(1), HEAD, HERE, b"body").unwrap().to_vec()
 }
 
 proptest! {
@@ -173,7 +173,7 @@ fn the_worked_example_is_true() {
     let sealer = Sealer::new(kdf::record_prk(&data, &patient), SEAL_RECORD, FLOOR_VALUE);
     let body = worked::bytes(page, "body");
     let sealed = sealer.seal_with(head.suite, &aad, &body, &key("random")).unwrap();
-    let envelope = enveloped(head, &sealed);
+    let envelope = [&head.to_bytes()[..], &sealed].concat();
     assert_eq!(envelope, worked::bytes(page, "envelope"));
     let (found, opened) = open_value(&sealer, place, &worked::bytes(page, "envelope")).unwrap();
     assert_eq!((found, &opened[..]), (head, &body[..]));

@@ -22,7 +22,7 @@ impl Inner {
     pub(super) fn prepare(
         &self,
         tree: Tree,
-        key: Vec<u8>,
+        key: Bytes,
         value: Option<Bytes>,
         replaces: Option<&[u8]>,
     ) -> PreparedWrite {
@@ -75,6 +75,24 @@ impl Inner {
         front.advance(place, header_generation, batch);
         self.journaled.fetch_add(u64::try_from(frame::frame_len(body)).unwrap_or(u64::MAX), Ordering::Relaxed);
         Ok(Pending { seq: place.seq })
+    }
+
+    /// Ends the segment that is written to. Nobody may be committing.
+    pub(super) fn close_segment(&self) -> Result<(), StorageError> {
+        let mut writer = lock(&self.order);
+        self.alive()?;
+        let header_generation = lock(&self.front).header_generation;
+        let closed = writer.close_segment(&self.library, header_generation);
+        self.note_room(&mut writer);
+        lock(&self.front).advance(writer.tip(), header_generation, Batch::default());
+        match closed {
+            Ok(()) => Ok(()),
+            Err(AppendError::Refused(error)) => Err(error),
+            Err(AppendError::Stuck(error) | AppendError::Unknown(error)) => {
+                self.poison(&error);
+                Err(error)
+            }
+        }
     }
 
     pub(super) fn settle(&self, pending: Pending) -> Result<(), StorageError> {
@@ -244,7 +262,8 @@ mod tests {
         put(&storage, &[(b"key", Some(b"value"))], vec![]);
         // As a thread leaves it that panicked.
         storage.inner.applying.store(true, Ordering::Relaxed);
-        let write = storage.prepare(Tree::Records, b"key".to_vec(), Some(Bytes::from(&b"other"[..])), Some(b"value"));
+        let write =
+            storage.prepare(Tree::Records, b"key".to_vec().into(), Some(Bytes::from(&b"other"[..])), Some(b"value"));
         let batch = Batch { writes: vec![write], ..Batch::default() };
         let pending = storage.commit(storage.head(), batch).unwrap();
         assert!(matches!(storage.settle(pending), Err(StorageError::Poisoned { .. })));
@@ -258,7 +277,7 @@ mod tests {
     fn an_orderly_drop_names_the_last_frame_even_if_nobody_settled_it() {
         let dir = tempfile::tempdir().unwrap();
         let storage = create(dir.path());
-        let write = storage.prepare(Tree::Records, b"key".to_vec(), Some(Bytes::from(&b"value"[..])), None);
+        let write = storage.prepare(Tree::Records, b"key".to_vec().into(), Some(Bytes::from(&b"value"[..])), None);
         let pending = storage.commit(storage.head(), Batch { writes: vec![write], ..Batch::default() }).unwrap();
         drop(storage);
         let trees = Trees::open(dir.path(), 1, 1 << 20).unwrap();

@@ -9,7 +9,7 @@ impl Storage for Embedded {
         lock(&self.inner.front).head
     }
 
-    fn prepare(&self, tree: Tree, key: Vec<u8>, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite {
+    fn prepare(&self, tree: Tree, key: Bytes, value: Option<Bytes>, replaces: Option<&[u8]>) -> PreparedWrite {
         self.inner.prepare(tree, key, value, replaces)
     }
 
@@ -116,6 +116,16 @@ impl Storage for Embedded {
 
     fn entries_as_they_are(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         self.inner.entries_once(from, limit)
+    }
+
+    fn close_segment(&self) -> Result<(), StorageError> {
+        self.inner.alive()?;
+        self.inner.close_segment()
+    }
+
+    fn renew_trees(&self) -> Result<(), StorageError> {
+        self.inner.alive()?;
+        self.inner.renew_trees()
     }
 
     fn remove_compacted(&self, through: u64) -> Result<(), StorageError> {

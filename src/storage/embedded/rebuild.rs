@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::super::apply::{self, NewRow};
 use super::super::journal::{files::Files, walk};
@@ -218,6 +219,46 @@ impl Inner {
     }
 
     pub(super) fn rebuild_now(&self, applied: &mut Applied) -> Result<(), StorageError> {
+        let trees = self.built_anew(applied)?;
+        if let Ok(wrong) = self.trees() {
+            trees::mark_suspect(&self.dir, wrong.number);
+            // Those that were wrong before these: a vault that stays open must not gather them.
+            for old in trees::list(&self.dir)?.into_iter().filter(|old| ![trees.number, wrong.number].contains(old)) {
+                let _ = file::remove_dir(&trees::dir(&self.dir, old));
+            }
+        }
+        self.serve_from(trees);
+        *lock(&self.notice) = Some("the trees turned out wrong while the vault was open, and were built anew");
+        Ok(())
+    }
+
+    /// Builds new trees in the place of ones that are right, and removes those and what was set aside before: nothing is left
+    /// then of rows that were deleted. If it fails the old ones go on serving.
+    pub(super) fn renew_trees(&self) -> Result<(), StorageError> {
+        self.check_space()?;
+        let old = {
+            let applied = lock(&self.applied);
+            let (old, trees) = (self.trees()?, self.built_anew(&applied)?);
+            self.serve_from(trees);
+            old
+        };
+        // The state file has to name the new ones before the old ones go.
+        self.checkpoint()?;
+        let number = old.number;
+        while Arc::strong_count(&old) > 1 {
+            self.alive()?;
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(old);
+        trees::remove_set_aside(&self.dir)?;
+        for past in trees::list(&self.dir)?.into_iter().filter(|past| *past <= number) {
+            file::remove_dir(&trees::dir(&self.dir, past))?;
+        }
+        Ok(())
+    }
+
+    /// Trees as the journal says they must be, durable and compared with the digest.
+    fn built_anew(&self, applied: &Applied) -> Result<Trees, StorageError> {
         let _held = self.files.read().unwrap_or_else(PoisonError::into_inner);
         let files = Files::list(&self.journal)?;
         let source = Source {
@@ -238,19 +279,14 @@ impl Inner {
         if rebuilt.replayed.applied.pack != applied.pack {
             return Err(StorageError::StateDamaged { what: "journal and state file give different audit packs" });
         }
-        if let Ok(wrong) = self.trees() {
-            trees::mark_suspect(&self.dir, wrong.number);
-            // Those that were wrong before these: a vault that stays open must not gather them.
-            for old in trees::list(&self.dir)?.into_iter().filter(|old| ![number, wrong.number].contains(old)) {
-                let _ = file::remove_dir(&trees::dir(&self.dir, old));
-            }
-        }
-        self.set_trees(Some(Arc::new(rebuilt.trees)));
-        *lock(&self.notice) = Some("the trees turned out wrong while the vault was open, and were built anew");
+        Ok(rebuilt.trees)
+    }
+
+    fn serve_from(&self, trees: Trees) {
+        self.set_trees(Some(Arc::new(trees)));
         // The state file should name them soon.
         self.journaled.store(self.options.checkpoint_bytes, Ordering::Relaxed);
         // What was compared while it was built was still in sled's cache.
         self.verified.iter().for_each(|flag| flag.store(false, Ordering::Release));
-        Ok(())
     }
 }

@@ -149,6 +149,11 @@ impl Writer {
         (self.segment.header.first_seq.saturating_sub(1), self.segment.header.previous)
     }
 
+    /// Ends this segment, unless it is empty, and starts the next.
+    pub(crate) fn close_segment(&mut self, library: &Library, header_generation: u64) -> Result<(), AppendError> {
+        if self.next == FIRST_FRAME { Ok(()) } else { self.roll(library, 0, header_generation) }
+    }
+
     /// Ends this segment and starts the next, with room for a frame of `len` bytes. The successor is in place, and
     /// durable, before the seal is written.
     fn roll(&mut self, library: &Library, len: u64, header_generation: u64) -> Result<(), AppendError> {

@@ -13,7 +13,7 @@ fn everything_committed_survives_a_crash() {
             storage.checkpoint().unwrap();
         }
     }
-    let write = storage.prepare(Tree::Records, b"unsettled".to_vec(), Some(Arc::from(&b"value"[..])), None);
+    let write = storage.prepare(Tree::Records, b"unsettled".to_vec().into(), Some(Arc::from(&b"value"[..])), None);
     let batch = Batch { writes: vec![write], entries: vec![], header_generation: 1 };
     let _pending = storage.commit(storage.head(), batch).unwrap();
     copy_dir(dir.path(), crashed.path());

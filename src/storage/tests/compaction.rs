@@ -126,7 +126,7 @@ fn a_base_and_an_empty_segment_are_a_whole_journal() {
     }
     let before = seen(&storage);
     // A batch that does not fit starts a segment and is then refused by a full disk: the new segment stays empty.
-    let large = storage.prepare(Tree::Records, b"large".to_vec(), Some(Bytes::from(vec![1; 60_000])), None);
+    let large = storage.prepare(Tree::Records, b"large".to_vec().into(), Some(Bytes::from(vec![1; 60_000])), None);
     let batch = Batch { writes: vec![large], entries: vec![], header_generation: 1 };
     let pending = storage.commit(before.head, batch).unwrap();
     drop(storage);
@@ -268,7 +268,7 @@ fn the_largest_value_that_a_frame_holds_fits_a_base() {
     let storage = create(dir.path());
     let largest: Vec<u8> = (0..(16 << 20) - 161_u32).map(|at| at as u8).collect();
     let too_large =
-        storage.prepare(Tree::Records, b"largest".to_vec(), Some(Bytes::from(vec![1; (16 << 20) - 160])), None);
+        storage.prepare(Tree::Records, b"largest".to_vec().into(), Some(Bytes::from(vec![1; (16 << 20) - 160])), None);
     let batch = Batch { writes: vec![too_large], entries: vec![], header_generation: 1 };
     assert!(matches!(storage.commit(storage.head(), batch), Err(CommitError::NotCommitted(_))));
     put(&storage, &[(b"largest", Some(&largest))], vec![]);
@@ -373,7 +373,7 @@ fn a_batch_that_finds_no_space_leaves_the_room_that_is_there() {
     fault::set_free(Some(0));
     assert!(matches!(storage.make_room(200_000, true), Err(StorageError::DiskFull { .. })));
     assert!(storage.has_room(60_000, true) && !storage.has_room(60_000, false));
-    let write = storage.prepare(Tree::Records, b"late".to_vec(), Some(Bytes::from(vec![1; 50_000])), None);
+    let write = storage.prepare(Tree::Records, b"late".to_vec().into(), Some(Bytes::from(vec![1; 50_000])), None);
     let batch = Batch { writes: vec![write], entries: vec![entry(b"late", &[])], header_generation: 1 };
     let pending = storage.commit(storage.head(), batch).unwrap();
     assert!(matches!(storage.settle(pending), Err(StorageError::DiskFull { .. })));

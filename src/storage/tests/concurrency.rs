@@ -20,7 +20,7 @@ fn committers_and_readers_do_not_disturb_each_other() {
                 scope.spawn(move || {
                     for number in 0..25u8 {
                         let value: Bytes = Arc::from(&[number; 600][..]);
-                        let write = storage.prepare(Tree::Records, vec![thread, number], Some(value), None);
+                        let write = storage.prepare(Tree::Records, vec![thread, number].into(), Some(value), None);
                         let entries = vec![entry(&[thread, number], &[thread])];
                         let batch = Batch { writes: vec![write], entries, header_generation: 1 };
                         let pending = {
@@ -67,8 +67,12 @@ fn racing_commits_are_conflicts_never_mixtures() {
             scope.spawn(move || {
                 for number in 0..10u8 {
                     loop {
-                        let write =
-                            storage.prepare(Tree::Policy, vec![thread, number], Some(Arc::from(&b"v"[..])), None);
+                        let write = storage.prepare(
+                            Tree::Policy,
+                            vec![thread, number].into(),
+                            Some(Arc::from(&b"v"[..])),
+                            None,
+                        );
                         let batch = Batch { writes: vec![write], entries: vec![], header_generation: 1 };
                         match storage.commit(storage.head(), batch) {
                             Ok(pending) => break storage.settle(pending).unwrap(),
@@ -92,7 +96,7 @@ fn closing_while_others_commit_loses_nothing_acknowledged() {
         let committer = scope.spawn(|| {
             let mut acknowledged = Vec::new();
             for number in 0..=255u8 {
-                let write = storage.prepare(Tree::Lookup, vec![number], Some(Arc::from(&b"v"[..])), None);
+                let write = storage.prepare(Tree::Lookup, vec![number].into(), Some(Arc::from(&b"v"[..])), None);
                 match storage
                     .commit(storage.head(), Batch { writes: vec![write], entries: vec![], header_generation: 1 })
                 {
@@ -130,7 +134,7 @@ fn rebuilding_while_others_commit_roll_and_checkpoint_loses_nothing() {
             scope.spawn(move || {
                 for number in 0..120u8 {
                     let value: Bytes = Arc::from(&vec![number; if number % 7 == 0 { 6_000 } else { 300 }][..]);
-                    let write = storage.prepare(Tree::Records, vec![number, thread], Some(value), None);
+                    let write = storage.prepare(Tree::Records, vec![number, thread].into(), Some(value), None);
                     let batch =
                         Batch { writes: vec![write], entries: vec![entry(&[1; 900], &[])], header_generation: 1 };
                     let held = order.lock().unwrap();

@@ -21,7 +21,7 @@ everywhere!(
 
 fn a_commit_is_visible_once_settled_and_survives_closing(mut place: impl Place) {
     let storage = place.create();
-    let write = storage.prepare(Tree::Records, b"key".to_vec(), Some(Arc::from(&b"value"[..])), None);
+    let write = storage.prepare(Tree::Records, b"key".to_vec().into(), Some(Arc::from(&b"value"[..])), None);
     let batch = Batch { writes: vec![write], entries: vec![entry(b"entry", &[1])], header_generation: 1 };
     let pending = storage.commit(Head::default(), batch).unwrap();
     // Its entries can be read before.
@@ -57,8 +57,8 @@ fn a_commit_is_visible_once_settled_and_survives_closing(mut place: impl Place) 
 fn everything_committed_survives_a_crash(mut place: impl Place) {
     let storage = place.create();
     put(&*storage, &[(b"settled", Some(b"1")), (b"gone", Some(b"2"))], vec![entry(b"first", &[1])]);
-    let write = storage.prepare(Tree::Records, b"unsettled".to_vec(), Some(Arc::from(&b"3"[..])), None);
-    let delete = storage.prepare(Tree::Records, b"gone".to_vec(), None, Some(b"2"));
+    let write = storage.prepare(Tree::Records, b"unsettled".to_vec().into(), Some(Arc::from(&b"3"[..])), None);
+    let delete = storage.prepare(Tree::Records, b"gone".to_vec().into(), None, Some(b"2"));
     let batch = Batch { writes: vec![write, delete], entries: vec![entry(b"second", &[])], header_generation: 1 };
     let _pending = storage.commit(storage.head(), batch).unwrap();
     let head = storage.head();
@@ -86,17 +86,17 @@ fn what_no_frame_may_hold_is_refused_before_writing(mut place: impl Place) {
         error
     };
     let value = |len: usize| Some(Bytes::from(vec![1; len]));
-    let huge = storage.prepare(Tree::Records, b"k".to_vec(), value(16 << 20), None);
+    let huge = storage.prepare(Tree::Records, b"k".to_vec().into(), value(16 << 20), None);
     assert!(matches!(commit(vec![huge], vec![]), StorageError::BatchTooLarge { limit: 16_777_216, .. }));
-    let nearly = storage.prepare(Tree::Records, b"k".to_vec(), value((16 << 20) - 150), None);
+    let nearly = storage.prepare(Tree::Records, b"k".to_vec().into(), value((16 << 20) - 150), None);
     assert!(matches!(commit(vec![nearly], vec![]), StorageError::BatchTooLarge { .. }));
-    let long_key = storage.prepare(Tree::Records, vec![1; 257], value(1), None);
+    let long_key = storage.prepare(Tree::Records, vec![1; 257].into(), value(1), None);
     assert!(matches!(commit(vec![long_key], vec![]), StorageError::Refused { .. }));
-    let audit = storage.prepare(Tree::Audit, vec![1], value(1), None);
+    let audit = storage.prepare(Tree::Audit, vec![1].into(), value(1), None);
     assert!(matches!(commit(vec![audit], vec![]), StorageError::Refused { .. }));
     assert!(matches!(commit(vec![], vec![entry(&[1; 65_536], &[])]), StorageError::Refused { .. }));
     assert!(matches!(commit(vec![], vec![entry(b"", &[])]), StorageError::Refused { .. }));
-    let fits = storage.prepare(Tree::Records, vec![1; 256], value((16 << 20) - 2000), None);
+    let fits = storage.prepare(Tree::Records, vec![1; 256].into(), value((16 << 20) - 2000), None);
     assert_eq!(storage.head(), head);
     let pending = storage
         .commit(head, Batch { writes: vec![fits], entries: vec![entry(&[1; 1000], &[])], header_generation: 1 })

@@ -63,7 +63,7 @@ pub(super) fn put(storage: &dyn Storage, rows: &[(&[u8], Option<&[u8]>)], entrie
         .iter()
         .map(|(key, value)| {
             let old = storage.get(Tree::Records, key).unwrap();
-            storage.prepare(Tree::Records, key.to_vec(), value.map(Arc::from), old.as_deref())
+            storage.prepare(Tree::Records, key.to_vec().into(), value.map(Arc::from), old.as_deref())
         })
         .collect();
     let pending = storage.commit(storage.head(), Batch { writes, entries, header_generation: 1 }).unwrap();

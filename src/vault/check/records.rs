@@ -7,7 +7,7 @@ use crate::audit::Head;
 use crate::clock::Timestamp;
 use crate::committer::Stripe;
 use crate::error::Error;
-use crate::format::keys::{LookupRowKey, RecordKey, Tree, record_prefix};
+use crate::format::keys::{LookupRowKey, PatientKey, RecordKey, Tree, record_prefix};
 use crate::ids::PatientId;
 use crate::policy::PolicyRow;
 use crate::progress::Task;
@@ -73,6 +73,11 @@ impl Check<'_, '_> {
             if opened.is_none() {
                 // Wrapped anew since it was read, maybe.
                 let now = unlocked.committer.get(Tree::Patients, &key).ok().flatten();
+                let erased =
+                    PatientKey::from_bytes(&key).is_ok_and(|key| unlocked.policy.erased(&key.patient_tag).is_some());
+                if now.is_none() && erased {
+                    return Ok(());
+                }
                 opened = now.and_then(|value| unlocked.chart_at(&key, &value).ok());
             }
             let Some(chart) = opened else {
@@ -80,6 +85,9 @@ impl Check<'_, '_> {
                 check.found(rows_of(Tree::Patients), what);
                 return Ok(());
             };
+            if unlocked.policy.erased(&chart.tag).is_some() && unlocked.committer.get(Tree::Patients, &key)?.is_some() {
+                check.found(rows_of(Tree::Patients), "a patient who was erased has a key again");
+            }
             if faulty {
                 return Ok(());
             }
@@ -172,7 +180,8 @@ impl Check<'_, '_> {
     fn enter(&mut self, tag: [u8; 16]) -> Place {
         let unlocked = self.unlocked;
         let chart = unlocked.chart_of_tag(&tag).ok().flatten();
-        if chart.is_none() {
+        // What is left of a patient who was erased is still to be removed.
+        if chart.is_none() && unlocked.policy.erased(&tag).is_none() {
             self.found(rows_of(Tree::Records), "records of a patient whose key is missing or does not open");
         }
         let (kinds, keyring) = (unlocked.policy.kinds().into_iter(), unlocked.keyring());
@@ -211,7 +220,7 @@ impl Check<'_, '_> {
             None => record_prefix(&key.patient_tag, &key.kind_tag, key.number).to_vec(),
         };
         let found = unlocked.committer.scan_keys(Tree::Records, Scan { prefix: &prefix, after: None, limit: 1 })?;
-        if !found.is_empty() {
+        if !found.is_empty() || unlocked.policy.erased(&key.patient_tag).is_some() {
             return Ok(());
         }
         let kind = place.kinds.iter().find(|(tag, _)| *tag == key.kind_tag);
@@ -269,6 +278,9 @@ impl Check<'_, '_> {
         let newest = committer.newest_entry().map_or(until, |head| head.seq.saturating_add(1));
         self.note_singles(until, newest, &mut singles)?;
         for (Written { record, version, .. }, seq) in singles.alone() {
+            if self.unlocked.erased(record.patient()).is_some() {
+                continue; // since both were read
+            }
             let at = FindingPlace::Record { record, version: Version::new(version) };
             match seq {
                 // Written since both were read.

@@ -109,7 +109,7 @@ impl Vault {
             audit_epoch: keyring.audit().epoch(),
             audit_epochs: keyring.audit_epochs(),
             passed: unlocked.policy.data_key().map_or(0, |row| row.passed),
-            versions: unlocked.committer.storage().rows(Tree::Records),
+            versions: unlocked.committer.rows(Tree::Records),
         })
     }
 
@@ -244,7 +244,7 @@ impl Vault {
     }
 
     /// Whether a long task is to go on: not once the vault is being closed.
-    fn goes_on(&self) -> impl Fn() -> bool + '_ {
+    pub(super) fn goes_on(&self) -> impl Fn() -> bool + '_ {
         || !self.0.keeper.stopping.load(Ordering::Relaxed)
     }
 

@@ -158,7 +158,9 @@ impl<'w, 'p> Walk<'w, 'p> {
             match renewed {
                 Renewed::Current => {}
                 Renewed::Unreadable => self.walked.unreadable += 1,
-                Renewed::Anew(new) => ready.push(Row { tree, key, value: Some(new), replaces: Some(value) }),
+                Renewed::Anew(new) => {
+                    ready.push(Row { tree, key: key.into(), value: Some(new), replaces: Some(value) })
+                }
             }
         }
         let mut stripes: Vec<Stripe> = ready.iter().filter_map(|row| stripe(tree, &row.key)).collect();
@@ -229,8 +231,12 @@ fn renew(unlocked: &Unlocked, tree: Tree, rows: &[(Vec<u8>, Bytes)]) -> Result<V
             Some(at) if at.0 == *tag => at,
             other => other.insert((*tag, open_chart(unlocked, tag)?, OlderSealer::default())),
         };
-        let Some(chart) = chart else { return Ok(Renewed::Unreadable) };
-        unlocked.renew_record(chart, older, key, value)
+        match chart {
+            Some(chart) => unlocked.renew_record(chart, older, key, value),
+            // Whose secret was destroyed needs no key: the rows go when the erasure is finished.
+            None if unlocked.policy.erased(tag).is_some() => Ok(Renewed::Current),
+            None => Ok(Renewed::Unreadable),
+        }
     };
     let renew = |(key, value): &(Vec<u8>, Bytes)| match tree {
         Tree::Records => of_record(key, value),

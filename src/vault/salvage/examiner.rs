@@ -178,7 +178,7 @@ impl Judge for Examiner<'_> {
         let value =
             sealed.map_err(|_| StorageError::Refused { why: "the row of what is in doubt cannot be sealed" })?;
         self.doubt = Some((salvaged_at, map));
-        Ok(Some((key, value.into())))
+        Ok(Some((key, value)))
     }
 
     fn entry(&mut self, entry: &[u8], vouched: bool) -> Option<u64> {

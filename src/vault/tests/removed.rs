@@ -13,7 +13,7 @@ fn remove_first_records(vault: &Vault) {
     let first = keys.into_iter().filter(|key| RecordKey::from_bytes(key).unwrap().number == 1);
     let rows = first.map(|key| {
         let replaces = unlocked.committer.get(Tree::Records, &key).unwrap();
-        Row { tree: Tree::Records, key, value: None, replaces }
+        Row { tree: Tree::Records, key: key.into(), value: None, replaces }
     });
     unlocked.commit(rows.collect(), Vec::new()).unwrap();
 }

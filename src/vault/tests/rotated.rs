@@ -67,3 +67,12 @@ fn sessions_keep_no_chart_that_was_derived_from_a_keyring_before() {
     assert_eq!(epochs, [2, 1, 1], "newest first");
     assert_eq!(room.session.get_verbatim(record).unwrap().value, b"since");
 }
+
+#[test]
+fn versions_are_counted_as_soon_as_they_are_acknowledged() {
+    let room = room();
+    for number in 2..100 {
+        room.session.put_verbatim(room.patient, &room.kind, b"one more", crate::PutOptions::new()).unwrap();
+        assert_eq!(room.vault.rotation().unwrap().versions, Some(number));
+    }
+}

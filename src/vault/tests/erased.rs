@@ -1,0 +1,257 @@
+//! That nobody opens anything of a patient who was erased: every byte of every file of the vault is taken for the beginning
+//! of a sealed secret or record, and every key that the vault holds is tried on it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use super::*;
+use crate::crypto::kdf;
+use crate::crypto::seal::{FLOOR_KEY, Sealer};
+use crate::format::envelope::{self, Place};
+use crate::format::keys::{PatientKey, RecordKey};
+use crate::ids::PatientId;
+use crate::secret::{Key, Secret};
+use crate::storage::Scan;
+use crate::{Identifier, PutOptions, Session};
+
+struct Ward {
+    dir: tempfile::TempDir,
+    key: RawKey,
+    vault: Vault,
+    session: Session,
+    erased: PatientId,
+    other: PatientId,
+}
+
+/// A row as it is stored.
+type Row = (Vec<u8>, Vec<u8>);
+
+impl Ward {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let key = RawKey::generate().unwrap();
+        let options = Options::new().segment_bytes(64 << 10, 64 << 10).cache_bytes(4 << 20).inline_limit(4_096);
+        let (vault, _) = Vault::create(dir.path().join("vault")).raw_key(&key).options(options).finish().unwrap();
+        let issuer = IssuerKey::generate().unwrap();
+        vault.trust_issuer(issuer.public(), &key).unwrap();
+        let grant = Grant::to("dr.osei").all_patients().all_kinds().actions(Action::ALL.iter().copied());
+        let grant = grant.purpose(Purpose::Treatment).valid_for(Duration::from_secs(3_600));
+        let session = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
+        let patient = |mrn: &str| session.register_patient([Identifier::new("urn:mrn", mrn).unwrap()]).unwrap();
+        let (erased, other) = (patient("1"), patient("2"));
+        let kind = Kind::new("Observation").unwrap();
+        for (patient, len) in [(erased, 300), (other, 300), (erased, 5_000), (other, 5_000)] {
+            let record = session.put_verbatim(patient, &kind, &vec![7; len], PutOptions::new()).unwrap();
+            session.amend_verbatim(record, crate::Version::FIRST, &vec![8; len]).unwrap();
+        }
+        // Later segments, so that the first ones are closed, and everything is on the disk, in sled as well.
+        for _ in 0..30 {
+            session.put_verbatim(other, &kind, &[9; 5_000], PutOptions::new()).unwrap();
+        }
+        vault.checkpoint().unwrap();
+        Self { dir, key, vault, session, erased, other }
+    }
+
+    fn tag(&self, patient: PatientId) -> [u8; 16] {
+        self.vault.0.gate.enter().unwrap().keyring().patient_tag(patient)
+    }
+
+    /// What the trees hold of a patient: records, secret, identifiers.
+    fn rows(&self, tree: Tree, patient: PatientId) -> Vec<Row> {
+        let (unlocked, tag) = (self.vault.0.gate.enter().unwrap(), self.tag(patient));
+        let rows = unlocked.committer.scan(tree, Scan { prefix: &[], after: None, limit: 10_000 }).unwrap();
+        let of = |key: &[u8]| if tree == Tree::Lookup { key[16..] == tag } else { key.starts_with(&tag) };
+        rows.into_iter().filter(|(key, _)| of(key)).map(|(key, value)| (key, value.to_vec())).collect()
+    }
+
+    /// Every file of the vault, whatever it is for.
+    fn files(&self) -> Vec<Vec<u8>> {
+        fn walk(dir: &Path, found: &mut Vec<Vec<u8>>) {
+            for entry in fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { walk(&path, found) } else { found.push(fs::read(path).unwrap()) }
+            }
+        }
+        self.vault.checkpoint().unwrap();
+        let mut found = Vec::new();
+        walk(self.dir.path(), &mut found);
+        assert!(found.len() >= 8, "header, journal, trees, state");
+        found
+    }
+
+    fn hold(&self, bytes: &[u8]) -> bool {
+        self.files().iter().any(|file| file.windows(bytes.len()).any(|window| window == bytes))
+    }
+}
+
+/// Places at which an envelope could begin.
+fn candidates(file: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let could = |at: &usize| matches!(file[*at..], [1, 1 | 2, 0, 0, ..]);
+    (0..file.len()).filter(could)
+}
+
+/// Every secret of a patient that opens anywhere in the files under any of the keys, each of which is taken for a wrap key.
+fn secrets_of(ward: &Ward, files: &[Vec<u8>], keyring: &Keyring, tag: [u8; 16]) -> BTreeSet<[u8; 32]> {
+    let wrap = |key: &[u8; 32]| Key::new(Secret::take(&mut key.clone()));
+    let sealers = keyring.key_bytes().into_iter().map(|(_, key)| wrap(key));
+    let sealers: Vec<Sealer> =
+        sealers.map(|key| Sealer::new(kdf::wrap_prk(&key), kdf::SEAL_PATIENT_SECRET, FLOOR_KEY)).collect();
+    let mut found = BTreeSet::new();
+    for file in files {
+        for at in candidates(file) {
+            let Some(bytes) = file.get(at..at + SECRET_ROW) else { continue };
+            let (head, sealed) = envelope::parse(bytes).unwrap();
+            for generation in 1..3 {
+                let key = PatientKey { patient_tag: tag, generation }.to_bytes();
+                let place = Place { vault: ward.vault.id(), tree: Tree::Patients, key: &key };
+                for sealer in &sealers {
+                    if let Ok(body) = envelope::open_sealed(sealer, head, place, sealed) {
+                        found.insert(body[..32].try_into().unwrap());
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Bytes of a patient's row.
+const SECRET_ROW: usize = 12 + 64 + 64 + 16;
+
+/// How many of these records open anywhere in the files under any of the secrets and the keyring's data keys.
+fn records_that_open(
+    ward: &Ward,
+    files: &[Vec<u8>],
+    keyring: &Keyring,
+    rows: &[Row],
+    secrets: &BTreeSet<[u8; 32]>,
+) -> usize {
+    let secrets: Vec<_> = secrets.iter().map(|secret| Key::new(Secret::take(&mut secret.clone()))).collect();
+    let sealers: Vec<Sealer> = keyring
+        .data_epochs()
+        .iter()
+        .flat_map(|epoch| secrets.iter().map(|secret| keyring.record_sealer(*epoch, secret).unwrap()))
+        .collect();
+    let opens = |(key, value): &Row| {
+        files.iter().any(|file| {
+            candidates(file).any(|at| {
+                let Some(bytes) = file.get(at..at + value.len()) else { return false };
+                let (head, sealed) = envelope::parse(bytes).unwrap();
+                let place = Place { vault: ward.vault.id(), tree: Tree::Records, key };
+                sealers.iter().any(|sealer| envelope::open_sealed(sealer, head, place, sealed).is_ok())
+            })
+        })
+    };
+    rows.iter().filter(|row| opens(row)).count()
+}
+
+fn erase(ward: &Ward, order: &crate::ErasureOrder) -> crate::ErasureReport {
+    ward.vault.erase_patient(&ward.session, ward.erased, order, &ward.key, &mut |_| ()).unwrap()
+}
+
+fn order() -> crate::ErasureOrder {
+    crate::ErasureOrder::new("the patient asked", "GDPR 17(1)(b)")
+}
+
+fn keyring(ward: &Ward) -> Keyring {
+    open::open_header(&ward.vault.0.home, (&ward.key).into()).unwrap().keyring
+}
+
+#[test]
+fn no_byte_of_any_file_opens_an_erased_chart_with_any_key_that_the_vault_holds() {
+    let ward = Ward::new();
+    let (erased, other) = (ward.tag(ward.erased), ward.tag(ward.other));
+    let (records, theirs) = (ward.rows(Tree::Records, ward.erased), ward.rows(Tree::Records, ward.other));
+    assert!(records.len() == 4 && RecordKey::from_bytes(&records[0].0).is_ok());
+    let old = keyring(&ward);
+    // Before: the search finds the secret, and with it every record.
+    let before = ward.files();
+    let secret = secrets_of(&ward, &before, &old, erased);
+    assert_eq!(secret.len(), 1);
+    assert_eq!(records_that_open(&ward, &before, &old, &records, &secret), 4);
+
+    let report = erase(&ward, &order());
+    assert_eq!((report.versions, report.identifiers, report.level), (4, 1, crate::ErasureLevel::Unreadable));
+    let (files, new) = (ward.files(), keyring(&ward));
+    assert_eq!(new.wrap_epochs(), [2]);
+    assert_eq!(secrets_of(&ward, &files, &new, erased), BTreeSet::new());
+    // Whatever secrets there are, they open what is theirs and nothing of the erased chart.
+    let mut left = secrets_of(&ward, &files, &new, other);
+    assert_eq!(left.len(), 1);
+    assert_eq!(records_that_open(&ward, &files, &new, &theirs[..4], &left), 4);
+    left.extend(secrets_of(&ward, &files, &new, ward.tag(PatientId::FACILITY)));
+    assert_eq!(left.len(), 2);
+    assert_eq!(records_that_open(&ward, &files, &new, &records, &left), 0);
+    // What it does not reach is what the report says: the bytes are there, and an old header opens them.
+    assert_eq!(secrets_of(&ward, &files, &old, erased), secret);
+    assert_eq!(records_that_open(&ward, &files, &old, &records, &secret), 4);
+}
+
+#[test]
+fn the_sealed_bytes_of_an_erased_chart_go_where_that_was_asked_for() {
+    for identity in [false, true] {
+        let ward = Ward::new();
+        let rows: Vec<Row> = [Tree::Records, Tree::Patients, Tree::Lookup]
+            .iter()
+            .flat_map(|tree| ward.rows(*tree, ward.erased))
+            .collect();
+        assert_eq!(rows.len(), 4 + 1 + 1);
+        // The salt of an envelope stands for all of it.
+        let held = |ward: &Ward| rows.iter().filter(|(_, value)| ward.hold(&value[12..44])).count();
+        assert_eq!(held(&ward), 6);
+        let report = erase(&ward, &if identity { order().identity() } else { order() });
+        if !identity {
+            assert_eq!(held(&ward), 6, "{report}");
+            continue;
+        }
+        assert_eq!((held(&ward), report.level), (0, crate::ErasureLevel::Removed), "{report}");
+        assert!(report.compaction.is_some_and(|done| done.bytes_after < done.bytes_before));
+        // Nor does anything say the patient's id, with all keys.
+        let (unlocked, id) = (ward.vault.0.gate.enter().unwrap(), ward.erased);
+        let scan = Scan { prefix: &[], after: None, limit: 10_000 };
+        for (key, value) in unlocked.committer.scan(Tree::Policy, scan).unwrap() {
+            let keyring = unlocked.keyring();
+            let body = unlocked.open_row(keyring.policy_sealer(), Tree::Policy, &key, &value, "row").unwrap();
+            assert!(!body.windows(16).any(|window| window == id.as_bytes()));
+        }
+        drop(unlocked);
+        assert!(ward.vault.check(CheckScope::All, &mut |_| ()).unwrap().is_sound());
+        let text = ward.session.list_verbatim(ward.other, &Kind::new("Observation").unwrap()).page().unwrap();
+        assert_eq!(text.entries.len(), 32);
+        ward.vault.close().unwrap();
+        assert_eq!(fs::read_dir(ward.dir.path().join("vault")).unwrap().filter(is_of_sled).count(), 1);
+        let vault = Vault::open(ward.dir.path().join("vault")).unwrap().unlock(&ward.key).unwrap();
+        assert!(vault.opening().clean && vault.opening().rebuilt.is_none(), "{}", vault.opening());
+        assert!(vault.check(CheckScope::All, &mut |_| ()).unwrap().is_sound());
+    }
+}
+
+#[test]
+fn a_row_that_the_disk_does_not_give_any_more_keeps_no_erasure_from_being_final() {
+    let ward = Ward::new();
+    let (_, value) = ward.rows(Tree::Records, ward.erased).into_iter().max_by_key(|(_, value)| value.len()).unwrap();
+    let journal = ward.dir.path().join("vault/journal");
+    let mut hit = false;
+    for entry in fs::read_dir(journal).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(value.len()).position(|window| window == value) {
+            bytes[at + 100] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+            hit = true;
+        }
+    }
+    assert!(hit);
+    let report = erase(&ward, &order());
+    assert_eq!((report.versions, report.left, report.level), (3, 1, crate::ErasureLevel::Unreadable));
+    assert!(report.to_string().contains("1 rows could not be read"), "{report}");
+    assert!(ward.vault.erasures().unwrap()[0].finished.is_some());
+    assert!(secrets_of(&ward, &ward.files(), &keyring(&ward), ward.tag(ward.erased)).is_empty());
+    let read = ward.session.list_verbatim(ward.erased, &Kind::new("Observation").unwrap()).page();
+    assert!(matches!(read, Err(Error::Erased { .. })), "{read:?}");
+}
+
+fn is_of_sled(entry: &std::io::Result<fs::DirEntry>) -> bool {
+    entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("sled-")
+}
