@@ -257,6 +257,34 @@ fn a_stranger_reads_a_vault_whose_keys_are_rotated() {
 }
 
 #[test]
+fn a_stranger_reads_a_log_whose_key_was_rotated() {
+    if !can_run() {
+        return;
+    }
+    let exhibit = Exhibit::new(Suite::ChaCha20Poly1305);
+    let vault = exhibit.open(&exhibit.path()).unwrap();
+    let s = session(&vault, &exhibit.issuer, &exhibit.clock);
+    let ama = s.find_patient(&Identifier::new("urn:mrn:interop", "1").unwrap()).unwrap().unwrap();
+    for epoch in [2, 3] {
+        assert_eq!(vault.rotate_audit_key(&Passphrase::new(PASSPHRASE)).unwrap(), epoch);
+        s.put(ama, &note("under a new key of the log")).unwrap();
+        let first = s.list::<Note>(ama).page().unwrap().entries.into_iter().next_back().unwrap();
+        s.amend(first.id, first.version, &note("of a version from before")).unwrap();
+    }
+    let log = whole_log(&s);
+    drop(s);
+    vault.close().unwrap();
+    let read = json(&exhibit.path(), PASSPHRASE);
+    let lines = read["log"]["lines"].as_array().unwrap();
+    assert!(lines.len() > log.len() && log.len() > exhibit.log.len());
+    for (line, entry) in lines.iter().zip(&log) {
+        let start = format!("{} {} {} {}", entry.seq, entry.time, entry.event, entry.outcome);
+        assert!(line.as_str().unwrap().starts_with(&start), "{line} is not {start}");
+    }
+    assert_eq!(told_by_the_reader(&read).len(), exhibit.expected.len() + 4);
+}
+
+#[test]
 fn a_stranger_shows_one_chart_with_its_values_and_says_what_is_wrong_by_its_exit_code() {
     if !can_run() {
         return;

@@ -19,7 +19,7 @@ fn a_new_vault_has_little_to_be_seen_to_and_untried_slots_are_named_after_ninety
     let report = vault.key_report().unwrap();
     assert_eq!((report.vault, report.at, report.created), (vault.id(), created, Some(created)));
     assert_eq!(report.risks, [KeyRisk::HeaderOnOneDisk]);
-    assert_eq!(report.keys.len(), 2);
+    assert_eq!(report.keys.len(), 3);
     assert!(report.keys.iter().all(|key| key.epoch == 1 && key.not_before == created));
     vault.close().unwrap();
     house.clock.step(90 * 86_400 - 1);

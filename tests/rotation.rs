@@ -169,6 +169,11 @@ fn a_new_data_key_that_breaks_off_anywhere_leaves_a_vault_that_goes_on() {
 }
 
 #[test]
+fn a_new_key_of_the_log_that_breaks_off_anywhere_leaves_a_vault_that_goes_on() {
+    breaks_off_anywhere(|vault, house| vault.rotate_audit_key(&house.key).map(|_| Rotated::default()), 1);
+}
+
+#[test]
 fn another_suite_that_breaks_off_anywhere_leaves_a_vault_that_goes_on() {
     // What an interrupted call has begun is ended by the next one, whichever suite that asks for.
     let change = |vault: &Vault, house: &House| {
@@ -254,6 +259,7 @@ fn a_credential_that_does_not_open_the_vault_rotates_nothing_and_is_logged() {
         vault.rotate_data_key(&wrong, none).map(drop),
         vault.rotate_wrap_key(&wrong, none).map(drop),
         vault.continue_rotation(&wrong, none).map(drop),
+        vault.rotate_audit_key(&wrong).map(drop),
         vault.change_suite(suite, &wrong, none).map(drop),
         vault.rotate_root_key(&[(&wrong).into()]).map(drop),
         vault.rotate_root_key(&[(&house.key).into(), (&wrong).into()]).map(drop),
@@ -265,7 +271,7 @@ fn a_credential_that_does_not_open_the_vault_rotates_nothing_and_is_logged() {
     assert!(matches!(refused, Err(Error::NoCredential)), "{refused:?}");
     assert_eq!((vault.rotation().unwrap(), vault.slots().unwrap().len()), (before, 2));
     use AuditEvent::{KeyAdded, RootKeyChanged, RowsResealed, SuiteChanged};
-    let events = [KeyAdded, KeyAdded, RowsResealed, SuiteChanged, RootKeyChanged, RootKeyChanged];
+    let events = [KeyAdded, KeyAdded, RowsResealed, KeyAdded, SuiteChanged, RootKeyChanged, RootKeyChanged];
     let said: Vec<_> = said(&session).into_iter().map(|(event, outcome, _)| (event, outcome)).collect();
     assert_eq!(said, events.map(|event| (event, Outcome::Denied)));
 }
@@ -620,6 +626,7 @@ fn charts_are_read_and_written_while_keys_are_rotated() {
         for turn in 0..2 {
             vault.rotate_data_key(&house.key, &mut |_| ()).unwrap();
             vault.rotate_wrap_key(&house.key, &mut |_| ()).unwrap();
+            vault.rotate_audit_key(&house.key).unwrap();
             let suite = if turn % 2 == 0 { Suite::ChaCha20Poly1305 } else { Suite::Aes256Gcm };
             vault.change_suite(suite, &house.key, &mut |_| ()).unwrap();
         }

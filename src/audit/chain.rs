@@ -1,6 +1,8 @@
 //! The chain: every entry carries the hash of the one before. Appending is the serial part of a commit, so it does only
 //! what needs the place in the chain.
 
+use std::sync::Arc;
+
 use super::draft::Prepared;
 use super::entry::{EntryKind, EntryRef, Front, leaf_hash};
 use super::keys::AuditKeys;
@@ -31,8 +33,8 @@ impl Head {
 /// Why nothing was appended. The chain stands as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AppendError {
-    /// The epoch's key changed since a subject was prepared: prepare again.
-    #[error("the audit epoch moved on while the entry was prepared; prepare it again")]
+    /// A subject was prepared with what only opens the blocks of another epoch.
+    #[error("the audit entry was prepared under a key that does not seal")]
     EpochMoved,
     #[error("the key is of an audit epoch before the newest entry's")]
     EpochBehind,
@@ -69,12 +71,12 @@ impl Chain {
         keys: &AuditKeys,
         suite: Suite,
         now: Timestamp,
-        draft: Prepared,
+        mut draft: Prepared,
         counter: impl FnMut(PatientId) -> u64,
     ) -> Result<Vec<u8>, AppendError> {
         let front = self.next_front(keys, suite, now, draft.kind)?;
-        if !draft.subjects.iter().all(|subject| subject.key.belongs_to(keys)) {
-            return Err(AppendError::EpochMoved);
+        for subject in draft.subjects.iter_mut().filter(|subject| !subject.key.belongs_to(keys)) {
+            subject.key = Arc::new(keys.subject_again(&subject.key).ok_or(AppendError::EpochMoved)?);
         }
         let random = draft.random;
         let clock = front.clock_step.then_some(now);

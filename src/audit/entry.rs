@@ -213,13 +213,14 @@ impl<'a> EntryRef<'a> {
         leaf_hash(self.bytes)
     }
 
-    /// Whether it says that it was sealed under `keys`.
-    pub(crate) const fn is_under(&self, keys: &AuditKeys) -> bool {
-        self.front.epoch == keys.epoch() && self.front.key_id == keys.key_id()
+    /// Whether `keys` has what it says it was sealed under.
+    pub(crate) fn is_under(&self, keys: &AuditKeys) -> bool {
+        keys.of(self.front.epoch, self.front.key_id).is_some()
     }
 
     /// The payload in clear.
     pub(super) fn open(&self, keys: &AuditKeys) -> Result<SecretBytes, OpenError> {
+        let keys = keys.of(self.front.epoch, self.front.key_id).ok_or(OpenError)?;
         self.open_with_entry_key(&keys.entry_key(&[self.bound]))
     }
 

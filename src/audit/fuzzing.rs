@@ -20,7 +20,10 @@ pub(crate) fn entry(bytes: &[u8]) -> bool {
     let Ok(entry) = EntryRef::parse(bytes) else { return false };
     assert_eq!(entry.to_bytes(), bytes);
     let stranger = AuditKeys::new(entry.front.epoch, entry.front.key_id, Key::new(Secret::take(&mut [6; 32])));
-    assert!(open_entry(&entry, &stranger, |_, _| None::<&SubjectKey>).is_err(), "opened under a key that nobody has");
+    assert!(
+        open_entry(&entry, &stranger, |_, _, _| None::<&SubjectKey>).is_err(),
+        "opened under a key that nobody has"
+    );
     true
 }
 
@@ -42,7 +45,7 @@ pub(crate) fn payload(bytes: &[u8]) -> bool {
         return false;
     };
     let entry = EntryRef::parse(&sealed).unwrap();
-    let read = open_entry(&entry, &keys(), |_, _| None::<&SubjectKey>);
+    let read = open_entry(&entry, &keys(), |_, _, _| None::<&SubjectKey>);
     let decoded = Payload::decode(bytes);
     assert_eq!(read.is_ok(), decoded.is_ok());
     let (Ok(read), Ok(decoded)) = (read, decoded) else { return false };

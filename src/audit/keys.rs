@@ -6,8 +6,8 @@ use crate::crypto::seal::{FLOOR_KEY, Sealer};
 use crate::ids::{KindId, PatientId};
 use crate::secret::Secret;
 
-/// The key of one entry epoch. Wiped on drop.
-pub(crate) struct AuditKeys {
+/// The key of one epoch of entries, with everything that does not depend on an entry derived once.
+pub(super) struct EpochKeys {
     epoch: u32,
     key_id: u32,
     key: AuditKey,
@@ -15,40 +15,88 @@ pub(crate) struct AuditKeys {
     hedge: HmacKey,
 }
 
-impl AuditKeys {
-    pub(crate) fn new(epoch: u32, key_id: u32, key: AuditKey) -> Self {
+impl EpochKeys {
+    fn new(epoch: u32, key_id: u32, key: AuditKey) -> Self {
         let prk = Prk::from_key(key.expose());
         let hedge = kdf::audit_hedge(&key);
         Self { epoch, key_id, key, prk, hedge }
     }
 
+    /// The entry key `EK` of the entry with these first 94 bytes. It opens that entry and no other.
+    pub(super) fn entry_key(&self, bound: &[&[u8]]) -> Secret<32> {
+        kdf::audit_entry(&self.prk, &hash::sha256(bound))
+    }
+}
+
+/// The keys of a log: of the epoch that seals, and of others, which open what was sealed under them. Wiped on drop.
+pub(crate) struct AuditKeys {
+    sealing: EpochKeys,
+    others: Vec<EpochKeys>,
+}
+
+impl AuditKeys {
+    /// One epoch, which seals.
+    pub(crate) fn new(epoch: u32, key_id: u32, key: AuditKey) -> Self {
+        Self { sealing: EpochKeys::new(epoch, key_id, key), others: Vec::new() }
+    }
+
+    /// Another epoch beside these, which does not seal.
+    pub(crate) fn and(mut self, epoch: u32, key: AuditKey) -> Self {
+        self.others.push(EpochKeys::new(epoch, self.sealing.key_id, key));
+        self
+    }
+
+    /// The epoch that seals.
     pub(crate) const fn epoch(&self) -> u32 {
-        self.epoch
+        self.sealing.epoch
     }
 
     pub(crate) const fn key_id(&self) -> u32 {
-        self.key_id
+        self.sealing.key_id
     }
 
-    /// What seals blocks about the patient who has this secret.
+    /// The keys that an entry says it was sealed under.
+    pub(super) fn of(&self, epoch: u32, key_id: u32) -> Option<&EpochKeys> {
+        self.all().find(|held| held.epoch == epoch && held.key_id == key_id)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &EpochKeys> {
+        [&self.sealing].into_iter().chain(&self.others)
+    }
+
+    /// What seals blocks about the patient who has this secret, in the epoch that seals and in those that follow it.
     pub(crate) fn subject(&self, secret: &PatientSecret) -> SubjectKey {
-        let prk = kdf::subject_prk(&self.key, secret);
-        SubjectKey {
-            epoch: self.epoch,
-            key_id: self.key_id,
-            version: kdf::version_mac(&prk),
-            sealer: Sealer::new(prk, kdf::SEAL_SUBJECT, FLOOR_KEY),
-        }
+        SubjectKey { secret: Some(secret.duplicate()), ..self.subject_key(&self.sealing, secret) }
+    }
+
+    /// What opens blocks about that patient in entries of an epoch; `None` where its key is not held.
+    pub(crate) fn subject_in(&self, epoch: u32, secret: &PatientSecret) -> Option<SubjectKey> {
+        self.all().find(|held| held.epoch == epoch).map(|held| self.subject_key(held, secret))
+    }
+
+    /// The same patient's key in the epoch that seals now.
+    pub(super) fn subject_again(&self, key: &SubjectKey) -> Option<SubjectKey> {
+        key.secret.as_ref().map(|secret| self.subject(secret))
+    }
+
+    fn subject_key(&self, of: &EpochKeys, secret: &PatientSecret) -> SubjectKey {
+        let prk = kdf::subject_prk(&of.key, secret);
+        // Of the oldest epoch, whichever seals: a version has one tag, whenever it is written or compared.
+        let first = self.all().min_by_key(|held| held.epoch).filter(|first| first.epoch != of.epoch);
+        let version =
+            kdf::version_mac(first.map(|first| kdf::subject_prk(&first.key, secret)).as_ref().unwrap_or(&prk));
+        let sealer = Sealer::new(prk, kdf::SEAL_SUBJECT, FLOOR_KEY);
+        SubjectKey { epoch: of.epoch, key_id: of.key_id, version, sealer, secret: None }
     }
 
     /// `HMAC(hedge key, random32 ‖ front ‖ padded payload)[..16]`.
     pub(super) fn salt(&self, random: &[u8; 32], front: &[u8], padded: &[u8]) -> [u8; 16] {
-        hash::truncate(&self.hedge.tag(&[random, front, padded]))
+        hash::truncate(&self.sealing.hedge.tag(&[random, front, padded]))
     }
 
-    /// The entry key `EK` of the entry with these first 94 bytes. It opens that entry and no other.
+    /// The entry key of an entry about to be sealed; see [`EpochKeys::entry_key`].
     pub(super) fn entry_key(&self, bound: &[&[u8]]) -> Secret<32> {
-        kdf::audit_entry(&self.prk, &hash::sha256(bound))
+        self.sealing.entry_key(bound)
     }
 }
 
@@ -58,12 +106,14 @@ pub(crate) struct SubjectKey {
     key_id: u32,
     pub(super) sealer: Sealer,
     version: HmacKey,
+    /// Where it seals: an entry may find its place only after the next epoch has begun.
+    secret: Option<PatientSecret>,
 }
 
 impl SubjectKey {
     /// Whether it was made from `keys`; if not, an entry under `keys` cannot hold its blocks.
     pub(super) const fn belongs_to(&self, keys: &AuditKeys) -> bool {
-        self.epoch == keys.epoch && self.key_id == keys.key_id
+        self.epoch == keys.epoch() && self.key_id == keys.key_id()
     }
 
     /// Ties an entry to what a version of a record said, also after it was sealed again under another key:

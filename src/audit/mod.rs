@@ -23,7 +23,7 @@ pub(crate) use keys::{AuditKeys, SubjectKey};
 pub(crate) use reads::Reads;
 pub(crate) use subject::DraftSubject;
 pub(crate) use verify::{Lost, Verifier};
-pub(crate) use view::{open_entry, subject_tags};
+pub(crate) use view::{OpenEntryError, open_entry, subject_tags};
 
 pub use defect::EntryDefect;
 pub use event::{AuditEvent, Outcome};

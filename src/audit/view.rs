@@ -85,12 +85,12 @@ pub(crate) enum OpenEntryError {
     Defect(#[from] EntryDefect),
 }
 
-/// Opens an entry. `subject_key` finds a patient's key by patient tag and generation; `None` means that the patient was
+/// Opens an entry. `subject_key` finds a patient's key by epoch, patient tag and generation; `None` means that the patient was
 /// erased, and what is said about them stays closed without an error.
 pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
     entry: &EntryRef<'_>,
     keys: &AuditKeys,
-    mut subject_key: impl FnMut(&[u8; 16], u32) -> Option<K>,
+    mut subject_key: impl FnMut(u32, &[u8; 16], u32) -> Option<K>,
 ) -> Result<AuditEntry, OpenEntryError> {
     let front = &entry.front;
     if !entry.is_under(keys) {
@@ -102,7 +102,7 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
     let mut records = 0;
     for (index, subject) in (0..).zip(&closed) {
         let place = BlockPlace { vault: front.vault, seq: front.seq, index };
-        let key = subject_key(&subject.patient_tag, subject.generation);
+        let key = subject_key(front.epoch, &subject.patient_tag, subject.generation);
         let opened = open_subject(subject, key, front.suite, place)?;
         records += opened.records.len();
         if opened.patient.is_some() && !reads::adds_up(&reads, usize::from(index), opened.records.len()) {

@@ -1,8 +1,8 @@
 //! What the leader does: one group, one frame, in order.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::group::Group;
 use super::queue::{Job, PreparedEntry};
@@ -48,7 +48,7 @@ impl Committer {
     }
 
     fn write(&self, order: &mut Order, jobs: Vec<Job>) -> Result<Pending, CommitFailed> {
-        let (mut chain, suite) = (order.chain, self.suite());
+        let (mut chain, mut keys, suite) = (order.chain, Arc::clone(&order.keys), self.suite());
         let (now, jobs_in_group) = (self.not_before_answered(self.clock.now()), jobs.len());
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
         let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation() };
@@ -68,14 +68,15 @@ impl Committer {
             entries.extend(job.entries.into_iter().map(|entry| (now, entry)));
             batch.writes.extend(job.writes);
         }
-        for (time, PreparedEntry { prepared, subjects }) in entries {
+        for (time, PreparedEntry { prepared, subjects, turns_to }) in entries {
+            keys = turns_to.unwrap_or(keys);
             let count = |patient: PatientId| {
                 let tag = subjects.iter().find(|(named, _)| *named == patient).map_or([0; 16], |(_, tag)| *tag);
                 let tally = tallies.entry(tag).or_insert_with(|| self.storage.tally(&tag));
                 *tally += 1;
                 *tally
             };
-            let appended = chain.append(&order.keys, suite, time, prepared, count);
+            let appended = chain.append(&keys, suite, time, prepared, count);
             let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
             let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
             batch.entries.push(SealedEntry { bytes, subjects });
@@ -89,7 +90,7 @@ impl Committer {
         let committed = self.storage.commit(head, batch);
         observe::committed(took, jobs_in_group, entries, committed.is_ok());
         let pending = committed?;
-        order.chain = chain;
+        (order.chain, order.keys) = (chain, keys);
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
         Ok(pending)
     }

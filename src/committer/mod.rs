@@ -56,7 +56,7 @@ const ROW_OVERHEAD: usize = 64;
 /// What only the leader touches.
 struct Order {
     chain: Chain,
-    keys: AuditKeys,
+    keys: Arc<AuditKeys>,
 }
 
 pub(crate) struct Committer {
@@ -84,7 +84,7 @@ impl Committer {
         clock: Arc<dyn Clock>,
         header_generation: u64,
         chain: Chain,
-        keys: AuditKeys,
+        keys: Arc<AuditKeys>,
     ) -> Self {
         Self {
             storage,
@@ -224,6 +224,17 @@ impl Committer {
         }
         drop(queue);
         self.queue(Vec::new(), vec![draft])
+    }
+
+    /// Makes an entry durable that is the first under other keys, as are all behind it. What was prepared under those before
+    /// and has not got its place yet is sealed under the new ones.
+    pub(crate) fn turn_to(&self, keys: Arc<AuditKeys>, draft: Draft) -> Outcome {
+        let mut job = self.job(&[], vec![draft])?;
+        if let Some(first) = job.entries.first_mut() {
+            first.turns_to = Some(keys);
+        }
+        let queued = self.let_in(job.need())?.push(job);
+        self.wait(queued)
     }
 
     /// Makes durable whatever was answered for until now.

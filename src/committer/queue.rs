@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ticket::Ticket;
 use super::window::{Share, Window};
-use crate::audit::{Draft, DraftError, Prepared, Reads};
+use crate::audit::{AuditKeys, Draft, DraftError, Prepared, Reads};
 use crate::clock::Timestamp;
 use crate::ids::PatientId;
 use crate::observe;
@@ -60,12 +60,14 @@ impl Job {
 pub(super) struct PreparedEntry {
     pub(super) prepared: Prepared,
     pub(super) subjects: Vec<(PatientId, [u8; 16])>,
+    /// What seals this entry and those behind it, if it is the first of an epoch.
+    pub(super) turns_to: Option<Arc<AuditKeys>>,
 }
 
 impl PreparedEntry {
     pub(super) fn of(draft: Draft) -> Result<Self, DraftError> {
         let subjects = draft.subjects.iter().map(|subject| (subject.patient, subject.patient_tag)).collect();
-        Ok(Self { prepared: draft.prepare()?, subjects })
+        Ok(Self { prepared: draft.prepare()?, subjects, turns_to: None })
     }
 }
 

@@ -11,8 +11,10 @@ use crate::crypto::kdf::{IndexKey, JournalKey, LookupKey, PolicyKey, StateKey, p
 use crate::crypto::{RandomFailed, random};
 use crate::secret::{Key, SecretBytes};
 
-/// The newest keyring format, and so far the only one.
-const FORMAT: u8 = 1;
+/// The newest keyring format: with several audit keys. Programs that know only the one before would use the wrong of them.
+const FORMAT: u8 = 2;
+/// The format with one audit key, in which every keyring is written that has no more.
+const ONE_AUDIT_KEY: u8 = 1;
 
 /// Keys of one purpose that a keyring can hold: far more than rotations need, and few enough for the header.
 pub(crate) const MAX_EPOCHS: usize = 256;
@@ -60,6 +62,11 @@ impl<P> Epochs<P> {
     /// All of them, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &EpochKey<P>> {
         self.older.iter().chain([&self.newest])
+    }
+
+    /// Whether there is but one.
+    const fn is_one(&self) -> bool {
+        self.older.is_empty()
     }
 
     /// These and a new key behind them, or none where as many are held as a keyring can hold.
@@ -173,7 +180,7 @@ impl KeyMaterial {
     pub(crate) fn to_bytes(&self) -> SecretBytes {
         let len = 1 + self.data.encoded_len() + self.wrap.encoded_len() + self.audit.encoded_len() + 5 * 32;
         let mut bytes = Zeroizing::new(Vec::with_capacity(len));
-        bytes.put_u8(FORMAT);
+        bytes.put_u8(if self.audit.is_one() { ONE_AUDIT_KEY } else { FORMAT });
         self.data.encode(&mut bytes);
         self.wrap.encode(&mut bytes);
         self.audit.encode(&mut bytes);
@@ -203,6 +210,9 @@ impl KeyMaterial {
             policy: key(&mut fields, "policy key")?,
         };
         fields.finish()?;
+        if keys.audit.is_one() != (format == ONE_AUDIT_KEY) {
+            return Err(ParseError::BadValue { field: "keyring format", offset: 0 });
+        }
         Ok(keys)
     }
 }
@@ -329,13 +339,26 @@ mod tests {
     #[test]
     fn another_format_is_named() {
         let mut bytes = material(&[1]).to_bytes();
-        bytes[0] = 2;
-        assert_eq!(KeyMaterial::parse(&bytes).unwrap_err(), ParseError::UnknownFormat { found: 2, newest: 1 });
-        bytes[0] = 0;
-        assert_eq!(
-            KeyMaterial::parse(&bytes).unwrap_err(),
-            ParseError::BadValue { field: "keyring format", offset: 0 }
-        );
+        bytes[0] = 3;
+        assert_eq!(KeyMaterial::parse(&bytes).unwrap_err(), ParseError::UnknownFormat { found: 3, newest: 2 });
+        for format in [0, 2] {
+            bytes[0] = format;
+            assert_eq!(
+                KeyMaterial::parse(&bytes).unwrap_err(),
+                ParseError::BadValue { field: "keyring format", offset: 0 }
+            );
+        }
+    }
+
+    #[test]
+    fn a_keyring_with_several_audit_keys_says_so_in_its_format() {
+        let keys = KeyMaterial { audit: epochs(&[1, 2], 0xAD), ..material(&[1]) };
+        let mut bytes = keys.to_bytes();
+        assert_eq!(bytes[0], 2);
+        assert_eq!(KeyMaterial::parse(&bytes).unwrap().audit.iter().count(), 2);
+        bytes[0] = 1;
+        assert!(matches!(KeyMaterial::parse(&bytes), Err(ParseError::BadValue { field: "keyring format", offset: 0 })));
+        assert_eq!(material(&[1, 2]).to_bytes()[0], 1);
     }
 
     #[test]

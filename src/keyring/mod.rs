@@ -33,11 +33,13 @@ pub use shares::{InvalidShare, Share, ShareError, ShareSetId, SharedKey};
 pub use slot_info::{ShareGroup, SlotInfo, SlotPartner};
 
 use std::fmt;
+use std::sync::Arc;
 
+use crate::audit::AuditKeys;
 use crate::bytes::Put;
 use crate::crypto::aead::Suite;
 use crate::crypto::hash::HmacKey;
-use crate::crypto::kdf::{self, AuditKey, JournalKey, PatientSecret, RootKey, StateKey, WrapKey};
+use crate::crypto::kdf::{self, JournalKey, PatientSecret, RootKey, StateKey, WrapKey};
 use crate::crypto::seal::{FLOOR_KEY, FLOOR_VALUE, SealError, Sealer};
 use crate::crypto::{RandomFailed, random};
 use crate::format::header::{HeaderContent, UnverifiedHeader};
@@ -52,6 +54,8 @@ pub(crate) struct Keyring {
     keys: KeyMaterial,
     /// The data epoch that seals.
     sealing: u32,
+    /// All audit keys, one of which seals.
+    audit: Arc<AuditKeys>,
     index: HmacKey,
     lookup: HmacKey,
     policy: HmacKey,
@@ -104,6 +108,7 @@ impl Keyring {
             wrap_sealer: wrap_sealer(&newest.key),
             // A newer one waits until it is put in force, which the vault remembers (policy.md, table 16).
             sealing: keys.data.oldest(),
+            audit: Arc::new(renew::audit_keys(&keys, keys.audit.oldest())),
             keys,
         }
     }
@@ -203,10 +208,10 @@ impl Keyring {
         Sealer::new(kdf::policy_prk(&self.keys.policy), kdf::SEAL_LEDGER, FLOOR_VALUE)
     }
 
-    /// The newest epoch of the audit log, and its key.
-    pub(crate) const fn newest_audit_key(&self) -> (u32, &AuditKey) {
-        let newest = self.keys.audit.newest();
-        (newest.epoch, &newest.key)
+    /// The keys of the audit log: all of them open, and that of the oldest epoch seals, unless another one was
+    /// [put in force](Self::auditing_under).
+    pub(crate) const fn audit(&self) -> &Arc<AuditKeys> {
+        &self.audit
     }
 
     /// Every key by itself.

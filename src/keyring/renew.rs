@@ -1,8 +1,14 @@
 //! Keyrings that differ from the one in force by a key, before and after a rotation.
 
+use std::sync::Arc;
+
 use super::Keyring;
+use crate::audit::AuditKeys;
 use crate::crypto::RandomFailed;
 use crate::format::keyring::KeyMaterial;
+
+/// Number of the signing key; there is one until checkpoints are signed.
+const FIRST_AUDIT_KEY: u32 = 1;
 
 impl Keyring {
     /// Whether both are of one vault, maybe before and after a rotation.
@@ -12,13 +18,46 @@ impl Keyring {
 
     /// A second copy, to be changed.
     pub(crate) fn duplicate(&self) -> Self {
-        Self { sealing: self.sealing, ..Self::new(self.keys.duplicate()) }
+        Self { sealing: self.sealing, audit: Arc::clone(&self.audit), ..Self::new(self.keys.duplicate()) }
     }
 
     /// This one, sealing records under a data epoch that it holds.
     pub(crate) fn sealing_under(self, epoch: u32) -> Option<Self> {
         self.keys.data.get(epoch)?;
         Some(Self { sealing: epoch, ..self })
+    }
+
+    /// This one, sealing the log under an audit epoch that it holds.
+    pub(crate) fn auditing_under(self, epoch: u32) -> Option<Self> {
+        let audit = Arc::new(self.audit_keys_under(epoch)?);
+        Some(Self { audit, ..self })
+    }
+
+    /// The keys of the log, sealing under an epoch that is held.
+    pub(crate) fn audit_keys_under(&self, epoch: u32) -> Option<AuditKeys> {
+        self.keys.audit.get(epoch)?;
+        Some(audit_keys(&self.keys, epoch))
+    }
+
+    /// With a new audit key, which does not seal yet. `None` where no more keys fit.
+    pub(crate) fn with_new_audit_key(&self) -> Result<Option<Self>, RandomFailed> {
+        let Some(audit) = self.keys.audit.with_new()? else { return Ok(None) };
+        Ok(self.of(KeyMaterial { audit, ..self.keys.duplicate() }))
+    }
+
+    /// The audit epochs that are held, ascending.
+    pub(crate) fn audit_epochs(&self) -> Vec<u32> {
+        self.keys.audit.iter().map(|held| held.epoch).collect()
+    }
+
+    /// The newest audit epoch that is held, whether it seals yet or not.
+    pub(crate) const fn newest_audit_epoch(&self) -> u32 {
+        self.keys.audit.newest().epoch
+    }
+
+    /// Whether an audit key is held that does not seal yet.
+    pub(crate) fn has_waiting_audit_key(&self) -> bool {
+        self.newest_audit_epoch() != self.audit.epoch()
     }
 
     /// With a new data key, which does not seal yet. `None` where no more keys fit.
@@ -66,10 +105,20 @@ impl Keyring {
         self.keys.wrap.iter().map(|held| held.epoch).collect()
     }
 
-    /// Other keys, with the epoch that seals here.
+    /// Other keys, with the epochs that seal here.
     fn of(&self, keys: KeyMaterial) -> Option<Self> {
-        Self::new(keys).sealing_under(self.sealing)
+        Self::new(keys).sealing_under(self.sealing)?.auditing_under(self.audit.epoch())
     }
+}
+
+/// The keys of the log, of which that of the epoch seals.
+pub(super) fn audit_keys(keys: &KeyMaterial, epoch: u32) -> AuditKeys {
+    let newest = keys.audit.newest();
+    let key = keys.audit.get(epoch).unwrap_or(&newest.key);
+    let others = keys.audit.iter().filter(|held| held.epoch != epoch);
+    others.fold(AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate()), |keys, held| {
+        keys.and(held.epoch, held.key.duplicate())
+    })
 }
 
 #[cfg(test)]
@@ -101,6 +150,21 @@ mod tests {
     fn a_data_key_that_waits_is_not_dropped_with_the_older_ones() {
         let waiting = Keyring::generate().unwrap().with_new_data_key().unwrap().unwrap();
         assert_eq!(waiting.without_older_data_keys().unwrap().data_epochs(), [1, 2]);
+    }
+
+    #[test]
+    fn a_new_audit_key_opens_and_does_not_seal_before_it_is_put_in_force_and_the_older_one_stays() {
+        let old = Keyring::generate().unwrap();
+        let grown = old.with_new_audit_key().unwrap().unwrap();
+        assert_eq!((grown.audit_epochs(), grown.audit().epoch()), (vec![1, 2], 1));
+        assert!(grown.has_waiting_audit_key() && grown.agrees(&old));
+        assert!(grown.audit().subject_in(2, &secret()).is_some());
+        let turned = grown.auditing_under(2).unwrap();
+        assert!(turned.audit().epoch() == 2 && !turned.has_waiting_audit_key());
+        assert!(turned.audit().subject_in(1, &secret()).is_some());
+        let later = turned.with_new_data_key().unwrap().unwrap();
+        assert_eq!((later.audit().epoch(), later.duplicate().audit().epoch()), (2, 2));
+        assert!(later.auditing_under(3).is_none());
     }
 
     #[test]

@@ -8,8 +8,9 @@ use super::Session;
 use super::access::{Access, Done, Hold, Op};
 use super::list::page_limit;
 use crate::audit::{AuditEntry, AuditEvent, AuditFault, AuditFilter, EntryKind, EntryRef, FaultKind, Head};
-use crate::audit::{EntryDefect, Lost, SubjectKey, Verifier, open_entry};
+use crate::audit::{EntryDefect, Lost, OpenEntryError, SubjectKey, Verifier, open_entry};
 use crate::error::Error;
+use crate::keyring::Keyring;
 use crate::progress::OnProgress;
 use crate::storage::{Bytes, Storage};
 use crate::terms::Action;
@@ -157,8 +158,7 @@ fn verify(unlocked: &Unlocked, scope: Scope, progress: Option<OnProgress<'_>>) -
         return Ok((VerifiedLog { entries: 0, head: [0; 32] }, Lost::default()));
     };
     let mut keys = SubjectKeys::new(unlocked);
-    let mut open =
-        |entry: &EntryRef<'_>| open_entry(entry, &unlocked.audit, |tag, generation| keys.get(tag, generation));
+    let mut open = |entry: &EntryRef<'_>| keys.open(entry);
     let (mut verifier, mut next) = match scope {
         Scope::All => (Verifier::new(unlocked.vault).opening(&mut open), 0),
         Scope::Chain => (Verifier::new(unlocked.vault), 0),
@@ -273,8 +273,7 @@ impl AuditQuery<'_> {
                 if !self.filter.covers(entry.front.time) {
                     continue;
                 }
-                let opened = open_entry(&entry, &unlocked.audit, |tag, generation| keys.get(tag, generation));
-                let opened = opened.map_err(|error| fault(FaultKind::from(error)))?;
+                let opened = keys.open(&entry).map_err(|error| fault(FaultKind::from(error)))?;
                 if self.filter.matches(&opened) {
                     found.push(opened);
                 }
@@ -294,23 +293,25 @@ impl AuditQuery<'_> {
 /// Keys of the patients whom a run of entries is about.
 struct SubjectKeys<'u> {
     unlocked: &'u Unlocked,
-    known: HashMap<([u8; 16], u32), Option<Arc<SubjectKey>>>,
+    /// Taken once the last entry of the run was known: it has the keys of them all.
+    keyring: Arc<Keyring>,
+    known: HashMap<(u32, [u8; 16], u32), Option<Arc<SubjectKey>>>,
 }
 
 impl<'u> SubjectKeys<'u> {
     fn new(unlocked: &'u Unlocked) -> Self {
-        Self { unlocked, known: HashMap::new() }
+        Self { unlocked, keyring: unlocked.keyring(), known: HashMap::new() }
     }
 
-    fn get(&mut self, tag: &[u8; 16], generation: u32) -> Option<Arc<SubjectKey>> {
-        if let Some(known) = self.known.get(&(*tag, generation)) {
-            return known.clone();
-        }
-        if self.known.len() >= SUBJECT_KEYS {
-            self.known.clear();
-        }
-        let key = self.unlocked.subject_of(tag, generation).map(Arc::new);
-        self.known.insert((*tag, generation), key.clone());
-        key
+    fn open(&mut self, entry: &EntryRef<'_>) -> Result<AuditEntry, OpenEntryError> {
+        let Self { unlocked, keyring, known } = self;
+        open_entry(entry, keyring.audit(), |epoch, tag, generation| {
+            let place = (epoch, *tag, generation);
+            if known.len() >= SUBJECT_KEYS && !known.contains_key(&place) {
+                known.clear();
+            }
+            let open = || unlocked.subject_of(epoch, tag, generation).map(Arc::new);
+            known.entry(place).or_insert_with(open).clone()
+        })
     }
 }

@@ -109,10 +109,11 @@ impl Unlocked {
         Ok(Some((tag, patient)))
     }
 
-    /// Opens a subject's key for reading the log. `None` where the patient is unknown or erased.
-    pub(crate) fn subject_of(&self, tag: &[u8; 16], generation: u32) -> Option<SubjectKey> {
+    /// Opens a subject's key for reading the log's entries of an epoch. `None` where the patient is unknown or erased.
+    pub(crate) fn subject_of(&self, epoch: u32, tag: &[u8; 16], generation: u32) -> Option<SubjectKey> {
         let row = self.patient_row(tag).ok()??;
-        (row.key.generation == generation).then(|| self.audit.subject(&row.secret))
+        let of_generation = row.key.generation == generation;
+        of_generation.then(|| row.keyring.audit().subject_in(epoch, &row.secret)).flatten()
     }
 
     /// The chart whose patient's key is this row.
@@ -162,7 +163,7 @@ impl Unlocked {
     ) -> Result<Chart, Error> {
         let epoch = keyring.data_epoch();
         let records = keyring.record_sealer(epoch, &secret).ok_or(Error::TamperedRow { what: "keyring" })?;
-        let subject = Arc::new(self.audit.subject(&secret));
+        let subject = Arc::new(keyring.audit().subject(&secret));
         let PatientKey { patient_tag: tag, generation } = key;
         Ok(Chart { patient, tag, generation, subject, epoch, records, secret, keyring })
     }

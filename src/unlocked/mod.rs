@@ -27,7 +27,7 @@ pub(crate) use numbers::{ByKind, Numbers};
 pub(crate) use renewed::{OlderSealer, Renewed};
 pub(crate) use time::Latest;
 
-use crate::audit::{AuditKeys, Draft};
+use crate::audit::Draft;
 use crate::clock::Clock;
 use crate::committer::{CommitFailed, Committer, JOB_BYTES, Row, Stripes};
 use crate::crypto::aead::Suite;
@@ -66,7 +66,6 @@ pub(crate) struct Unlocked {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) latest: Latest,
     pub(crate) in_force: InForce,
-    pub(crate) audit: AuditKeys,
     pub(crate) committer: Committer,
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,

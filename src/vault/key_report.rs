@@ -24,6 +24,8 @@ pub enum KeySort {
     Data,
     /// Seals patients' secrets.
     Wrap,
+    /// Seals the log's entries.
+    Audit,
 }
 
 impl fmt::Display for KeySort {
@@ -31,6 +33,7 @@ impl fmt::Display for KeySort {
         f.write_str(match self {
             Self::Data => "data key",
             Self::Wrap => "wrap key",
+            Self::Audit => "log's key",
         })
     }
 }
@@ -130,7 +133,7 @@ pub struct KeyReport {
     pub created: Option<Timestamp>,
     /// Its key slots, ascending by number.
     pub slots: Vec<SlotInfo>,
-    /// The keys that are rotated, and how old each is.
+    /// The keys that are rotated, and how old each is; of the log's, the one that seals.
     pub keys: Vec<KeyAge>,
     /// How their rotation stands.
     pub rotation: Rotation,
@@ -172,7 +175,8 @@ impl Vault {
         let newest = rotation.wrap_epochs.last().copied();
         let data = rotation.data_epochs.iter().map(|epoch| age(KeySort::Data, *epoch, false));
         let wrap = rotation.wrap_epochs.iter().map(|epoch| age(KeySort::Wrap, *epoch, Some(*epoch) == newest));
-        let keys = data.chain(wrap).collect();
+        let audit = age(KeySort::Audit, rotation.audit_epoch, false);
+        let keys = data.chain(wrap).chain([audit]).collect();
         let unfinished = erasures.iter().filter(|erasure| erasure.finished.is_none()).count();
         let header = if self.0.home.is_detached() { KeyRisk::HeaderOnOneMedium } else { KeyRisk::HeaderOnOneDisk };
         let risks = risks(&slots, header, &rotation, unfinished, at);

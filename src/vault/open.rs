@@ -8,7 +8,7 @@ use super::attempts::Attempts;
 use super::opening::MissingReads;
 use super::slots::upgrade as upgrade_slot;
 use super::{Home, Opening, Options, Vault, operate};
-use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
+use crate::audit::{AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
 use crate::audit::{AuditFault, FaultKind};
 use crate::clock::Clock;
 use crate::committer::{Committer, Stripes};
@@ -352,10 +352,16 @@ pub(super) struct Parts {
 
 pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlocked, Error> {
     let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache } = parts;
-    let (epoch, key) = keyring.newest_audit_key();
-    let keys = || AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate());
-    let committer = Committer::new(storage, suite, Arc::clone(&clock), header.generation, chain, keys());
-    let audit = keys();
+    // The epoch of the newest entry is the one in force; a newer key waits for the entry that begins its epoch.
+    let keyring = match chain.head() {
+        None => keyring,
+        Some(Head { seq, epoch, key_id, .. }) => {
+            let no_key = || AuditFault { seq, what: FaultKind::NoKey { epoch, key_id } };
+            keyring.auditing_under(epoch).ok_or_else(no_key)?
+        }
+    };
+    let keys = Arc::clone(keyring.audit());
+    let committer = Committer::new(storage, suite, Arc::clone(&clock), header.generation, chain, keys);
     let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
     let (holders, latest, choosing, challenges) =
         (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());
@@ -364,7 +370,6 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         clock,
         latest,
         in_force: InForce::new(keyring),
-        audit,
         committer,
         stripes,
         policy,
@@ -380,9 +385,6 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         lock,
     })
 }
-
-/// Number of the signing key; there is one until checkpoints are signed.
-pub(super) const FIRST_AUDIT_KEY: u32 = 1;
 
 pub(super) fn storage_keys(keyring: &Keyring) -> StorageKeys {
     StorageKeys { journal: keyring.journal_key().duplicate(), state: keyring.state_key().duplicate() }

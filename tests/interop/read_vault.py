@@ -156,9 +156,10 @@ class Keys:
         aad = vault + be(8, header.generation) + be(2, 1) + header.keyring[:1]
         prk = expand(root, L("keyring-master"), 32)
         plain = open_sealed(prk, "keyring", header.keyring[0], aad, header.keyring[1:], 64)
-        must(plain is not None and plain[:1] == b"\1", TAMPERED, "keyring")
+        must(plain is not None and plain[:1] in (b"\1", b"\2"), TAMPERED, "keyring")
         c = Cursor(plain[1:], TAMPERED, "keyring")
         self.data, self.wrap, self.audit = (dict(c.read("I32s") for _ in range(c.one("H"))) for _ in range(3))
+        must((len(self.audit) > 1) == (plain[:1] == b"\2"), TAMPERED, "keyring")
         self.index, self.lookup, self.state, self.journal, self.policy = c.read("32s" * 5)
         c.end()
 def unlock(path, passphrase):
@@ -396,7 +397,10 @@ EVENTS = {
     23: "session-expired", 30: "patient-registered", 31: "patient-found", 32: "identifier-added", 40: "record-put",
     41: "record-read", 42: "records-listed", 43: "chart-read", 44: "history-read", 46: "record-amended",
     47: "record-voided", 48: "kinds-listed", 49: "records-exported", 60: "audit-verified", 61: "audit-queried",
-    70: "clock-reset", 71: "read-audit-changed",
+    70: "clock-reset", 71: "read-audit-changed", 72: "journal-compacted", 73: "vault-checked", 74: "damage-found",
+    80: "key-added", 81: "key-activated", 82: "rows-resealed", 83: "key-dropped", 84: "root-key-changed",
+    85: "suite-changed", 15: "slot-added", 16: "slot-removed", 17: "slot-changed", 18: "header-written",
+    19: "header-backed-up",
 }
 OUTCOMES = (None, "allowed", "denied", "failed")
 ACTIONS = "read list create amend void export erase audit review grant operate".split()
@@ -465,7 +469,8 @@ class Log:
             prk = extract(key, secret)
             body = open_sealed(prk, "subject", suite, self.vault.id + be(8, seq) + be(2, index), sealed, 64)
             c.must(body is not None)
-            patient, records = self.block(Cursor(body, LOG, c.where), tag, expand(prk, L("version"), 32))
+            first = extract(self.vault.keys.audit[min(self.vault.keys.audit)], secret)
+            patient, records = self.block(Cursor(body, LOG, c.where), tag, expand(first, L("version"), 32))
             found.append((tag, f"patient {patient.hex()} records {records}"))
         c.end()
         return found

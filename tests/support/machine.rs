@@ -59,12 +59,13 @@ pub enum Turn {
     BeginData,
     Continue,
     Wrap,
+    Audit,
     Suite,
     Root,
 }
 
 impl Turn {
-    pub const ALL: [Self; 5] = [Self::BeginData, Self::Continue, Self::Wrap, Self::Suite, Self::Root];
+    pub const ALL: [Self; 6] = [Self::BeginData, Self::Continue, Self::Wrap, Self::Audit, Self::Suite, Self::Root];
 }
 
 /// Everything that is known of one record.
@@ -143,6 +144,7 @@ impl Machine {
                 assert!(!vault.rotation().unwrap().is_under_way());
             }
             Turn::Wrap => assert!(vault.rotate_wrap_key(key, none).unwrap().rewrapped > 0),
+            Turn::Audit => assert!(vault.rotate_audit_key(key).unwrap() > 1),
             Turn::Suite => {
                 let suite = match vault.suite() {
                     Suite::Aes256Gcm => Suite::ChaCha20Poly1305,

@@ -9,6 +9,7 @@ use chartvault::{
 };
 
 use crate::compaction;
+use crate::erasure;
 use crate::keys;
 use crate::ledger::{Deed, End, Ledger};
 use crate::rng::Rng;
@@ -44,6 +45,9 @@ pub fn kind(number: usize) -> Kind {
 }
 
 impl Writer {
+    /// Of whose records no reader hears.
+    pub const UNKNOWN: usize = usize::MAX;
+
     pub const fn new(shared: &Shared, number: usize) -> Self {
         Self { number, seed: shared.plan.seed, patients: Vec::new(), own: Vec::new() }
     }
@@ -51,7 +55,9 @@ impl Writer {
     /// Gives patients and records of earlier runs to the writers. What was under way when one ended stays untouched.
     pub fn share_out(writers: &mut [Self], earlier: &Ledger) {
         let count = writers.len();
-        for (at, (op, patient)) in earlier.patients().into_iter().enumerate() {
+        let erased = erasure::begun(earlier);
+        let patients = earlier.patients().into_iter().filter(|(_, patient)| !erased.contains_key(patient));
+        for (at, (op, patient)) in patients.enumerate() {
             writers[at % count].patients.push((op, patient));
         }
         for (deed, end) in earlier.ops.values() {
@@ -94,7 +100,13 @@ impl Writer {
         for step in 0..steps {
             if shared.plan.rotate > 0 && step % shared.plan.rotate == shared.plan.rotate - 1 && shared.plan.writers == 1
             {
-                rotation::rotate(shared, vault);
+                let mut whom = None;
+                let chosen = || {
+                    whom = self.chosen();
+                    whom
+                };
+                rotation::rotate(shared, vault, session, chosen);
+                whom.into_iter().for_each(|patient| self.forget(shared, patient));
             } else if shared.plan.compact > 0 && step % shared.plan.compact == shared.plan.compact - 1 {
                 compaction::compact(shared, vault);
             } else if every > 0 && step % every == every - 1 {
@@ -149,6 +161,28 @@ impl Writer {
         }
     }
 
+    /// Somebody to be erased, as long as others are left.
+    fn chosen(&self) -> Option<PatientId> {
+        let middle = self.patients.len() / 2;
+        self.patients.get(middle).filter(|_| middle > 0).map(|(_, patient)| *patient)
+    }
+
+    fn forget(&mut self, shared: &Shared, erased: PatientId) {
+        self.patients.retain(|(_, patient)| *patient != erased);
+        self.own.retain(|own| own.record.patient() != erased);
+        let mut known = shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|record| record.patient() != erased);
+    }
+
+    /// A new patient with some records, of whom nobody else knows.
+    pub fn admit(&mut self, shared: &Shared, session: &Session) -> Option<PatientId> {
+        self.register(shared, session);
+        let (op, patient) = *self.patients.first()?;
+        let mut rng = Rng::of(self.seed, &[99, op]);
+        self.put(shared, session, patient, &[300, 0, 5_000], &mut rng);
+        (!self.own.is_empty()).then_some(patient)
+    }
+
     fn register(&mut self, shared: &Shared, session: &Session) {
         let op = shared.begin(&Deed::Patient);
         match session.register_patient([identifier(op)]) {
@@ -175,7 +209,9 @@ impl Writer {
                 shared.acknowledge(op, &ids.join(" "));
                 let own = |record: &RecordRef| Own { record: *record, kind: number, version: 1, voided: false };
                 self.own.extend(records.iter().map(own));
-                shared.known.lock().unwrap_or_else(PoisonError::into_inner).extend(records);
+                if self.number != Self::UNKNOWN {
+                    shared.known.lock().unwrap_or_else(PoisonError::into_inner).extend(records);
+                }
             }
             Err(error) => shared.fail(&op.to_string(), &error),
         }

@@ -10,10 +10,12 @@ use chartvault::{Error, Kind, PatientId, RawKey, RecordId, RecordRef, Scope, Ses
 use crate::acts;
 use crate::bench;
 use crate::checked;
+use crate::erasure;
 use crate::expected::{Expected, Found};
 use crate::keys;
 use crate::ledger::{Deed, End, Ledger};
 use crate::log;
+use crate::rotation;
 use crate::value::{self, KINDS, Note};
 use crate::workload::one_line;
 
@@ -177,6 +179,8 @@ pub struct Owed {
     pub missing: usize,
     /// The frame through which the journal was compacted: there must be an entry for that.
     pub base: Option<u64>,
+    /// Patients who are in the ledger of erasures, each finished.
+    pub erasures: usize,
 }
 
 /// The frame that ends what the base of a journal covers. What an interrupted compaction leaves beside it must be gone
@@ -198,7 +202,11 @@ pub(crate) fn owed(vault: &Vault, ledger: &Ledger) -> Result<Owed, Fault> {
     if missing > ledger.window {
         return wrong(format!("{missing} entries of reads are said to be missing, of a window of {}", ledger.window));
     }
-    Ok(Owed { missing, base: base_of(vault.path())? })
+    let erasures = vault.erasures()?;
+    if let Some(open) = erasures.iter().find(|erasure| erasure.finished.is_none()) {
+        return wrong(format!("the vault was opened, and an erasure is not finished: {open:?}"));
+    }
+    Ok(Owed { missing, base: base_of(vault.path())?, erasures: erasures.len() })
 }
 
 /// Works with a vault that was mended.
@@ -220,6 +228,9 @@ fn rotations_stand(vault: &Vault, ledger: &Ledger) -> Result<bool, Fault> {
     if rotation.is_under_way() && !said.under_way {
         return wrong(format!("no rotation is under way, and the vault has {rotation:?}"));
     }
+    if rotation.audit_epoch <= said.audits {
+        return wrong(format!("the log's key was changed {} times, and the vault has {rotation:?}", said.audits));
+    }
     if let Some(suite) = said.suite.as_ref().filter(|suite| **suite != format!("{:?}", vault.suite())) {
         return wrong(format!("the suite was changed to {suite}, and is {:?}", vault.suite()));
     }
@@ -228,12 +239,13 @@ fn rotations_stand(vault: &Vault, ledger: &Ledger) -> Result<bool, Fault> {
 
 /// Ends a rotation that was interrupted.
 fn go_on_rotating(vault: &Vault, key: &RawKey, ledger: &mut Ledger) -> Result<(), Fault> {
-    if vault.rotation()?.is_under_way() {
+    let before = vault.rotation()?;
+    if before.is_under_way() {
         let rotated = vault.continue_rotation(key, &mut |_| ())?;
         if rotated.unreadable > 0 || vault.rotation()?.is_under_way() {
             return wrong(format!("a rotation that was interrupted does not end: {rotated}"));
         }
-        ledger.rotations.ended += 1;
+        ledger.rotations.ended += usize::from(rotation::drops_keys(&before));
         ledger.compactions += usize::from(rotated.compaction.is_some());
     }
     Ok(())
@@ -256,7 +268,7 @@ fn who_opens(dir: &Path, seed: u64, ledger: &Ledger) -> Result<(), Fault> {
 pub fn examine(session: &Session, seed: u64, ledger: &Ledger, owed: Owed) -> Result<(), Fault> {
     let patients = find_patients(session, ledger)?;
     let mut charts = Chart::new();
-    for (at, patient) in patients.iter().enumerate() {
+    for (at, patient) in patients.there.iter().enumerate() {
         let chart = read_chart(session, *patient)?;
         if at == 0 {
             compare_lists(session, *patient, &chart)?;
@@ -278,10 +290,11 @@ fn compare(
     seed: u64,
     ledger: &Ledger,
     owed: Owed,
-    patients: &[PatientId],
+    patients: &Patients,
     charts: Chart,
 ) -> Result<(), Fault> {
-    let mut expected = Expected::of(seed, ledger);
+    let left = erasure::without(ledger, &patients.erased);
+    let mut expected = Expected::of(seed, &left);
     let mut versions = BTreeSet::new();
     for (record, found) in charts {
         let kind = kind_of(record)?;
@@ -290,6 +303,9 @@ fn compare(
     }
     expected.finish().map_err(Fault::Wrong)?;
     session.audit()?.verify(Scope::All).run()?;
+    for patient in &patients.erased {
+        erasure::is_erased(session, *patient).map_err(Fault::Wrong)?;
+    }
     log::compare(session, ledger, patients, &versions, owed)
 }
 
@@ -297,7 +313,7 @@ fn compare(
 pub(crate) fn glance(session: &Session, seed: u64, ledger: &Ledger, owed: Owed) -> Result<(), Fault> {
     let patients = find_patients(session, ledger)?;
     let mut charts = Chart::new();
-    for entry in session.export().patients(patients.iter().copied()).include_voided().whole_history().start()? {
+    for entry in session.export().patients(patients.there.iter().copied()).include_voided().whole_history().start()? {
         let entry = entry?;
         let (record, voided) = (entry.record(), entry.status() == Status::Voided);
         let value = match entry.schema() {
@@ -310,9 +326,15 @@ pub(crate) fn glance(session: &Session, seed: u64, ledger: &Ledger, owed: Owed) 
     compare(session, seed, ledger, owed, &patients, charts)
 }
 
-/// All patients that anybody may have registered, in the order of their operations.
-fn find_patients(session: &Session, ledger: &Ledger) -> Result<Vec<PatientId>, Fault> {
-    let mut patients = Vec::new();
+/// Everybody whom anybody may have registered, in the order of the operations.
+#[derive(Default)]
+pub(crate) struct Patients {
+    pub(crate) there: Vec<PatientId>,
+    pub(crate) erased: BTreeSet<PatientId>,
+}
+
+fn find_patients(session: &Session, ledger: &Ledger) -> Result<Patients, Fault> {
+    let (mut patients, erasures) = (Patients::default(), erasure::begun(ledger));
     for (op, (deed, end)) in &ledger.ops {
         if *deed != Deed::Patient {
             continue;
@@ -322,13 +344,25 @@ fn find_patients(session: &Session, ledger: &Ledger) -> Result<Vec<PatientId>, F
             (Some(patient), End::Acknowledged(answer)) if *answer != [patient.to_string()] => {
                 return wrong(format!("operation {op} registered {answer:?}, and {patient} is found"));
             }
+            (Some(patient), _) if erasures.get(&patient) == Some(&true) => {
+                return wrong(format!("{patient} was erased, and is found"));
+            }
             (Some(patient), End::NotDone) => return wrong(format!("{patient} was not committed, and is there")),
-            (Some(patient), _) => patients.push(patient),
+            (Some(patient), _) => patients.there.push(patient),
+            (None, End::Acknowledged(answer)) if is_begun(&erasures, answer) => {
+                patients.erased.extend(answer.first().and_then(|answer| answer.parse::<PatientId>().ok()));
+            }
             (None, End::Acknowledged(answer)) => return wrong(format!("operation {op} registered {answer:?}: gone")),
             (None, _) => {}
         }
     }
     Ok(patients)
+}
+
+/// Whether the erasure of this patient was begun.
+fn is_begun(erasures: &BTreeMap<PatientId, bool>, answer: &[String]) -> bool {
+    let patient = answer.first().and_then(|answer| answer.parse().ok());
+    patient.is_some_and(|patient: PatientId| erasures.contains_key(&patient))
 }
 
 type Chart = BTreeMap<RecordRef, Vec<Found>>;

@@ -39,6 +39,10 @@ pub enum Deed {
         record: RecordRef,
         expected: u32,
     },
+    /// Erases a patient.
+    Erase {
+        patient: PatientId,
+    },
     /// Reads one record.
     Read,
     /// Is denied by its token.
@@ -57,6 +61,7 @@ impl fmt::Display for Deed {
             }
             Self::Amend { record, kind, expected, len } => write!(f, "amend {record} {kind} {expected} {len}"),
             Self::Void { record, expected } => write!(f, "void {record} {expected}"),
+            Self::Erase { patient } => write!(f, "erase {patient}"),
             Self::Read => f.write_str("read"),
             Self::Denied => f.write_str("denied"),
             Self::Look => f.write_str("look"),
@@ -80,6 +85,7 @@ impl Deed {
                 len: len.parse().ok()?,
             },
             ["void", record, expected] => Self::Void { record: record.parse().ok()?, expected: expected.parse().ok()? },
+            ["erase", patient] => Self::Erase { patient: patient.parse().ok()? },
             ["read"] => Self::Read,
             ["denied"] => Self::Denied,
             ["look"] => Self::Look,
@@ -206,6 +212,7 @@ mod tests {
             Deed::Put { patient, kind: 2, lens: vec![0, 5_000] },
             Deed::Amend { record, kind: 1, expected: 4, len: 0 },
             Deed::Void { record, expected: 5 },
+            Deed::Erase { patient },
             Deed::Read,
             Deed::Denied,
             Deed::Look,
@@ -215,7 +222,7 @@ mod tests {
         assert!(ledger.ops.values().map(|(deed, _)| deed).eq(&deeds));
         let ends: Vec<&End> = ledger.ops.values().map(|(_, end)| end).take(4).collect();
         assert!(matches!(ends[..], [End::Acknowledged(_), End::Unknown, End::NotDone, End::Open]));
-        assert!(ledger.closed && ledger.garbled == 0 && ledger.next_op() == 8);
+        assert!(ledger.closed && ledger.garbled == 0 && ledger.next_op() == 9);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod compaction;
 pub mod contention;
 pub mod court;
 pub mod disk;
+pub mod erasure;
 pub mod errors;
 mod exhibit;
 pub mod expected;

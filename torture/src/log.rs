@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use chartvault::{AuditEvent, AuditFilter, Outcome, PatientId, RecordRef, Session};
+use chartvault::{AuditEvent, AuditFilter, Outcome, RecordRef, Session};
 
-use crate::judge::{Fault, Owed, wrong};
+use crate::judge::{Fault, Owed, Patients, wrong};
 use crate::ledger::{Deed, End, Ledger};
 
 /// Each version, patient, read and denial has its entry; each entry about a version or patient has that.
 pub(crate) fn compare(
     session: &Session,
     ledger: &Ledger,
-    patients: &[PatientId],
+    patients: &Patients,
     versions: &BTreeSet<(RecordRef, u32)>,
     owed: Owed,
 ) -> Result<(), Fault> {
@@ -19,6 +19,7 @@ pub(crate) fn compare(
     let (mut reads, mut denials, mut entries, mut before) = (0, BTreeSet::new(), 0_usize, None);
     let (mut compactions, mut compacted) = (0, BTreeSet::new());
     let (mut dropped, mut roots, mut suites) = (0, 0, 0);
+    let (mut erasures, mut subjects_closed) = (0, 0);
     loop {
         let query = session.audit()?.query(AuditFilter::new()).limit(1_000);
         let page = match before {
@@ -30,16 +31,17 @@ pub(crate) fn compare(
             let shared = entry.reads.len().max(1);
             let listed: usize = entry.reads.iter().map(|read| read.records).sum();
             let named: usize = entry.subjects.iter().map(|subject| subject.records.len()).sum();
-            if !entry.reads.is_empty() && listed != named {
+            let closed = entry.subjects.iter().filter(|subject| subject.patient.is_none()).count();
+            subjects_closed += closed;
+            if !entry.reads.is_empty() && listed != named && closed == 0 {
                 return wrong(format!("entry {} lists {listed} records and names {named}", entry.seq));
             }
             entries += shared;
             match (entry.event, entry.outcome) {
                 (AuditEvent::RecordPut | AuditEvent::RecordAmended | AuditEvent::RecordVoided, Outcome::Allowed) => {
                     for subject in &entry.subjects {
-                        let Some(patient) = subject.patient else {
-                            return wrong(format!("entry {} names a patient who is not there", entry.seq));
-                        };
+                        // Of somebody who was erased, if anybody was.
+                        let Some(patient) = subject.patient else { continue };
                         for record in &subject.records {
                             let touched = (patient, record.kind, record.number, record.version);
                             if !written.insert(touched) {
@@ -55,6 +57,7 @@ pub(crate) fn compare(
                 (AuditEvent::KeyDropped, Outcome::Allowed) => dropped += 1,
                 (AuditEvent::RootKeyChanged, Outcome::Allowed) => roots += 1,
                 (AuditEvent::SuiteChanged, Outcome::Allowed) => suites += 1,
+                (AuditEvent::ErasureBegun, Outcome::Allowed) => erasures += 1,
                 (AuditEvent::JournalCompacted, Outcome::Allowed) => {
                     compactions += 1;
                     let detail = entry.detail.as_deref().unwrap_or_default();
@@ -79,8 +82,8 @@ pub(crate) fn compare(
     if let Some(lacking) = written.difference(&there).next() {
         return wrong(format!("an entry without its version: {lacking:?}"));
     }
-    if registered != patients.iter().copied().collect() {
-        return wrong(format!("{} patients in the log, {} in the store", registered.len(), patients.len()));
+    if registered != patients.there.iter().copied().collect() {
+        return wrong(format!("{} patients in the log, {} in the store", registered.len(), patients.there.len()));
     }
     let acknowledged = ledger.count(|deed| *deed == Deed::Read);
     if reads + owed.missing < acknowledged {
@@ -88,6 +91,13 @@ pub(crate) fn compare(
     }
     if compactions < ledger.compactions {
         return wrong(format!("{} compactions were answered, and {compactions} stand in the log", ledger.compactions));
+    }
+    if (erasures, patients.erased.len()) != (owed.erasures, owed.erasures) {
+        let (gone, entered) = (patients.erased.len(), owed.erasures);
+        return wrong(format!("{gone} patients are gone, {entered} erasures in the ledger, {erasures} in the log"));
+    }
+    if patients.erased.is_empty() && subjects_closed > 0 {
+        return wrong("an entry names a patient who is not there, and nobody was erased".into());
     }
     let said = &ledger.rotations;
     if dropped < said.ended || roots < said.roots || suites < said.suites {

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use chartvault::{Compaction, Error, NewSlot, Rotated, Suite, Vault};
+use chartvault::{Compaction, Error, NewSlot, PatientId, Rotated, Rotation, Session, Suite, Vault};
 
+use crate::erasure;
 use crate::keys;
 use crate::workload::Shared;
 
-/// What is rotated, in turn. A root key goes with a slot that is added before and must not open afterwards.
-const TURNS: [&str; 5] = ["data", "wrap", "suite", "root", "key"];
+/// What is rotated, in turn; "key" is a credential that becomes another. A root key goes with a slot that is added before and must not open afterwards.
+/// Erasing somebody rotates the wrap key.
+const TURNS: [&str; 7] = ["data", "wrap", "suite", "root", "key", "audit", "erase"];
 
 /// Which keys open a vault, by their numbers ([`keys::numbered`]), as far as it was said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,8 +77,9 @@ impl Openers {
 pub struct Rotations {
     /// One was begun, and nobody heard that it ended.
     pub under_way: bool,
-    /// Ended, each of them by dropping keys.
+    /// Ended, each of them by dropping keys; but those of the log's key, which drop none.
     pub ended: usize,
+    pub audits: u32,
     /// Of the root key, and of the suite.
     pub roots: usize,
     pub suites: usize,
@@ -91,7 +94,8 @@ impl Rotations {
             ["rotating", ..] => (self.under_way, self.suite) = (true, None),
             ["rotated", what, rest @ ..] => {
                 self.under_way = false;
-                self.ended += 1;
+                self.ended += usize::from(*what != "audit");
+                self.audits += u32::from(*what == "audit");
                 self.roots += usize::from(*what == "root");
                 self.suites += usize::from(*what == "suite");
                 self.suite = rest.first().map(|suite| (*suite).to_owned());
@@ -102,27 +106,48 @@ impl Rotations {
     }
 }
 
-/// Rotates what is next in turn, or goes on with what was interrupted.
-pub fn rotate(shared: &Shared, vault: &Vault) {
+/// Rotates what is next in turn, or goes on with what was interrupted. If that is an erasure, `whom` says who is erased, or
+/// nobody whom anyone else knows.
+pub fn rotate(shared: &Shared, vault: &Vault, session: &Session, whom: impl FnOnce() -> Option<PatientId>) {
     // Whoever was answered with an error opens the vault again first: which key opens it is not known now.
     if shared.failed.load(Ordering::Relaxed) {
         return;
     }
-    let under_way = match vault.rotation() {
-        Ok(rotation) => rotation.is_under_way(),
+    let (under_way, drops) = match vault.rotation() {
+        Ok(rotation) => (rotation.is_under_way(), drops_keys(&rotation)),
         Err(error) => return shared.fail("-", &error),
     };
     let number = shared.rotations.fetch_add(usize::from(!under_way), Ordering::Relaxed);
-    let what = if under_way { "on" } else { TURNS[(shared.plan.turn + number) % TURNS.len()] };
+    let what = if drops {
+        "on"
+    } else if under_way {
+        "audit"
+    } else {
+        TURNS[(shared.plan.turn + number) % TURNS.len()]
+    };
     let mut openers = shared.openers.lock().unwrap_or_else(PoisonError::into_inner);
     let done = match what {
         "root" => root(shared, vault, &mut openers),
         "key" => change_key(shared, vault, &mut openers),
+        "erase" => {
+            let key = keys::numbered(shared.plan.seed, openers.current);
+            match whom() {
+                Some(patient) => erasure::erase(shared, vault, session, patient, &key),
+                None => erasure::erase_a_stranger(shared, vault, session, &key),
+            }
+            Ok(())
+        }
+        "audit" => audit(shared, vault, openers.current),
         what => keys_of(shared, vault, what, openers.current),
     };
     if let Err(error) = done {
         shared.fail("-", &error);
     }
+}
+
+/// Whether going on with it ends by dropping keys; a key of the log that waits is only put in force.
+pub fn drops_keys(rotation: &Rotation) -> bool {
+    rotation.data_epochs.len() > 1 || rotation.wrap_epochs.len() > 1
 }
 
 fn keys_of(shared: &Shared, vault: &Vault, what: &str, opener: u64) -> Result<(), Error> {
@@ -151,6 +176,13 @@ fn through(shared: &Shared, vault: &Vault, what: &str, rotated: &Rotated) -> Res
     let suite = format!(" {:?}", vault.suite());
     shared.say(format!("a - rotated {what}{}", if what == "suite" { &suite } else { "" }).trim_end());
     Ok(())
+}
+
+/// Gives the log a new key.
+fn audit(shared: &Shared, vault: &Vault, opener: u64) -> Result<(), Error> {
+    shared.say("a - rotating audit");
+    vault.rotate_audit_key(&keys::numbered(shared.plan.seed, opener))?;
+    through(shared, vault, "audit", &Rotated::default())
 }
 
 /// Adds a slot, and drops it by a new root key.
@@ -186,9 +218,9 @@ fn change_key(shared: &Shared, vault: &Vault, openers: &mut Openers) -> Result<(
 }
 
 /// Rotates again and again while others write.
-pub fn keep_rotating(shared: &Shared, vault: &Vault, writing: &AtomicBool) {
+pub fn keep_rotating(shared: &Shared, vault: &Vault, session: &Session, writing: &AtomicBool) {
     while writing.load(Ordering::Relaxed) {
-        rotate(shared, vault);
+        rotate(shared, vault, session, || None);
         thread::sleep(Duration::from_millis(2));
     }
 }

@@ -38,7 +38,7 @@ fn salvage(dir: &Path, seed: u64, ledger: &Ledger) -> Result<String, Fault> {
     let class = if report.is_whole() {
         // As good as the damaged one was. What its base covers it says itself: it is new.
         let missing = ledger.window.saturating_sub(1);
-        judge::glance(&session, seed, ledger, Owed { missing, base: None })?;
+        judge::glance(&session, seed, ledger, Owed { missing, base: None, erasures: 0 })?;
         "salvaged, whole"
     } else {
         compare(&session, seed, ledger, &report)?;

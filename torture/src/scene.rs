@@ -209,7 +209,7 @@ impl Scenes {
         let said = self.small.said.clone() + &run_whole(&scene.plan_at(&wide)?)?;
         let wide = Base::new(wide, said);
         let mut scenes = vec![
-            Scene { name: "rotate", base: Some(self.small.clone()), plan: Plan { rotate: 4, ..self.plan(24) } },
+            Scene { name: "rotate", base: Some(self.small.clone()), plan: Plan { rotate: 4, ..self.plan(32) } },
             Scene { name: "rotate-wide", base: Some(wide.clone()), plan: Plan { rotate: 2, ..self.plan(2) } },
         ];
         let moments = [
@@ -219,6 +219,10 @@ impl Scenes {
             ("half-rewrapped", 1, KillWhen::Heading("wrap", 2)),
             ("half-suite", 2, KillWhen::Framing("suite", 5)),
             ("half-root", 3, KillWhen::Heading("root", 2)),
+            ("audit-waiting", 5, KillWhen::Framing("audit", 3)),
+            ("erase-begun", 6, KillWhen::Framing("erase", 2)),
+            ("erase-half", 6, KillWhen::Heading("erase", 2)),
+            ("erase-rows", 6, KillWhen::Framing("erase", 8)),
         ];
         for (name, turn, when) in moments {
             let dir = self.root.join(name);

@@ -58,6 +58,16 @@ impl Shared {
             Error::NotCommitted(_) | Error::AuditUnavailable { .. } | Error::Sealed => "not-committed",
             _ => "unknown",
         };
+        self.fail_as(op, word, error);
+    }
+
+    /// The same of an operation of several commits: it may have happened, whatever the error.
+    pub fn fail_unsure(&self, op: u64, error: &Error) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.fail_as(&op.to_string(), "unknown", error);
+    }
+
+    fn fail_as(&self, op: &str, word: &str, error: &Error) {
         self.say(&format!("e {op} {word} {}", one_line(error)));
         if !(self.plan.faults && may_follow_a_fault(error)) {
             self.say(&format!("w {op} an error that nothing gave cause for: {}", one_line(error)));
@@ -253,7 +263,7 @@ fn work(shared: &Shared, writers: &mut [Writer], vault: &Vault, round: usize) {
             });
         }
         if shared.plan.rotate > 0 {
-            scope.spawn(|| rotation::keep_rotating(shared, vault, writing));
+            scope.spawn(|| rotation::keep_rotating(shared, vault, session, writing));
         }
         if shared.plan.compact > 0 {
             scope.spawn(|| compaction::keep_compacting(shared, vault, writing));

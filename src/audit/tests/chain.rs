@@ -2,7 +2,8 @@ use super::kit::{self, START, SUITE, VAULT};
 use crate::audit::chain::{AppendError, Chain, Head};
 use crate::audit::draft::Draft;
 use crate::audit::entry::{EntryRef, leaf_hash};
-use crate::audit::keys::AuditKeys;
+use crate::audit::keys::{AuditKeys, SubjectKey};
+use crate::audit::view::{OpenEntryError, open_entry};
 use crate::clock::Timestamp;
 use crate::crypto::hash;
 use crate::secret::{Key, Secret};
@@ -87,11 +88,52 @@ fn epochs_and_keys_never_go_back() {
     }
 }
 
+/// The keys of the tests, and those of a second epoch, which seals.
+fn in_the_second_epoch() -> AuditKeys {
+    AuditKeys::new(2, 1, Key::new(Secret::take(&mut [0xA2; 32]))).and(1, Key::new(Secret::take(&mut [0xA1; 32])))
+}
+
 #[test]
-fn a_subject_prepared_under_another_epoch_is_refused_and_nothing_changes() {
+fn a_subject_prepared_before_the_epoch_changed_is_sealed_under_the_key_of_the_entry() {
+    let mut chain = begun();
+    let (keys, secret) = (in_the_second_epoch(), Key::new(Secret::take(&mut [1; 32])));
+    let bytes = append(&mut chain, &keys, at(1), kit::read(1)).unwrap();
+    let entry = EntryRef::parse(&bytes).unwrap();
+    assert_eq!(entry.front.epoch, 2);
+    assert!(matches!(kit::open(&entry), Err(OpenEntryError::OtherKey { epoch: 2, key_id: 1 })));
+    let opened = open_entry(&entry, &keys, |epoch, _, _| keys.subject_in(epoch, &secret)).unwrap();
+    assert_eq!(opened.subjects[0].records, [kit::record(1, 1)]);
+    let of_the_first = open_entry(&entry, &keys, |_, _, _| keys.subject_in(1, &secret));
+    assert!(matches!(of_the_first, Err(OpenEntryError::Subject { index: 0 })));
+}
+
+#[test]
+fn entries_of_each_epoch_open_beside_each_other_and_a_version_has_one_tag_in_all() {
+    let mut chain = begun();
+    let keys = in_the_second_epoch();
+    let first = append(&mut chain, &kit::keys(), at(1), kit::read(1)).unwrap();
+    let second = append(&mut chain, &keys, at(2), kit::read(1)).unwrap();
+    let secret = Key::new(Secret::take(&mut [1; 32]));
+    for entry in [&first, &second] {
+        let entry = EntryRef::parse(entry).unwrap();
+        let opened = open_entry(&entry, &keys, |epoch, _, _| keys.subject_in(epoch, &secret)).unwrap();
+        assert_eq!(opened.subjects[0].patient, Some(kit::patient(1)));
+    }
+    let tag = |key: &SubjectKey| key.version_tag(kit::patient(1), kit::record(1, 1).kind, 1, 1, b"body");
+    let before = tag(&kit::keys().subject(&secret));
+    assert_eq!(tag(&keys.subject(&secret)), before);
+    assert_eq!([1, 2].map(|epoch| tag(&keys.subject_in(epoch, &secret).unwrap())), [before; 2]);
+    assert!(keys.subject_in(3, &secret).is_none());
+}
+
+#[test]
+fn a_subject_prepared_with_what_only_opens_is_refused_and_nothing_changes() {
     let mut chain = begun();
     let before = chain.head();
-    assert_eq!(append(&mut chain, &keys_of(2, 1), at(1), kit::read(1)), Err(AppendError::EpochMoved));
+    let mut draft = kit::read(1);
+    let only_opens = kit::keys().subject_in(1, &Key::new(Secret::take(&mut [1; 32]))).unwrap();
+    draft.subjects[0].key = std::sync::Arc::new(only_opens);
+    assert_eq!(append(&mut chain, &in_the_second_epoch(), at(1), draft), Err(AppendError::EpochMoved));
     assert_eq!(chain.head(), before);
 }
 

@@ -146,5 +146,5 @@ pub(crate) fn log_of(vault: VaultId, keys: &AuditKeys, drafts: Vec<Draft>) -> Ve
 
 /// Opens under the keys that [`log`] used.
 pub(crate) fn open(entry: &EntryRef<'_>) -> Result<AuditEntry, OpenEntryError> {
-    open_entry(entry, &keys(), |tag, generation| (generation == 1).then(|| subject_key(tag[0] ^ 0x80)))
+    open_entry(entry, &keys(), |_, tag, generation| (generation == 1).then(|| subject_key(tag[0] ^ 0x80)))
 }

@@ -8,19 +8,19 @@ use crate::audit::subject::{BlockPlace, PreparedSubject};
 use crate::audit::view::{AuditEntry, OpenEntryError, open_entry};
 use crate::ids::PatientId;
 
-fn open_read_with(key: impl FnMut(&[u8; 16], u32) -> Option<SubjectKey>) -> Result<AuditEntry, OpenEntryError> {
+fn open_read_with(key: impl FnMut(u32, &[u8; 16], u32) -> Option<SubjectKey>) -> Result<AuditEntry, OpenEntryError> {
     let entries = kit::log(vec![kit::genesis(), kit::read(1)]);
     open_entry(&EntryRef::parse(&entries[1]).unwrap(), &kit::keys(), key)
 }
 
 #[test]
-fn the_patients_key_is_asked_for_by_tag_and_generation() {
+fn the_patients_key_is_asked_for_by_epoch_tag_and_generation() {
     let mut asked = Vec::new();
-    let entry = open_read_with(|tag, generation| {
-        asked.push((*tag, generation));
+    let entry = open_read_with(|epoch, tag, generation| {
+        asked.push((epoch, *tag, generation));
         Some(kit::subject_key(1))
     });
-    assert_eq!(asked, [(kit::patient_tag(1), 1)]);
+    assert_eq!(asked, [(1, kit::patient_tag(1), 1)]);
     let subject = &entry.unwrap().subjects[0];
     assert_eq!((subject.patient, subject.counter), (Some(kit::patient(1)), Some(1)));
     assert_eq!(subject.records, [kit::record(1, 1)]);
@@ -28,7 +28,7 @@ fn the_patients_key_is_asked_for_by_tag_and_generation() {
 
 #[test]
 fn an_erased_patient_stays_closed_without_an_error() {
-    let entry = open_read_with(|_, _| None).unwrap();
+    let entry = open_read_with(|_, _, _| None).unwrap();
     let subject = &entry.subjects[0];
     assert_eq!((subject.patient, subject.counter, subject.records.len()), (None, None, 0));
     assert_eq!(entry.event, AuditEvent::RecordRead);
@@ -37,7 +37,7 @@ fn an_erased_patient_stays_closed_without_an_error() {
 
 #[test]
 fn a_block_under_another_patients_key_is_an_error() {
-    let opened = open_read_with(|_, _| Some(kit::subject_key(2)));
+    let opened = open_read_with(|_, _, _| Some(kit::subject_key(2)));
     assert_eq!(opened, Err(OpenEntryError::Subject { index: 0 }));
 }
 
@@ -68,7 +68,7 @@ fn another_epochs_key_is_named_and_a_wrong_key_does_not_open() {
     let entry = EntryRef::parse(&entries[0]).unwrap();
     assert_eq!(kit::open(&entry), Err(OpenEntryError::Sealed));
     let other = crate::audit::keys::AuditKeys::new(2, 1, crate::secret::Key::new(crate::secret::Secret::zeroed()));
-    let opened = open_entry(&entry, &other, |_, _| None::<SubjectKey>);
+    let opened = open_entry(&entry, &other, |_, _, _| None::<SubjectKey>);
     assert_eq!(opened, Err(OpenEntryError::OtherKey { epoch: 1, key_id: 1 }));
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::join::{Join, Singles, writes_of};
 use super::{Check, FindingPlace, Listener, is_of_one};
-use crate::audit::{AuditEntry, EntryRef, FaultKind, Head, SubjectKey, open_entry};
+use crate::audit::{AuditEntry, EntryRef, FaultKind, Head, OpenEntryError, SubjectKey, open_entry};
 use crate::error::Error;
 use crate::ids::PatientId;
+use crate::keyring::Keyring;
 use crate::progress::Task;
 use crate::storage::flaw::{Examined, TreesAre};
 use crate::storage::{Bytes, Severity, StorageError};
+use crate::unlocked::Unlocked;
 use crate::vault::check::Finding;
 
 /// Entries read at once.
@@ -92,7 +94,7 @@ impl Check<'_, '_> {
         visit: &mut dyn FnMut(&AuditEntry),
     ) -> Result<LogRead, Error> {
         let (mut read, mut before) = (LogRead::default(), None);
-        let mut keys = SubjectKeys { known: HashMap::new() };
+        let mut keys = SubjectKeys::new(self.unlocked);
         let total = head.seq.saturating_add(1);
         let mut next = 0;
         while next < total {
@@ -164,9 +166,7 @@ impl Check<'_, '_> {
             return Err(FaultKind::Reordered { found: front.seq });
         }
         if keyed {
-            let opened = open_entry(&entry, &unlocked.audit, |tag, generation| {
-                keys.get(tag, generation, || unlocked.subject_of(tag, generation))
-            })?;
+            let opened = keys.open(unlocked, &entry)?;
             for subject in &opened.subjects {
                 let (Some(patient), Some(found)) = (subject.patient, subject.counter) else { continue };
                 let before = read.counters.insert(patient, found);
@@ -196,7 +196,7 @@ impl Check<'_, '_> {
 
     /// Reads the log once more for single versions, up to `until`, from `from` on.
     pub(super) fn note_singles(&mut self, from: u64, until: u64, singles: &mut Singles) -> Result<(), Error> {
-        let mut keys = SubjectKeys { known: HashMap::new() };
+        let mut keys = SubjectKeys::new(self.unlocked);
         let (mut next, mut ignored) = (from, LogRead::default());
         while next < until {
             self.go_on()?;
@@ -204,10 +204,7 @@ impl Check<'_, '_> {
             let unlocked = self.unlocked;
             for (seq, bytes) in entries {
                 let Ok(entry) = EntryRef::parse(&bytes) else { continue };
-                let opened = open_entry(&entry, &unlocked.audit, |tag, generation| {
-                    keys.get(tag, generation, || unlocked.subject_of(tag, generation))
-                });
-                let Ok(opened) = opened else { continue };
+                let Ok(opened) = keys.open(unlocked, &entry) else { continue };
                 writes_of(&opened).for_each(|written| singles.met(&written, Some(seq)));
             }
             next = end;
@@ -222,19 +219,24 @@ fn note(join: &mut Join, entry: &AuditEntry) {
 
 /// Keys of the patients whom a run of entries is about.
 struct SubjectKeys {
-    known: HashMap<([u8; 16], u32), Option<Arc<SubjectKey>>>,
+    /// Taken once the last entry of the run was known: it has the keys of them all.
+    keyring: Arc<Keyring>,
+    known: HashMap<(u32, [u8; 16], u32), Option<Arc<SubjectKey>>>,
 }
 
 impl SubjectKeys {
-    fn get(
-        &mut self,
-        tag: &[u8; 16],
-        generation: u32,
-        open: impl FnOnce() -> Option<SubjectKey>,
-    ) -> Option<Arc<SubjectKey>> {
-        if self.known.len() >= SUBJECT_KEYS {
-            self.known.clear();
-        }
-        self.known.entry((*tag, generation)).or_insert_with(|| open().map(Arc::new)).clone()
+    fn new(unlocked: &Unlocked) -> Self {
+        Self { keyring: unlocked.keyring(), known: HashMap::new() }
+    }
+
+    fn open(&mut self, unlocked: &Unlocked, entry: &EntryRef<'_>) -> Result<AuditEntry, OpenEntryError> {
+        let Self { keyring, known } = self;
+        open_entry(entry, keyring.audit(), |epoch, tag, generation| {
+            if known.len() >= SUBJECT_KEYS {
+                known.clear();
+            }
+            let open = || unlocked.subject_of(epoch, tag, generation).map(Arc::new);
+            known.entry((epoch, *tag, generation)).or_insert_with(open).clone()
+        })
     }
 }

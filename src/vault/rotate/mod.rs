@@ -4,6 +4,7 @@
 //! force it seals. What was sealed before is sealed anew, in batches. Once nothing is left under the old key, the header
 //! loses it. Wherever that breaks off, the header holds all keys that anything stored needs, and a later call goes on.
 
+mod audit;
 mod data;
 mod root;
 mod suite;
@@ -45,6 +46,11 @@ pub struct Rotation {
     /// Wrap epochs whose key the vault holds, ascending. The last seals; the others go once no patient's key is sealed
     /// under them.
     pub wrap_epochs: Vec<u32>,
+    /// The epoch under whose key the log's entries are sealed.
+    pub audit_epoch: u32,
+    /// Epochs of the log whose key the vault holds, ascending: all of them, for good. One behind [`Rotation::audit_epoch`]
+    /// does not seal yet.
+    pub audit_epochs: Vec<u32>,
     /// Versions of records that were looked at since the data epoch began, out of [`Rotation::versions`]. An estimate.
     pub passed: u64,
     /// Versions of records in all, where that is known.
@@ -55,7 +61,8 @@ impl Rotation {
     /// Whether something is left to do for [`Vault::continue_rotation`].
     #[must_use]
     pub fn is_under_way(&self) -> bool {
-        self.data_epochs.len() > 1 || self.wrap_epochs.len() > 1
+        let audit_waits = self.audit_epochs.last() != Some(&self.audit_epoch);
+        self.data_epochs.len() > 1 || self.wrap_epochs.len() > 1 || audit_waits
     }
 }
 
@@ -101,6 +108,8 @@ impl Vault {
             data_epoch: keyring.data_epoch(),
             data_epochs: keyring.data_epochs(),
             wrap_epochs: keyring.wrap_epochs(),
+            audit_epoch: keyring.audit().epoch(),
+            audit_epochs: keyring.audit_epochs(),
             passed: unlocked.policy.data_key().map_or(0, |row| row.passed),
             versions: unlocked.committer.rows(Tree::Records),
         })
@@ -182,6 +191,7 @@ impl Vault {
             drop(opened);
             let (mut rotated, go_on) = (Rotated::default(), self.goes_on());
             data::activate(&unlocked)?;
+            audit::activate(&unlocked)?;
             if !self.rotation()?.is_under_way() {
                 return Ok(rotated);
             }

@@ -30,7 +30,8 @@ impl Vault {
     /// itself.
     ///
     /// Takes as long as the credentials do. What was written before is still sealed under the old keys:
-    /// [`Vault::continue_rotation`] seals it anew, and is to be called next.
+    /// [`Vault::continue_rotation`] seals it anew, and is to be called next; [`Vault::rotate_audit_key`] closes the log's
+    /// later entries to them as well.
     ///
     /// ```
     /// use chartvault::{NewSlot, RawKey, Vault};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::records::Tally;
-use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, EntryRef, Head, Outcome, open_entry, subject_tags};
+use crate::audit::{AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, Outcome, open_entry, subject_tags};
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
 use crate::crypto::kdf::PatientSecret;
@@ -36,7 +36,6 @@ pub(super) struct Examiner<'a> {
     vault: VaultId,
     suite: Suite,
     keyring: &'a Keyring,
-    audit: AuditKeys,
     now: Timestamp,
     kinds: Vec<KindId>,
     open: Option<Open>,
@@ -53,12 +52,12 @@ pub(super) struct Examiner<'a> {
 }
 
 impl<'a> Examiner<'a> {
-    pub(super) fn new(vault: VaultId, suite: Suite, keyring: &'a Keyring, audit: AuditKeys, now: Timestamp) -> Self {
+    pub(super) fn new(vault: VaultId, suite: Suite, keyring: &'a Keyring, now: Timestamp) -> Self {
         let (kinds, tally, counters) = (Vec::new(), Tally::default(), HashMap::new());
         let (open, before, doubt, owed) = (None, None, None, None);
         let (table, id) = PolicyRow::PLACE_OF_DOUBT;
         let doubt_key = keyring.policy_tag(table, &id);
-        Self { vault, suite, keyring, audit, now, kinds, open, tally, before, doubt, doubt_key, counters, owed }
+        Self { vault, suite, keyring, now, kinds, open, tally, before, doubt, doubt_key, counters, owed }
     }
 
     fn opens(&self, sealer: &Sealer, row: &Chosen<'_>) -> bool {
@@ -184,14 +183,14 @@ impl Judge for Examiner<'_> {
 
     fn entry(&mut self, entry: &[u8], vouched: bool) -> Option<u64> {
         let parsed = EntryRef::parse(entry).ok().filter(|entry| entry.front.vault == self.vault)?;
-        if !vouched && subject_tags(&parsed, &self.audit).is_err() {
+        if !vouched && subject_tags(&parsed, self.keyring.audit()).is_err() {
             return None;
         }
         Some(parsed.front.seq)
     }
 
     fn subjects(&mut self, entry: &[u8]) -> Vec<[u8; 16]> {
-        let tags = EntryRef::parse(entry).ok().and_then(|entry| subject_tags(&entry, &self.audit).ok());
+        let tags = EntryRef::parse(entry).ok().and_then(|entry| subject_tags(&entry, self.keyring.audit()).ok());
         tags.unwrap_or_default()
     }
 
@@ -199,14 +198,14 @@ impl Judge for Examiner<'_> {
         let Ok(parsed) = EntryRef::parse(entry) else { return };
         let mut tags = Vec::new();
         let opened = {
-            let key = |tag: &[u8; 16], generation| {
+            let key = |epoch, tag: &[u8; 16], generation| {
                 tags.push(*tag);
                 let (key, value) = patients(tag)?;
                 let (_, secret) = self.patient_row(&key, &value)?;
                 let known = PatientKey::from_bytes(&key).is_ok_and(|key| key.generation == generation);
-                known.then(|| self.audit.subject(&secret))
+                known.then(|| self.keyring.audit().subject_in(epoch, &secret)).flatten()
             };
-            open_entry(&parsed, &self.audit, key)
+            open_entry(&parsed, self.keyring.audit(), key)
         };
         let counters =
             opened.map(|entry| entry.subjects.into_iter().map(|subject| subject.counter).collect::<Vec<_>>());
@@ -222,12 +221,17 @@ impl Judge for Examiner<'_> {
         let refused = |why| StorageError::Refused { why };
         let parse = |entry| EntryRef::parse(entry).map_err(|_| refused("a log entry that cannot be read"));
         let head = before.map(parse).transpose()?.map(|entry| Head::of(&entry));
-        let next = next.map(parse).transpose()?.map(|entry| entry.front.time);
-        let time = head.map(|head| head.time).or(next).unwrap_or(self.now);
+        let next = next.map(parse).transpose()?.map(|entry| entry.front);
+        let time = head.map(|head| head.time).or(next.map(|next| next.time)).unwrap_or(self.now);
+        // An epoch does not go back: what stood here was of that of the entry before, or of a later one.
+        let epoch = head.map(|head| head.epoch).or(next.map(|next| next.epoch));
+        let epoch = epoch.unwrap_or_else(|| self.keyring.audit().epoch());
+        let keys = self.keyring.audit_keys_under(epoch);
+        let keys = keys.ok_or_else(|| refused("a log entry under a key that the header does not have"))?;
         let mut draft = Draft::new(AuditEvent::EntryLost, Outcome::Failed);
         draft.kind = EntryKind::Lost;
         let prepared = draft.prepare().map_err(|_| refused("an entry for a lost one cannot be made"))?;
-        let appended = Chain::new(self.vault, head).append(&self.audit, self.suite, time, prepared, |_| 0);
+        let appended = Chain::new(self.vault, head).append(&keys, self.suite, time, prepared, |_| 0);
         let entry = appended.map_err(|_| refused("an entry for a lost one cannot be made"))?;
         if self.owed.is_none() {
             self.owed = Some(self.owe());

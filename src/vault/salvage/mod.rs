@@ -12,13 +12,13 @@ use std::sync::{Arc, PoisonError};
 
 pub use report::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 
-use super::open::{FIRST_AUDIT_KEY, Parts, assemble, newest, open_header, storage_keys};
+use super::open::{Parts, assemble, newest, open_header, storage_keys};
 use super::{Home, LockedVault, Vault, operate};
-use crate::audit::{AuditEvent, AuditKeys, Chain, Draft, EntryKind, Outcome};
+use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::error::Error;
 use crate::keyring::detached;
-use crate::keyring::{Credential, Keyring, UnlockedKeyring, copies};
+use crate::keyring::{Credential, UnlockedKeyring, copies};
 use crate::progress::OnProgress;
 use crate::storage::salvage::{Found, Salvage};
 use crate::storage::{Embedded, Storage, StorageError, file};
@@ -127,7 +127,7 @@ impl LockedVault {
         let (keys, work, to) = (storage_keys(&keyring), site.work.as_path(), site.vault());
         file::create_dir(&to)?;
         let salvage = Salvage { from, work, to: &to, vault: header.vault, keys: &keys, options: storage };
-        let mut examiner = Examiner::new(header.vault, suite, &keyring, audit_keys(&keyring), now);
+        let mut examiner = Examiner::new(header.vault, suite, &keyring, now);
         let found: Found = salvage.run(&mut examiner, &mut *progress)?;
         let (journal, generation) = (found.header_generation, header.generation);
         if journal > generation {
@@ -176,11 +176,6 @@ impl Vault {
         let doubt = self.0.gate.enter()?.policy.doubt();
         Ok(doubt.map(|(salvaged_at, map)| Doubt::of(salvaged_at, &map)))
     }
-}
-
-fn audit_keys(keyring: &Keyring) -> AuditKeys {
-    let (epoch, key) = keyring.newest_audit_key();
-    AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate())
 }
 
 /// Where a new vault is built.

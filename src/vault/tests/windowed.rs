@@ -57,7 +57,7 @@ impl Ward {
             from = last + 1;
             for (_, bytes) in &entries {
                 let entry = EntryRef::parse(bytes).unwrap();
-                let entry = open_entry(&entry, &unlocked.audit, |_, _| None::<&SubjectKey>).unwrap();
+                let entry = open_entry(&entry, unlocked.keyring().audit(), |_, _, _| None::<&SubjectKey>).unwrap();
                 durable += entry.reads.len().max(1) as u64;
             }
         }
