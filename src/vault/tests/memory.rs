@@ -9,6 +9,10 @@ use super::*;
 use crate::crypto::passphrase::{Passphrase, PassphraseCost};
 use crate::format::keys::PatientKey;
 
+const PAGE: usize = 4_096;
+/// Set where a test has a process to itself.
+const ALONE: &str = "CHARTVAULT_TEST_ALONE";
+
 /// Bytes to look for. They are kept inverted, so that they are not found where they are looked up.
 struct Sought(Vec<(&'static str, Vec<u8>)>);
 
@@ -36,7 +40,10 @@ impl Sought {
                 if memory.seek(SeekFrom::Start(at)).is_err() || memory.read_exact(&mut bytes[..len]).is_err() {
                     break; // gone meanwhile, or not to be read
                 }
-                for offset in (0..len).filter(|offset| is_first[usize::from(bytes[*offset])]) {
+                // Most of the memory was never written to.
+                let pages = (0..len).step_by(PAGE).map(|page| page..len.min(page + PAGE));
+                let written = pages.filter(|page| bytes[page.clone()] != [0; PAGE][..page.len()]);
+                for offset in written.flatten().filter(|offset| is_first[usize::from(bytes[*offset])]) {
                     let place = at + offset as u64;
                     if (own.0..own.1).contains(&place) {
                         continue;
@@ -88,62 +95,66 @@ fn worked_with(dir: &Path) -> (Vault, Sought) {
     (vault.clone(), sought)
 }
 
-fn is_shown() -> bool {
-    let shown = File::open("/proc/self/mem").is_ok();
-    if !shown {
+/// Runs a test of this file in a process of its own, where no other test has anything in memory.
+fn alone(name: &str, test: fn()) {
+    if File::open("/proc/self/mem").is_err() {
         println!("skipped: this platform does not show a process its own memory");
+    } else if std::env::var_os(ALONE).is_some() {
+        test();
+    } else {
+        let mut this = std::process::Command::new(std::env::current_exe().unwrap());
+        let name = format!("{}::{name}", module_path!().split_once("::").unwrap().1);
+        let run = this.env(ALONE, "1").args([name.as_str(), "--exact", "--nocapture"]).output().unwrap();
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&run.stderr));
     }
-    shown
 }
 
 #[test]
 fn no_key_and_no_record_is_left_in_memory_once_a_vault_is_sealed() {
-    if !is_shown() {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let (vault, sought) = worked_with(dir.path());
-    // That it is found while it is there shows that the search finds it.
-    let open = sought.found();
-    assert!(open.contains(&"data key") && open.contains(&"opened record"), "{open:?}");
-    vault.close().unwrap();
-    assert_eq!(sought.found(), [""; 0]);
+    alone("no_key_and_no_record_is_left_in_memory_once_a_vault_is_sealed", || {
+        let dir = tempfile::tempdir().unwrap();
+        let (vault, sought) = worked_with(dir.path());
+        // That it is found while it is there shows that the search finds it.
+        let open = sought.found();
+        assert!(open.contains(&"data key") && open.contains(&"opened record"), "{open:?}");
+        vault.close().unwrap();
+        assert_eq!(sought.found(), [""; 0]);
+    });
 }
 
 #[test]
 fn no_key_and_no_record_is_left_in_memory_once_a_vault_was_dropped() {
-    if !is_shown() {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let (vault, sought) = worked_with(dir.path());
-    drop(vault);
-    assert_eq!(sought.found(), [""; 0]);
+    alone("no_key_and_no_record_is_left_in_memory_once_a_vault_was_dropped", || {
+        let dir = tempfile::tempdir().unwrap();
+        let (vault, sought) = worked_with(dir.path());
+        drop(vault);
+        assert_eq!(sought.found(), [""; 0]);
+    });
 }
 
 #[test]
 fn no_secret_of_a_patient_and_no_record_is_left_in_memory_once_the_patient_was_erased() {
-    if !is_shown() {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let (vault, sought) = worked_with(dir.path());
-    let issuer = IssuerKey::generate().unwrap();
-    let pass = Passphrase::new("correct horse battery staple");
-    vault.trust_issuer(issuer.public(), &pass).unwrap();
-    let grant = Grant::to("dr.osei").all_patients().all_kinds().actions(Action::ALL.iter().copied());
-    let grant = grant.purpose(Purpose::Treatment).valid_for(Duration::from_secs(3_600));
-    let session = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
-    let patient = {
-        let unlocked = vault.0.gate.enter().unwrap();
-        let (_, first) = unlocked.next_patient(None).unwrap().unwrap();
-        let second = unlocked.next_patient(Some(&unlocked.keyring().patient_tag(first))).unwrap().unwrap().1;
-        if first == crate::ids::PatientId::FACILITY { second } else { first }
-    };
-    session.chart(patient).page().unwrap().entries.clear();
-    let order = crate::ErasureOrder::new("the patient asked", "GDPR 17(1)(b)");
-    vault.erase_patient(&session, patient, &order, &pass, &mut |_| ()).unwrap();
-    let left = sought.found();
-    assert!(!left.contains(&"patient's secret") && !left.contains(&"opened record"), "{left:?}");
-    assert!(left.contains(&"policy key"), "it is open still");
+    alone("no_secret_of_a_patient_and_no_record_is_left_in_memory_once_the_patient_was_erased", || {
+        let dir = tempfile::tempdir().unwrap();
+        let (vault, sought) = worked_with(dir.path());
+        let issuer = IssuerKey::generate().unwrap();
+        let pass = Passphrase::new("correct horse battery staple");
+        vault.trust_issuer(issuer.public(), &pass).unwrap();
+        let grant = Grant::to("dr.osei").all_patients().all_kinds().actions(Action::ALL.iter().copied());
+        let grant = grant.purpose(Purpose::Treatment).valid_for(Duration::from_secs(3_600));
+        let session = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
+        let patient = {
+            let unlocked = vault.0.gate.enter().unwrap();
+            let (_, first) = unlocked.next_patient(None).unwrap().unwrap();
+            let second = unlocked.next_patient(Some(&unlocked.keyring().patient_tag(first))).unwrap().unwrap().1;
+            if first == crate::ids::PatientId::FACILITY { second } else { first }
+        };
+        session.chart(patient).page().unwrap().entries.clear();
+        let order = crate::ErasureOrder::new("the patient asked", "GDPR 17(1)(b)");
+        vault.erase_patient(&session, patient, &order, &pass, &mut |_| ()).unwrap();
+        let left = sought.found();
+        assert!(!left.contains(&"patient's secret") && !left.contains(&"opened record"), "{left:?}");
+        assert!(left.contains(&"policy key"), "it is open still");
+    });
 }
