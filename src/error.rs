@@ -123,8 +123,8 @@ pub enum Error {
     /// The credential opens no slot by itself, but one of its kind belongs to a slot that takes two. Whether it is that one
     /// cannot be told: what one person brings is never judged alone.
     #[error(
-        "the credential opens nothing by itself; if it is not mistyped, key slot {slot} ({label:?}) takes two together, and \
-         that of {} is missing",
+        "the credential opens nothing by itself: it is wrong, or half of key slot {slot} ({label:?}), which takes two together, \
+         so bring that of {} as well",
         .partners.join(" or ")
     )]
     NeedsPartner {

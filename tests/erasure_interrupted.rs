@@ -73,8 +73,8 @@ impl Ward {
     }
 }
 
-/// Every write, sync, opening, renaming, removal and reading of an erasure fails once and for good, and the process ends there: what is
-/// left opens with the chart whole or erased, finishes by itself what was begun, and goes on.
+/// Every write, sync, opening, renaming, removal and reading of an erasure fails for good, and the process ends there:
+/// what is left opens with the chart whole or erased, finishes by itself what was begun, and goes on.
 #[test]
 fn an_erasure_that_breaks_off_anywhere_leaves_the_chart_whole_or_erased() {
     for op in [FileOp::Write, FileOp::Sync, FileOp::Open, FileOp::Rename, FileOp::Remove, FileOp::Read] {

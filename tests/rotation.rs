@@ -354,6 +354,49 @@ fn a_new_root_key_keeps_the_slots_whose_credentials_are_shown_and_names_the_othe
     assert!(matches!(refused, Err(Error::Storage(StorageError::HeaderRolledBack { .. }))), "{refused:?}");
 }
 
+/// Keeps a key, and does something each time that it is asked for it.
+struct Meanwhile<F>(std::sync::Mutex<Option<[u8; 32]>>, F);
+
+impl<F: Fn() + Send + Sync> KeyProvider for Meanwhile<F> {
+    fn name(&self) -> &str {
+        "meanwhile"
+    }
+
+    fn wrap(&self, _: &KeyContext, key: &[u8; 32]) -> Result<Vec<u8>, ProviderError> {
+        *self.0.lock().unwrap() = Some(*key);
+        Ok(b"ticket".to_vec())
+    }
+
+    fn unwrap(&self, _: &KeyContext, _: &[u8]) -> Result<RawKey, ProviderError> {
+        (self.1)();
+        self.0.lock().unwrap().map(RawKey::from_bytes).ok_or(ProviderError::Refused)
+    }
+}
+
+#[test]
+fn a_credential_whose_slot_is_replaced_while_others_are_tried_keeps_no_slot_of_a_new_root_key() {
+    let (house, vault) = House::create();
+    let [leaving, new] = [RawKey::generate().unwrap(), RawKey::generate().unwrap()];
+    let number = vault.add_slot(NewSlot::of(&leaving).label("desk"), &house.key).unwrap();
+    let armed = AtomicBool::new(false);
+    let provider = Meanwhile(std::sync::Mutex::default(), || {
+        if armed.swap(false, Ordering::Relaxed) {
+            vault.replace_slot(number, NewSlot::of(&new), &house.key).unwrap();
+        }
+    });
+    vault.add_slot(NewSlot::of(Credential::provider(&provider)), &house.key).unwrap();
+    armed.store(true, Ordering::Relaxed);
+    let shown = [(&house.key).into(), (&leaving).into(), Credential::provider(&provider)];
+    let refused = vault.rotate_root_key(&shown);
+    assert!(matches!(refused, Err(Error::Unlock(UnlockError::WrongCredential))), "{refused:?}");
+    assert!(!armed.load(Ordering::Relaxed));
+    vault.close().unwrap();
+    let locked = Vault::open_with(house.path(), house.options()).unwrap();
+    let refused = locked.unlock(&leaving).map(drop);
+    assert!(matches!(refused, Err(Error::Unlock(UnlockError::WrongCredential))), "{refused:?}");
+    locked.unlock(&new).unwrap();
+}
+
 #[test]
 fn a_new_root_key_that_breaks_off_anywhere_leaves_the_old_one_or_the_new_one() {
     breaks_off_anywhere(

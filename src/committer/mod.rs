@@ -36,7 +36,7 @@ use crate::crypto::aead::Suite;
 use crate::observe;
 use crate::read_audit::ReadAudit;
 use crate::storage::{Bytes, Scan, Storage, StorageError, Tree};
-use overlay::{Overlay, merge};
+use overlay::{Overlay, page};
 use queue::{ENTRY_OVERHEAD, Job, Need, PreparedEntry, Queue, room};
 use settle::Unsettled;
 use ticket::{Outcome, Woken};
@@ -173,18 +173,21 @@ impl Committer {
         }
     }
 
-    /// Rows, waiting or settled, ascending.
+    /// Rows, waiting or settled, ascending; fewer than the scan's limit only where there are no more.
     pub(crate) fn scan(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<(Vec<u8>, Bytes)>, StorageError> {
         let waiting = self.overlay.range(tree, scan.prefix, scan.after);
-        Ok(merge(self.storage.scan(tree, scan)?, waiting, scan.limit))
+        page(waiting, scan.after, scan.limit, |after, limit| self.storage.scan(tree, Scan { after, limit, ..scan }))
     }
 
-    /// Keys, waiting or settled, ascending.
+    /// Keys, waiting or settled, ascending; fewer than the scan's limit only where there are no more.
     pub(crate) fn scan_keys(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError> {
         let waiting = self.overlay.range(tree, scan.prefix, scan.after);
         let waiting = waiting.into_iter().map(|(key, value)| (key, value.map(|_| ()))).collect();
-        let settled = self.storage.scan_keys(tree, scan)?.into_iter().map(|key| (key, ())).collect();
-        Ok(merge(settled, waiting, scan.limit).into_iter().map(|(key, ())| key).collect())
+        let keys = page(waiting, scan.after, scan.limit, |after, limit| {
+            let keys = self.storage.scan_keys(tree, Scan { after, limit, ..scan })?;
+            Ok::<_, StorageError>(keys.into_iter().map(|key| (key, ())).collect())
+        })?;
+        Ok(keys.into_iter().map(|(key, ())| key).collect())
     }
 
     /// Queues rows and the entries that stand for them. Its order among all commits is fixed when this returns.

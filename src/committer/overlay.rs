@@ -91,32 +91,40 @@ impl Overlay {
     }
 }
 
-/// Lays waiting rows over settled ones. `settled` holds at most `limit` rows; when it is full, waiting rows behind its
-/// last key wait for the next page.
-pub(crate) fn merge<V>(
-    settled: Vec<(Vec<u8>, V)>,
+/// The most settled rows that are asked for at once to make up for those that wait to be deleted.
+const MOST_MORE: usize = 1_024;
+
+/// Rows in the order of their keys, at most `limit`, as they are once those that wait are settled; fewer only where there are
+/// no more. `settled` gives settled rows after a key, at most so many, and fewer only where there are no more.
+pub(super) fn page<V, E>(
     waiting: Vec<(Vec<u8>, Option<V>)>,
+    after: Option<&[u8]>,
     limit: usize,
-) -> Vec<(Vec<u8>, V)> {
+    mut settled: impl FnMut(Option<&[u8]>, usize) -> Result<Vec<(Vec<u8>, V)>, E>,
+) -> Result<Vec<(Vec<u8>, V)>, E> {
     if waiting.is_empty() {
-        return settled;
+        return settled(after, limit);
     }
-    let last = if settled.len() >= limit { settled.last().map(|(key, _)| key.clone()) } else { None };
-    let mut merged: BTreeMap<Vec<u8>, V> = settled.into_iter().collect();
-    for (key, value) in waiting {
-        if last.as_ref().is_some_and(|last| key > *last) {
-            break;
+    let (mut waiting, mut found) = (waiting.into_iter().peekable(), Vec::new());
+    let (mut after, mut asked) = (after.map(<[u8]>::to_vec), limit);
+    loop {
+        let rows = settled(after.as_deref(), asked)?;
+        let last = if rows.len() >= asked { rows.last().map(|(key, _)| key.clone()) } else { None };
+        let mut rows: BTreeMap<Vec<u8>, V> = rows.into_iter().collect();
+        // Those behind the last settled one belong to what is asked for next.
+        while let Some((key, value)) = waiting.next_if(|(key, _)| last.as_ref().is_none_or(|last| key <= last)) {
+            match value {
+                Some(value) => rows.insert(key, value),
+                None => rows.remove(&key),
+            };
         }
-        match value {
-            Some(value) => {
-                merged.insert(key, value);
-            }
-            None => {
-                merged.remove(&key);
-            }
+        found.extend(rows);
+        if found.len() >= limit || last.is_none() {
+            found.truncate(limit);
+            return Ok(found);
         }
+        (after, asked) = (last, asked.saturating_mul(2).min(MOST_MORE.max(limit)));
     }
-    merged.into_iter().take(limit).collect()
 }
 
 #[cfg(test)]
@@ -169,11 +177,51 @@ mod tests {
         assert_eq!(keys(Some(b"aa")), [b"ab1".to_vec(), b"ab2".to_vec()]);
     }
 
+    /// Every row, page by page, each from the last key of the one before.
+    fn pages(settled: &BTreeMap<u8, char>, waiting: &BTreeMap<u8, Option<char>>, limit: usize) -> Vec<(u8, char)> {
+        let (mut all, mut last): (Vec<(u8, char)>, Option<u8>) = (Vec::new(), None);
+        loop {
+            let behind = |key: &u8, after: Option<u8>| after.is_none_or(|after| *key > after);
+            let waiting = waiting.iter().filter(|(key, _)| behind(key, last));
+            let waiting = waiting.map(|(key, value)| (vec![*key], *value)).collect();
+            let key = last.map(|last| [last]);
+            let page = page(waiting, key.as_ref().map(<[u8; 1]>::as_slice), limit, |after, most| {
+                let after = after.map(|after| after[0]);
+                let rows = settled.iter().filter(|(key, _)| behind(key, after)).take(most);
+                Ok::<_, ()>(rows.map(|(key, value)| (vec![*key], *value)).collect())
+            });
+            let page = page.unwrap();
+            assert!(page.len() <= limit);
+            all.extend(page.iter().map(|(key, value)| (key[0], *value)));
+            match page.last().filter(|_| page.len() == limit) {
+                Some((key, _)) => last = Some(key[0]),
+                None => return all,
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_page_that_is_not_full_is_the_last_whatever_waits(
+            settled in proptest::collection::btree_map(0_u8..40, proptest::prelude::Just('s'), 0..30),
+            waiting in proptest::collection::btree_map(0_u8..40, proptest::option::of(proptest::prelude::Just('w')), 0..30),
+            limit in 1_usize..6,
+        ) {
+            let mut model = settled.clone();
+            for (key, value) in &waiting {
+                match value {
+                    Some(value) => model.insert(*key, *value),
+                    None => model.remove(key),
+                };
+            }
+            proptest::prop_assert_eq!(pages(&settled, &waiting, limit), model.into_iter().collect::<Vec<_>>());
+        }
+    }
+
     #[test]
-    fn merging_keeps_order_limit_and_deletions() {
-        let settled = |keys: &[u8]| keys.iter().map(|key| (vec![*key], 's')).collect::<Vec<_>>();
-        let waiting = vec![(vec![1], Some('w')), (vec![2], None), (vec![9], Some('w'))];
-        assert_eq!(merge(settled(&[2, 3]), waiting.clone(), 5), [(vec![1], 'w'), (vec![3], 's'), (vec![9], 'w')]);
-        assert_eq!(merge(settled(&[2, 3]), waiting, 2), [(vec![1], 'w'), (vec![3], 's')]);
+    fn rows_are_found_behind_many_that_wait_to_be_deleted() {
+        let settled: BTreeMap<u8, char> = (0..=200).map(|key| (key, 's')).collect();
+        let waiting = (0..200).map(|key| (key, None)).collect();
+        assert_eq!(pages(&settled, &waiting, 1), [(200, 's')]);
     }
 }

@@ -24,7 +24,8 @@ pub struct Erasure {
     /// When the patient's secret was destroyed: since then nobody gets anything of the chart from this vault.
     pub begun: Timestamp,
     /// When everything was done that belongs to it. `None`: it was interrupted, and old copies of the secret may still open
-    /// with the vault's keys; the next unlock goes on with it, and so does [`Vault::finish_erasures`](crate::Vault::finish_erasures).
+    /// with the vault's keys; the next unlock goes on with it, and so does
+    /// [`Vault::finish_erasures`](crate::Vault::finish_erasures).
     pub finished: Option<Timestamp>,
     /// Who asked for it.
     pub by: Option<PrincipalId>,

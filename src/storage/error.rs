@@ -138,6 +138,13 @@ pub enum StorageError {
     },
 }
 
+impl StorageError {
+    /// Whether it is about one value, which the disk does not give any more. Anything else may pass.
+    pub(crate) fn is_of_one_value(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Io { doing: "reading", .. })
+    }
+}
+
 /// Why a commit was not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommitError {

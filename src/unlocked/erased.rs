@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::format::keys::{LookupRowKey, Tree};
 use crate::ids::PatientId;
 use crate::policy::{Erasure, PolicyRow, RetentionRow};
-use crate::storage::{Scan, StorageError};
+use crate::storage::Scan;
 
 /// Rows that are removed in one commit: their values have to be read, so their size counts as well.
 const ROWS: usize = 256;
@@ -120,7 +120,7 @@ impl Unlocked {
                             rows.push(Row::removal(tree, key, old));
                         }
                         Ok(None) => {}
-                        Err(error) if is_of_this_row(&error) => removed.left = removed.left.saturating_add(1),
+                        Err(error) if error.is_of_one_value() => removed.left = removed.left.saturating_add(1),
                         Err(error) => return Err(error.into()),
                     }
                 }
@@ -134,9 +134,4 @@ impl Unlocked {
         }
         Ok(())
     }
-}
-
-/// Whether it is the disk that does not give a value any more. Anything else may pass, and the row is removed another time.
-fn is_of_this_row(error: &StorageError) -> bool {
-    matches!(error, StorageError::Damaged { .. } | StorageError::Io { doing: "reading", .. })
 }

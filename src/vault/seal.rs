@@ -18,8 +18,8 @@ use crate::unlocked::Gate;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Vault {
-    /// Closes the vault: waits for calls under way (so do not call it from inside one, such as a progress report), writes the closing entry, makes the trees durable and wipes the
-    /// keys. Clones and sessions that still live then answer [`Error::Sealed`]. The next opening is quick.
+    /// Closes the vault: waits for calls under way (so do not call it from inside one, such as a progress report), writes
+    /// the closing entry, makes the trees durable and wipes the keys. Clones and sessions that still live then answer [`Error::Sealed`]. The next opening is quick.
     ///
     /// # Errors
     /// [`Error::Sealed`] when it was closed already; [`Error::AuditUnavailable`] or [`Error::Storage`] when the last

@@ -10,6 +10,7 @@ use crate::policy::{Erasure, PolicyRow};
 use crate::progress::OnProgress;
 use crate::unlocked::{Removed, Unlocked};
 use crate::vault::compact::compact;
+use crate::vault::rotate::count_unreadable;
 use crate::vault::{Compaction, Vault};
 
 /// What finishing erasures did, for all patients together.
@@ -38,6 +39,11 @@ impl Vault {
         let mut done = Finished { patients: open.len(), ..Finished::default() };
         let tags: BTreeSet<[u8; 16]> = open.iter().map(|erasure| erasure.patient_tag).collect();
         let go_on = self.goes_on();
+        // A new key would not help while one of those before it has to stay.
+        let unreadable = count_unreadable(unlocked)?;
+        if unreadable > 0 {
+            return Err(Error::ErasureUnfinished { unreadable });
+        }
         // First what decides: whatever becomes of the rows, nobody opens them after this. A new key each time, since the
         // one in force may be older than a secret that was destroyed.
         self.begin_wrap_key(unlocked, credential)?;
@@ -56,10 +62,16 @@ impl Vault {
             unlocked.committer.catch_up()?;
             unlocked.committer.settle();
             unlocked.committer.close_segment()?;
-            done.compaction = compact(unlocked, progress, &go_on)?;
-            unlocked.committer.storage().renew_trees()?;
-            // Where somebody else has just compacted up to there, nothing says that the old files are gone already.
-            done.purged = done.compaction.is_some();
+            match compact(unlocked, progress, &go_on) {
+                // Bytes that the disk does not give cannot be moved, so the files that hold them stay.
+                Err(Error::Storage(error)) if error.is_of_one_value() => {}
+                compacted => {
+                    done.compaction = compacted?;
+                    unlocked.committer.storage().renew_trees()?;
+                    // Where somebody else has just compacted up to there, nothing says that the old files are gone already.
+                    done.purged = done.compaction.is_some();
+                }
+            }
         }
         self.enter_as_finished(unlocked, open, &done)?;
         Ok(done)

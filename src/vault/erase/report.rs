@@ -40,8 +40,8 @@ impl ErasureLevel {
                  credential that opens the vault now, neither from the vault's files nor from copies of its journal and trees \
                  that were made before. The sealed bytes of the chart and of the identifiers are gone from the vault's files; \
                  what the disk keeps of files that were removed is beyond the vault. The log still says when, by whom and with \
-                 which kinds of records a patient without a name was treated. Whoever kept a copy of the header from before, and has a credential that \
-                 opened it then, can read copies of the chart that were made before: erase again what is restored from a \
+                 which kinds of records a patient without a name was treated. Whoever kept a copy of the header from before, \
+                 and has a credential that opened it then, can read copies of the chart that were made before: erase again what is restored from a \
                  backup, and replace or destroy such headers. A header that is kept apart, and slots whose key a provider \
                  destroys, leave no such copy. What was exported, printed or sent is not reached."
             }

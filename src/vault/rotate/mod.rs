@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 
 pub use root::RootRotation;
+pub(super) use walk::count_unreadable;
 
 use super::compact::compact;
 use super::header::{NewHeader, held, put_in_force, refused};
@@ -78,7 +79,8 @@ pub struct Rotated {
     /// Rows that do not open, and so could not be sealed anew. They keep the old keys in the vault;
     /// [`Vault::check`] names them. With 0, no old key is left.
     pub unreadable: u64,
-    /// The compaction of the journal that followed.
+    /// The compaction of the journal that followed. `None` where none did: there was nothing to do, or the journal is damaged
+    /// ([`Vault::check`] names the place) and keeps what is sealed under the old keys.
     pub compaction: Option<Compaction>,
 }
 
@@ -171,7 +173,8 @@ impl Vault {
     /// [`Error::RotationUnderWay`] when another call is at it, [`Error::Header`] when the header cannot be written,
     /// [`Error::NotCommitted`] and [`Error::Storage`] when the disk is full or something cannot be read, [`Error::Sealed`],
     /// also when the vault is closed meanwhile, [`Error::AuditUnavailable`]. Everything reads as before then, and another
-    /// call goes on.
+    /// call goes on. Where only the compaction fails the rotation has ended ([`Vault::rotation`] says so), and
+    /// [`Vault::compact`] makes up for it.
     pub fn continue_rotation<'c>(
         &self,
         credential: impl Into<Credential<'c>>,
@@ -206,7 +209,11 @@ impl Vault {
                 rotated.resealed = records.renewed;
                 rotated.unreadable += records.unreadable;
             }
-            rotated.compaction = compact(&unlocked, progress, &go_on)?;
+            rotated.compaction = match compact(&unlocked, progress, &go_on) {
+                // Bytes that the disk does not give cannot be moved, so the files that hold them stay.
+                Err(Error::Storage(error)) if error.is_of_one_value() => None,
+                compacted => compacted?,
+            };
             Ok(rotated)
         })
     }

@@ -6,7 +6,7 @@ use crate::audit::AuditEvent;
 use crate::crypto::kdf::RootKey;
 use crate::error::Error;
 use crate::format::slot::Slot;
-use crate::keyring::{self, Credential, NewSlot, SlotInfo, SlotPlace};
+use crate::keyring::{self, Credential, NewSlot, SlotInfo, SlotPlace, UnlockError};
 use crate::unlocked::Unlocked;
 use crate::vault::header::{held, refused};
 use crate::vault::{Vault, operate};
@@ -49,7 +49,7 @@ impl Vault {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NoCredential`] where none is shown, [`Error::Unlock`] where one of them opens no slot,
+    /// [`Error::NoCredential`] where none is shown, [`Error::Unlock`] where one of them opens no slot, or none any more,
     /// [`Error::LastSlot`] where none of the slots that would stay opens the vault by itself, [`Error::Slot`],
     /// [`Error::Header`] when the header cannot be written (then either root key may be in force),
     /// [`Error::RotationUnderWay`], [`Error::Sealed`], [`Error::AuditUnavailable`]. Nothing is dropped then, but for
@@ -62,7 +62,8 @@ impl Vault {
             let in_force = held(&unlocked).generation;
             let slot_of = |credential| {
                 let opened = self.reopen(&unlocked, in_force, credential)?;
-                Ok(Shown { slot: opened.slot, turned: opened.turned, credential })
+                let slot = opened.header.slots.into_iter().find(|slot| slot.number == opened.slot);
+                Ok(Shown { slot: slot.ok_or(UnlockError::WrongCredential)?, turned: opened.turned, credential })
             };
             let shown: Result<Vec<_>, Error> = credentials.iter().copied().map(slot_of).collect();
             let shown = shown.map_err(|error| refused(&unlocked, AuditEvent::RootKeyChanged, error))?;
@@ -70,8 +71,12 @@ impl Vault {
             self.change_keys(&unlocked, AuditEvent::RootKeyChanged, first, |now| {
                 let root = keyring::new_root()?;
                 let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+                // Nobody held the header while the credentials were tried, and one of them may open nothing any more.
+                if shown.iter().any(|shown| !now.slots.contains(&shown.slot)) {
+                    return Err(UnlockError::WrongCredential.into());
+                }
                 for slot in now.slots {
-                    match shown.iter().find(|shown| shown.slot == slot.number) {
+                    match shown.iter().find(|shown| shown.slot == slot) {
                         Some(shown) => kept.push(shown.anew(&unlocked, slot, &root)?),
                         None => dropped.push(slot),
                     }
@@ -100,7 +105,7 @@ impl Vault {
 
 /// A credential, and the slot that it opens.
 struct Shown<'c> {
-    slot: u8,
+    slot: Slot,
     /// Two persons came in the other order than the slot names them.
     turned: bool,
     credential: Credential<'c>,

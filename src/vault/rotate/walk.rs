@@ -63,6 +63,8 @@ struct Batch {
     rows: Vec<(Vec<u8>, Bytes)>,
     /// In the same order.
     renewed: Vec<Renewed>,
+    /// Rows that the disk does not give.
+    lost: u64,
     /// How long that took.
     took: Duration,
 }
@@ -154,6 +156,7 @@ impl<'w, 'p> Walk<'w, 'p> {
     fn replace(&mut self, batch: Batch) -> Result<Option<(Queued, Option<DataKeyRow>)>, Error> {
         let (unlocked, tree) = (self.unlocked, self.aim.tree);
         let mut ready = Vec::new();
+        self.walked.unreadable += batch.lost;
         for ((key, value), renewed) in batch.rows.into_iter().zip(batch.renewed) {
             match renewed {
                 Renewed::Current => {}
@@ -199,16 +202,33 @@ impl<'w, 'p> Walk<'w, 'p> {
     }
 }
 
+/// Patients' secrets that no key of the vault opens, of those that are not sealed as new ones are. Changes nothing.
+pub(in crate::vault) fn count_unreadable(unlocked: &Unlocked) -> Result<u64, Error> {
+    let (mut unreadable, mut after) = (0, None);
+    while let Some(batch) = Batch::read(unlocked, Tree::Patients, after.as_deref(), ROWS)? {
+        let here = batch.renewed.iter().filter(|renewed| matches!(renewed, Renewed::Unreadable));
+        unreadable += batch.lost + count(here.count());
+        after = Some(batch.last);
+    }
+    Ok(unreadable)
+}
+
 impl Batch {
     /// Reads the next rows, and seals them anew as far as that is needed. `None` at the end of the tree.
     fn read(unlocked: &Unlocked, tree: Tree, after: Option<&[u8]>, limit: usize) -> Result<Option<Self>, Error> {
         let (started, committer) = (Instant::now(), &unlocked.committer);
-        let (mut bytes, mut last, mut stamps, mut rows) = (0, None, BTreeMap::new(), Vec::new());
+        let (mut bytes, mut last, mut stamps, mut rows, mut lost) = (0, None, BTreeMap::new(), Vec::new(), 0);
         for key in committer.scan_keys(tree, Scan { prefix: &[], after, limit })? {
             if let Some(tag) = key.first_chunk().filter(|_| matches!(tree, Tree::Records | Tree::Patients)) {
                 stamps.entry(*tag).or_insert_with(|| committer.stamp(tag));
             }
-            let value = committer.get(tree, &key)?;
+            let value = match committer.get(tree, &key) {
+                Err(error) if error.is_of_one_value() => {
+                    lost += u64::from(!needs_no_key(unlocked, &key));
+                    None
+                }
+                value => value?,
+            };
             last = Some(key.clone());
             bytes += value.as_ref().map_or(0, |value| value.len());
             rows.extend(value.map(|value| (key, value)));
@@ -218,7 +238,7 @@ impl Batch {
         }
         let Some(last) = last else { return Ok(None) };
         let renewed = renew(unlocked, tree, &rows)?;
-        Ok(Some(Self { last, stamps, rows, renewed, took: started.elapsed() }))
+        Ok(Some(Self { last, stamps, rows, renewed, lost, took: started.elapsed() }))
     }
 }
 
@@ -233,8 +253,7 @@ fn renew(unlocked: &Unlocked, tree: Tree, rows: &[(Vec<u8>, Bytes)]) -> Result<V
         };
         match chart {
             Some(chart) => unlocked.renew_record(chart, older, key, value),
-            // Whose secret was destroyed needs no key: the rows go when the erasure is finished.
-            None if unlocked.policy.erased(tag).is_some() => Ok(Renewed::Current),
+            None if needs_no_key(unlocked, key) => Ok(Renewed::Current),
             None => Ok(Renewed::Unreadable),
         }
     };
@@ -244,6 +263,11 @@ fn renew(unlocked: &Unlocked, tree: Tree, rows: &[(Vec<u8>, Bytes)]) -> Result<V
         tree => unlocked.renew_other(tree, key, value),
     };
     rows.iter().map(renew).collect()
+}
+
+/// Whether it is a row of a patient whose secret was destroyed: it goes when the erasure is finished.
+fn needs_no_key(unlocked: &Unlocked, key: &[u8]) -> bool {
+    key.first_chunk().is_some_and(|tag| unlocked.policy.erased(tag).is_some())
 }
 
 /// The chart, unless its key is missing or does not open.

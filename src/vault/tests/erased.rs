@@ -230,10 +230,21 @@ fn the_sealed_bytes_of_an_erased_chart_go_where_that_was_asked_for() {
 #[test]
 fn a_row_that_the_disk_does_not_give_any_more_keeps_no_erasure_from_being_final() {
     let ward = Ward::new();
-    let (_, value) = ward.rows(Tree::Records, ward.erased).into_iter().max_by_key(|(_, value)| value.len()).unwrap();
-    let journal = ward.dir.path().join("vault/journal");
+    rot(&ward, ward.erased);
+    let report = erase(&ward, &order());
+    assert_eq!((report.versions, report.left, report.level), (3, 1, crate::ErasureLevel::Unreadable));
+    assert!(report.to_string().contains("1 rows could not be read"), "{report}");
+    assert!(ward.vault.erasures().unwrap()[0].finished.is_some());
+    assert!(secrets_of(&ward, &ward.files(), &keyring(&ward), ward.tag(ward.erased)).is_empty());
+    let read = ward.session.list_verbatim(ward.erased, &Kind::new("Observation").unwrap()).page();
+    assert!(matches!(read, Err(Error::Erased { .. })), "{read:?}");
+}
+
+/// Flips a bit of a patient's largest record, in the journal.
+fn rot(ward: &Ward, patient: PatientId) {
+    let (_, value) = ward.rows(Tree::Records, patient).into_iter().max_by_key(|(_, value)| value.len()).unwrap();
     let mut hit = false;
-    for entry in fs::read_dir(journal).unwrap() {
+    for entry in fs::read_dir(ward.dir.path().join("vault/journal")).unwrap() {
         let path = entry.unwrap().path();
         let mut bytes = fs::read(&path).unwrap();
         if let Some(at) = bytes.windows(value.len()).position(|window| window == value) {
@@ -243,13 +254,38 @@ fn a_row_that_the_disk_does_not_give_any_more_keeps_no_erasure_from_being_final(
         }
     }
     assert!(hit);
-    let report = erase(&ward, &order());
-    assert_eq!((report.versions, report.left, report.level), (3, 1, crate::ErasureLevel::Unreadable));
-    assert!(report.to_string().contains("1 rows could not be read"), "{report}");
+}
+
+#[test]
+fn a_row_that_the_disk_does_not_give_keeps_its_data_key_and_no_other_row_from_a_new_one() {
+    let ward = Ward::new();
+    let versions =
+        [ward.erased, ward.other].map(|patient| ward.rows(Tree::Records, patient).len()).iter().sum::<usize>();
+    rot(&ward, ward.other);
+    let rotated = ward.vault.rotate_data_key(&ward.key, &mut |_| ()).unwrap();
+    assert_eq!((rotated.resealed, rotated.unreadable), (u64::try_from(versions).unwrap() - 1, 1));
+    assert_eq!(ward.vault.rotation().unwrap().data_epochs, [1, 2]);
+}
+
+#[test]
+fn rows_of_an_erased_patient_that_the_disk_does_not_give_keep_no_data_key() {
+    let ward = Ward::new();
+    rot(&ward, ward.erased);
+    assert_eq!(erase(&ward, &order()).left, 1);
+    let begun = ward.vault.begin_data_rotation(&ward.key).unwrap();
+    assert_eq!(begun.data_epochs, [1, 2]);
+    let rotated = ward.vault.continue_rotation(&ward.key, &mut |_| ()).unwrap();
+    assert_eq!((rotated.unreadable, rotated.compaction), (0, None));
+    assert_eq!(ward.vault.rotation().unwrap().data_epochs, [2]);
+}
+
+#[test]
+fn a_journal_that_cannot_be_compacted_keeps_no_erasure_from_being_finished() {
+    let ward = Ward::new();
+    rot(&ward, ward.other);
+    let report = erase(&ward, &order().identity());
+    assert_eq!((report.compaction, report.level), (None, crate::ErasureLevel::Unreadable));
     assert!(ward.vault.erasures().unwrap()[0].finished.is_some());
-    assert!(secrets_of(&ward, &ward.files(), &keyring(&ward), ward.tag(ward.erased)).is_empty());
-    let read = ward.session.list_verbatim(ward.erased, &Kind::new("Observation").unwrap()).page();
-    assert!(matches!(read, Err(Error::Erased { .. })), "{read:?}");
 }
 
 fn is_of_sled(entry: &std::io::Result<fs::DirEntry>) -> bool {
