@@ -132,7 +132,7 @@ impl<'w, 'p> Walk<'w, 'p> {
         };
         let ahead = if self.among_others {
             put()?;
-            thread::sleep((took + started.elapsed()).min(LONGEST_PAUSE));
+            thread::sleep(((took + started.elapsed()) / 2).min(LONGEST_PAUSE));
             None
         } else {
             thread::scope(|scope| {

@@ -1,6 +1,7 @@
-//! Rotating the data key: versions sealed anew a second, and what a put of somebody else takes meanwhile.
+//! Rotating the data key: versions sealed anew a second, and what a put of somebody else takes meanwhile. Then changes of key
+//! slots, beside what deriving a key from a passphrase takes by itself.
 //!
-//! `cargo bench --bench rotate`; `-- --records 20000` for a look, `-- --dir DIR` for another disk. The vault is small enough
+//! `cargo bench --bench keys`; `-- --records 20000` for a look, `-- --dir DIR` for another disk. The vault is small enough
 //! for the system's cache; each version has about 512 bytes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,13 +9,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chartvault::{
-    Action, Grant, IssuerKey, Kind, PatientId, Progress, Purpose, PutOptions, RawKey, Session, Suite, Task, Vault,
+    Action, Grant, IssuerKey, Kind, NewSlot, Passphrase, PatientId, Progress, Purpose, PutOptions, RawKey, Session,
+    Suite, Task, Vault,
 };
 
 const CHARTS: usize = 1_000;
 const VALUE: usize = 512;
 /// How long the other one waits between two puts.
 const THINKS: Duration = Duration::from_millis(2);
+/// How often each change of a slot is made.
+const CHANGES: usize = 15;
 
 struct Stand {
     vault: Vault,
@@ -79,6 +83,45 @@ impl Stand {
     }
 }
 
+/// Changes of slots of the vault's usual cost (Argon2id, 64 MiB, 3 passes), in turns with deriving alone.
+fn slots(dir: Option<&str>) {
+    let dir = dir.map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
+    let (raw, mut old) = (RawKey::generate().unwrap(), Passphrase::new("passphrase 0"));
+    let (vault, _) = Vault::create(dir.path().join("vault")).passphrase(&old).raw_key(&raw).finish().unwrap();
+    let mut took: [Vec<Duration>; 6] = Default::default();
+    for turn in 1..=CHANGES {
+        let mut time = |what: usize, change: &mut dyn FnMut()| {
+            let start = Instant::now();
+            change();
+            took[what].push(start.elapsed());
+        };
+        let new = Passphrase::new(&format!("passphrase {turn}"));
+        // Nothing else that is public derives a key once and does so little besides.
+        time(0, &mut || assert!(vault.remove_slot(1, &Passphrase::new("wrong")).is_err()));
+        time(1, &mut || drop(vault.change_credential(&old, NewSlot::of(&new)).unwrap()));
+        let mut added = 0;
+        time(2, &mut || added = vault.add_slot(NewSlot::of(&Passphrase::new("another")), &new).unwrap());
+        time(3, &mut || vault.remove_slot(added, &new).unwrap());
+        time(4, &mut || vault.remove_slot(vault.add_slot(NewSlot::of(&raw), &raw).unwrap(), &raw).unwrap());
+        let newer = Passphrase::new(&format!("newer passphrase {turn}"));
+        time(5, &mut || drop(vault.replace_slot(0, NewSlot::of(&newer), &raw).unwrap()));
+        old = newer;
+    }
+    let names = [
+        "a wrong passphrase refused: deriving alone",
+        "passphrase changed, the old one shown",
+        "passphrase added, another shown",
+        "slot removed, a passphrase shown",
+        "raw key added and removed again, a raw key shown",
+        "passphrase replaced, a raw key shown",
+    ];
+    println!("slots, medians of {CHANGES}");
+    for (name, mut took) in names.iter().zip(took) {
+        took.sort();
+        println!("  {name}: {:.1?}", took[took.len() / 2]);
+    }
+}
+
 fn show(what: &str, took: &[Duration]) {
     let at = |percent: usize| took.get(took.len() * percent / 100).copied().unwrap_or_default();
     println!("  {what}: {} puts, median {:.0?}, 95 % within {:.0?}", took.len(), at(50), at(95));
@@ -113,4 +156,5 @@ fn main() {
         show("puts without a rotation", &alone);
         show("puts during one, compaction included", &meanwhile);
     }
+    slots(after("--dir"));
 }
