@@ -98,13 +98,13 @@ fn slots(dir: Option<&str>) {
         let new = Passphrase::new(&format!("passphrase {turn}"));
         // Nothing else that is public derives a key once and does so little besides.
         time(0, &mut || assert!(vault.remove_slot(1, &Passphrase::new("wrong")).is_err()));
-        time(1, &mut || drop(vault.change_credential(&old, NewSlot::of(&new)).unwrap()));
+        time(1, &mut || _ = vault.change_credential(&old, NewSlot::of(&new)).unwrap());
         let mut added = 0;
         time(2, &mut || added = vault.add_slot(NewSlot::of(&Passphrase::new("another")), &new).unwrap());
         time(3, &mut || vault.remove_slot(added, &new).unwrap());
         time(4, &mut || vault.remove_slot(vault.add_slot(NewSlot::of(&raw), &raw).unwrap(), &raw).unwrap());
         let newer = Passphrase::new(&format!("newer passphrase {turn}"));
-        time(5, &mut || drop(vault.replace_slot(0, NewSlot::of(&newer), &raw).unwrap()));
+        time(5, &mut || vault.replace_slot(0, NewSlot::of(&newer), &raw).unwrap());
         old = newer;
     }
     let names = [

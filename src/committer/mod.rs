@@ -132,6 +132,11 @@ impl Committer {
         queue.leading || !queue.jobs.is_empty()
     }
 
+    /// Whether nothing is accepted any more.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.lock_queue().stopped.is_some()
+    }
+
     /// The newest entry that is durable: whatever was acknowledged is not behind it.
     pub(crate) fn newest_entry(&self) -> Option<Head> {
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner)

@@ -130,7 +130,7 @@ impl LockedVault {
         match self.unlock_keyring(credential) {
             Ok(keyring) => {
                 let vault = self.assemble(keyring, lock, credential, upgrade, &mut *progress)?;
-                vault.go_on_erasing(credential, progress);
+                vault.go_on_erasing(credential, progress)?;
                 Ok(vault)
             }
             Err(error) => {

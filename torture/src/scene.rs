@@ -204,7 +204,7 @@ impl Scenes {
         let scene = Scene {
             name: "wide",
             base: Some(self.small.clone()),
-            plan: Plan { largest: 1 << 20, first: 1 << 20, ..self.plan(8) },
+            plan: Plan { largest: 1 << 20, first: 1_000_000, ..self.plan(8) },
         };
         let said = self.small.said.clone() + &run_whole(&scene.plan_at(&wide)?)?;
         let wide = Base::new(wide, said);

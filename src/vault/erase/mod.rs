@@ -154,11 +154,20 @@ impl Vault {
     }
 
     /// Part of unlocking: finishes what was interrupted. Where it cannot, the vault opens all the same: the charts are gone,
-    /// and the ledger says what is still to be done.
-    pub(in crate::vault) fn go_on_erasing(&self, credential: Credential<'_>, progress: OnProgress<'_>) {
-        let unfinished = self.erasures().is_ok_and(|all| all.iter().any(|erasure| erasure.finished.is_none()));
-        if unfinished {
-            let _ = self.finish_erasures(credential, progress);
+    /// and the ledger says what is still to be done. Only what stops the vault is an error.
+    pub(in crate::vault) fn go_on_erasing(
+        &self,
+        credential: Credential<'_>,
+        progress: OnProgress<'_>,
+    ) -> Result<(), Error> {
+        if self.erasures()?.iter().all(|erasure| erasure.finished.is_some()) {
+            return Ok(());
+        }
+        let finished = self.finish_erasures(credential, progress);
+        // Nobody else is inside: nothing was queued but by this.
+        match self.0.gate.enter()?.committer.is_stopped() {
+            true => finished.map(drop),
+            false => Ok(()),
         }
     }
 }
