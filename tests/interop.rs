@@ -176,7 +176,15 @@ impl Exhibit {
     }
 
     fn open(&self, path: &Path) -> Result<Vault, Error> {
-        Vault::open_with(path, options(&self.clock))?.unlock(&Passphrase::new(PASSPHRASE))
+        // A reader that another test is just starting has this process's files, and so its locks, until it runs.
+        let locked = (0..100).find_map(|_| match Vault::open_with(path, options(&self.clock)) {
+            Err(Error::InUse { .. }) => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                None
+            }
+            opened => Some(opened),
+        });
+        locked.unwrap()?.unlock(&Passphrase::new(PASSPHRASE))
     }
 }
 
