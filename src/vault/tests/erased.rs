@@ -252,6 +252,19 @@ fn a_row_that_the_disk_does_not_give_any_more_keeps_no_erasure_from_being_final(
     assert!(matches!(read, Err(Error::Erased { .. })), "{read:?}");
 }
 
+#[test]
+fn a_patient_who_is_erased_after_their_key_was_seen_is_passed_over_and_a_row_that_vanished_is_not() {
+    let ward = Ward::new();
+    let (erased, other) = (ward.tag(ward.erased), ward.tag(ward.other));
+    let unlocked = ward.vault.0.gate.enter().unwrap();
+    assert_eq!(unlocked.patient_unless_erased(&erased).unwrap(), Some(ward.erased));
+    erase(&ward, &order());
+    assert_eq!(unlocked.patient_unless_erased(&erased).unwrap(), None);
+    assert_eq!(unlocked.patient_unless_erased(&other).unwrap(), Some(ward.other));
+    let vanished = unlocked.patient_unless_erased(&[7; 16]);
+    assert!(matches!(vanished, Err(Error::TamperedRow { what: "patient's key" })), "{vanished:?}");
+}
+
 fn is_of_sled(entry: &std::io::Result<fs::DirEntry>) -> bool {
     entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("sled-")
 }
