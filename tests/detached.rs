@@ -4,6 +4,8 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chartvault::*;
 use support::{House, files_in, note, small, verify, whole_log};
@@ -85,6 +87,45 @@ fn a_missing_medium_is_named_and_never_written_to() {
     fs::remove_dir(apart.stick()).unwrap();
     fs::rename(&put_away, apart.stick()).unwrap();
     apart.open().close().unwrap();
+}
+
+/// Takes the medium away the next time the vault asks for the time.
+struct Thief {
+    from: PathBuf,
+    to: PathBuf,
+    armed: AtomicBool,
+}
+
+impl Clock for Thief {
+    fn now(&self) -> Timestamp {
+        if self.armed.swap(false, Ordering::SeqCst) {
+            fs::rename(&self.from, &self.to).unwrap();
+            fs::create_dir(&self.from).unwrap();
+        }
+        SystemClock.now()
+    }
+}
+
+#[test]
+fn a_medium_that_goes_while_the_header_is_changed_leaves_no_header_where_it_was_mounted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, stick, drawer) = (RawKey::generate().unwrap(), dir.path().join("stick"), dir.path().join("drawer"));
+    let thief = Arc::new(Thief { from: stick.clone(), to: drawer.clone(), armed: AtomicBool::new(false) });
+    let new = Vault::create(dir.path().join("vault")).raw_key(&key).options(small().clock(thief.clone()));
+    let (vault, _) = new.detached_header(&stick).finish().unwrap();
+    let other = RawKey::generate().unwrap();
+    // Between reading the header and writing it the new slot is given its time of creation.
+    thief.armed.store(true, Ordering::SeqCst);
+    let refused = vault.add_slot(NewSlot::of(&other), &key);
+    assert!(matches!(&refused, Err(Error::Header(HeaderFileError::NoHeader { dir })) if *dir == stick), "{refused:?}");
+    assert!(names(&stick).is_empty() && names(&drawer) == ["header.a", "header.b"]);
+    // Brought back, it is as it was, and the change can be made.
+    fs::remove_dir(&stick).unwrap();
+    fs::rename(&drawer, &stick).unwrap();
+    vault.add_slot(NewSlot::of(&other), &key).unwrap();
+    vault.close().unwrap();
+    let locked = Vault::open_with(dir.path().join("vault"), small().header(&stick)).unwrap();
+    locked.unlock(&other).unwrap().close().unwrap();
 }
 
 #[test]

@@ -188,9 +188,20 @@ pub(crate) fn create(dir: &Path, header: &[u8]) -> Result<(), HeaderFileError> {
 }
 
 /// Writes a changed header over both copies, durably. After an error either content may be found, each of them whole in
-/// at least one copy; what was there is not lost before the new one is safe.
+/// at least one copy; what was there is not lost before the new one is safe. Where neither copy exists, or one is that of
+/// another vault, nothing is written: it is not the place that was read.
 pub(crate) fn write(dir: &Path, header: &[u8]) -> Result<(), HeaderFileError> {
-    UnverifiedHeader::parse(header)?;
+    let vault = UnverifiedHeader::parse(header)?.vault();
+    let paths = [dir.join(NAME_A), dir.join(NAME_B)];
+    // Held open for as long as it takes, so that their medium is not unmounted meanwhile.
+    let _held = paths.each_ref().map(|path| platform::ordinary(path).and_then(|()| File::open(path)));
+    let copies = paths.each_ref().map(|path| read_copy(path));
+    if copies.iter().all(|copy| matches!(copy, Err(CopyFault::Missing))) {
+        return Err(HeaderFileError::NotAVault { dir: dir.to_owned() });
+    }
+    if let Some(found) = copies.iter().flatten().map(UnverifiedHeader::vault).find(|found| *found != vault) {
+        return Err(HeaderFileError::HeaderOfAnotherVault { found, vault });
+    }
     for path in in_writing_order(dir) {
         overwrite(&path, header)?;
         // The first copy may be a new file: without its name it would not stand while the other is overwritten.

@@ -57,16 +57,26 @@ pub(crate) fn read_detached(dir: &Path, header: &Path) -> Result<HeaderCopies, H
     if [NAME_A, NAME_B].iter().any(|name| dir.join(name).exists()) {
         return Err(HeaderFileError::NotDetached { dir: dir.to_owned() });
     }
-    let read = copies::read(header).map_err(|error| match error {
-        HeaderFileError::NotAVault { dir } => HeaderFileError::NoHeader { dir },
-        other => other,
-    })?;
+    let read = copies::read(header).map_err(of_a_medium)?;
     match read_mark(dir) {
         Mark::Of(vault) if vault != read.chosen.vault() => {
             Err(HeaderFileError::HeaderOfAnotherVault { found: read.chosen.vault(), vault })
         }
         // The journal names its vault as well.
         _ => Ok(read),
+    }
+}
+
+/// Writes a changed header over the copies in `header`, as [`copies::write`] does.
+pub(crate) fn write(header: &Path, bytes: &[u8]) -> Result<(), HeaderFileError> {
+    copies::write(header, bytes).map_err(of_a_medium)
+}
+
+/// What it means of a header that is kept apart.
+fn of_a_medium(error: HeaderFileError) -> HeaderFileError {
+    match error {
+        HeaderFileError::NotAVault { dir } => HeaderFileError::NoHeader { dir },
+        other => other,
     }
 }
 

@@ -54,13 +54,16 @@ pub(super) struct Done<T> {
     pub(super) count: Option<u32>,
     /// Policy rows among the rows, in force once they are queued.
     pub(super) applies: Vec<PolicyRow>,
+    /// Where it goes on without a patient who was erased meanwhile: takes what was read of them out of the value, and gives
+    /// what `count` is then.
+    pub(super) leave_out: Option<fn(&mut T, PatientId) -> Option<u32>>,
 }
 
 impl<T> Done<T> {
     /// Something was read.
     pub(super) fn read(value: T, subjects: Vec<DraftSubject>) -> Self {
         let (rows, kinds, numbers, applies) = (Vec::new(), Vec::new(), ByKind::new(), Vec::new());
-        Self { value, rows, kinds, numbers, subjects, detail: None, count: None, applies }
+        Self { value, rows, kinds, numbers, subjects, detail: None, count: None, applies, leave_out: None }
     }
 
     /// Something is to be written.
@@ -323,11 +326,19 @@ impl Op<'_> {
 
     /// What was read of a patient who was erased meanwhile is not given out: whoever reads without holding the chart may have
     /// begun before.
-    fn unless_erased<T>(&self, done: Done<T>) -> Result<Done<T>, Refused> {
-        if self.unlocked.policy.has_erasures() {
+    fn unless_erased<T>(&self, mut done: Done<T>) -> Result<Done<T>, Refused> {
+        if !self.unlocked.policy.has_erasures() {
+            return Ok(done);
+        }
+        let erased = |subject: &DraftSubject| self.unlocked.check_not_erased(subject.patient, &subject.patient_tag);
+        let Some(leave_out) = done.leave_out else {
             for subject in &done.subjects {
-                self.unlocked.check_not_erased(subject.patient, &subject.patient_tag)?;
+                erased(subject).inspect_err(|_| self.ask(Reach::Filtered, Reach::One(subject.patient)))?;
             }
+            return Ok(done);
+        };
+        for gone in done.subjects.extract_if(.., |subject| erased(subject).is_err()) {
+            done.count = leave_out(&mut done.value, gone.patient);
         }
         Ok(done)
     }
@@ -335,7 +346,11 @@ impl Op<'_> {
     /// Of a patient who was erased meanwhile, rows may be missing: that is why.
     fn instead_of(&self, error: Error) -> Error {
         match self.asked.get().patient {
-            Reach::One(patient) => self.unlocked.erased(patient).map_or(error, |at| Error::Erased { patient, at }),
+            Reach::One(patient) => {
+                // Whoever erases shows the rows gone before the ledger says so, and has the chart until both are done.
+                let _settled = self.unlocked.stripes.read(self.stripe(patient));
+                self.unlocked.erased(patient).map_or(error, |at| Error::Erased { patient, at })
+            }
             _ => error,
         }
     }

@@ -9,7 +9,7 @@ use super::read::{Opened, missing};
 use crate::audit::{AuditRecord, DraftSubject};
 use crate::error::Error;
 use crate::format::keys::{RecordKey, Tree, kind_prefix, record_prefix};
-use crate::ids::KindId;
+use crate::ids::{KindId, PatientId};
 use crate::record::{Kind, RecordRef, Status};
 use crate::storage::Scan;
 use crate::token::Reach;
@@ -58,6 +58,17 @@ impl Bulk {
             || self.bytes >= BATCH_BYTES
             || self.subjects.len() >= BATCH_CHARTS
             || self.keys >= BATCH_KEYS
+    }
+
+    /// Records in it.
+    pub(super) fn count(&self) -> Option<u32> {
+        u32::try_from(self.entries.len()).ok()
+    }
+
+    /// Takes a patient's records out again; gives how many are left.
+    pub(super) fn leave_out(&mut self, patient: PatientId) -> Option<u32> {
+        self.entries.retain(|entry| entry.record().patient() != patient);
+        self.count()
     }
 
     pub(super) const fn looked_at_one(&mut self) {

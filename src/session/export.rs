@@ -131,7 +131,8 @@ const ACCESS: Access = Access {
 /// **While others write.** Within a batch, each chart stands still; between batches it does not. Every record that was
 /// there when the export started, and is of a kind and confidentiality that are exported, is given exactly once: in its
 /// newest version when its batch is read. What is put after the start may be among the records or not. With
-/// [`Export::whole_history`], the same holds for versions.
+/// [`Export::whole_history`], the same holds for versions. Where a patient is erased meanwhile, an export of all charts
+/// goes on without what was not given of them yet, and one that names the patient ends with [`Error::Erased`].
 ///
 /// After an error the stream ends. What was given out before it stands.
 #[must_use = "nothing is read before the stream is asked for records"]
@@ -191,12 +192,15 @@ impl ExportStream<'_, '_> {
                 self.step(op, &mut at, &mut bulk)?;
             }
             let (subjects, withheld) = (std::mem::take(&mut bulk.subjects), bulk.withheld);
-            let count = u32::try_from(bulk.entries.len()).ok();
+            let count = bulk.count();
             let missing = (bulk.missing > 0).then(|| format!("{} missing, in doubt", bulk.missing));
             let withheld = (withheld > 0).then(|| format!("{withheld} withheld"));
             let remarks: Vec<String> = withheld.into_iter().chain(missing).collect();
             let detail = (!remarks.is_empty()).then(|| remarks.join(", "));
-            Ok(Done { detail, count, ..Done::read((bulk, at), subjects) })
+            // Of all charts, those of whoever is erased before the entry has its place are none any more.
+            let leave_out: fn(&mut (Bulk, At), PatientId) -> Option<u32> = |(bulk, _), patient| bulk.leave_out(patient);
+            let leave_out = self.patients.is_none().then_some(leave_out);
+            Ok(Done { detail, count, leave_out, ..Done::read((bulk, at), subjects) })
         })?;
         self.at = at;
         self.given = self.given.saturating_add(u64::try_from(bulk.entries.len()).unwrap_or(u64::MAX));

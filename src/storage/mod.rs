@@ -294,7 +294,8 @@ pub(crate) trait Storage: Send + Sync {
         Ok(())
     }
 
-    /// Builds the trees anew from the journal and removes the old ones, so that nothing is left of rows that were deleted.
+    /// Builds the trees anew from the journal and removes the old ones and what was kept of torn frames, so that nothing is
+    /// left of rows that were deleted.
     fn renew_trees(&self) -> Result<(), StorageError> {
         Ok(())
     }

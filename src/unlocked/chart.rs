@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Unlocked;
 use crate::audit::{AuditRecord, DraftSubject, SubjectKey};
-use crate::committer::Row;
+use crate::committer::{Row, Stripe};
 use crate::crypto::kdf::PatientSecret;
 use crate::crypto::seal::Sealer;
 use crate::error::Error;
@@ -99,14 +99,29 @@ impl Unlocked {
 
     /// The first chart behind a patient tag, in the order of tags, or the first of all: its tag and its patient.
     pub(crate) fn next_patient(&self, passed: Option<&[u8; 16]>) -> Result<Option<([u8; 16], PatientId)>, Error> {
-        // Behind all generations of that patient's secret.
-        let after = passed.map(|tag| [&tag[..], &[0xFF; 4]].concat());
-        let scan = Scan { prefix: &[], after: after.as_deref(), limit: 1 };
-        let keys = self.committer.scan_keys(Tree::Patients, scan)?;
-        let Some(key) = keys.first() else { return Ok(None) };
-        let tag = PatientKey::from_bytes(key).map_err(|_| TAMPERED)?.patient_tag;
-        let patient = self.patient_of(&tag)?.ok_or(TAMPERED)?;
-        Ok(Some((tag, patient)))
+        let mut passed = passed.copied();
+        loop {
+            // Behind all generations of that patient's secret.
+            let after = passed.map(|tag| [&tag[..], &[0xFF; 4]].concat());
+            let scan = Scan { prefix: &[], after: after.as_deref(), limit: 1 };
+            let keys = self.committer.scan_keys(Tree::Patients, scan)?;
+            let Some(key) = keys.first() else { return Ok(None) };
+            let tag = PatientKey::from_bytes(key).map_err(|_| TAMPERED)?.patient_tag;
+            if let Some(patient) = self.patient_unless_erased(&tag)? {
+                return Ok(Some((tag, patient)));
+            }
+            passed = Some(tag);
+        }
+    }
+
+    /// The patient behind a tag whose key was seen. `None` where they were erased since. Hold no stripe.
+    pub(crate) fn patient_unless_erased(&self, tag: &[u8; 16]) -> Result<Option<PatientId>, Error> {
+        if let Some(patient) = self.patient_of(tag)? {
+            return Ok(Some(patient));
+        }
+        // Whoever erases shows the row gone before the ledger says so, and has the chart until both are done.
+        let _settled = self.stripes.read(Stripe::chart(tag));
+        self.policy.erased(tag).map_or(Err(TAMPERED), |_| Ok(None))
     }
 
     /// Opens a subject's key for reading the log's entries of an epoch. `None` where the patient is unknown or erased.

@@ -38,8 +38,7 @@ impl Gate {
     pub(crate) fn enter(&self) -> Result<Arc<Unlocked>, Error> {
         let unlocked = self.inside()?;
         match &self.0.idle {
-            // This caller has it, the door, and nobody else.
-            Some(idle) if !idle.enter(Arc::strong_count(&unlocked) > 2) => Err(Error::Sealed),
+            Some(idle) if !idle.enter(&unlocked) => Err(Error::Sealed),
             _ => Ok(unlocked),
         }
     }
@@ -51,16 +50,16 @@ impl Gate {
 
     /// Enters for work that nobody asked for, which does not keep the vault open.
     pub(crate) fn look_in<T>(&self, work: impl FnOnce(&Unlocked) -> T) -> Result<T, Error> {
-        let unlocked = self.inside()?;
-        let _looking = self.0.idle.as_ref().map(Idle::look_in);
-        Ok(work(&unlocked))
+        let Some(idle) = &self.0.idle else { return Ok(work(&*self.inside()?)) };
+        let looking = idle.look_in(|| self.inside())?;
+        looking.inside().map(work).ok_or(Error::Sealed)
     }
 
     /// How long nobody may enter until the vault is to be sealed: nothing once it is. `None` where it never is, or is sealed.
     pub(crate) fn idle_left(&self) -> Option<Duration> {
         let idle = self.0.idle.as_ref()?;
         let unlocked = self.inside().ok()?;
-        Some(idle.left(Arc::strong_count(&unlocked) > 2))
+        Some(idle.left(&unlocked))
     }
 
     fn inside(&self) -> Result<Arc<Unlocked>, Error> {

@@ -79,6 +79,8 @@ pub(crate) struct Unlocked {
     pub(crate) changing: Mutex<()>,
     /// Held while keys are rotated: one rotation at a time.
     pub(crate) rotating: Mutex<()>,
+    /// Held while the journal is compacted: one compaction after the other.
+    pub(crate) compacting: Mutex<()>,
     /// Held while the read audit is chosen anew: one choice after the other.
     pub(crate) choosing: Mutex<()>,
     /// Who else has to let go of keys when the vault is sealed.

@@ -1,6 +1,7 @@
 //! Compacting the journal: by hand, and by the keeper when it is due.
 
 use std::fmt;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::Vault;
@@ -73,6 +74,8 @@ pub(super) fn compact(
     progress: OnProgress<'_>,
     go_on: &dyn Fn() -> bool,
 ) -> Result<Option<Compaction>, Error> {
+    // From the first look to the last removal: whoever is told of a compaction finds no file left that it covers.
+    let _one = unlocked.compacting.lock().unwrap_or_else(PoisonError::into_inner);
     let storage = unlocked.committer.storage();
     let Some(compaction) = storage.compact(progress, go_on)?.map(Compaction::from) else { return Ok(None) };
     let mut draft = Draft::new(AuditEvent::JournalCompacted, Outcome::Allowed);

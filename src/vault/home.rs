@@ -122,7 +122,8 @@ impl Home {
 
     pub(super) fn write_header(&self, bytes: &[u8]) -> Result<(), Error> {
         match self {
-            Self::Dir { dir, header } => Ok(copies::write(header.as_ref().unwrap_or(dir), bytes)?),
+            Self::Dir { dir, header: None } => Ok(copies::write(dir, bytes)?),
+            Self::Dir { header: Some(header), .. } => Ok(detached::write(header, bytes)?),
             #[cfg(feature = "test-util")]
             Self::Memory(store) => {
                 store.set_header(bytes);

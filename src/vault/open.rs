@@ -380,6 +380,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         header: Mutex::new(header),
         changing: Mutex::default(),
         rotating: Mutex::default(),
+        compacting: Mutex::default(),
         choosing,
         holders,
         lock,

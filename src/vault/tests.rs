@@ -1,5 +1,6 @@
 mod checked;
 mod erased;
+mod idle;
 mod memory;
 mod removed;
 mod rotated;

@@ -72,6 +72,26 @@ fn an_existing_vault_is_not_overwritten_and_a_missing_one_is_named() {
     assert!(matches!(read(empty.path()), Err(HeaderFileError::NotAVault { dir }) if dir == empty.path()));
 }
 
+/// What a medium leaves that was unmounted between reading and writing, or the wrong one in its place.
+#[test]
+fn a_changed_header_is_written_over_copies_of_its_own_and_nowhere_else() {
+    let empty = tempfile::tempdir().unwrap();
+    let refused = write(empty.path(), &header(2));
+    assert!(matches!(&refused, Err(HeaderFileError::NotAVault { dir }) if dir == empty.path()), "{refused:?}");
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0);
+    let gone = empty.path().join("stick");
+    assert!(matches!(write(&gone, &header(2)), Err(HeaderFileError::NotAVault { .. })));
+    assert!(!gone.exists());
+    let theirs = Vault::new(&header_of(2, 1, &[]));
+    let refused = write(theirs.dir(), &header(2));
+    let (found, vault) = (VaultId::from_bytes([2; 16]), VaultId::from_bytes([1; 16]));
+    assert!(
+        matches!(&refused, Err(HeaderFileError::HeaderOfAnotherVault { found: f, vault: v }) if (*f, *v) == (found, vault)),
+        "{refused:?}"
+    );
+    assert_eq!(read(theirs.dir()).unwrap().chosen, parsed(&header_of(2, 1, &[])));
+}
+
 #[test]
 fn only_headers_are_written() {
     let vault = Vault::new(&header(1));

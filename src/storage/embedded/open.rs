@@ -237,10 +237,9 @@ fn rewrite_state_files(inner: &Inner) -> usize {
 /// Keeps the bytes of a torn frame for whoever wants to look at them. Opening does not depend on it.
 fn set_aside(journal: &JournalId, walk: &Walk, file: &StoredFile, offset: u64, len: u64) {
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-    let name = format!("torn-{}-{offset}.bin", walk.segment.header.number);
     let _ = file
         .read_at(&mut bytes, offset)
-        .and_then(|()| StoredFile::create(&journal.dir.join(name)))
+        .and_then(|()| StoredFile::create(&journal.torn_path(walk.segment.header.number, offset)))
         .and_then(|aside| aside.write_at(&bytes, 0));
 }
 

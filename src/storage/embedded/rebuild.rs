@@ -232,8 +232,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Builds new trees in the place of ones that are right, and removes those and what was set aside before: nothing is left
-    /// then of rows that were deleted. If it fails the old ones go on serving.
+    /// Builds new trees in the place of ones that are right, and removes those, what was set aside before, and what was kept
+    /// of torn frames: nothing is left then of rows that were deleted. If it fails the old ones go on serving.
     pub(super) fn renew_trees(&self) -> Result<(), StorageError> {
         self.check_space()?;
         let old = {
@@ -251,6 +251,7 @@ impl Inner {
         }
         drop(old);
         trees::remove_set_aside(&self.dir)?;
+        self.journal.remove_torn()?;
         for past in trees::list(&self.dir)?.into_iter().filter(|past| *past <= number) {
             file::remove_dir(&trees::dir(&self.dir, past))?;
         }

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::crypto::hash::HmacKey;
 use crate::ids::VaultId;
+use crate::storage::{StorageError, file};
 
 /// Where a journal is, whose it is, and the key of its frames.
 #[derive(Clone)]
@@ -45,6 +46,23 @@ impl JournalId {
     /// A base while it is being made.
     pub(crate) fn new_base_path(&self) -> PathBuf {
         self.dir.join("base.tmp")
+    }
+
+    /// `journal/torn-1-4096.bin`: what stood in a segment from there on, and was cut off.
+    pub(crate) fn torn_path(&self, segment: u64, offset: u64) -> PathBuf {
+        self.dir.join(format!("torn-{segment}-{offset}.bin"))
+    }
+
+    /// Removes what was kept of torn frames.
+    pub(crate) fn remove_torn(&self) -> Result<(), StorageError> {
+        let numbers = |name: &str| {
+            let (segment, offset) = name.strip_prefix("torn-")?.strip_suffix(".bin")?.split_once('-')?;
+            Some((segment.parse().ok()?, offset.parse().ok()?))
+        };
+        let torn = file::names(&self.dir)?.into_iter().filter_map(|name| numbers(&name));
+        let torn: Vec<(u64, u64)> = torn.collect();
+        torn.iter().try_for_each(|(segment, offset)| file::remove(&self.torn_path(*segment, *offset)))?;
+        if torn.is_empty() { Ok(()) } else { file::sync_dir(&self.dir) }
     }
 
     /// The next segment while it is being made.

@@ -199,8 +199,12 @@ fn the_sealed_bytes_of_an_erased_chart_go_where_that_was_asked_for() {
         assert_eq!(rows.len(), 4 + 1 + 1);
         // The salt of an envelope stands for all of it.
         let held = |ward: &Ward| rows.iter().filter(|(_, value)| ward.hold(&value[12..44])).count();
+        // What opening keeps of a torn frame.
+        let torn = ward.dir.path().join("vault/journal/torn-1-4096.bin");
+        fs::write(&torn, rows.iter().flat_map(|(_, value)| value.clone()).collect::<Vec<_>>()).unwrap();
         assert_eq!(held(&ward), 6);
         let report = erase(&ward, &if identity { order().identity() } else { order() });
+        assert_eq!(torn.exists(), !identity);
         if !identity {
             assert_eq!(held(&ward), 6, "{report}");
             continue;
@@ -286,6 +290,49 @@ fn a_journal_that_cannot_be_compacted_keeps_no_erasure_from_being_finished() {
     let report = erase(&ward, &order().identity());
     assert_eq!((report.compaction, report.level), (None, crate::ErasureLevel::Unreadable));
     assert!(ward.vault.erasures().unwrap()[0].finished.is_some());
+}
+
+#[test]
+fn whoever_compacts_finds_nothing_left_of_what_was_compacted_also_beside_another_compaction() {
+    let ward = Ward::new();
+    let journal = ward.dir.path().join("vault/journal");
+    let kind = Kind::new("Observation").unwrap();
+    let compacted = std::thread::scope(|scope| {
+        let compacting = [(); 2].map(|()| {
+            scope.spawn(|| {
+                let mut compacted = 0;
+                for _ in 0..30 {
+                    ward.session.put_verbatim(ward.other, &kind, &[9; 500], PutOptions::new()).unwrap();
+                    ward.vault.0.gate.enter().unwrap().committer.close_segment().unwrap();
+                    let Some(done) = ward.vault.compact().unwrap() else { continue };
+                    compacted += 1;
+                    let names = fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().file_name());
+                    let bases = names.filter_map(|name| {
+                        name.to_str()?.strip_prefix("base-")?.strip_suffix(".cvj")?.parse::<u64>().ok()
+                    });
+                    let older: Vec<u64> = bases.filter(|through| *through < done.through_frame).collect();
+                    assert!(older.is_empty(), "{older:?} through {}", done.through_frame);
+                }
+                compacted
+            })
+        });
+        compacting.map(|one| one.join().unwrap())
+    });
+    assert!(compacted.iter().all(|compacted| *compacted > 5), "{compacted:?}");
+    assert!(ward.vault.check(CheckScope::All, &mut |_| ()).unwrap().is_sound());
+}
+
+#[test]
+fn a_patient_who_is_erased_after_their_key_was_seen_is_passed_over_and_a_row_that_vanished_is_not() {
+    let ward = Ward::new();
+    let (erased, other) = (ward.tag(ward.erased), ward.tag(ward.other));
+    let unlocked = ward.vault.0.gate.enter().unwrap();
+    assert_eq!(unlocked.patient_unless_erased(&erased).unwrap(), Some(ward.erased));
+    erase(&ward, &order());
+    assert_eq!(unlocked.patient_unless_erased(&erased).unwrap(), None);
+    assert_eq!(unlocked.patient_unless_erased(&other).unwrap(), Some(ward.other));
+    let vanished = unlocked.patient_unless_erased(&[7; 16]);
+    assert!(matches!(vanished, Err(Error::TamperedRow { what: "patient's key" })), "{vanished:?}");
 }
 
 fn is_of_sled(entry: &std::io::Result<fs::DirEntry>) -> bool {
