@@ -199,7 +199,8 @@ fn a_journal_full_of_what_was_overwritten_is_compacted_by_itself_and_logged() {
     let vault = wasteful(dir.path(), &key, 50);
     let journal = || crate::storage::file::dir_bytes(&dir.path().join("journal"));
     let started = std::time::Instant::now();
-    while journal() > 300_000 {
+    // Some eight segments were written; how many of them had been when the first compaction began, nobody knows.
+    while journal() > 450_000 {
         assert!(started.elapsed().as_secs() < 60, "it is not compacted");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }

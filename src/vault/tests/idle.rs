@@ -1,16 +1,33 @@
 //! Who keeps a vault open that seals itself when nobody uses it.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::test_util::TestClock;
+use crate::clock::{Clock, Timestamp};
+
+/// A clock that is moved by hand, in microseconds.
+#[derive(Debug)]
+struct Hands(AtomicI64);
+
+impl Hands {
+    fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Relaxed))
+    }
+}
 
 #[test]
 fn whoever_is_at_work_keeps_it_open_also_while_the_keeper_looks_in_and_the_keeper_alone_does_not() {
     let dir = tempfile::tempdir().unwrap();
-    let (key, clock) = (RawKey::generate().unwrap(), TestClock::new());
+    let (key, clock) = (RawKey::generate().unwrap(), Arc::new(Hands(AtomicI64::new(1_750_000_000_000_000))));
     let options = Options::new().clock(clock.clone()).seal_when_idle(Duration::from_secs(900));
     let (vault, _) = Vault::create(dir.path()).raw_key(&key).options(options).finish().unwrap();
     let gate = &vault.0.gate;
