@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
-pub(crate) use erased::Removed;
+pub(crate) use erased::{Removed, is_of_this_row};
 pub(crate) use gate::Gate;
 pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
