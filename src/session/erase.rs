@@ -59,7 +59,7 @@ impl Session {
                 // This one included.
                 log_entries: op.unlocked.committer.storage().tally(&chart.tag).saturating_add(1),
             };
-            let rows = op.unlocked.rows_of_erasure(&chart, &erasure)?;
+            let rows = op.unlocked.rows_of_erasure(&erasure)?;
             let detail = Some(format!("{}; {}", ground.reason, ground.legal_ground));
             let applies = vec![PolicyRow::Erasure(erasure.clone())];
             Ok(Done { applies, detail, ..Done::write(erasure, rows, vec![chart.audited(Vec::new())]) })

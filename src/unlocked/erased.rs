@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Chart, Unlocked};
+use super::Unlocked;
 use crate::clock::Timestamp;
 use crate::committer::{Row, Stripe};
 use crate::error::Error;
@@ -39,10 +39,11 @@ impl Unlocked {
 
     /// The rows that begin an erasure, all of them in one commit: the ledger gets its entry, and the patient's secret goes,
     /// in all its generations, with what kept the chart. Hold the chart's stripe and that of the policy.
-    pub(crate) fn rows_of_erasure(&self, chart: &Chart, erasure: &Erasure) -> Result<Vec<Row>, Error> {
+    pub(crate) fn rows_of_erasure(&self, erasure: &Erasure) -> Result<Vec<Row>, Error> {
+        let tag = erasure.patient_tag;
         let mut rows = vec![self.policy_row(&PolicyRow::Erasure(erasure.clone()))?];
-        rows.extend(self.retention_row(RetentionRow::none(chart.tag))?);
-        let scan = Scan { prefix: &chart.tag, after: None, limit: usize::MAX };
+        rows.extend(self.retention_row(RetentionRow::none(tag))?);
+        let scan = Scan { prefix: &tag, after: None, limit: usize::MAX };
         let secrets = self.committer.scan(Tree::Patients, scan)?;
         rows.extend(secrets.into_iter().map(|(key, old)| Row::removal(Tree::Patients, key, old)));
         Ok(rows)

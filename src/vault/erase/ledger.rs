@@ -45,7 +45,7 @@ impl ErasureLedger {
         ledger::parse(&self.0).map(|sealed| sealed.vault)
     }
 
-    fn seal(unlocked: &Unlocked, entries: &[Erasure]) -> Result<Self, Error> {
+    pub(in crate::vault) fn seal(unlocked: &Unlocked, entries: &[Erasure]) -> Result<Self, Error> {
         let mut bytes = ledger::head(unlocked.suite(), unlocked.vault);
         let plaintext = encode_ledger(entries.iter());
         let sealed = unlocked.keyring().ledger_sealer().seal(unlocked.suite(), &bytes, &plaintext)?;
@@ -80,12 +80,18 @@ pub struct Replayed {
     pub known: usize,
     /// Patients whom this vault does not have: registered after the backup was made, say. Entered in its ledger all the same.
     pub absent: usize,
+    /// Patients of this vault whose key the disk does not give: they are not erased. Check the vault, and replay again.
+    pub unreadable: usize,
 }
 
 impl fmt::Display for Replayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { erased, known, absent } = self;
-        write!(f, "{erased} patients erased, {known} were erased before, {absent} are not in this vault")
+        let Self { erased, known, absent, unreadable } = self;
+        write!(f, "{erased} patients erased, {known} were erased before, {absent} are not in this vault")?;
+        if *unreadable > 0 {
+            write!(f, "; {unreadable} could not be erased, since the disk does not give their keys")?;
+        }
+        Ok(())
     }
 }
 
@@ -102,7 +108,11 @@ impl Vault {
 
     /// Erases again whom a ledger of this vault names: to be called after a backup was restored, before anybody works with
     /// it. Asks for a credential of the vault and for no token, since each of these erasures was decided before; holds and
-    /// dates that the backup still has do not count. The log has an entry for each patient.
+    /// dates that the backup still has do not count. The log has an entry for each patient. Somebody whose key does not open
+    /// any more is erased like the others.
+    ///
+    /// An older ledger of the same vault is taken as well, without a word: it erases fewer, and brings nobody back. Which is the
+    /// newest only whoever keeps them knows.
     ///
     /// ```
     /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
@@ -161,15 +171,23 @@ impl Vault {
         let mut draft = Draft::new(AuditEvent::ErasureBegun, Outcome::Allowed);
         let queued = {
             let _held = unlocked.stripes.write(&[Stripe::chart(&tag), Stripe::Policy]);
-            let chart = unlocked.chart_of_tag(&tag)?;
-            let (rows, row) = match &chart {
+            let chart = match unlocked.chart_of_tag(&tag) {
+                // What does not open can go all the same.
+                Err(Error::TamperedRow { .. }) => Some(None),
+                Err(Error::Storage(error)) if error.is_of_one_value() => {
+                    replayed.unreadable += 1;
+                    return Ok(());
+                }
+                chart => chart?.map(Some),
+            };
+            let (rows, row) = match chart {
                 Some(chart) => {
-                    draft.subjects = vec![chart.audited(Vec::new())];
+                    draft.subjects = chart.iter().map(|chart| chart.audited(Vec::new())).collect();
                     draft.fields.detail = Some(format!("replayed: {}; {}", entry.reason, entry.legal_ground));
                     let log_entries = unlocked.committer.storage().tally(&tag).saturating_add(1);
                     let erasure = Erasure { finished: None, log_entries, ..entry };
                     replayed.erased += 1;
-                    (unlocked.rows_of_erasure(chart, &erasure)?, PolicyRow::Erasure(erasure))
+                    (unlocked.rows_of_erasure(&erasure)?, PolicyRow::Erasure(erasure))
                 }
                 None => {
                     draft.fields.detail = Some("replayed: a patient whom this vault does not have".to_owned());

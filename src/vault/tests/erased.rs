@@ -292,6 +292,55 @@ fn a_journal_that_cannot_be_compacted_keeps_no_erasure_from_being_finished() {
     assert!(ward.vault.erasures().unwrap()[0].finished.is_some());
 }
 
+/// What a ledger says of a patient who is not erased here yet.
+fn entry(patient_tag: [u8; 16]) -> crate::Erasure {
+    let begun = Timestamp::from_micros(1);
+    let (reason, legal_ground) = ("the patient asked".to_owned(), "GDPR 17(1)(b)".to_owned());
+    crate::Erasure {
+        patient_tag,
+        begun,
+        finished: Some(begun),
+        by: None,
+        reason,
+        legal_ground,
+        identity: false,
+        log_entries: 3,
+    }
+}
+
+/// Changes the row that holds a patient's key so that it does not open any more.
+fn damage_key(ward: &Ward, patient: PatientId) {
+    let unlocked = ward.vault.0.gate.enter().unwrap();
+    let (key, old) = ward.rows(Tree::Patients, patient).remove(0);
+    let mut new = old.clone();
+    *new.last_mut().unwrap() ^= 1;
+    let row =
+        crate::committer::Row { replaces: Some(old.into()), ..crate::committer::Row::new(Tree::Patients, key, new) };
+    unlocked.commit(vec![row], Vec::new()).unwrap();
+}
+
+#[test]
+fn a_replay_erases_also_whose_key_does_not_open_and_goes_on_with_the_others() {
+    let ward = Ward::new();
+    let mut tags = [ward.erased, ward.other].map(|patient| ward.tag(patient));
+    tags.sort_unstable();
+    let first = if tags[0] == ward.tag(ward.erased) { ward.erased } else { ward.other };
+    damage_key(&ward, first);
+    let ledger = {
+        let unlocked = ward.vault.0.gate.enter().unwrap();
+        crate::ErasureLedger::seal(&unlocked, &tags.map(entry)).unwrap()
+    };
+    let replayed = ward.vault.replay_erasures(&ledger, &ward.key, &mut |_| ()).unwrap();
+    assert_eq!((replayed.erased, replayed.known, replayed.absent, replayed.unreadable), (2, 0, 0, 0));
+    assert!(ward.vault.erasures().unwrap().iter().all(|erasure| erasure.finished.is_some()));
+    for patient in [ward.erased, ward.other] {
+        let read = ward.session.kinds(patient);
+        assert!(matches!(read, Err(Error::Erased { .. })), "{read:?}");
+        assert_eq!([Tree::Patients, Tree::Records, Tree::Lookup].map(|tree| ward.rows(tree, patient).len()), [0; 3]);
+    }
+    assert!(ward.vault.check(CheckScope::All, &mut |_| ()).unwrap().is_sound());
+}
+
 #[test]
 fn whoever_compacts_finds_nothing_left_of_what_was_compacted_also_beside_another_compaction() {
     let ward = Ward::new();
