@@ -35,7 +35,7 @@ pub struct Erasure {
     pub legal_ground: String,
     /// Whether the sealed bytes were to be removed as well: see [`ErasureOrder::identity`](crate::ErasureOrder::identity).
     pub identity: bool,
-    /// Entries of the log about the patient that closed with the secret.
+    /// Entries of the log about the patient when the erasure was begun, its own included; reads beside it may add some.
     pub log_entries: u64,
 }
 

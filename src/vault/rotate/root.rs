@@ -23,8 +23,9 @@ pub struct RootRotation {
 }
 
 impl Vault {
-    /// Gives the vault a new root key, and with it a new data key and a new wrap key, so that what is written from now on
-    /// opens with none of the keys from before. That is for when somebody leaves who may have kept a copy of the header with
+    /// Gives the vault a new root key, and with it a new data key and a new wrap key, so that records and patients' keys that
+    /// are written from now on open with none of the keys from before. (The log has [`Vault::rotate_audit_key`]; identifiers,
+    /// kinds and policy stay under keys that are not rotated.) That is for when somebody leaves who may have kept a copy of the header with
     /// a credential, or of a key. Of the key slots those stay whose credentials are shown here, each the first that its
     /// credential opens; **all others are dropped**, and named in the answer. One of those that stay must open the vault by
     /// itself.
