@@ -40,6 +40,8 @@ pub enum Task {
     VerifyAudit,
     /// Taking records out in bulk; records.
     Export,
+    /// Salvaging a damaged vault; bytes of its journal, then rows and log entries.
+    Salvage,
     /// Sealing patients' keys anew under another wrap key; patients.
     RewrapPatients,
     /// Sealing records anew under another data key; versions looked at.
@@ -48,8 +50,6 @@ pub enum Task {
     ResealRows,
     /// Looking whether anything is left under a data key that is to be dropped; versions looked at.
     CountResealed,
-    /// Salvaging a damaged vault; bytes of its journal, then rows and log entries.
-    Salvage,
 }
 
 /// Called now and then during a long task, from the thread that called the library.

@@ -1,5 +1,6 @@
 //! How long nobody has used the vault, where it is to be sealed after a while.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use crate::clock::{Clock, Timestamp};
 /// still while the machine sleeps.
 pub(crate) struct Idle {
     most: Duration,
-    clock: Arc<dyn Clock>,
+    /// A clock that panicked leaves nothing half done here.
+    clock: AssertUnwindSafe<Arc<dyn Clock>>,
     used: Mutex<(Instant, Timestamp)>,
     /// How many are inside unasked. Held while one of them comes or goes, so that nobody counts in between.
     looking: Mutex<usize>,
@@ -38,7 +40,7 @@ impl<T> Drop for Looking<'_, T> {
 impl Idle {
     pub(crate) fn new(most: Duration, clock: Arc<dyn Clock>) -> Self {
         let used = Mutex::new((Instant::now(), clock.now()));
-        Self { most, clock, used, looking: Mutex::new(0) }
+        Self { most, clock: AssertUnwindSafe(clock), used, looking: Mutex::new(0) }
     }
 
     /// Whether somebody may enter; then the time starts anew. `inside` is held by the door, by this caller, by everybody
