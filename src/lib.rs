@@ -178,7 +178,7 @@ pub use keyring::{
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
-pub use policy::{Erasure, LegalHold, Retention, RetentionOf};
+pub use policy::{AccessRules, Erasure, LegalHold, Retention, RetentionOf};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{

@@ -145,6 +145,8 @@ events! {
     RoleDefined = 55, "role-defined";
     /// A role was retired; `detail` names it and says why.
     RoleRetired = 56, "role-retired";
+    /// The rules for all tokens were set anew; `detail` has them.
+    AccessRulesChanged = 57, "access-rules-changed";
     /// Roles were listed.
     RolesListed = 59, "roles-listed";
     /// The audit log was verified.

@@ -5,6 +5,7 @@ mod retention;
 mod role;
 mod roles;
 mod row;
+mod rules;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,7 @@ pub use retention::{LegalHold, Retention, RetentionOf};
 pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
 pub(crate) use roles::CitedRole;
 pub(crate) use row::{DataKeyRow, PolicyRow};
+pub use rules::AccessRules;
 
 #[cfg(test)]
 pub(crate) use erasure::tests::ledger_of_the_page;
@@ -44,6 +46,7 @@ struct Known {
     erasures: BTreeMap<[u8; 16], Erasure>,
     roles: Roles,
     uses: HashMap<RevocationId, u32>,
+    rules: AccessRules,
 }
 
 /// The policy in force.
@@ -62,6 +65,7 @@ impl Policy {
             PolicyRow::Uses { rid, used } => {
                 known.uses.insert(rid, used);
             }
+            PolicyRow::Rules(rules) => known.rules = rules,
             PolicyRow::Role(row) => known.roles.define(row),
             PolicyRow::RoleBefore(row) => known.roles.remember(row),
             PolicyRow::Issuer { public, .. } => {
@@ -125,6 +129,11 @@ impl Policy {
     /// When the vault was salvaged, and which of its buckets are in doubt since, if any are.
     pub(crate) fn doubt(&self) -> Option<(Timestamp, Arc<DoubtMap>)> {
         self.read().doubt.clone()
+    }
+
+    /// What holds for all tokens.
+    pub(crate) fn rules(&self) -> AccessRules {
+        self.read().rules
     }
 
     /// How often tokens with this block were used.

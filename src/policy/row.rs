@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::erasure::Erasure;
 use super::retention::RetentionRow;
 use super::role;
+use super::rules::AccessRules;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
 use crate::format::doubt::DoubtMap;
@@ -25,6 +26,7 @@ const TABLE_ROLE: u8 = 8;
 const TABLE_ROLE_BEFORE: u8 = 9;
 const TABLE_USES: u8 = 13;
 const TABLE_DATA_KEY: u8 = 16;
+const TABLE_RULES: u8 = 17;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
@@ -57,6 +59,8 @@ pub(crate) enum PolicyRow {
     Erasure(Erasure),
     /// How often tokens with this block were used.
     Uses { rid: RevocationId, used: u32 },
+    /// What holds for all tokens.
+    Rules(AccessRules),
     /// A role, as it is in force.
     Role(RoleRevision),
     /// A role, as it was before.
@@ -106,6 +110,7 @@ impl PolicyRow {
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
             Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
+            Self::Rules(_) => (TABLE_RULES, [0; 16]),
             Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
             Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
         }
@@ -164,6 +169,10 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_USES);
                 bytes.put(rid.as_bytes());
                 bytes.put_u32(*used);
+            }
+            Self::Rules(rules) => {
+                bytes.put_u8(TABLE_RULES);
+                rules.encode(&mut bytes);
             }
             Self::Role(row) => {
                 bytes.put_u8(TABLE_ROLE);
@@ -245,6 +254,7 @@ impl PolicyRow {
                 reader.finish()?;
                 Ok(Self::Uses { rid, used })
             }
+            TABLE_RULES => AccessRules::decode(reader).map(Self::Rules),
             TABLE_ROLE => role::decode(reader).map(Self::Role),
             TABLE_ROLE_BEFORE => role::decode(reader).map(Self::RoleBefore),
             TABLE_READ_AUDIT => {

@@ -111,7 +111,11 @@ impl Session {
             Ok(now) => now,
             Err(error) => return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error))),
         };
-        if let Err(error) = self.stay_alive(&unlocked, now) {
+        let (standing, refused) = match self.0.standing.now(&unlocked, self.0.token.verified()) {
+            Ok(standing) => (standing, None),
+            Err(denial) => (Arc::default(), Some(denial)),
+        };
+        if let Err(error) = self.stay_alive(&unlocked, &standing, now) {
             return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
         }
         if let (Action::Create | Action::Amend | Action::Void | Action::Erase, Some((salvaged_at, _))) =
@@ -120,10 +124,6 @@ impl Session {
             let error = Error::DoubtfulReadOnly { salvaged_at };
             return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
         }
-        let (standing, refused) = match self.0.standing.now(&unlocked, self.0.token.verified()) {
-            Ok(standing) => (standing, None),
-            Err(denial) => (Arc::default(), Some(denial)),
-        };
         let op = Op { session: self, unlocked, now, standing, access, asked: Cell::new(access), watch };
         let allowed = refused.map_or_else(|| op.decide(access.kind, access.patient, None), Err);
         match allowed.and_then(|()| op.unlocked.one_more_use(&self.0.limits).map(drop)) {
@@ -133,19 +133,15 @@ impl Session {
     }
 
     /// Automatic log-off, and the proof of life that postpones it.
-    fn stay_alive(&self, unlocked: &Unlocked, now: Timestamp) -> Result<(), Error> {
-        let token = &self.0.token;
+    fn stay_alive(&self, unlocked: &Unlocked, standing: &Standing, now: Timestamp) -> Result<(), Error> {
         let mut life = self.life();
         if let Some(why) = life.ended {
             return Err(Error::SessionEnded { why });
         }
-        let idle = token.idle().is_some_and(|idle| now.saturating_since(life.last_used) >= idle);
-        let long = token.longest().is_some_and(|longest| now.saturating_since(self.0.opened) >= longest);
-        if !idle && !long {
+        let Some(why) = self.0.too_long(&life, standing, now) else {
             life.last_used = life.last_used.max(now);
             return Ok(());
-        }
-        let why = if idle { "it was idle for too long" } else { "it was open for too long" };
+        };
         drop(life);
         self.end(why)?;
         let mut draft = self.draft(AuditEvent::SessionExpired, Outcome::Denied);

@@ -24,6 +24,7 @@ mod write;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use any::AnyEntry;
 pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
@@ -45,7 +46,7 @@ use crate::ids::{PrincipalId, SessionId};
 use crate::observe;
 use crate::terms::Purpose;
 use crate::token::{AdmittedToken, UseLimit};
-use crate::unlocked::{Gate, HoldsKeys, Resolved};
+use crate::unlocked::{Gate, HoldsKeys, Lives, Resolved, Standing};
 use cache::Charts;
 
 /// Work with the vault under one token, for one purpose of use. Cheap to clone, `Send` and `Sync`; clones are the same
@@ -149,6 +150,29 @@ impl Session {
     #[cfg(test)]
     pub(crate) fn holds_keys(&self) -> bool {
         !self.charts().is_empty()
+    }
+}
+
+impl Inner {
+    /// Why the session has to end now, if it has to.
+    fn too_long(&self, life: &Life, standing: &Standing, now: Timestamp) -> Option<&'static str> {
+        let shorter = |a: Option<Duration>, b: Option<Duration>| a.into_iter().chain(b).min();
+        let reached =
+            |limit: Option<Duration>, since: Timestamp| limit.is_some_and(|limit| now.saturating_since(since) >= limit);
+        if reached(shorter(self.token.idle(), standing.idle), life.last_used) {
+            return Some("it was idle for too long");
+        }
+        let long = reached(shorter(self.token.longest(), standing.longest), self.opened);
+        long.then_some("it was open for too long")
+    }
+}
+
+impl Lives for Inner {
+    fn is_alive(&self, now: Timestamp) -> bool {
+        let Ok(standing) = self.standing.last() else { return false };
+        let life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        let expired = now >= self.token.verified().not_after();
+        !expired && life.ended.is_none() && self.too_long(&life, &standing, now).is_none()
     }
 }
 

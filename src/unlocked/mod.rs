@@ -1,5 +1,6 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
+mod at_once;
 mod attendant;
 mod bodies;
 mod challenges;
@@ -18,6 +19,7 @@ mod uses;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+pub(crate) use at_once::{AtOnce, Lives};
 pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
@@ -75,6 +77,7 @@ pub(crate) struct Unlocked {
     pub(crate) numbers: Numbers,
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,
+    pub(crate) at_once: AtOnce,
     pub(crate) types: Mutex<Types>,
     /// The header in force, without its keyring.
     pub(crate) header: Mutex<HeldHeader>,
