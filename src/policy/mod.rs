@@ -1,5 +1,7 @@
 //! Floor 6: what the vault trusts and knows. Held in memory while unlocked, kept in the tree `policy`.
 
+mod case;
+mod cases;
 mod erasure;
 mod retention;
 mod role;
@@ -11,6 +13,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+pub(crate) use case::{CaseRow, MAX_CASE_TEXT};
+pub use case::{EmergencyReason, Review, Verdict};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub use retention::{LegalHold, Retention, RetentionOf};
@@ -28,6 +32,7 @@ use crate::format::doubt::DoubtMap;
 use crate::ids::{AttesterId, IssuerId, KindId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
+use cases::Cases;
 use roles::Roles;
 
 #[derive(Default)]
@@ -47,6 +52,7 @@ struct Known {
     roles: Roles,
     uses: HashMap<RevocationId, u32>,
     rules: AccessRules,
+    cases: Cases,
 }
 
 /// The policy in force.
@@ -59,12 +65,16 @@ pub(crate) struct Policy {
 impl Policy {
     /// Takes a row in force, once it is durable.
     pub(crate) fn apply(&self, row: PolicyRow) {
-        let decides = !matches!(row, PolicyRow::Uses { .. } | PolicyRow::Kind { .. } | PolicyRow::SlotUse { .. });
+        let decides = !matches!(
+            row,
+            PolicyRow::Case(_) | PolicyRow::Uses { .. } | PolicyRow::Kind { .. } | PolicyRow::SlotUse { .. }
+        );
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match row {
             PolicyRow::Uses { rid, used } => {
                 known.uses.insert(rid, used);
             }
+            PolicyRow::Case(row) => known.cases.put(row),
             PolicyRow::Rules(rules) => known.rules = rules,
             PolicyRow::Role(row) => known.roles.define(row),
             PolicyRow::RoleBefore(row) => known.roles.remember(row),

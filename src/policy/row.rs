@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::case::CaseRow;
 use super::erasure::Erasure;
 use super::retention::RetentionRow;
 use super::role;
@@ -30,6 +31,7 @@ const TABLE_RULES: u8 = 17;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
+const TABLE_CASE: u8 = 34;
 
 const CHOICE_DURABLE: u8 = 0;
 const CHOICE_WINDOWED: u8 = 1;
@@ -59,6 +61,8 @@ pub(crate) enum PolicyRow {
     Erasure(Erasure),
     /// How often tokens with this block were used.
     Uses { rid: RevocationId, used: u32 },
+    /// An emergency that was invoked.
+    Case(CaseRow),
     /// What holds for all tokens.
     Rules(AccessRules),
     /// A role, as it is in force.
@@ -110,6 +114,7 @@ impl PolicyRow {
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
             Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
+            Self::Case(row) => (TABLE_CASE, *row.id.as_bytes()),
             Self::Rules(_) => (TABLE_RULES, [0; 16]),
             Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
             Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
@@ -169,6 +174,10 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_USES);
                 bytes.put(rid.as_bytes());
                 bytes.put_u32(*used);
+            }
+            Self::Case(row) => {
+                bytes.put_u8(TABLE_CASE);
+                row.encode(&mut bytes);
             }
             Self::Rules(rules) => {
                 bytes.put_u8(TABLE_RULES);
@@ -254,6 +263,7 @@ impl PolicyRow {
                 reader.finish()?;
                 Ok(Self::Uses { rid, used })
             }
+            TABLE_CASE => CaseRow::decode(reader).map(Self::Case),
             TABLE_RULES => AccessRules::decode(reader).map(Self::Rules),
             TABLE_ROLE => role::decode(reader).map(Self::Role),
             TABLE_ROLE_BEFORE => role::decode(reader).map(Self::RoleBefore),

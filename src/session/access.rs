@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use super::Session;
+use super::{Session, emergency};
 use crate::audit::{AuditEvent, Draft, DraftSubject, Outcome};
 use crate::clock::Timestamp;
 use crate::committer::{Row, Stripe};
@@ -15,7 +15,7 @@ use crate::ids::{KindId, PatientId, Ticket};
 use crate::observe::{Told, Watch};
 use crate::policy::PolicyRow;
 use crate::record::Kind;
-use crate::terms::{Action, Confidentiality};
+use crate::terms::{Action, Confidentiality, Purpose};
 use crate::token::{Denial, Reach, Request};
 use crate::unlocked::{ByKind, Chart, Standing, Unlocked};
 
@@ -38,6 +38,8 @@ pub(super) struct Op<'s> {
     access: Access,
     /// What it was about when it last asked: what a refusal is about.
     asked: Cell<Access>,
+    /// What was refused last.
+    refused: Cell<Option<Request>>,
     watch: Watch,
 }
 
@@ -105,6 +107,15 @@ const fn is_read(event: AuditEvent) -> bool {
 impl Session {
     /// Lets an operation in, or logs why not.
     pub(super) fn begin(&self, access: Access) -> Result<Op<'_>, Error> {
+        self.begin_if(access, |op| op.decide(access.kind, access.patient, None))
+    }
+
+    /// Lets somebody in who is about to break the glass for a patient, or logs why not.
+    pub(super) fn begin_emergency(&self, patient: PatientId) -> Result<Op<'_>, Error> {
+        self.begin_if(emergency::access(patient), |op| op.decide_emergency(patient))
+    }
+
+    fn begin_if(&self, access: Access, decide: impl FnOnce(&Op<'_>) -> Result<(), Denial>) -> Result<Op<'_>, Error> {
         let watch = Watch::start(access.event.word(), access.action.word());
         let unlocked = self.0.gate.enter().map_err(|error| watch.refused(error))?;
         let now = match unlocked.now() {
@@ -124,8 +135,17 @@ impl Session {
             let error = Error::DoubtfulReadOnly { salvaged_at };
             return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
         }
-        let op = Op { session: self, unlocked, now, standing, access, asked: Cell::new(access), watch };
-        let allowed = refused.map_or_else(|| op.decide(access.kind, access.patient, None), Err);
+        let op = Op {
+            session: self,
+            unlocked,
+            now,
+            standing,
+            access,
+            asked: Cell::new(access),
+            refused: Cell::new(None),
+            watch,
+        };
+        let allowed = refused.map_or_else(|| decide(&op), Err);
         match allowed.and_then(|()| op.unlocked.one_more_use(&self.0.limits).map(drop)) {
             Ok(()) => Ok(op),
             Err(denial) => Err(op.log_denial(denial)),
@@ -219,8 +239,41 @@ impl Op<'_> {
         let Access { action, .. } = self.access;
         self.ask(kind, patient);
         let purpose = self.session.0.purpose;
-        let request = Request { action, kind, patient, purpose, confidentiality, now: self.now };
-        self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request))
+        let emergency = self.session.0.emergency.map(|emergency| emergency.patient);
+        let request = Request { action, kind, patient, purpose, confidentiality, now: self.now, emergency };
+        let decision = self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request));
+        decision.inspect_err(|_| self.refused.set(Some(request)))
+    }
+
+    /// Everything that refuses what was denied.
+    fn refusals(&self, denial: Denial) -> Vec<(u8, u16)> {
+        let mut refusals = vec![denial];
+        if let Some(request) = self.refused.get() {
+            let rest = self.session.0.token.refusals(&request).into_iter().chain(self.standing.allows(&request).err());
+            rest.filter(|other| *other != denial).for_each(|other| refusals.push(other));
+        }
+        refusals.sort_by_key(|denial| denial.block);
+        refusals.into_iter().map(|denial| (denial.block, denial.reason.code())).collect()
+    }
+
+    /// Asks whether the glass may be broken for a patient: whether any of the emergency's actions would be allowed then.
+    fn decide_emergency(&self, patient: PatientId) -> Result<(), Denial> {
+        let request = |action: Action| Request {
+            action,
+            kind: Reach::Filtered,
+            patient: Reach::One(patient),
+            purpose: Purpose::BreakGlass,
+            confidentiality: None,
+            now: self.now,
+            emergency: Some(patient),
+        };
+        let decide = |action: &Action| {
+            let request = request(*action);
+            self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request))
+        };
+        let mut answers = Action::ALL.iter().map(decide);
+        let first = answers.next().unwrap_or(Ok(()));
+        if first.is_ok() || answers.any(|answer| answer.is_ok()) { Ok(()) } else { first }
     }
 
     /// Notes what the operation turns to.
@@ -399,6 +452,7 @@ impl Op<'_> {
         draft.fields.reason = Some(denial.reason.code());
         draft.fields.ticket = Some(ticket);
         draft.fields.detail = Some(format!("block {}", denial.block));
+        draft.fields.refusals = self.refusals(denial);
         match self.unlocked.commit(Vec::new(), vec![draft]) {
             Ok(()) => Error::Denied { ticket },
             Err(unlogged) => unlogged,

@@ -8,8 +8,11 @@ mod audit;
 mod batch;
 mod bulk;
 mod cache;
+mod cases;
 mod chart;
+mod emergency;
 mod erase;
+mod explain;
 mod export;
 mod history;
 mod list;
@@ -19,6 +22,7 @@ mod order;
 mod patients;
 mod read;
 mod retention;
+mod rights;
 mod roles;
 mod write;
 
@@ -29,14 +33,17 @@ use std::time::Duration;
 pub use any::AnyEntry;
 pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
 pub use batch::Batch;
+pub use cases::{CaseState, Cases, ReviewCase};
 pub use chart::{ChartCursor, ChartPage, ChartQuery, KindCount};
 pub(crate) use erase::Ground;
+pub use explain::Explanation;
 pub use export::{Export, ExportStream};
 pub use list::{ListCursor, ListQuery, Page};
 pub use opening::SessionOpening;
 pub use options::PutOptions;
 pub use patients::Identifier;
 pub use retention::ChartRetention;
+pub use rights::{Operation, Ruling, TokenStanding};
 pub use roles::Roles;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
@@ -48,6 +55,7 @@ use crate::terms::Purpose;
 use crate::token::{AdmittedToken, UseLimit};
 use crate::unlocked::{Gate, HoldsKeys, Lives, Resolved, Standing};
 use cache::Charts;
+use emergency::Emergency;
 
 /// Work with the vault under one token, for one purpose of use. Cheap to clone, `Send` and `Sync`; clones are the same
 /// session.
@@ -71,6 +79,8 @@ struct Inner {
     /// How often it may be used, by its blocks.
     limits: Vec<UseLimit>,
     purpose: Purpose,
+    /// If it was opened by breaking the glass.
+    emergency: Option<Emergency>,
     id: SessionId,
     opened: Timestamp,
     life: Mutex<Life>,
@@ -161,6 +171,9 @@ impl Inner {
             |limit: Option<Duration>, since: Timestamp| limit.is_some_and(|limit| now.saturating_since(since) >= limit);
         if reached(shorter(self.token.idle(), standing.idle), life.last_used) {
             return Some("it was idle for too long");
+        }
+        if self.emergency.is_some_and(|emergency| reached(Some(emergency.longest), self.opened)) {
+            return Some("its emergency is over");
         }
         let long = reached(shorter(self.token.longest(), standing.longest), self.opened);
         long.then_some("it was open for too long")

@@ -94,9 +94,7 @@ impl<'t> SessionOpening<'t> {
                 return Err(error);
             }
         };
-        let longest = unlocked.policy.rules().longest_validity_of_tokens();
-        let issuer = |issuer| unlocked.policy.issuer(issuer);
-        let token = match self.token.verify(unlocked.vault, issuer, |_| false, now, longest) {
+        let token = match unlocked.verify(self.token, now) {
             Ok(token) => token,
             Err(error) => {
                 self.refused(&unlocked, AuditEvent::TokenRefused, error.to_string())?;
@@ -138,8 +136,19 @@ impl<'t> SessionOpening<'t> {
                 let (charts, open) = (Mutex::default(), observe::OpenSession::new());
                 let (gate, purpose) = (self.gate, self.purpose);
                 let limits = token.verified().max_uses().collect();
-                let inner =
-                    Arc::new(Inner { gate, token, standing, limits, purpose, id, opened: now, life, charts, open });
+                let inner = Arc::new(Inner {
+                    gate,
+                    token,
+                    standing,
+                    limits,
+                    emergency: None,
+                    purpose,
+                    id,
+                    opened: now,
+                    life,
+                    charts,
+                    open,
+                });
                 if let Err(denial) = unlocked.let_live(inner.token.verified().subject(), &inner, now) {
                     return refuse(&unlocked, draft, denial);
                 }

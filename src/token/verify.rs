@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::body::Body;
 use super::caveat::Caveat;
 use super::chain;
-use super::decide::{self, Denial};
+use super::decide::{self, Denial, Request};
 use super::error::TokenError;
 use super::holder::{UnverifiedToken, earliest_end, instant};
 use super::item::Item;
@@ -132,6 +132,11 @@ impl VerifiedToken {
         self.issuer
     }
 
+    /// The token's own id: that of its last block.
+    pub(crate) fn id(&self) -> RevocationId {
+        self.rids.last().copied().unwrap_or(RevocationId::from_bytes([0; 16]))
+    }
+
     /// Each block's revocation id, the grant's first.
     pub(crate) fn rids(&self) -> &[RevocationId] {
         &self.rids
@@ -145,7 +150,21 @@ impl VerifiedToken {
     /// Decides whether a session may open at all: for this purpose, in this facility, and with nothing in the token that
     /// cannot be checked. A token with such an item allows no operation, so it is better said at once.
     pub(crate) fn decide_opening(&self, purpose: Purpose, facility: Option<FacilityId>) -> Result<(), Denial> {
-        decide::decide_opening(&self.blocks, purpose, facility)
+        self.refusals_at_opening(purpose, facility).next().map_or(Ok(()), Err)
+    }
+
+    /// All that refuses a session, block by block.
+    pub(crate) fn refusals_at_opening(
+        &self,
+        purpose: Purpose,
+        facility: Option<FacilityId>,
+    ) -> impl Iterator<Item = Denial> {
+        decide::refusals_at_opening(&self.blocks, purpose, facility)
+    }
+
+    /// All that refuses an operation, block by block.
+    pub(crate) fn refusals(&self, request: &Request) -> Vec<Denial> {
+        decide::refusals(&self.blocks, request)
     }
 
     /// How often it may be used, by each block that says so.

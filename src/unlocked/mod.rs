@@ -11,6 +11,7 @@ mod idle;
 mod in_force;
 mod lock;
 mod numbers;
+mod overdue;
 mod renewed;
 mod retention;
 mod standing;

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Unlocked;
+use crate::clock::Timestamp;
 use crate::policy::CitedRole;
-use crate::token::{Denial, DenyReason, Request, RoleRights, VerifiedToken};
+use crate::token::{Denial, DenyReason, Request, RoleRights, TokenError, UnverifiedToken, VerifiedToken};
 
 /// What the rules leave to a token, whatever the operation.
 #[derive(Debug, Default)]
@@ -53,6 +54,12 @@ impl Resolved {
 }
 
 impl Unlocked {
+    /// Verifies a token as it was received, against the issuers and the rules of this vault.
+    pub(crate) fn verify(&self, token: &UnverifiedToken, now: Timestamp) -> Result<VerifiedToken, TokenError> {
+        let longest = self.policy.rules().longest_validity_of_tokens();
+        token.verify(self.vault, |issuer| self.policy.issuer(issuer), |_| false, now, longest)
+    }
+
     /// How a token stands, to be kept for as long as the policy stays as it is.
     pub(crate) fn standing(&self, token: &VerifiedToken) -> Result<Resolved, Denial> {
         let (generation, standing) = self.resolve(token);
