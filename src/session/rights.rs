@@ -6,6 +6,7 @@ use super::Session;
 use super::access::{Done, Hold, Op};
 use super::audit;
 use crate::audit::AuditEvent;
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{FacilityId, KindId, PatientId};
 use crate::terms::{Action, Confidentiality, Purpose};
@@ -62,6 +63,12 @@ impl Operation {
     pub fn facility(mut self, name: &str) -> Self {
         self.facility = Some(crate::crypto::kdf::facility_id(name));
         self
+    }
+
+    fn request(&self, now: Timestamp, emergency: Option<PatientId>) -> Request {
+        let Self { action, purpose, kind, patient, confidentiality, .. } = *self;
+        let (kind, patient) = (kind.map_or(Reach::Whole, Reach::One), patient.map_or(Reach::Whole, Reach::One));
+        Request { action, kind, patient, purpose, confidentiality, now, emergency }
     }
 }
 
@@ -126,6 +133,34 @@ impl fmt::Display for TokenStanding {
 }
 
 impl Session {
+    /// Whether this session's own token and the vault's rules allow an operation now: for a host that shows its users only
+    /// what they may do. Says nothing of a patient or a record, and leaves no entry, since nothing is accessed; the operation
+    /// itself is decided anew, and can still be denied for what it meets. No, once the session has ended.
+    ///
+    /// ```
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let clinic = Clinic::new();
+    /// # let session = clinic.session();
+    /// assert!(session.may(&Operation::new(Action::Void, Purpose::Treatment)));
+    /// assert!(!session.may(&Operation::new(Action::Void, Purpose::Research))); // the session is for treatment
+    /// ```
+    #[must_use]
+    pub fn may(&self, operation: &Operation) -> bool {
+        let Ok(unlocked) = self.0.gate.enter() else { return false };
+        let Ok(now) = unlocked.now() else { return false };
+        let Ok(standing) = self.0.standing.now(&unlocked, self.0.token.verified()) else { return false };
+        let life = self.life();
+        if life.ended.is_some() || self.0.too_long(&life, &standing, now).is_some() {
+            return false;
+        }
+        drop(life);
+        let request = operation.request(now, self.0.emergency.map(|emergency| emergency.patient));
+        operation.purpose == self.0.purpose
+            && self.0.token.decide(&request).and_then(|()| standing.allows(&request)).is_ok()
+            && unlocked.one_more_use(&self.0.limits).is_ok()
+    }
+
     /// What a token is worth in this vault now: its rights, and what the vault's rules leave of them. Needs the audit action
     /// for all patients and kinds. The token is not used, and no session opened.
     ///
@@ -193,16 +228,8 @@ impl Op<'_> {
             Ok(verified) => verified,
             Err(error) => return Ruling { token: Some(error), refusals: Vec::new(), demands },
         };
-        let Operation { action, purpose, kind, patient, confidentiality, facility } = *operation;
-        let reach = Request {
-            action,
-            kind: kind.map_or(Reach::Whole, Reach::One),
-            patient: patient.map_or(Reach::Whole, Reach::One),
-            purpose,
-            confidentiality,
-            now: self.now,
-            emergency: None,
-        };
+        let Operation { purpose, facility, .. } = *operation;
+        let reach = operation.request(self.now, None);
         let mut refusals: Vec<Denial> = verified.refusals_at_opening(purpose, facility).collect();
         let by_rules = match self.unlocked.standing(&verified) {
             Ok(standing) => standing.last().and_then(|standing| standing.allows(&reach)).err(),

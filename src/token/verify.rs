@@ -10,6 +10,8 @@ use super::chain;
 use super::decide::{self, Denial, Request};
 use super::error::TokenError;
 use super::holder::{UnverifiedToken, earliest_end, instant};
+use super::inspect::Rights;
+use super::issuer::IssuerPublicKey;
 use super::item::Item;
 use super::wire::{Placed, Proof, Wire, placed_items};
 use crate::clock::Timestamp;
@@ -40,6 +42,29 @@ pub(crate) struct VerifiedToken {
 }
 
 impl UnverifiedToken {
+    /// Checks a token without a vault, for whoever knows the issuer's public key: a gateway, or an auditor. Everything is
+    /// checked that the token itself shows: that it is for this vault, granted by this issuer, whole, unchanged, and valid at
+    /// this instant. What only the vault knows is not: whether it was revoked, whether its roles are in force, and what has to
+    /// be shown beside it.
+    ///
+    /// ```
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let clinic = Clinic::new();
+    /// # let (vault, token, issuer) = (&clinic.vault, &clinic.token, &clinic.issuer);
+    /// let rights = token.as_ref().check(vault.id(), issuer.public(), SystemClock.now())?;
+    /// assert!(rights.effective().actions.contains(&Action::Read));
+    /// # Ok::<(), TokenError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A [`TokenError`] that names the first thing that is not as it must be.
+    pub fn check(&self, vault: VaultId, issuer: IssuerPublicKey, now: Timestamp) -> Result<Rights, TokenError> {
+        let known = |id: IssuerId| (issuer.id() == id).then_some(*issuer.as_bytes());
+        self.verify(vault, known, |_| false, now, Duration::MAX)?;
+        Ok(self.inspect())
+    }
+
     /// Checks everything that needs no operation, in this order (length and structure were checked when reading):
     /// vault, issuer, signatures, proof, revocation, clock, depth.
     ///
