@@ -123,6 +123,7 @@ mod audit;
 mod bytes;
 mod clock;
 mod committer;
+mod consent;
 mod crypto;
 mod error;
 mod format;
@@ -151,12 +152,13 @@ mod unlocked;
 mod vault;
 
 pub use audit::{
-    AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect, FaultKind,
+    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect, FaultKind,
     Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use consent::{Consent, ConsentAnswer, ConsentQuestion};
 pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
 pub use crypto::kdf_parameters::KdfParameters;
@@ -177,7 +179,7 @@ pub use keyring::{
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
-pub use policy::{Erasure, LegalHold, Retention, RetentionOf};
+pub use policy::{ChartLabel, Erasure, LegalHold, Retention, RetentionOf};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
@@ -190,7 +192,7 @@ pub use session::{
     SessionOpening, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
-pub use terms::{Action, Confidentiality, Purpose};
+pub use terms::{Action, Categories, Category, Confidentiality, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, BlockRights,
     BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,

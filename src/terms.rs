@@ -1,4 +1,4 @@
-//! The field's own words that tokens, decisions and the log share: actions, purposes of use, confidentiality.
+//! The field's own words that tokens, decisions and the log share: actions, purposes of use, confidentiality, categories.
 
 use std::fmt;
 
@@ -40,6 +40,10 @@ macro_rules! term {
         }
     };
 }
+
+mod categories;
+
+pub use categories::{Categories, Category};
 
 term! {
     /// What a token may allow.

@@ -2,6 +2,7 @@
 //! storage and no session, and does no I/O.
 
 pub(crate) mod chain;
+pub(crate) mod consent;
 pub(crate) mod defect;
 pub(crate) mod draft;
 pub(crate) mod entry;
@@ -25,6 +26,8 @@ pub(crate) use subject::DraftSubject;
 pub(crate) use verify::{Lost, Verifier};
 pub(crate) use view::{OpenEntryError, open_entry, subject_tags};
 
+pub use consent::AuditConsent;
+pub(crate) use consent::note as note_consent;
 pub use defect::EntryDefect;
 pub use event::{AuditEvent, Outcome};
 pub use filter::AuditFilter;

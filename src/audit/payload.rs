@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::consent::{self, AuditConsent};
 use super::defect::EntryDefect;
 use super::event::{AuditEvent, Outcome};
 use super::reads::{self, ReadMark};
@@ -36,6 +37,7 @@ pub(crate) mod tag {
     pub(crate) const POSSESSION: u16 = 0x8005;
     pub(crate) const ATTESTERS: u16 = 0x8006;
     pub(crate) const READS: u16 = 0x8007;
+    pub(crate) const CONSENT: u16 = 0x8009;
     pub(crate) const CLOCK: u16 = 0x80FF;
 }
 
@@ -80,6 +82,8 @@ pub(crate) struct Fields {
     pub(crate) possession: bool,
     /// Whose attestations were shown, or who was trusted to give them.
     pub(crate) attesters: Vec<AttesterId>,
+    /// What the host's consent answered.
+    pub(crate) consent: Vec<AuditConsent>,
 }
 
 impl Fields {
@@ -104,6 +108,7 @@ impl Fields {
             device: None,
             possession: false,
             attesters: Vec::new(),
+            consent: Vec::new(),
         }
     }
 
@@ -117,6 +122,7 @@ impl Fields {
             (tag::HOST, len(&self.host), MAX_HOST_TEXT),
             (tag::DEVICE, len(&self.device), MAX_HOST_TEXT),
             (tag::ATTESTERS, self.attesters.len(), MAX_ATTESTERS),
+            (tag::CONSENT, self.consent.len(), consent::MAX_LISTED),
         ]
         .into_iter()
         .find(|(_, len, limit)| len > limit)
@@ -232,6 +238,7 @@ impl<'a> Payload<'a> {
                 fields.attesters = ids(tag, value, MAX_ATTESTERS)?.map(AttesterId::from_bytes).collect();
             }
             tag::READS => self.reads = reads::parse(value, self.subjects.len())?,
+            tag::CONSENT => fields.consent = consent::parse(value)?,
             tag::CLOCK => self.clock = Some(Timestamp::from_micros(i64::from_be_bytes(exactly(tag, value)?))),
             unknown if unknown & tag::IGNORABLE == 0 => return Err(EntryDefect::UnknownField(unknown)),
             _ => {}

@@ -1,5 +1,6 @@
 //! Floor 6: what the vault trusts and knows. Held in memory while unlocked, kept in the tree `policy`.
 
+mod chart_label;
 mod erasure;
 mod retention;
 mod row;
@@ -7,6 +8,8 @@ mod row;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use chart_label::ChartLabel;
+pub(crate) use chart_label::{ChartLabelRow, MAX_LABEL_REASON};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub use retention::{LegalHold, Retention, RetentionOf};
@@ -37,6 +40,8 @@ struct Known {
     slot_uses: BTreeMap<u8, (Timestamp, Timestamp)>,
     /// The erasure ledger, by patient tag.
     erasures: BTreeMap<[u8; 16], Erasure>,
+    /// How charts are labelled, by patient tag; of those that are.
+    labels: HashMap<[u8; 16], ChartLabel>,
 }
 
 /// The policy in force.
@@ -66,7 +71,14 @@ impl Policy {
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
             // One for each chart that is to be kept: read when it is asked for.
             PolicyRow::Retention(_) => {}
+            PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label: ChartLabel::NONE }) => {
+                known.labels.remove(&patient_tag);
+            }
+            PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label }) => {
+                known.labels.insert(patient_tag, label);
+            }
             PolicyRow::Erasure(row) => {
+                known.labels.remove(&row.patient_tag);
                 known.erasures.insert(row.patient_tag, row);
             }
         }
@@ -116,6 +128,12 @@ impl Policy {
     /// All kinds that have been used in this vault.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).kinds.values().cloned().collect()
+    }
+
+    /// How a chart is labelled.
+    pub(crate) fn chart_label(&self, patient_tag: &[u8; 16]) -> ChartLabel {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.labels.get(patient_tag).copied().unwrap_or_default()
     }
 
     /// When a patient was erased, if that was done.

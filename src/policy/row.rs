@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::chart_label::ChartLabelRow;
 use super::erasure::Erasure;
 use super::retention::RetentionRow;
 use crate::bytes::{Put, Reader, Truncated};
@@ -22,6 +23,7 @@ const TABLE_DATA_KEY: u8 = 16;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
+const TABLE_CHART_LABEL: u8 = 35;
 
 const CHOICE_DURABLE: u8 = 0;
 const CHOICE_WINDOWED: u8 = 1;
@@ -49,6 +51,8 @@ pub(crate) enum PolicyRow {
     Retention(RetentionRow),
     /// An entry of the erasure ledger.
     Erasure(Erasure),
+    /// How a chart is labelled. Applied without any label it takes the label away; no such row is stored.
+    ChartLabel(ChartLabelRow),
 }
 
 /// Which data key seals, and how far older records were sealed anew under it.
@@ -93,6 +97,7 @@ impl PolicyRow {
             Self::SlotUse { slot, .. } => (TABLE_SLOT_USE, [*slot, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
+            Self::ChartLabel(row) => (TABLE_CHART_LABEL, row.patient_tag),
         }
     }
 
@@ -143,6 +148,10 @@ impl PolicyRow {
             }
             Self::Erasure(row) => {
                 bytes.put_u8(TABLE_ERASURE);
+                row.encode(&mut bytes);
+            }
+            Self::ChartLabel(row) => {
+                bytes.put_u8(TABLE_CHART_LABEL);
                 row.encode(&mut bytes);
             }
             Self::ReadAudit(choice) => {
@@ -212,6 +221,7 @@ impl PolicyRow {
             }
             TABLE_RETENTION => RetentionRow::decode(reader).map(Self::Retention),
             TABLE_ERASURE => Erasure::decode(reader).map(Self::Erasure),
+            TABLE_CHART_LABEL => ChartLabelRow::decode(reader).map(Self::ChartLabel),
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {
                     CHOICE_DURABLE => ReadAudit::Durable,

@@ -30,6 +30,7 @@ pub(crate) use time::Latest;
 use crate::audit::Draft;
 use crate::clock::Clock;
 use crate::committer::{CommitFailed, Committer, JOB_BYTES, Row, Stripes};
+use crate::consent::ConsentHook;
 use crate::crypto::aead::Suite;
 use crate::crypto::seal::{SealError, Sealer};
 use crate::error::Error;
@@ -37,7 +38,7 @@ use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::Tree;
 use crate::format::slot::Slot;
 use crate::ids::VaultId;
-use crate::policy::{Policy, PolicyRow};
+use crate::policy::{ChartLabel, ChartLabelRow, Policy, PolicyRow};
 use crate::record::{Kind, Types};
 use crate::secret::SecretBytes;
 use crate::storage::Scan;
@@ -69,6 +70,8 @@ pub(crate) struct Unlocked {
     pub(crate) committer: Committer,
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
+    /// What the host decides about sensitive records and restricted charts.
+    pub(crate) consent: ConsentHook,
     pub(crate) numbers: Numbers,
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,
@@ -159,6 +162,21 @@ impl Unlocked {
         let replaces = self.committer.get(Tree::Policy, &key)?;
         let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, &key, &row.to_bytes())?;
         Ok(Row { replaces, ..row })
+    }
+
+    /// What takes the row in a policy row's place away, if there is one. Hold the policy stripe as for
+    /// [`Unlocked::policy_row`].
+    pub(crate) fn removed_policy_row(&self, row: &PolicyRow) -> Result<Option<Row>, Error> {
+        let (table, id) = row.place();
+        let key = self.keyring().policy_tag(table, &id);
+        let replaces = self.committer.get(Tree::Policy, &key)?;
+        Ok(replaces.map(|old| Row::removal(Tree::Policy, key, old)))
+    }
+
+    /// The row that labels a chart, or that takes its label away. Hold the policy stripe as for [`Unlocked::policy_row`].
+    pub(crate) fn chart_label_row(&self, patient_tag: [u8; 16], label: ChartLabel) -> Result<Option<Row>, Error> {
+        let row = PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label });
+        if label == ChartLabel::NONE { self.removed_policy_row(&row) } else { self.policy_row(&row).map(Some) }
     }
 
     /// Reads the whole policy; part of unlocking.
