@@ -15,7 +15,7 @@ use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, Unlock
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, RecordRef, Version};
 use crate::storage::StorageError;
-use crate::token::{Denial, ProofError, TokenError};
+use crate::token::{Denial, InvalidRole, ProofError, TokenError};
 
 /// Whatever a vault or a session may answer instead of a result. Every message says what happened and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -330,6 +330,21 @@ pub enum Error {
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] RandomFailed),
+    /// A role that cannot be.
+    #[error(transparent)]
+    Role(#[from] InvalidRole),
+    /// The vault has no role of this name, or no such revision of it.
+    #[error("this vault has no role {name:?}{}; list its roles to see which there are", revision_of(*.revision))]
+    NoSuchRole {
+        /// The name.
+        name: String,
+        /// The revision that was asked for; `None` where the role is not there at all.
+        revision: Option<u32>,
+    },
+}
+
+fn revision_of(revision: Option<u32>) -> String {
+    revision.map(|revision| format!(" of revision {revision}")).unwrap_or_default()
 }
 
 /// A record, or else the whole chart, as a message names it.

@@ -152,8 +152,8 @@ mod unlocked;
 mod vault;
 
 pub use audit::{
-    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect, FaultKind,
-    Outcome,
+    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect,
+    FaultKind, Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
@@ -170,7 +170,8 @@ pub use format::header::HeaderError;
 pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
-    AttesterId, DeviceId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId,
+    AttesterId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId,
+    SessionId, Ticket, VaultId,
 };
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
@@ -188,17 +189,18 @@ pub use record::{
 };
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, ChartRetention,
-    Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session,
+    Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Roles, Scope, Session,
     SessionOpening, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
-pub use terms::{Action, Categories, Category, Confidentiality, Purpose};
+pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, BlockRights,
     BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,
-    DevicePublicKey, EffectiveRights, Grant, GrantError, HolderKey, HolderPublicKey, InvalidIssuerKey, InvalidProof,
-    InvalidPublicKey, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation, Possession, ProofError,
-    ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
+    DevicePublicKey, EffectiveRights, EmergencyRights, Grant, GrantError, HolderKey, HolderPublicKey, InvalidIssuerKey,
+    InvalidProof, InvalidPublicKey, InvalidRole, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation,
+    Possession, ProofError, ProofKind, Rights, Role, RoleRevision, SealedToken, Statement, Token, TokenError,
+    UnverifiedToken,
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,

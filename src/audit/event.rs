@@ -145,6 +145,12 @@ events! {
     KindsListed = 48, "kinds-listed";
     /// Records were taken out in bulk.
     RecordsExported = 49, "records-exported";
+    /// A role was defined or changed; `detail` names it and its revision.
+    RoleDefined = 55, "role-defined";
+    /// A role was retired; `detail` names it and says why.
+    RoleRetired = 56, "role-retired";
+    /// Roles were listed.
+    RolesListed = 59, "roles-listed";
     /// The audit log was verified.
     AuditVerified = 60, "audit-verified";
     /// The audit log was read.

@@ -42,7 +42,9 @@ impl Error {
             | Self::TooManyChallenges { .. }
             | Self::CommitTooLarge { .. }
             | Self::CursorOfAnother
+            | Self::Role(_)
             | Self::ReadAudit(_) => "outside limits",
+            Self::NoSuchRole { .. } => "no such role",
             Self::Encode(_) => "not encodable",
             Self::Decode { source: DecodeError::Upgrade { .. }, .. } => "not upgradable",
             Self::Decode { .. } => "not decodable",

@@ -5,12 +5,15 @@ use std::time::Duration;
 use super::chart_label::ChartLabelRow;
 use super::erasure::Erasure;
 use super::retention::RetentionRow;
+use super::role;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
 use crate::format::doubt::DoubtMap;
 use crate::format::keys::RecordKey;
+use crate::ids::RevocationId;
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
+use crate::token::RoleRevision;
 
 const TABLE_ISSUER: u8 = 1;
 const TABLE_KIND: u8 = 2;
@@ -19,6 +22,9 @@ const TABLE_ATTESTER: u8 = 4;
 const TABLE_READ_AUDIT: u8 = 5;
 const TABLE_DOUBT: u8 = 6;
 const TABLE_SLOT_USE: u8 = 7;
+const TABLE_ROLE: u8 = 8;
+const TABLE_ROLE_BEFORE: u8 = 9;
+const TABLE_USES: u8 = 13;
 const TABLE_DATA_KEY: u8 = 16;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
@@ -53,6 +59,12 @@ pub(crate) enum PolicyRow {
     Erasure(Erasure),
     /// How a chart is labelled. Applied without any label it takes the label away; no such row is stored.
     ChartLabel(ChartLabelRow),
+    /// How often tokens with this block were used.
+    Uses { rid: RevocationId, used: u32 },
+    /// A role, as it is in force.
+    Role(RoleRevision),
+    /// A role, as it was before.
+    RoleBefore(RoleRevision),
 }
 
 /// Which data key seals, and how far older records were sealed anew under it.
@@ -98,6 +110,9 @@ impl PolicyRow {
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
             Self::ChartLabel(row) => (TABLE_CHART_LABEL, row.patient_tag),
+            Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
+            Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
+            Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
         }
     }
 
@@ -153,6 +168,19 @@ impl PolicyRow {
             Self::ChartLabel(row) => {
                 bytes.put_u8(TABLE_CHART_LABEL);
                 row.encode(&mut bytes);
+            }
+            Self::Uses { rid, used } => {
+                bytes.put_u8(TABLE_USES);
+                bytes.put(rid.as_bytes());
+                bytes.put_u32(*used);
+            }
+            Self::Role(row) => {
+                bytes.put_u8(TABLE_ROLE);
+                role::encode(row, &mut bytes);
+            }
+            Self::RoleBefore(row) => {
+                bytes.put_u8(TABLE_ROLE_BEFORE);
+                role::encode(row, &mut bytes);
             }
             Self::ReadAudit(choice) => {
                 bytes.put_u8(TABLE_READ_AUDIT);
@@ -222,6 +250,13 @@ impl PolicyRow {
             TABLE_RETENTION => RetentionRow::decode(reader).map(Self::Retention),
             TABLE_ERASURE => Erasure::decode(reader).map(Self::Erasure),
             TABLE_CHART_LABEL => ChartLabelRow::decode(reader).map(Self::ChartLabel),
+            TABLE_USES => {
+                let (rid, used) = (RevocationId::from_bytes(reader.array()?), reader.u32()?);
+                reader.finish()?;
+                Ok(Self::Uses { rid, used })
+            }
+            TABLE_ROLE => role::decode(reader).map(Self::Role),
+            TABLE_ROLE_BEFORE => role::decode(reader).map(Self::RoleBefore),
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {
                     CHOICE_DURABLE => ReadAudit::Durable,

@@ -111,7 +111,7 @@ impl Labels {
     #[must_use]
     pub fn categories(&self) -> Categories {
         let codes = self.iter().filter_map(|label| label.strip_prefix(RESERVED));
-        codes.fold(Categories::NONE, |all, code| Category::from_code(code).map_or(all.with_unknown(), |one| all.with(one)))
+        codes.fold(Categories::NONE, |all, code| code.parse().map_or(all.with_unknown(), |one| all.with(one)))
     }
 
     /// Whether there are none.
@@ -124,7 +124,7 @@ impl Labels {
 /// The label of a category.
 impl From<Category> for String {
     fn from(category: Category) -> Self {
-        [RESERVED, category.code()].concat()
+        [RESERVED, category.word()].concat()
     }
 }
 

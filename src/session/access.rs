@@ -17,7 +17,7 @@ use crate::policy::PolicyRow;
 use crate::record::Kind;
 use crate::terms::{Action, Confidentiality};
 use crate::token::{Denial, Reach, Request};
-use crate::unlocked::{ByKind, Chart, Unlocked};
+use crate::unlocked::{ByKind, Chart, Standing, Unlocked};
 
 /// What an operation is about to do.
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ pub(super) struct Op<'s> {
     pub(super) session: &'s Session,
     pub(super) unlocked: Arc<Unlocked>,
     pub(super) now: Timestamp,
+    /// What the vault's rules left to the token when the operation began.
+    standing: Arc<Standing>,
     access: Access,
     /// What it was about when it last asked: what a refusal is about.
     asked: Cell<Access>,
@@ -118,8 +120,13 @@ impl Session {
             let error = Error::DoubtfulReadOnly { salvaged_at };
             return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
         }
-        let op = Op { session: self, unlocked, now, access, asked: Cell::new(access), watch };
-        match op.decide(access.kind, access.patient, None) {
+        let (standing, refused) = match self.0.standing.now(&unlocked, self.0.token.verified()) {
+            Ok(standing) => (standing, None),
+            Err(denial) => (Arc::default(), Some(denial)),
+        };
+        let op = Op { session: self, unlocked, now, standing, access, asked: Cell::new(access), watch };
+        let allowed = refused.map_or_else(|| op.decide(access.kind, access.patient, None), Err);
+        match allowed.and_then(|()| op.unlocked.one_more_use(&self.0.limits).map(drop)) {
             Ok(()) => Ok(op),
             Err(denial) => Err(op.log_denial(denial)),
         }
@@ -206,7 +213,7 @@ impl Session {
 }
 
 impl Op<'_> {
-    /// Asks the token.
+    /// Asks the token, and the rules of the vault.
     pub(super) fn decide(
         &self,
         kind: Reach<KindId>,
@@ -216,7 +223,8 @@ impl Op<'_> {
         let Access { action, .. } = self.access;
         self.ask(kind, patient);
         let purpose = self.session.0.purpose;
-        self.session.0.token.decide(&Request { action, kind, patient, purpose, confidentiality, now: self.now })
+        let request = Request { action, kind, patient, purpose, confidentiality, now: self.now };
+        self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request))
     }
 
     /// Notes what the operation turns to.
@@ -287,7 +295,9 @@ impl Op<'_> {
                 Hold::Write(several) => (None, Some(stripes.write(several))),
             };
             let done = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| self.log_panic(panic));
-            done.and_then(|done| self.unless_erased(done)).map(|done| {
+            let limits = &self.session.0.limits;
+            let _counting = (!limits.is_empty()).then(|| self.unlocked.counting());
+            done.and_then(|done| self.unless_erased(done)).and_then(|done| self.count_use(done)).map(|done| {
                 self.watch.touched(done.subjects.iter().map(|subject| subject.records.len()).sum());
                 let mut draft = self.session.draft_of(self.access, Outcome::Allowed);
                 draft.fields.detail = done.detail;
@@ -322,6 +332,16 @@ impl Op<'_> {
                 Err(self.session.log_failure(&self.unlocked, self.asked.get(), outcome, error))
             }
         }
+    }
+
+    /// Counts this use of the token, if the token has not been used up meanwhile.
+    fn count_use<T>(&self, mut done: Done<T>) -> Result<Done<T>, Refused> {
+        let uses = self.unlocked.one_more_use(&self.session.0.limits).map_err(Refused::Denied)?;
+        for row in uses {
+            done.rows.push(self.unlocked.policy_row(&row)?);
+            done.applies.push(row);
+        }
+        Ok(done)
     }
 
     /// What was read of a patient who was erased meanwhile is not given out: whoever reads without holding the chart may have

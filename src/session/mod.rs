@@ -19,6 +19,7 @@ mod order;
 mod patients;
 mod read;
 mod retention;
+mod roles;
 mod write;
 
 use std::fmt;
@@ -35,6 +36,7 @@ pub use opening::SessionOpening;
 pub use options::PutOptions;
 pub use patients::Identifier;
 pub use retention::ChartRetention;
+pub use roles::Roles;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::clock::Timestamp;
@@ -42,8 +44,8 @@ use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
 use crate::observe;
 use crate::terms::Purpose;
-use crate::token::AdmittedToken;
-use crate::unlocked::{Gate, HoldsKeys};
+use crate::token::{AdmittedToken, UseLimit};
+use crate::unlocked::{Gate, HoldsKeys, Resolved};
 use cache::Charts;
 
 /// Work with the vault under one token, for one purpose of use. Cheap to clone, `Send` and `Sync`; clones are the same
@@ -64,6 +66,9 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     gate: Gate,
     token: AdmittedToken,
+    standing: Resolved,
+    /// How often it may be used, by its blocks.
+    limits: Vec<UseLimit>,
     purpose: Purpose,
     id: SessionId,
     opened: Timestamp,

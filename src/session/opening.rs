@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::{Inner, Life, Session};
 use crate::audit::{AuditEvent, Draft, Outcome};
-use crate::crypto::random;
+use crate::crypto::{kdf, random};
 use crate::error::Error;
-use crate::ids::SessionId;
+use crate::ids::{FacilityId, SessionId};
 use crate::observe;
 use crate::terms::Purpose;
 use crate::token::{
@@ -22,12 +22,13 @@ pub struct SessionOpening<'t> {
     token: &'t UnverifiedToken,
     purpose: Purpose,
     shown: Shown,
+    facility: Option<FacilityId>,
     accept_doubtful: bool,
 }
 
 impl<'t> SessionOpening<'t> {
     pub(crate) fn new(gate: Gate, token: &'t UnverifiedToken, purpose: Purpose) -> Self {
-        Self { gate, token, purpose, shown: Shown::default(), accept_doubtful: false }
+        Self { gate, token, purpose, shown: Shown::default(), facility: None, accept_doubtful: false }
     }
 
     /// Shows that the holder of a bound token has its key.
@@ -52,6 +53,12 @@ impl<'t> SessionOpening<'t> {
     /// Shows what others attest; at most 32, and each must hold, demanded or not.
     pub fn attestations(mut self, attestations: impl IntoIterator<Item = Attestation>) -> Self {
         self.shown.attestations.extend(attestations);
+        self
+    }
+
+    /// Says in which facility the session is, by its name: a token can be limited to some. The host vouches for it.
+    pub fn facility(mut self, name: &str) -> Self {
+        self.facility = Some(kdf::facility_id(name));
         self
     }
 
@@ -97,12 +104,16 @@ impl<'t> SessionOpening<'t> {
         };
         let id = SessionId::from_bytes(random::array()?);
         let mut draft = draft(AuditEvent::SessionOpened, Outcome::Allowed, &token, id, self.purpose);
-        if let Err(denial) = token.decide_opening(self.purpose) {
-            draft.fields.outcome = Outcome::Denied;
-            draft.fields.reason = Some(denial.reason.code());
-            unlocked.commit(Vec::new(), vec![draft])?;
-            return Err(Error::SessionRefused(denial));
-        }
+        let standing = match token.decide_opening(self.purpose, self.facility).and_then(|()| unlocked.standing(&token))
+        {
+            Ok(standing) => standing,
+            Err(denial) => {
+                draft.fields.outcome = Outcome::Denied;
+                draft.fields.reason = Some(denial.reason.code());
+                unlocked.commit(Vec::new(), vec![draft])?;
+                return Err(Error::SessionRefused(denial));
+            }
+        };
         let doubt = unlocked.policy.doubt();
         if let Some((salvaged_at, _)) = doubt.as_ref().filter(|_| !self.accept_doubtful) {
             let error = Error::Doubtful { salvaged_at: *salvaged_at };
@@ -111,8 +122,10 @@ impl<'t> SessionOpening<'t> {
             unlocked.commit(Vec::new(), vec![draft])?;
             return Err(error);
         }
-        draft.fields.detail =
-            doubt.map(|(salvaged_at, _)| format!("doubt since the salvage at {salvaged_at} accepted"));
+        let doubt = doubt.map(|(salvaged_at, _)| format!("doubt since the salvage at {salvaged_at} accepted"));
+        let facility = self.facility.map(|facility| format!("in {facility}"));
+        draft.fields.detail = (doubt.is_some() || facility.is_some())
+            .then(|| facility.into_iter().chain(doubt).collect::<Vec<_>>().join("; "));
         let attester = |attester| unlocked.policy.attester(attester);
         let take = |nonce| unlocked.take_challenge(nonce, now);
         match token.admit(&self.shown, Admission { purpose: self.purpose, now }, attester, take) {
@@ -129,7 +142,9 @@ impl<'t> SessionOpening<'t> {
                 let life = Mutex::new(Life { last_used: now, ended: None });
                 let (charts, open) = (Mutex::default(), observe::OpenSession::new());
                 let (gate, purpose) = (self.gate, self.purpose);
-                let inner = Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts, open });
+                let limits = token.verified().max_uses().collect();
+                let inner =
+                    Arc::new(Inner { gate, token, standing, limits, purpose, id, opened: now, life, charts, open });
                 let holder: Weak<Inner> = Arc::downgrade(&inner);
                 unlocked.add_holder(holder);
                 Ok(Session(inner))

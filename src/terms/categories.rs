@@ -1,10 +1,16 @@
 //! Sensitive categories of records (HL7 v3 ActCode, ActInformationSensitivityPolicy), and sets of them.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::InvalidTerm;
 
 term! {
     /// Why a record is sensitive, in the codes of HL7 v3 ActCode (ActInformationSensitivityPolicy). Each stands for itself
-    /// alone: who may read `SUD` may not read `ETHUD` because of it.
+    /// alone: who may read `SUD` may not read `ETHUD` because of it. `Display` and `FromStr` have the code.
     Category {
         /// ETH: substance abuse.
         SubstanceAbuse = 0, "ETH";
@@ -59,26 +65,6 @@ term! {
 
 /// Stands for a category whose name this version does not know.
 const UNKNOWN: u32 = 1 << 31;
-
-impl Category {
-    /// Its code in HL7 v3 ActCode, such as `PSYTHPN`.
-    ///
-    /// ```
-    /// use chartvault::Category;
-    /// assert_eq!(Category::PsychotherapyNote.code(), "PSYTHPN");
-    /// assert_eq!(Category::from_code("HIV"), Some(Category::Hiv));
-    /// ```
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        self.word()
-    }
-
-    /// The category of a code; upper and lower case are told apart.
-    #[must_use]
-    pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|category| category.code() == code)
-    }
-}
 
 /// A set of categories. `Debug` shows only how many there are: which they are says something of a patient.
 ///
@@ -179,11 +165,11 @@ mod tests {
     #[test]
     fn codes_come_back_and_none_has_the_bit_of_the_unknown() {
         for category in Category::ALL {
-            assert_eq!(Category::from_code(category.code()), Some(*category));
+            assert_eq!(category.to_string().parse(), Ok(*category));
             assert_eq!(Category::from_bit(category.bit()), Some(*category));
             assert_eq!(category.bit() & UNKNOWN, 0);
         }
-        assert_eq!((Category::from_code("hiv"), Category::from_code("")), (None, None));
+        assert!("hiv".parse::<Category>().is_err() && "".parse::<Category>().is_err());
     }
 
     #[test]

@@ -186,6 +186,12 @@ impl Item {
             (Self::Session { idle, longest }, Self::Session { idle: old_idle, longest: old_longest }) => {
                 idle <= old_idle && longest <= old_longest
             }
+            (Self::MaxUses(new), Self::MaxUses(old)) => new <= old,
+            (Self::Facility(new), Self::Facility(old)) => new.iter().all(|one| old.binary_search(one).is_ok()),
+            (
+                Self::Emergency { actions, sensitivity, longest },
+                Self::Emergency { actions: old_actions, sensitivity: old_sensitivity, longest: old_longest },
+            ) => actions & !old_actions == 0 && sensitivity <= old_sensitivity && longest <= old_longest,
             // Nobody has two devices at once.
             (Self::Device(new), Self::Device(old)) => new == old,
             // A further attestation is demanded beside those before it.

@@ -12,7 +12,9 @@ mod lock;
 mod numbers;
 mod renewed;
 mod retention;
+mod standing;
 mod time;
+mod uses;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -25,6 +27,7 @@ pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};
 pub(crate) use renewed::{OlderSealer, Renewed};
+pub(crate) use standing::{Resolved, Standing};
 pub(crate) use time::Latest;
 
 use crate::audit::Draft;
@@ -84,6 +87,8 @@ pub(crate) struct Unlocked {
     pub(crate) rotating: Mutex<()>,
     /// Held while the journal is compacted: one compaction after the other.
     pub(crate) compacting: Mutex<()>,
+    /// Held while a use of a token is counted: one after the other.
+    pub(crate) counting: Mutex<()>,
     /// Held while the read audit is chosen anew: one choice after the other.
     pub(crate) choosing: Mutex<()>,
     /// Who else has to let go of keys when the vault is sealed.

@@ -384,6 +384,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         changing: Mutex::default(),
         rotating: Mutex::default(),
         compacting: Mutex::default(),
+        counting: Mutex::default(),
         choosing,
         holders,
         lock,

@@ -1,0 +1,63 @@
+//! What the vault's own rules say of a token, beside what its blocks say: whether its roles are in force and what they
+//! allow. What does not depend on the operation is resolved once for a session, and again when the policy has changed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Unlocked;
+use crate::policy::CitedRole;
+use crate::token::{Denial, DenyReason, Request, RoleRights, VerifiedToken};
+
+/// What the rules leave to a token, whatever the operation.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// Those that the grant cites; none is no limit.
+    roles: Vec<Arc<RoleRights>>,
+}
+
+impl Standing {
+    /// Whether the rules allow an operation that the token allows.
+    pub(crate) fn allows(&self, request: &Request) -> Result<(), Denial> {
+        if self.roles.is_empty() || self.roles.iter().any(|role| role.allows(request)) {
+            return Ok(());
+        }
+        Err(by_rule(DenyReason::Role))
+    }
+}
+
+/// The rules speak of the grant.
+const fn by_rule(reason: DenyReason) -> Denial {
+    Denial { block: 0, reason }
+}
+
+/// What was resolved last, and of which generation of the policy it is.
+pub(crate) struct Resolved(Mutex<(u64, Result<Arc<Standing>, Denial>)>);
+
+impl Resolved {
+    /// How the token stands now.
+    pub(crate) fn now(&self, unlocked: &Unlocked, token: &VerifiedToken) -> Result<Arc<Standing>, Denial> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.0 != unlocked.policy.generation() {
+            *held = unlocked.resolve(token);
+        }
+        held.1.clone()
+    }
+}
+
+impl Unlocked {
+    /// How a token stands, to be kept for as long as the policy stays as it is.
+    pub(crate) fn standing(&self, token: &VerifiedToken) -> Result<Resolved, Denial> {
+        let (generation, standing) = self.resolve(token);
+        standing.map(|standing| Resolved(Mutex::new((generation, Ok(standing)))))
+    }
+
+    fn resolve(&self, token: &VerifiedToken) -> (u64, Result<Arc<Standing>, Denial>) {
+        // Before anything is looked up: a change meanwhile makes it stale.
+        let generation = self.policy.generation();
+        let roles = token.roles().map(|(id, revision)| match self.policy.cited_role(id, revision) {
+            CitedRole::InForce(rights) => Ok(rights),
+            CitedRole::Changed => Err(by_rule(DenyReason::RoleChanged)),
+            CitedRole::Unknown => Err(by_rule(DenyReason::RoleUnknown)),
+        });
+        (generation, roles.collect::<Result<_, _>>().map(|roles| Arc::new(Standing { roles })))
+    }
+}
