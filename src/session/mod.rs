@@ -12,7 +12,9 @@ mod chart;
 mod erase;
 mod export;
 mod history;
+mod labels;
 mod list;
+mod lookup;
 mod opening;
 mod options;
 mod order;
@@ -20,6 +22,7 @@ mod patients;
 mod read;
 mod retention;
 mod roles;
+mod sensitive;
 mod write;
 
 use std::fmt;

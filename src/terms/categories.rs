@@ -105,6 +105,12 @@ impl Categories {
         self.0 == 0
     }
 
+    /// How many there are, those that this version does not know included.
+    #[must_use]
+    pub const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
     /// Whether there is one that this version does not know, written by a newer one. No role allows it.
     #[must_use]
     pub fn has_unknown(self) -> bool {
@@ -154,7 +160,7 @@ impl FromIterator<Category> for Categories {
 
 impl fmt::Debug for Categories {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Categories({} redacted)", self.0.count_ones())
+        write!(f, "Categories({} redacted)", self.len())
     }
 }
 

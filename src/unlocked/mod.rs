@@ -4,6 +4,7 @@ mod attendant;
 mod bodies;
 mod challenges;
 mod chart;
+mod decoy;
 mod erased;
 mod gate;
 mod idle;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
+pub(crate) use decoy::Decoys;
 pub(crate) use erased::Removed;
 pub(crate) use gate::Gate;
 pub(crate) use in_force::InForce;
@@ -78,6 +80,7 @@ pub(crate) struct Unlocked {
     pub(crate) numbers: Numbers,
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,
+    pub(crate) decoys: Decoys,
     pub(crate) types: Mutex<Types>,
     /// The header in force, without its keyring.
     pub(crate) header: Mutex<HeldHeader>,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Unlocked;
 use crate::policy::CitedRole;
+use crate::terms::Categories;
 use crate::token::{Denial, DenyReason, Request, RoleRights, VerifiedToken};
 
 /// What the rules leave to a token, whatever the operation.
@@ -21,6 +22,15 @@ impl Standing {
             return Ok(());
         }
         Err(by_rule(DenyReason::Role))
+    }
+}
+
+impl Standing {
+    /// Whether a role of the grant allows an operation, and the sensitive categories of the record that it is about. A
+    /// token without roles allows no category.
+    pub(crate) fn allows_categories(&self, request: &Request, categories: Categories) -> bool {
+        let by = |role: &Arc<RoleRights>| role.allows(request) && categories.are_within(role.categories());
+        categories.is_empty() || self.roles.iter().any(by)
     }
 }
 

@@ -29,7 +29,7 @@ use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::secret::wipe_stack;
 use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{Bodies, Challenges, DirLock, HeldHeader, InForce, Latest, Numbers, Unlocked};
+use crate::unlocked::{Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -377,6 +377,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         policy,
         consent,
         challenges,
+        decoys: Decoys::default(),
         numbers: Numbers::default(),
         bodies: Bodies::new(record_cache),
         types,
