@@ -52,7 +52,9 @@ fn every_call(session: &Session, vault: &Vault, key: &RawKey, patient: PatientId
     let kind = Kind::of::<Note>();
     let told = |name, answer| (name, answer);
     let said = |answer: Result<(), Error>| self::told(answer, patient);
-    let export = |export: Export<'_, '_>| export.start().and_then(|mut stream| stream.next().map_or(Ok(()), |entry| entry.map(drop)));
+    let export = |export: Export<'_, '_>| {
+        export.start().and_then(|mut stream| stream.next().map_or(Ok(()), |entry| entry.map(drop)))
+    };
     let mut batch = session.batch();
     batch.put(patient, &note("in a batch"), PutOptions::new()).unwrap();
     vec![
@@ -81,7 +83,14 @@ fn every_call(session: &Session, vault: &Vault, key: &RawKey, patient: PatientId
         told("retention", said(session.retention(patient).map(drop))),
         told("label", said(session.label_chart(patient, ChartLabel::NONE, "rule 7").map(drop))),
         told("chart label", said(session.chart_label(patient).map(drop))),
-        told("erase", said(vault.erase_patient(session, patient, &ErasureOrder::new("asked", "Art. 17"), key, &mut |_| ()).map(drop))),
+        told(
+            "erase",
+            said(
+                vault
+                    .erase_patient(session, patient, &ErasureOrder::new("asked", "Art. 17"), key, &mut |_| ())
+                    .map(drop),
+            ),
+        ),
     ]
 }
 
@@ -105,7 +114,10 @@ fn a_record_with_a_category_is_put_by_whom_may_create_and_given_to_nobody_by_def
     denied("history", session.history(id).map(drop));
     denied("history of any type", session.history_any(id).map(drop));
     denied("amend", session.amend(id, Version::FIRST, &note("none")).map(drop));
-    denied("amend without the category", session.amend_with(id, Version::FIRST, &note(""), PutOptions::new()).map(drop));
+    denied(
+        "amend without the category",
+        session.amend_with(id, Version::FIRST, &note(""), PutOptions::new()).map(drop),
+    );
     denied("void", session.void(id, Version::FIRST, "wrong").map(drop));
 
     let page = session.list::<Note>(patient).page().unwrap();
@@ -200,10 +212,8 @@ fn a_token_for_some_patients_learns_nothing_of_them_either() {
         all.label_chart(patient, restricted(), "policy 7").unwrap();
     }
     // Of those whom the token lists, who is hidden and who is nobody answer alike; of all others, everybody does.
-    let (hidden, unknown) = (
-        every_call(&limited, &vault, &house.key, inside),
-        every_call(&limited, &vault, &house.key, listed_nobody),
-    );
+    let (hidden, unknown) =
+        (every_call(&limited, &vault, &house.key, inside), every_call(&limited, &vault, &house.key, listed_nobody));
     assert_eq!(hidden, unknown);
     let left_out = every_call(&limited, &vault, &house.key, outside);
     assert_eq!(left_out, every_call(&limited, &vault, &house.key, PatientId::from_bytes([9; 16])));

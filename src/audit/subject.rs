@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use super::keys::SubjectKey;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::crypto::aead::{Suite, TAG_LEN};
+use crate::crypto::pad;
 use crate::crypto::seal::{FLOOR_KEY, SEALED_HEAD, SealError};
-use crate::crypto::{pad, random};
 use crate::ids::{KindId, PatientId, VaultId};
 use crate::secret::SecretBytes;
 
@@ -99,8 +99,9 @@ impl SubjectLen {
 
 /// Does all that sealing a subject into an entry takes, and forgets it.
 pub(crate) fn seal_and_discard(subject: DraftSubject, suite: Suite, vault: VaultId) {
-    let (random, place) = (random::array().unwrap_or_default(), BlockPlace { vault, seq: 0, index: 0 });
-    if let Ok(prepared) = PreparedSubject::new(subject, random) {
+    let place = BlockPlace { vault, seq: 0, index: 0 };
+    // An entry draws all its random bytes in one call, and nothing of this one stays.
+    if let Ok(prepared) = PreparedSubject::new(subject, [0; 32]) {
         let _ = prepared.put(suite, place, 1, &mut Vec::new());
     }
 }

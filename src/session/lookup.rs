@@ -17,13 +17,12 @@ impl Session {
     pub(super) fn refusal(&self, unlocked: &Unlocked, access: Access, outcome: Outcome) -> Draft {
         let mut draft = self.draft_of(access, outcome);
         let Reach::One(patient) = access.patient else { return draft };
-        let found = unlocked.look_up(patient);
-        // The log outlasts the patient, so that of one who was erased it does not say who it was.
-        let erased = unlocked.erased(patient).is_some();
-        match found {
-            Ok(Some(chart)) if !erased => draft.subjects = vec![chart.audited(Vec::new())],
-            _ => {
+        match unlocked.look_up(patient) {
+            Ok(Some(chart)) => draft.subjects = vec![chart.audited(Vec::new())],
+            found => {
                 unlocked.seal_decoy_subject();
+                // The log outlasts the patient.
+                let erased = matches!(found, Err(Error::Erased { .. }));
                 draft.fields.requested = Some(patient).filter(|_| !erased);
             }
         }
@@ -48,20 +47,8 @@ impl Op<'_> {
                 }
             };
         }
-        if let Some(at) = unlocked.erased(patient) {
-            return Err(Error::Erased { patient, at }.into());
-        }
-        let Some(chart) = unlocked.look_up(patient)? else {
-            // It may have been erased since the first look.
-            let error = unlocked.erased(patient).map(|at| Error::Erased { patient, at });
-            return Err(error.unwrap_or(Error::NoSuchPatient(patient)).into());
-        };
-        let chart = Arc::new(chart);
-        if let Err(reason) = self.may_open(&chart) {
-            // As much as it takes where nobody is found.
-            let _ = unlocked.erased(patient);
-            return Err(hidden(reason, chart));
-        }
+        let chart = Arc::new(unlocked.look_up(patient)?.ok_or(Error::NoSuchPatient(patient))?);
+        self.may_open(&chart).map_err(|reason| hidden(reason, Arc::clone(&chart)))?;
         let may_be =
             |chart: &Chart| chart.is_up_to_date(&unlocked.keyring()) && unlocked.policy.erased(&chart.tag).is_none();
         session.charts().keep(Arc::clone(&chart), may_be);

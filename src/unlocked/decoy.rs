@@ -28,14 +28,15 @@ struct Decoy {
 pub(crate) struct Decoys(Mutex<Option<Arc<Decoy>>>);
 
 impl Unlocked {
-    /// The chart of a patient, if there is one. It takes the same work if there is none.
+    /// The chart of a patient, if there is one. It takes the same work if there is none, or none any more.
     pub(crate) fn look_up(&self, patient: PatientId) -> Result<Option<Chart>, Error> {
         let decoy = self.decoy()?;
-        let found = self.find_chart(patient)?;
-        if found.is_none() {
+        let found = self.find_chart(patient);
+        if matches!(found, Ok(None)) {
             let _ = self.chart_at(&decoy.key.to_bytes(), &decoy.secret);
         }
-        Ok(found)
+        // Only now: they may be erased meanwhile.
+        self.erased(patient).map_or(found, |at| Err(Error::Erased { patient, at }))
     }
 
     /// Does what looking up a patient does, where nobody is named.
