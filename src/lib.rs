@@ -170,8 +170,8 @@ pub use format::header::HeaderError;
 pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
-    AttesterId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId,
-    SessionId, Ticket, VaultId,
+    AttesterId, CaseId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId,
+    RoleId, SessionId, Ticket, VaultId,
 };
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
@@ -180,7 +180,9 @@ pub use keyring::{
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
-pub use policy::{ChartLabel, Erasure, LegalHold, Retention, RetentionOf};
+pub use policy::{
+    AccessRules, ChartLabel, EmergencyReason, Erasure, LegalHold, Retention, RetentionOf, Review, Verdict,
+};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
@@ -188,9 +190,9 @@ pub use record::{
     Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, ChartRetention,
-    Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Roles, Scope, Session,
-    SessionOpening, VerifiedLog,
+    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor, ChartPage,
+    ChartQuery, ChartRetention, Explanation, Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery,
+    Operation, Page, PutOptions, ReviewCase, Roles, Ruling, Scope, Session, SessionOpening, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};

@@ -104,6 +104,8 @@ events! {
     TokenRefused = 22, "token-refused";
     /// A session ended because it was idle or open for too long.
     SessionExpired = 23, "session-expired";
+    /// The glass was broken for a patient; `detail` has the reason, the case to be reviewed, and the session that was opened.
+    GlassBroken = 27, "glass-broken";
     /// A patient was registered.
     PatientRegistered = 30, "patient-registered";
     /// A patient was looked up by an identifier.
@@ -149,12 +151,18 @@ events! {
     RoleDefined = 55, "role-defined";
     /// A role was retired; `detail` names it and says why.
     RoleRetired = 56, "role-retired";
+    /// The rules for all tokens were set anew; `detail` has them.
+    AccessRulesChanged = 57, "access-rules-changed";
     /// Roles were listed.
     RolesListed = 59, "roles-listed";
     /// The audit log was verified.
     AuditVerified = 60, "audit-verified";
     /// The audit log was read.
     AuditQueried = 61, "audit-queried";
+    /// A denial was explained; `detail` has its ticket.
+    DenialExplained = 62, "denial-explained";
+    /// It was asked what a token allows, or who could see a patient; `detail` says which.
+    RightsRead = 63, "rights-read";
     /// The highest time seen was set back to the system clock.
     ClockReset = 70, "clock-reset";
     /// When entries of reads become durable was chosen anew; `detail` names the old choice and the new one.
@@ -179,6 +187,14 @@ events! {
     RootKeyChanged = 84, "root-key-changed";
     /// Another suite seals from the next header on; `detail` names both.
     SuiteChanged = 85, "suite-changed";
+    /// The review of an emergency was given to somebody; `detail` names both.
+    CaseAssigned = 94, "case-assigned";
+    /// An emergency was reviewed; `detail` has the verdict and the note.
+    CaseClosed = 95, "case-closed";
+    /// An emergency was not reviewed in time; `detail` names it. Once for each.
+    CaseOverdue = 96, "case-overdue";
+    /// Emergencies and their reviews were listed.
+    CasesListed = 97, "cases-listed";
 }
 
 /// How it ended.

@@ -1,16 +1,21 @@
 //! Floor 6: what the vault trusts and knows. Held in memory while unlocked, kept in the tree `policy`.
 
+mod case;
+mod cases;
 mod chart_label;
 mod erasure;
 mod retention;
 mod role;
 mod roles;
 mod row;
+mod rules;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+pub(crate) use case::{CaseRow, MAX_CASE_TEXT};
+pub use case::{EmergencyReason, Review, Verdict};
 pub use chart_label::ChartLabel;
 pub(crate) use chart_label::{ChartLabelRow, MAX_LABEL_REASON};
 pub use erasure::Erasure;
@@ -19,6 +24,7 @@ pub use retention::{LegalHold, Retention, RetentionOf};
 pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
 pub(crate) use roles::CitedRole;
 pub(crate) use row::{DataKeyRow, PolicyRow};
+pub use rules::AccessRules;
 
 #[cfg(test)]
 pub(crate) use erasure::tests::ledger_of_the_page;
@@ -29,6 +35,7 @@ use crate::format::doubt::DoubtMap;
 use crate::ids::{AttesterId, IssuerId, KindId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
+use cases::Cases;
 use roles::Roles;
 
 #[derive(Default)]
@@ -49,6 +56,8 @@ struct Known {
     labels: HashMap<[u8; 16], ChartLabel>,
     roles: Roles,
     uses: HashMap<RevocationId, u32>,
+    rules: AccessRules,
+    cases: Cases,
 }
 
 /// The policy in force.
@@ -63,13 +72,19 @@ impl Policy {
     pub(crate) fn apply(&self, row: PolicyRow) {
         let decides = !matches!(
             row,
-            PolicyRow::Uses { .. } | PolicyRow::Kind { .. } | PolicyRow::SlotUse { .. } | PolicyRow::ChartLabel(_)
+            PolicyRow::Case(_)
+                | PolicyRow::Uses { .. }
+                | PolicyRow::Kind { .. }
+                | PolicyRow::SlotUse { .. }
+                | PolicyRow::ChartLabel(_)
         );
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match row {
             PolicyRow::Uses { rid, used } => {
                 known.uses.insert(rid, used);
             }
+            PolicyRow::Case(row) => known.cases.put(row),
+            PolicyRow::Rules(rules) => known.rules = rules,
             PolicyRow::Role(row) => known.roles.define(row),
             PolicyRow::RoleBefore(row) => known.roles.remember(row),
             PolicyRow::Issuer { public, .. } => {
@@ -140,6 +155,11 @@ impl Policy {
     /// When the vault was salvaged, and which of its buckets are in doubt since, if any are.
     pub(crate) fn doubt(&self) -> Option<(Timestamp, Arc<DoubtMap>)> {
         self.read().doubt.clone()
+    }
+
+    /// What holds for all tokens.
+    pub(crate) fn rules(&self) -> AccessRules {
+        self.read().rules
     }
 
     /// How often tokens with this block were used.

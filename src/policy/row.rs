@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::case::CaseRow;
 use super::chart_label::ChartLabelRow;
 use super::erasure::Erasure;
 use super::retention::RetentionRow;
 use super::role;
+use super::rules::AccessRules;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
 use crate::format::doubt::DoubtMap;
@@ -26,9 +28,11 @@ const TABLE_ROLE: u8 = 8;
 const TABLE_ROLE_BEFORE: u8 = 9;
 const TABLE_USES: u8 = 13;
 const TABLE_DATA_KEY: u8 = 16;
+const TABLE_RULES: u8 = 17;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
+const TABLE_CASE: u8 = 34;
 const TABLE_CHART_LABEL: u8 = 35;
 
 const CHOICE_DURABLE: u8 = 0;
@@ -61,6 +65,10 @@ pub(crate) enum PolicyRow {
     ChartLabel(ChartLabelRow),
     /// How often tokens with this block were used.
     Uses { rid: RevocationId, used: u32 },
+    /// An emergency that was invoked.
+    Case(CaseRow),
+    /// What holds for all tokens.
+    Rules(AccessRules),
     /// A role, as it is in force.
     Role(RoleRevision),
     /// A role, as it was before.
@@ -111,6 +119,8 @@ impl PolicyRow {
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
             Self::ChartLabel(row) => (TABLE_CHART_LABEL, row.patient_tag),
             Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
+            Self::Case(row) => (TABLE_CASE, *row.id.as_bytes()),
+            Self::Rules(_) => (TABLE_RULES, [0; 16]),
             Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
             Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
         }
@@ -173,6 +183,14 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_USES);
                 bytes.put(rid.as_bytes());
                 bytes.put_u32(*used);
+            }
+            Self::Case(row) => {
+                bytes.put_u8(TABLE_CASE);
+                row.encode(&mut bytes);
+            }
+            Self::Rules(rules) => {
+                bytes.put_u8(TABLE_RULES);
+                rules.encode(&mut bytes);
             }
             Self::Role(row) => {
                 bytes.put_u8(TABLE_ROLE);
@@ -255,6 +273,8 @@ impl PolicyRow {
                 reader.finish()?;
                 Ok(Self::Uses { rid, used })
             }
+            TABLE_CASE => CaseRow::decode(reader).map(Self::Case),
+            TABLE_RULES => AccessRules::decode(reader).map(Self::Rules),
             TABLE_ROLE => role::decode(reader).map(Self::Role),
             TABLE_ROLE_BEFORE => role::decode(reader).map(Self::RoleBefore),
             TABLE_READ_AUDIT => {

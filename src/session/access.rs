@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use super::Session;
 use super::sensitive::Sensitive;
+use super::{Session, emergency};
 use crate::audit::{AuditConsent, AuditEvent, Draft, DraftSubject, Outcome};
 use crate::clock::Timestamp;
 use crate::committer::{Row, Stripe};
@@ -16,7 +16,7 @@ use crate::ids::{KindId, PatientId, Ticket};
 use crate::observe::{Told, Watch};
 use crate::policy::PolicyRow;
 use crate::record::Kind;
-use crate::terms::{Action, Confidentiality};
+use crate::terms::{Action, Confidentiality, Purpose};
 use crate::token::{Denial, DenyReason, Reach, Request};
 use crate::unlocked::{ByKind, Chart, Standing, Unlocked};
 
@@ -40,6 +40,8 @@ pub(super) struct Op<'s> {
     access: Access,
     /// What it was about when it last asked: what a refusal is about.
     asked: Cell<Access>,
+    /// What was refused last.
+    refused: Cell<Option<Request>>,
     watch: Watch,
 }
 
@@ -122,6 +124,15 @@ const fn is_read(event: AuditEvent) -> bool {
 impl Session {
     /// Lets an operation in, or logs why not.
     pub(super) fn begin(&self, access: Access) -> Result<Op<'_>, Error> {
+        self.begin_if(access, |op| op.decide(access.kind, access.patient, None))
+    }
+
+    /// Lets somebody in who is about to break the glass for a patient, or logs why not.
+    pub(super) fn begin_emergency(&self, patient: PatientId) -> Result<Op<'_>, Error> {
+        self.begin_if(emergency::access(patient), |op| op.decide_emergency(patient, None))
+    }
+
+    fn begin_if(&self, access: Access, decide: impl FnOnce(&Op<'_>) -> Result<(), Denial>) -> Result<Op<'_>, Error> {
         let watch = Watch::start(access.event.word(), access.action.word());
         let unlocked = self.0.gate.enter().map_err(|error| watch.refused(error))?;
         let now = match unlocked.now() {
@@ -130,7 +141,11 @@ impl Session {
                 return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error, Vec::new())));
             }
         };
-        if let Err(error) = self.stay_alive(&unlocked, now) {
+        let (standing, refused) = match self.0.standing.now(&unlocked, self.0.token.verified()) {
+            Ok(standing) => (standing, None),
+            Err(denial) => (Arc::default(), Some(denial)),
+        };
+        if let Err(error) = self.stay_alive(&unlocked, &standing, now) {
             return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error, Vec::new())));
         }
         if let (Action::Create | Action::Amend | Action::Void | Action::Erase, Some((salvaged_at, _))) =
@@ -139,13 +154,18 @@ impl Session {
             let error = Error::DoubtfulReadOnly { salvaged_at };
             return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error, Vec::new())));
         }
-        let (standing, refused) = match self.0.standing.now(&unlocked, self.0.token.verified()) {
-            Ok(standing) => (standing, None),
-            Err(denial) => (Arc::default(), Some(denial)),
+        let op = Op {
+            session: self,
+            unlocked,
+            now,
+            standing,
+            sensitive: Sensitive::default(),
+            access,
+            asked: Cell::new(access),
+            refused: Cell::new(None),
+            watch,
         };
-        let (asked, sensitive) = (Cell::new(access), Sensitive::default());
-        let op = Op { session: self, unlocked, now, standing, sensitive, access, asked, watch };
-        let allowed = refused.map_or_else(|| op.decide(access.kind, access.patient, None), Err);
+        let allowed = refused.map_or_else(|| decide(&op), Err);
         match allowed.and_then(|()| op.unlocked.one_more_use(&self.0.limits).map(drop)) {
             Ok(()) => Ok(op),
             Err(denial) => Err(op.log_denial(denial)),
@@ -153,19 +173,15 @@ impl Session {
     }
 
     /// Automatic log-off, and the proof of life that postpones it.
-    fn stay_alive(&self, unlocked: &Unlocked, now: Timestamp) -> Result<(), Error> {
-        let token = &self.0.token;
+    fn stay_alive(&self, unlocked: &Unlocked, standing: &Standing, now: Timestamp) -> Result<(), Error> {
         let mut life = self.life();
         if let Some(why) = life.ended {
             return Err(Error::SessionEnded { why });
         }
-        let idle = token.idle().is_some_and(|idle| now.saturating_since(life.last_used) >= idle);
-        let long = token.longest().is_some_and(|longest| now.saturating_since(self.0.opened) >= longest);
-        if !idle && !long {
+        let Some(why) = self.0.too_long(&life, standing, now) else {
             life.last_used = life.last_used.max(now);
             return Ok(());
-        }
-        let why = if idle { "it was idle for too long" } else { "it was open for too long" };
+        };
         drop(life);
         self.end(why)?;
         let mut draft = self.draft(AuditEvent::SessionExpired, Outcome::Denied);
@@ -214,7 +230,44 @@ impl Op<'_> {
     ) -> Result<(), Denial> {
         self.ask(kind, patient);
         let request = self.request(kind, patient, confidentiality);
-        self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request))
+        let decision = self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request));
+        decision.inspect_err(|_| self.refused.set(Some(request)))
+    }
+
+    /// Everything that refuses what was denied.
+    fn refusals(&self, denial: Denial) -> Vec<(u8, u16)> {
+        let mut refusals = vec![denial];
+        if let Some(request) = self.refused.get() {
+            let rest = self.session.0.token.refusals(&request).into_iter().chain(self.standing.allows(&request).err());
+            rest.filter(|other| *other != denial).for_each(|other| refusals.push(other));
+        }
+        refusals.sort_by_key(|denial| denial.block);
+        refusals.into_iter().map(|denial| (denial.block, denial.reason.code())).collect()
+    }
+
+    /// Asks whether the glass may be broken for a patient, whose chart is so confidential: whether any of the emergency's
+    /// actions would be allowed then.
+    pub(super) fn decide_emergency(
+        &self,
+        patient: PatientId,
+        confidentiality: Option<Confidentiality>,
+    ) -> Result<(), Denial> {
+        let request = |action: Action| Request {
+            action,
+            kind: Reach::Filtered,
+            patient: Reach::One(patient),
+            purpose: Purpose::BreakGlass,
+            confidentiality,
+            now: self.now,
+            emergency: Some(patient),
+        };
+        let decide = |action: &Action| {
+            let request = request(*action);
+            self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request))
+        };
+        let mut answers = Action::ALL.iter().map(decide);
+        let first = answers.next().unwrap_or(Ok(()));
+        if first.is_ok() || answers.any(|answer| answer.is_ok()) { Ok(()) } else { first }
     }
 
     pub(super) fn request(
@@ -223,13 +276,20 @@ impl Op<'_> {
         patient: Reach<PatientId>,
         confidentiality: Option<Confidentiality>,
     ) -> Request {
-        let (action, purpose) = (self.action(), self.session.0.purpose);
-        Request { action, kind, patient, purpose, confidentiality, now: self.now }
+        let (action, purpose) = (self.access.action, self.session.0.purpose);
+        let emergency = self.session.0.emergency.map(|emergency| emergency.patient);
+        Request { action, kind, patient, purpose, confidentiality, now: self.now, emergency }
     }
 
-    /// Under which right it is done.
-    pub(super) const fn action(&self) -> Action {
-        self.access.action
+    /// What it is about to do.
+    pub(super) const fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Whether the token and the rules allow more than they were asked for so far; nothing is noted.
+    pub(super) fn would_allow(&self, kind: Reach<KindId>, patient: Reach<PatientId>) -> bool {
+        let request = self.request(kind, patient, None);
+        self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request)).is_ok()
     }
 
     /// Notes what the operation turns to.
@@ -412,6 +472,7 @@ impl Op<'_> {
         draft.fields.reason = Some(denial.reason.code());
         draft.fields.ticket = Some(ticket);
         draft.fields.detail = Some(format!("block {}", denial.block));
+        draft.fields.refusals = self.refusals(denial);
         draft.fields.consent = self.sensitive.answers();
         match self.unlocked.commit(Vec::new(), vec![draft]) {
             Ok(()) => Error::Denied { ticket },

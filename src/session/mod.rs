@@ -8,8 +8,11 @@ mod audit;
 mod batch;
 mod bulk;
 mod cache;
+mod cases;
 mod chart;
+mod emergency;
 mod erase;
+mod explain;
 mod export;
 mod history;
 mod labels;
@@ -21,24 +24,29 @@ mod order;
 mod patients;
 mod read;
 mod retention;
+mod rights;
 mod roles;
 mod sensitive;
 mod write;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use any::AnyEntry;
 pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
 pub use batch::Batch;
+pub use cases::{CaseState, Cases, ReviewCase};
 pub use chart::{ChartCursor, ChartPage, ChartQuery, KindCount};
 pub(crate) use erase::Ground;
+pub use explain::Explanation;
 pub use export::{Export, ExportStream};
 pub use list::{ListCursor, ListQuery, Page};
 pub use opening::SessionOpening;
 pub use options::PutOptions;
 pub use patients::Identifier;
 pub use retention::ChartRetention;
+pub use rights::{Operation, Ruling, TokenStanding};
 pub use roles::Roles;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
@@ -48,8 +56,9 @@ use crate::ids::{PrincipalId, SessionId};
 use crate::observe;
 use crate::terms::Purpose;
 use crate::token::{AdmittedToken, UseLimit};
-use crate::unlocked::{Gate, HoldsKeys, Resolved};
+use crate::unlocked::{Gate, HoldsKeys, Lives, Resolved, Standing};
 use cache::Charts;
+use emergency::Emergency;
 
 /// Work with the vault under one token, for one purpose of use. Cheap to clone, `Send` and `Sync`; clones are the same
 /// session.
@@ -73,6 +82,8 @@ struct Inner {
     /// How often it may be used, by its blocks.
     limits: Vec<UseLimit>,
     purpose: Purpose,
+    /// If it was opened by breaking the glass.
+    emergency: Option<Emergency>,
     id: SessionId,
     opened: Timestamp,
     life: Mutex<Life>,
@@ -152,6 +163,32 @@ impl Session {
     #[cfg(test)]
     pub(crate) fn holds_keys(&self) -> bool {
         !self.charts().is_empty()
+    }
+}
+
+impl Inner {
+    /// Why the session has to end now, if it has to.
+    fn too_long(&self, life: &Life, standing: &Standing, now: Timestamp) -> Option<&'static str> {
+        let shorter = |a: Option<Duration>, b: Option<Duration>| a.into_iter().chain(b).min();
+        let reached =
+            |limit: Option<Duration>, since: Timestamp| limit.is_some_and(|limit| now.saturating_since(since) >= limit);
+        if reached(shorter(self.token.idle(), standing.idle), life.last_used) {
+            return Some("it was idle for too long");
+        }
+        if self.emergency.is_some_and(|emergency| reached(Some(emergency.longest), self.opened)) {
+            return Some("its emergency is over");
+        }
+        let long = reached(shorter(self.token.longest(), standing.longest), self.opened);
+        long.then_some("it was open for too long")
+    }
+}
+
+impl Lives for Inner {
+    fn is_alive(&self, now: Timestamp) -> bool {
+        let Ok(standing) = self.standing.last() else { return false };
+        let life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        let expired = now >= self.token.verified().not_after();
+        !expired && life.ended.is_none() && self.too_long(&life, &standing, now).is_none()
     }
 }
 

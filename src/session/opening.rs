@@ -11,7 +11,7 @@ use crate::ids::{FacilityId, SessionId};
 use crate::observe;
 use crate::terms::Purpose;
 use crate::token::{
-    Admission, Attestation, DEFAULT_LONGEST_TTL, DeviceProof, Possession, Proven, Shown, UnverifiedToken, VerifiedToken,
+    Admission, Attestation, Denial, DeviceProof, Possession, Proven, Shown, UnverifiedToken, VerifiedToken,
 };
 use crate::unlocked::{Gate, Unlocked};
 
@@ -94,8 +94,7 @@ impl<'t> SessionOpening<'t> {
                 return Err(error);
             }
         };
-        let issuer = |issuer| unlocked.policy.issuer(issuer);
-        let token = match self.token.verify(unlocked.vault, issuer, |_| false, now, DEFAULT_LONGEST_TTL) {
+        let token = match unlocked.verify(self.token, now) {
             Ok(token) => token,
             Err(error) => {
                 self.refused(&unlocked, AuditEvent::TokenRefused, error.to_string())?;
@@ -107,12 +106,7 @@ impl<'t> SessionOpening<'t> {
         let standing = match token.decide_opening(self.purpose, self.facility).and_then(|()| unlocked.standing(&token))
         {
             Ok(standing) => standing,
-            Err(denial) => {
-                draft.fields.outcome = Outcome::Denied;
-                draft.fields.reason = Some(denial.reason.code());
-                unlocked.commit(Vec::new(), vec![draft])?;
-                return Err(Error::SessionRefused(denial));
-            }
+            Err(denial) => return refuse(&unlocked, draft, denial),
         };
         let doubt = unlocked.policy.doubt();
         if let Some((salvaged_at, _)) = doubt.as_ref().filter(|_| !self.accept_doubtful) {
@@ -138,13 +132,27 @@ impl<'t> SessionOpening<'t> {
             }
             Ok((token, proven)) => {
                 say(proven, &mut draft);
-                unlocked.commit(Vec::new(), vec![draft])?;
                 let life = Mutex::new(Life { last_used: now, ended: None });
                 let (charts, open) = (Mutex::default(), observe::OpenSession::new());
                 let (gate, purpose) = (self.gate, self.purpose);
                 let limits = token.verified().max_uses().collect();
-                let inner =
-                    Arc::new(Inner { gate, token, standing, limits, purpose, id, opened: now, life, charts, open });
+                let inner = Arc::new(Inner {
+                    gate,
+                    token,
+                    standing,
+                    limits,
+                    emergency: None,
+                    purpose,
+                    id,
+                    opened: now,
+                    life,
+                    charts,
+                    open,
+                });
+                if let Err(denial) = unlocked.let_live(inner.token.verified().subject(), &inner, now) {
+                    return refuse(&unlocked, draft, denial);
+                }
+                unlocked.commit(Vec::new(), vec![draft])?;
                 let holder: Weak<Inner> = Arc::downgrade(&inner);
                 unlocked.add_holder(holder);
                 Ok(Session(inner))
@@ -168,6 +176,14 @@ impl fmt::Debug for SessionOpening<'_> {
             .field("purpose", &self.purpose)
             .finish_non_exhaustive()
     }
+}
+
+/// Logs that a token opens no session, and answers why.
+fn refuse(unlocked: &Unlocked, mut draft: Draft, denial: Denial) -> Result<Session, Error> {
+    draft.fields.outcome = Outcome::Denied;
+    draft.fields.reason = Some(denial.reason.code());
+    unlocked.commit(Vec::new(), vec![draft])?;
+    Err(Error::SessionRefused(denial))
 }
 
 /// An entry that names a verified token. Of a refused opening it says which token was tried, not who tried.

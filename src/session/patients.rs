@@ -194,15 +194,15 @@ impl Op<'_> {
     /// Whom an identifier leads to, as far as the caller may know. Nobody, somebody whom the token leaves out, and somebody
     /// whose chart is not to be opened are one answer, and take the same work.
     fn found(&self, identifier: &Identifier) -> Result<Done<Option<PatientId>>, Refused> {
-        let everybody = self.decide(Reach::Filtered, Reach::Whole, None);
+        let everybody = self.would_allow(Reach::Filtered, Reach::Whole);
         let Some(patient) = self.lookup(identifier)? else {
             self.unlocked.open_decoy_pointer();
             self.unlocked.look_up_decoy();
-            if everybody.is_err() {
+            if !everybody {
                 self.unlocked.look_up_decoy();
             }
             self.unlocked.seal_decoy_subject();
-            everybody.map_err(Refused::Denied)?;
+            self.decide(Reach::Filtered, Reach::Whole, None).map_err(Refused::Denied)?;
             return Ok(Done::read(None, Vec::new()));
         };
         if let Err(denial) = self.decide(Reach::Filtered, Reach::One(patient), None) {
@@ -212,7 +212,7 @@ impl Op<'_> {
         match self.chart(patient) {
             // Erased since: the identifier leads to nobody any more.
             Err(Refused::Failed(Error::Erased { .. })) => Ok(Done::read(None, Vec::new())),
-            Err(Refused::Hidden(denial, _)) if everybody.is_err() => Err(Refused::Denied(denial)),
+            Err(Refused::Hidden(denial, _)) if !everybody => Err(Refused::Denied(denial)),
             Err(Refused::Hidden(denial, chart)) => {
                 let denied = Some(denial.reason);
                 Ok(Done { denied, ..Done::read(None, vec![chart.audited(Vec::new())]) })

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::access::{Op, Refused};
 use super::read::Opened;
-use crate::audit::{AuditConsent, note_consent};
+use crate::audit::{AuditConsent, AuditEvent, note_consent};
 use crate::consent::ConsentQuestion;
 use crate::ids::{KindId, PatientId};
 use crate::policy::ChartLabel;
@@ -56,7 +56,12 @@ impl Op<'_> {
         if label == ChartLabel::NONE {
             return Ok(());
         }
-        let ceiling = self.decide(Reach::Filtered, Reach::One(chart.patient), Some(label.confidentiality));
+        let level = Some(label.confidentiality);
+        let ceiling = match self.access().event {
+            // What counts is what will be allowed then.
+            AuditEvent::GlassBroken => self.decide_emergency(chart.patient, level),
+            _ => self.decide(Reach::Filtered, Reach::One(chart.patient), level),
+        };
         ceiling.map_err(|_| DenyReason::Chart)?;
         let ChartLabel { confidentiality, categories, .. } = label;
         let of = Subject { patient: chart.patient, record: None, confidentiality, categories };
@@ -101,6 +106,7 @@ impl Op<'_> {
         if known.is_some() {
             return known;
         }
+        let break_glass = self.breaks_glass();
         let question = ConsentQuestion {
             patient: of.patient,
             kind: of.record.map(RecordRef::kind),
@@ -110,9 +116,9 @@ impl Op<'_> {
             staff: label.staff,
             vip: label.vip,
             principal: self.session.principal(),
-            purpose: self.session.purpose(),
-            action: self.action(),
-            break_glass: self.breaks_glass(),
+            purpose: if break_glass { Purpose::BreakGlass } else { self.session.purpose() },
+            action: self.access().action,
+            break_glass,
         };
         let answer = self.unlocked.consent.ask(&question)?;
         let mut held = self.sensitive.consulted.borrow_mut();
@@ -122,8 +128,8 @@ impl Op<'_> {
         Some(answer.is_permitted())
     }
 
-    /// Whether the glass was broken for this operation.
+    /// Whether the glass was broken for this operation, or is about to be.
     fn breaks_glass(&self) -> bool {
-        self.session.purpose() == Purpose::BreakGlass
+        self.session.purpose() == Purpose::BreakGlass || self.access().event == AuditEvent::GlassBroken
     }
 }

