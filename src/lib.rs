@@ -123,6 +123,7 @@ mod audit;
 mod bytes;
 mod clock;
 mod committer;
+mod consent;
 mod crypto;
 mod error;
 mod format;
@@ -151,12 +152,13 @@ mod unlocked;
 mod vault;
 
 pub use audit::{
-    AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect, FaultKind,
-    Outcome,
+    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect,
+    FaultKind, Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use consent::{Consent, ConsentAnswer, ConsentQuestion};
 pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
 pub use crypto::kdf_parameters::KdfParameters;
@@ -178,7 +180,9 @@ pub use keyring::{
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
-pub use policy::{AccessRules, EmergencyReason, Erasure, LegalHold, Retention, RetentionOf, Review, Verdict};
+pub use policy::{
+    AccessRules, ChartLabel, EmergencyReason, Erasure, LegalHold, Retention, RetentionOf, Review, Verdict,
+};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
@@ -191,7 +195,7 @@ pub use session::{
     Operation, Page, PutOptions, ReviewCase, Roles, Ruling, Scope, Session, SessionOpening, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
-pub use terms::{Action, Confidentiality, InvalidTerm, Purpose};
+pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, BlockRights,
     BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,

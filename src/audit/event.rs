@@ -125,6 +125,8 @@ events! {
     ErasureBegun = 37, "erasure-begun";
     /// All that belongs to the erasure of `count` patients is done: no key of the vault opens an old copy of their secrets.
     PatientErased = 38, "patient-erased";
+    /// A chart was labelled anew; `detail` says why.
+    ChartLabelled = 39, "chart-labelled";
     /// A new record was put.
     RecordPut = 40, "record-put";
     /// A record was read.
@@ -135,6 +137,8 @@ events! {
     ChartRead = 43, "chart-read";
     /// The versions of a record were read.
     HistoryRead = 44, "history-read";
+    /// It was asked how a chart is labelled.
+    ChartLabelRead = 45, "chart-label-read";
     /// A new version of a record was written.
     RecordAmended = 46, "record-amended";
     /// A record was marked as entered in error.

@@ -36,7 +36,7 @@ spans! {
     "key-added" "rows-resealed" "root-key-changed" "suite-changed"
     "session-opened" "session-closed"
     "patient-registered" "patient-found" "identifier-added" "retention-changed" "hold-placed" "hold-lifted"
-    "retention-read" "erasure-begun" "patient-erased"
+    "retention-read" "erasure-begun" "patient-erased" "chart-labelled" "chart-label-read"
     "record-put" "record-read" "records-listed" "chart-read" "history-read" "record-amended" "record-voided"
     "kinds-listed" "records-exported" "audit-verified" "audit-queried"
 }

@@ -2,6 +2,7 @@
 
 mod case;
 mod cases;
+mod chart_label;
 mod erasure;
 mod retention;
 mod role;
@@ -15,6 +16,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 pub(crate) use case::{CaseRow, MAX_CASE_TEXT};
 pub use case::{EmergencyReason, Review, Verdict};
+pub use chart_label::ChartLabel;
+pub(crate) use chart_label::{ChartLabelRow, MAX_LABEL_REASON};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub use retention::{LegalHold, Retention, RetentionOf};
@@ -49,6 +52,8 @@ struct Known {
     slot_uses: BTreeMap<u8, (Timestamp, Timestamp)>,
     /// The erasure ledger, by patient tag.
     erasures: BTreeMap<[u8; 16], Erasure>,
+    /// How charts are labelled, by patient tag; of those that are.
+    labels: HashMap<[u8; 16], ChartLabel>,
     roles: Roles,
     uses: HashMap<RevocationId, u32>,
     rules: AccessRules,
@@ -67,7 +72,11 @@ impl Policy {
     pub(crate) fn apply(&self, row: PolicyRow) {
         let decides = !matches!(
             row,
-            PolicyRow::Case(_) | PolicyRow::Uses { .. } | PolicyRow::Kind { .. } | PolicyRow::SlotUse { .. }
+            PolicyRow::Case(_)
+                | PolicyRow::Uses { .. }
+                | PolicyRow::Kind { .. }
+                | PolicyRow::SlotUse { .. }
+                | PolicyRow::ChartLabel(_)
         );
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match row {
@@ -96,7 +105,14 @@ impl Policy {
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
             // One for each chart that is to be kept: read when it is asked for.
             PolicyRow::Retention(_) => {}
+            PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label: ChartLabel::NONE }) => {
+                known.labels.remove(&patient_tag);
+            }
+            PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label }) => {
+                known.labels.insert(patient_tag, label);
+            }
             PolicyRow::Erasure(row) => {
+                known.labels.remove(&row.patient_tag);
                 known.erasures.insert(row.patient_tag, row);
             }
         }
@@ -169,6 +185,11 @@ impl Policy {
     /// All kinds that have been used in this vault.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.read().kinds.values().cloned().collect()
+    }
+
+    /// How a chart is labelled.
+    pub(crate) fn chart_label(&self, patient_tag: &[u8; 16]) -> ChartLabel {
+        self.read().labels.get(patient_tag).copied().unwrap_or_default()
     }
 
     /// When a patient was erased, if that was done.

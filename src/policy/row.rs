@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::case::CaseRow;
+use super::chart_label::ChartLabelRow;
 use super::erasure::Erasure;
 use super::retention::RetentionRow;
 use super::role;
@@ -32,6 +33,7 @@ const TABLE_RULES: u8 = 17;
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
 const TABLE_CASE: u8 = 34;
+const TABLE_CHART_LABEL: u8 = 35;
 
 const CHOICE_DURABLE: u8 = 0;
 const CHOICE_WINDOWED: u8 = 1;
@@ -59,6 +61,8 @@ pub(crate) enum PolicyRow {
     Retention(RetentionRow),
     /// An entry of the erasure ledger.
     Erasure(Erasure),
+    /// How a chart is labelled. Applied without any label it takes the label away; no such row is stored.
+    ChartLabel(ChartLabelRow),
     /// How often tokens with this block were used.
     Uses { rid: RevocationId, used: u32 },
     /// An emergency that was invoked.
@@ -113,6 +117,7 @@ impl PolicyRow {
             Self::SlotUse { slot, .. } => (TABLE_SLOT_USE, [*slot, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
+            Self::ChartLabel(row) => (TABLE_CHART_LABEL, row.patient_tag),
             Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
             Self::Case(row) => (TABLE_CASE, *row.id.as_bytes()),
             Self::Rules(_) => (TABLE_RULES, [0; 16]),
@@ -168,6 +173,10 @@ impl PolicyRow {
             }
             Self::Erasure(row) => {
                 bytes.put_u8(TABLE_ERASURE);
+                row.encode(&mut bytes);
+            }
+            Self::ChartLabel(row) => {
+                bytes.put_u8(TABLE_CHART_LABEL);
                 row.encode(&mut bytes);
             }
             Self::Uses { rid, used } => {
@@ -258,6 +267,7 @@ impl PolicyRow {
             }
             TABLE_RETENTION => RetentionRow::decode(reader).map(Self::Retention),
             TABLE_ERASURE => Erasure::decode(reader).map(Self::Erasure),
+            TABLE_CHART_LABEL => ChartLabelRow::decode(reader).map(Self::ChartLabel),
             TABLE_USES => {
                 let (rid, used) = (RevocationId::from_bytes(reader.array()?), reader.u32()?);
                 reader.finish()?;

@@ -15,7 +15,9 @@ mod erase;
 mod explain;
 mod export;
 mod history;
+mod labels;
 mod list;
+mod lookup;
 mod opening;
 mod options;
 mod order;
@@ -24,6 +26,7 @@ mod read;
 mod retention;
 mod rights;
 mod roles;
+mod sensitive;
 mod write;
 
 use std::fmt;

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::ids::{KindId, PrincipalId, RoleId};
 use crate::record::{Kind, Record};
-use crate::terms::{Action, Confidentiality, Purpose};
+use crate::terms::{Action, Categories, Confidentiality, Purpose};
 
 /// Bytes of the longest name of a role.
 pub(crate) const MAX_NAME: usize = 64;
@@ -303,6 +303,11 @@ impl RoleRights {
             purposes: role.purposes.iter().fold(0, |bits, purpose| bits | purpose.bit()),
             sensitivity: role.sensitivity,
         }
+    }
+
+    /// Sensitive categories whose records it allows.
+    pub(crate) const fn categories(&self) -> Categories {
+        Categories::NONE
     }
 
     /// Whether the role alone allows the operation.

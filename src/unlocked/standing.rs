@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Unlocked;
 use crate::clock::Timestamp;
 use crate::policy::CitedRole;
+use crate::terms::Categories;
 use crate::token::{Denial, DenyReason, Request, RoleRights, TokenError, UnverifiedToken, VerifiedToken};
 
 /// What the rules leave to a token, whatever the operation.
@@ -26,6 +27,15 @@ impl Standing {
             return Ok(());
         }
         Err(by_rule(DenyReason::Role))
+    }
+}
+
+impl Standing {
+    /// Whether a role of the grant allows an operation, and the sensitive categories of the record that it is about. A
+    /// token without roles allows no category.
+    pub(crate) fn allows_categories(&self, request: &Request, categories: Categories) -> bool {
+        let by = |role: &Arc<RoleRights>| role.allows(request) && categories.are_within(role.categories());
+        categories.is_empty() || self.roles.iter().any(by)
     }
 }
 
