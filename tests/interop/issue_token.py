@@ -2,19 +2,19 @@
 """Issues, narrows, seals and binds chartvault's capability tokens, and proves and attests to them, without the library.
 
 Written from docs/format.md and docs/format/token.md alone; each part names the sections that it follows. Takes orders
-in JSON from standard input, one object or a list of them, and prints a line of text for each. A token may be given as the
-place, from 0, of the order that made it. Seeds and ids are hexadecimal, times are seconds since 1970; what may be left
-out stands in brackets.
+in JSON from standard input, one object or a list of them, and prints a line of text for each. A token may be given as
+the place, from 0, of the order that made it. Seeds and ids are hexadecimal, times are seconds since 1970; what may be
+left out stands in brackets.
 
   {"do": "key", "of": "issuer", ["seed"]}                      seed and public key; of: issuer, holder, device, attester
-  {"do": "issue", "issuer": SEED, "vault", "blocks": [BLOCK, …], ["proof"]}       proof: open (if left out), sealed, bound
-  {"do": "narrow", "token", "blocks": [BLOCK, …], ["key": SEED], ["proof"]}       key: where the token holds none
+  {"do": "issue", "issuer": SEED, "vault", "blocks": [BLOCK, …], ["proof"]}     proof: open (if left out), sealed, bound
+  {"do": "narrow", "token", "blocks": [BLOCK, …], ["key": SEED], ["proof"]}     key: where the token holds none
   {"do": "possession", "token", "challenge", "purpose", "key": SEED, ["transcript"]}
   {"do": "device", "token", "challenge", "purpose", "key": SEED, ["transcript"]}
   {"do": "attest", "token", "attester": SEED, "claim", "issued_at", "not_after", ["nonce"], ["challenge"]}
 
-A BLOCK is {"issued_at", "items": {…}, ["nonce"], ["seed": SEED], ["holder": "cvhk1_…"]}; seed or holder give its next_pub,
-and items go by their names:
+A BLOCK is {"issued_at", "items": {…}, ["nonce"], ["seed": SEED], ["holder": "cvhk1_…"]}; seed or holder give its
+next_pub, and items go by their names:
 
   subject "dr.osei", roles [["nurse", 2]], not_before 0, not_after 0, actions ["read"], kinds "all" or ["note"],
   patients "all" or [ID], purposes ["TREAT"], sensitivity "N", max_uses 1, max_depth 7, sign_in [1, 60],
@@ -109,12 +109,12 @@ def body(kind, block):
 def joined(items, count=None):
     joint = b"".join(be(1, tag) + be(2, len(value)) + value for tag, value in items)
     return be(1, len(items) if count is None else count) + joint
-def forged_body(kind, head, items, values=None, tags=None, n_items=None, more="", fill=None, **other):
+def forged_body(kind, head, items, /, values=None, tags=None, n_items=None, more="", fill=None, **other):
     """Values of items replaced (null: left out) or added by their tags, the tags in that order, counted otherwise.
 
-    `more` follows the items, `kind` is another kind, `fill` cuts the body to so many bytes or fills it with zeros. Of the
-    block: `length` is what it says of its body's, `next_pub` another key, `signer` the seed of who signs it, `times` how
-    often the order of the group is added to the S of its signature.
+    `more` follows the items, `kind` is another kind, `fill` cuts the body to so many bytes or fills it with zeros. Of
+    the block: `length` is what it says of its body's, `next_pub` another key, `signer` the seed of who signs it,
+    `times` how often the order of the group is added to the S of its signature.
     """
     changed = dict(items) | {int(tag, 16): v if v is None else bytes.fromhex(v) for tag, v in (values or {}).items()}
     order = [int(tag, 16) for tag in tags] if tags else sorted(changed)
@@ -175,7 +175,7 @@ class Token:
         if form == "bound":
             return b""
         return holder.seed if form == "open" else holder.sign(D("seal") + H(unproven))
-    def forged_token(self, form, holder, proof_kind=None, prover=None, more="", **front):
+    def forged_token(self, form, holder, /, proof_kind=None, prover=None, more="", **front):
         """Another magic, kid, number of blocks or kind of proof; a proof with another's seed; more bytes behind it."""
         unproven, holder = self.unproven(**front), key(prover) if prover else holder
         kind = PROOFS[form] if proof_kind is None else proof_kind
