@@ -5,6 +5,8 @@
 
 #[path = "interop/attested.rs"]
 mod attested;
+#[path = "interop/governed.rs"]
+mod governed;
 mod support;
 
 use std::collections::BTreeMap;
