@@ -13,7 +13,7 @@ use crate::format::ledger::LedgerError;
 use crate::ids::{AttesterId, CaseId, KindId, PatientId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
 use crate::read_audit::ReadAuditOutOfBounds;
-use crate::record::{DecodeError, EncodeError, RecordRef, Version};
+use crate::record::{DecodeError, EncodeError, Kind, RecordRef, Version};
 use crate::storage::StorageError;
 use crate::token::{Denial, InvalidRole, ProofError, TokenError};
 
@@ -366,6 +366,21 @@ pub enum Error {
     OwnCase {
         /// The case.
         case: CaseId,
+    },
+    /// The vault has a compartment of this name. Nothing was changed.
+    #[error("there is a compartment {name:?} already, and kinds neither join one nor leave it; give another name")]
+    CompartmentExists {
+        /// The name.
+        name: String,
+    },
+    /// A kind that was to be put into a compartment has records already, or is in another. Nothing was changed.
+    #[error(
+        "records of kind {kind} were put before, or it is in a compartment; only a kind that has no record yet can be \
+         put into one: use a new kind"
+    )]
+    KindInUse {
+        /// The kind.
+        kind: Kind,
     },
 }
 

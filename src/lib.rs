@@ -170,8 +170,8 @@ pub use format::header::HeaderError;
 pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
-    AttesterId, CaseId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId,
-    RoleId, SessionId, Ticket, VaultId,
+    AttesterId, CaseId, CompartmentId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId,
+    RevocationId, RoleId, SessionId, Ticket, VaultId,
 };
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
@@ -181,7 +181,7 @@ pub use keyring::{
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
-    AccessRules, ChartLabel, EmergencyReason, Erasure, LegalHold, Retention, RetentionOf, Review, Verdict,
+    AccessRules, ChartLabel, Compartment, EmergencyReason, Erasure, LegalHold, Retention, RetentionOf, Review, Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};

@@ -155,6 +155,8 @@ events! {
     AccessRulesChanged = 57, "access-rules-changed";
     /// Roles were listed.
     RolesListed = 59, "roles-listed";
+    /// Kinds were put into a compartment; `detail` names it and them, `count` says how many.
+    CompartmentCreated = 58, "compartment-created";
     /// The audit log was verified.
     AuditVerified = 60, "audit-verified";
     /// The audit log was read.

@@ -49,6 +49,8 @@ impl Error {
             Self::NoSuchCase { .. } => "no such case",
             Self::CaseClosed { .. } => "closed already",
             Self::OwnCase { .. } => "of their own",
+            Self::CompartmentExists { .. } => "compartment exists",
+            Self::KindInUse { .. } => "kind in use",
             Self::Encode(_) => "not encodable",
             Self::Decode { source: DecodeError::Upgrade { .. }, .. } => "not upgradable",
             Self::Decode { .. } => "not decodable",
@@ -82,6 +84,8 @@ impl Told for Error {
                 | Self::LegalHold { .. }
                 | Self::Retained { .. }
                 | Self::FacilityChart
+                | Self::CompartmentExists { .. }
+                | Self::KindInUse { .. }
                 | Self::OwnCase { .. }
                 | Self::NeedsPartner { .. }
                 | Self::Unlock(UnlockError::WrongCredential)

@@ -99,12 +99,12 @@ fn records_need_both_the_data_key_and_the_patients_secret() {
     let (here, there) = (Keyring::generate().unwrap(), Keyring::generate().unwrap());
     let (ama, kofi) = (patient::new_secret().unwrap(), patient::new_secret().unwrap());
     let suite = Suite::ChaCha20Poly1305;
-    let sealer = |keyring: &Keyring, secret| keyring.record_sealer(keyring.data_epoch(), secret).unwrap();
+    let sealer = |keyring: &Keyring, secret| keyring.record_sealer(keyring.data_epoch(), secret, None).unwrap();
     let sealed = sealer(&here, &ama).seal(suite, b"", b"body").unwrap();
     assert!(sealer(&here, &ama).open(suite, b"", &sealed).is_ok());
     assert!(sealer(&here, &kofi).open(suite, b"", &sealed).is_err());
     assert!(sealer(&there, &ama).open(suite, b"", &sealed).is_err());
-    assert!(here.record_sealer(2, &ama).is_none() && here.wrap_sealer(2).is_none());
+    assert!(here.record_sealer(2, &ama, None).is_none() && here.wrap_sealer(2).is_none());
     assert_eq!((here.data_epoch(), here.newest_wrap_sealer().0), (1, 1));
     assert_ne!(here.journal_key().expose(), here.state_key().expose());
 }

@@ -33,7 +33,7 @@ macro_rules! spans {
 spans! {
     "vault-created" "vault-opened" "vault-closed" "vault-salvaged" "checkpoint" "issuer-trusted" "attester-trusted"
     "slot-added" "slot-removed" "slot-changed" "header-backed-up" "kind-registered" "clock-reset" "read-audit-changed" "journal-compacted" "vault-checked"
-    "key-added" "rows-resealed" "root-key-changed" "suite-changed"
+    "key-added" "rows-resealed" "root-key-changed" "suite-changed" "compartment-created"
     "session-opened" "session-closed"
     "patient-registered" "patient-found" "identifier-added" "retention-changed" "hold-placed" "hold-lifted"
     "retention-read" "erasure-begun" "patient-erased" "chart-labelled" "chart-label-read"

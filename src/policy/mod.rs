@@ -3,6 +3,7 @@
 mod case;
 mod cases;
 mod chart_label;
+mod compartment;
 mod erasure;
 mod retention;
 mod role;
@@ -18,6 +19,8 @@ pub(crate) use case::{CaseRow, MAX_CASE_TEXT};
 pub use case::{EmergencyReason, Review, Verdict};
 pub use chart_label::ChartLabel;
 pub(crate) use chart_label::{ChartLabelRow, MAX_LABEL_REASON};
+pub use compartment::Compartment;
+pub(crate) use compartment::{MAX_COMPARTMENT_KINDS, MAX_COMPARTMENT_NAME};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub use retention::{LegalHold, Retention, RetentionOf};
@@ -32,7 +35,7 @@ pub(crate) use erasure::tests::ledger_of_the_page;
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::format::doubt::DoubtMap;
-use crate::ids::{AttesterId, IssuerId, KindId, RevocationId};
+use crate::ids::{AttesterId, CompartmentId, IssuerId, KindId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 use cases::Cases;
@@ -54,6 +57,7 @@ struct Known {
     erasures: BTreeMap<[u8; 16], Erasure>,
     /// How charts are labelled, by patient tag; of those that are.
     labels: HashMap<[u8; 16], ChartLabel>,
+    compartments: BTreeMap<CompartmentId, Compartment>,
     roles: Roles,
     uses: HashMap<RevocationId, u32>,
     rules: AccessRules,
@@ -110,6 +114,9 @@ impl Policy {
             }
             PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label }) => {
                 known.labels.insert(patient_tag, label);
+            }
+            PolicyRow::Compartment(row) => {
+                known.compartments.insert(row.id(), row);
             }
             PolicyRow::Erasure(row) => {
                 known.labels.remove(&row.patient_tag);
@@ -190,6 +197,20 @@ impl Policy {
     /// How a chart is labelled.
     pub(crate) fn chart_label(&self, patient_tag: &[u8; 16]) -> ChartLabel {
         self.read().labels.get(patient_tag).copied().unwrap_or_default()
+    }
+
+    /// The compartments, in no order that means anything.
+    pub(crate) fn compartments(&self) -> Vec<Compartment> {
+        self.read().compartments.values().cloned().collect()
+    }
+
+    /// Which kinds are kept in which compartment.
+    pub(crate) fn kept_apart(&self) -> BTreeMap<KindId, CompartmentId> {
+        let known = self.read();
+        let kinds = |(id, row): (&CompartmentId, &Compartment)| {
+            row.kinds.iter().map(|kind| (kind.id(), *id)).collect::<Vec<_>>()
+        };
+        known.compartments.iter().flat_map(kinds).collect()
     }
 
     /// When a patient was erased, if that was done.

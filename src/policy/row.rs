@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::case::CaseRow;
 use super::chart_label::ChartLabelRow;
+use super::compartment::Compartment;
 use super::erasure::Erasure;
 use super::retention::RetentionRow;
 use super::role;
@@ -34,6 +35,7 @@ const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
 const TABLE_CASE: u8 = 34;
 const TABLE_CHART_LABEL: u8 = 35;
+const TABLE_COMPARTMENT: u8 = 20;
 
 const CHOICE_DURABLE: u8 = 0;
 const CHOICE_WINDOWED: u8 = 1;
@@ -63,6 +65,8 @@ pub(crate) enum PolicyRow {
     Erasure(Erasure),
     /// How a chart is labelled. Applied without any label it takes the label away; no such row is stored.
     ChartLabel(ChartLabelRow),
+    /// Kinds that are kept apart.
+    Compartment(Compartment),
     /// How often tokens with this block were used.
     Uses { rid: RevocationId, used: u32 },
     /// An emergency that was invoked.
@@ -118,6 +122,7 @@ impl PolicyRow {
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
             Self::ChartLabel(row) => (TABLE_CHART_LABEL, row.patient_tag),
+            Self::Compartment(row) => (TABLE_COMPARTMENT, *row.id().as_bytes()),
             Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
             Self::Case(row) => (TABLE_CASE, *row.id.as_bytes()),
             Self::Rules(_) => (TABLE_RULES, [0; 16]),
@@ -177,6 +182,10 @@ impl PolicyRow {
             }
             Self::ChartLabel(row) => {
                 bytes.put_u8(TABLE_CHART_LABEL);
+                row.encode(&mut bytes);
+            }
+            Self::Compartment(row) => {
+                bytes.put_u8(TABLE_COMPARTMENT);
                 row.encode(&mut bytes);
             }
             Self::Uses { rid, used } => {
@@ -268,6 +277,7 @@ impl PolicyRow {
             TABLE_RETENTION => RetentionRow::decode(reader).map(Self::Retention),
             TABLE_ERASURE => Erasure::decode(reader).map(Self::Erasure),
             TABLE_CHART_LABEL => ChartLabelRow::decode(reader).map(Self::ChartLabel),
+            TABLE_COMPARTMENT => Compartment::decode(reader).map(Self::Compartment),
             TABLE_USES => {
                 let (rid, used) = (RevocationId::from_bytes(reader.array()?), reader.u32()?);
                 reader.finish()?;

@@ -213,6 +213,17 @@ impl Unlocked {
             let in_force = keyring.duplicate().sealing_under(row.epoch);
             self.put_keyring_in_force(in_force.ok_or(Error::TamperedRow { what: "keyring" })?);
         }
+        self.keep_apart()
+    }
+
+    /// Puts in force which kinds are kept in which compartment. To be called as
+    /// [`Unlocked::put_keyring_in_force`](Self::put_keyring_in_force) is.
+    pub(crate) fn keep_apart(&self) -> Result<(), Error> {
+        let kinds = self.policy.kept_apart();
+        if !kinds.is_empty() {
+            let in_force = self.keyring().duplicate().keeping_apart(kinds);
+            self.put_keyring_in_force(in_force.ok_or(Error::TamperedRow { what: "keyring" })?);
+        }
         Ok(())
     }
 

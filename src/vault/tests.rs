@@ -1,6 +1,7 @@
 mod checked;
 mod erased;
 mod idle;
+mod kept_apart;
 mod memory;
 mod removed;
 mod rotated;
