@@ -92,6 +92,7 @@
 //! * `tracing`: a span for each operation and events for what happens to a vault, through the `tracing` facade.
 //! * `metrics`: counters, gauges and histograms through the `metrics` facade. What both give out, and that none of it is
 //!   about anybody, stands in `docs/observability.md`.
+//! * `qr`: the enrolment of an authenticator app as a QR code, in SVG or for a terminal ([`TotpEnrolment`]).
 //! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -161,6 +162,7 @@ pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
 pub use crypto::kdf_parameters::KdfParameters;
 pub use crypto::passphrase::{CostOutOfBounds, Passphrase, PassphraseCost};
+pub use crypto::password::Password;
 pub use crypto::pbkdf2::{IterationsOutOfBounds, Pbkdf2Iterations};
 pub use error::Error;
 pub use format::ParseError;
@@ -192,11 +194,11 @@ pub use session::{
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Confidentiality, Purpose};
 pub use token::{
-    AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, BlockRights,
+    AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, AuthProof, BlockRights,
     BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,
     DevicePublicKey, EffectiveRights, Grant, GrantError, HolderKey, HolderPublicKey, InvalidIssuerKey, InvalidProof,
     InvalidPublicKey, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation, Possession, ProofError,
-    ProofKind, Rights, SealedToken, Statement, Token, TokenError, UnverifiedToken,
+    ProofKind, Rights, SealedToken, SignInLevel, Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,

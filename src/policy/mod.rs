@@ -1,14 +1,24 @@
 //! Floor 6: what the vault trusts and knows. Held in memory while unlocked, kept in the tree `policy`.
 
 mod erasure;
+mod failures;
+mod people;
+mod principal;
+mod recovery_code;
 mod retention;
 mod row;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
+pub(crate) use failures::Failures;
+pub(crate) use people::Enrolment;
+pub use principal::Disabled;
+pub(crate) use principal::{MAX_DISABLED_REASON, MAX_DISPLAY_NAME, MAX_NAME, PrincipalRow, Totp};
+pub use recovery_code::RecoveryCodes;
+pub(crate) use recovery_code::hash_of_typed;
 pub use retention::{LegalHold, Retention, RetentionOf};
 pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
 pub(crate) use row::{DataKeyRow, PolicyRow};
@@ -22,6 +32,7 @@ use crate::format::doubt::DoubtMap;
 use crate::ids::{AttesterId, IssuerId, KindId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
+use people::People;
 
 #[derive(Default)]
 struct Known {
@@ -37,6 +48,7 @@ struct Known {
     slot_uses: BTreeMap<u8, (Timestamp, Timestamp)>,
     /// The erasure ledger, by patient tag.
     erasures: BTreeMap<[u8; 16], Erasure>,
+    people: People,
 }
 
 /// The policy in force.
@@ -66,10 +78,16 @@ impl Policy {
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
             // One for each chart that is to be kept: read when it is asked for.
             PolicyRow::Retention(_) => {}
+            PolicyRow::Principal(row) => known.people.apply(&row),
+            PolicyRow::Failures(failures) => known.people.count(failures),
             PolicyRow::Erasure(row) => {
                 known.erasures.insert(row.patient_tag, row);
             }
         }
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When a slot, told from others of its number by its time of creation, last opened the vault.

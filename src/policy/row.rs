@@ -1,13 +1,17 @@
 //! Policy rows as bytes (docs/format/policy.md): `table u8 ‖ fields`, sealed under the policy key.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::erasure::Erasure;
+use super::failures::Failures;
+use super::principal::PrincipalRow;
 use super::retention::RetentionRow;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
 use crate::format::doubt::DoubtMap;
 use crate::format::keys::RecordKey;
+use crate::ids::PrincipalId;
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 
@@ -18,7 +22,9 @@ const TABLE_ATTESTER: u8 = 4;
 const TABLE_READ_AUDIT: u8 = 5;
 const TABLE_DOUBT: u8 = 6;
 const TABLE_SLOT_USE: u8 = 7;
+const TABLE_PRINCIPAL: u8 = 10;
 const TABLE_DATA_KEY: u8 = 16;
+const TABLE_FAILURES: u8 = 18;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
@@ -49,6 +55,10 @@ pub(crate) enum PolicyRow {
     Retention(RetentionRow),
     /// An entry of the erasure ledger.
     Erasure(Erasure),
+    /// Somebody who may sign in. Holds secrets, of which a clone is no copy.
+    Principal(Arc<PrincipalRow>),
+    /// Sign-ins that failed under one name.
+    Failures(Failures),
 }
 
 /// Which data key seals, and how far older records were sealed anew under it.
@@ -80,6 +90,11 @@ impl PolicyRow {
         (TABLE_RETENTION, patient_tag)
     }
 
+    /// [`PolicyRow::place`] of a principal.
+    pub(crate) const fn place_of_principal(principal: PrincipalId) -> (u8, [u8; 16]) {
+        (TABLE_PRINCIPAL, *principal.as_bytes())
+    }
+
     /// Its table and the id that, blinded, is its storage key.
     pub(crate) fn place(&self) -> (u8, [u8; 16]) {
         match self {
@@ -93,6 +108,8 @@ impl PolicyRow {
             Self::SlotUse { slot, .. } => (TABLE_SLOT_USE, [*slot, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
+            Self::Principal(row) => Self::place_of_principal(row.id()),
+            Self::Failures(failures) => (TABLE_FAILURES, *failures.of.as_bytes()),
         }
     }
 
@@ -144,6 +161,14 @@ impl PolicyRow {
             Self::Erasure(row) => {
                 bytes.put_u8(TABLE_ERASURE);
                 row.encode(&mut bytes);
+            }
+            Self::Principal(row) => {
+                bytes.put_u8(TABLE_PRINCIPAL);
+                row.encode(&mut bytes);
+            }
+            Self::Failures(failures) => {
+                bytes.put_u8(TABLE_FAILURES);
+                failures.encode(&mut bytes);
             }
             Self::ReadAudit(choice) => {
                 bytes.put_u8(TABLE_READ_AUDIT);
@@ -211,6 +236,8 @@ impl PolicyRow {
                 Ok(Self::Doubt { salvaged_at, map })
             }
             TABLE_RETENTION => RetentionRow::decode(reader).map(Self::Retention),
+            TABLE_PRINCIPAL => PrincipalRow::decode(reader).map(|row| Self::Principal(Arc::new(row))),
+            TABLE_FAILURES => Failures::decode(reader).map(Self::Failures),
             TABLE_ERASURE => Erasure::decode(reader).map(Self::Erasure),
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {

@@ -186,6 +186,9 @@ impl Item {
             (Self::Session { idle, longest }, Self::Session { idle: old_idle, longest: old_longest }) => {
                 idle <= old_idle && longest <= old_longest
             }
+            (Self::Mfa { level, oldest }, Self::Mfa { level: old_level, oldest: old_oldest }) => {
+                level >= old_level && oldest <= old_oldest
+            }
             // Nobody has two devices at once.
             (Self::Device(new), Self::Device(old)) => new == old,
             // A further attestation is demanded beside those before it.

@@ -63,6 +63,8 @@ pub enum DenyReason {
     Sensitivity,
     /// More blocks follow than allowed.
     Depth,
+    /// The subject signed in too weakly, or too long ago.
+    SignIn,
     /// The token demands something that this version cannot check.
     Unsupported(Caveat),
 }
@@ -71,7 +73,7 @@ pub enum DenyReason {
 const UNSUPPORTED: u16 = 0x0100;
 
 impl DenyReason {
-    const SIMPLE: [Self; 8] = [
+    const SIMPLE: [Self; 9] = [
         Self::NotYetValid,
         Self::Expired,
         Self::Action,
@@ -80,6 +82,7 @@ impl DenyReason {
         Self::Purpose,
         Self::Sensitivity,
         Self::Depth,
+        Self::SignIn,
     ];
 
     /// The caveat that refused.
@@ -94,6 +97,7 @@ impl DenyReason {
             Self::Purpose => Caveat::Purposes,
             Self::Sensitivity => Caveat::Sensitivity,
             Self::Depth => Caveat::MaxDepth,
+            Self::SignIn => Caveat::Mfa,
             Self::Unsupported(caveat) => caveat,
         }
     }
@@ -125,6 +129,7 @@ impl fmt::Display for DenyReason {
             Self::Purpose => "the purpose of use is not allowed",
             Self::Sensitivity => "the record is more confidential than allowed",
             Self::Depth => "more blocks follow than allowed",
+            Self::SignIn => "the subject signed in too weakly or too long ago",
             Self::Unsupported(caveat) => return write!(f, "it demands `{caveat}`, which is not supported yet"),
         })
     }
@@ -142,9 +147,7 @@ pub(super) fn decide_opening(blocks: &[Body], purpose: Purpose) -> Result<(), De
     placed_items(blocks.iter()).try_for_each(|placed| {
         let reason = match placed.item {
             Item::Purposes(bits) if bits & purpose.bit() == 0 => DenyReason::Purpose,
-            Item::Roles(_) | Item::MaxUses(_) | Item::Mfa { .. } | Item::Facility(_) => {
-                DenyReason::Unsupported(placed.item.caveat())
-            }
+            Item::Roles(_) | Item::MaxUses(_) | Item::Facility(_) => DenyReason::Unsupported(placed.item.caveat()),
             _ => return Ok(()),
         };
         Err(Denial { block: placed.block, reason })
@@ -160,6 +163,7 @@ impl Item {
             // operation. An emergency gives nothing until it is invoked.
             Self::Subject(_)
             | Self::Session { .. }
+            | Self::Mfa { .. }
             | Self::Device(_)
             | Self::Attestations(_)
             | Self::Emergency { .. } => Ok(()),
@@ -171,9 +175,7 @@ impl Item {
             Self::Sensitivity(ceiling) => {
                 allow(request.confidentiality.is_none_or(|level| level <= *ceiling), DenyReason::Sensitivity)
             }
-            Self::Roles(_) | Self::MaxUses(_) | Self::Mfa { .. } | Self::Facility(_) => {
-                Err(DenyReason::Unsupported(self.caveat()))
-            }
+            Self::Roles(_) | Self::MaxUses(_) | Self::Facility(_) => Err(DenyReason::Unsupported(self.caveat())),
         }
     }
 
@@ -221,6 +223,7 @@ mod tests {
             assert_eq!(DenyReason::from_code(reason.code()), Some(reason));
         }
         assert_eq!((DenyReason::Expired.code(), DenyReason::Unsupported(Caveat::Mfa).code()), (0x11, 0x119));
+        assert_eq!(DenyReason::SignIn.code(), 0x19);
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub struct EffectiveRights {
     pub idle: Option<Duration>,
     /// How long a session may last; `None` is no limit.
     pub longest: Option<Duration>,
+    /// How the subject must have signed in, if a block says so: the highest level of all blocks, as a code, and the shortest
+    /// age.
+    pub sign_in: Option<(u8, Duration)>,
     /// The devices that must be shown. More than one cannot be.
     pub devices: Vec<DeviceId>,
     /// What has to be attested, by whom, and how long ago at most.
@@ -153,6 +156,7 @@ impl EffectiveRights {
             depth: Some(super::MAX_BLOCKS - 1),
             idle: None,
             longest: None,
+            sign_in: None,
             devices: Vec::new(),
             attestations: Vec::new(),
             unsupported: Vec::new(),
@@ -192,12 +196,12 @@ impl EffectiveRights {
                 self.idle = shorter(self.idle, *idle);
                 self.longest = shorter(self.longest, *longest);
             }
+            Statement::SignIn { level, oldest } => {
+                let (highest, shortest) = self.sign_in.unwrap_or((*level, *oldest));
+                self.sign_in = Some((highest.max(*level), shortest.min(*oldest)));
+            }
             Statement::Attestations(wanted) => self.demand(wanted),
-            Statement::Roles(_)
-            | Statement::MaxUses(_)
-            | Statement::SignIn { .. }
-            | Statement::Facility(_)
-            | Statement::Emergency { .. } => {}
+            Statement::Roles(_) | Statement::MaxUses(_) | Statement::Facility(_) | Statement::Emergency { .. } => {}
         }
     }
 
@@ -245,6 +249,9 @@ impl fmt::Display for EffectiveRights {
         match self.depth {
             Some(depth) => writeln!(f, "  depth: {depth} more blocks at most")?,
             None => writeln!(f, "  depth: more blocks than allowed; opens no session")?,
+        }
+        if let Some((level, oldest)) = self.sign_in {
+            writeln!(f, "  sign-in: level {level}, at most {} s ago", oldest.as_secs())?;
         }
         self.devices.iter().try_for_each(|device| writeln!(f, "  device: {device}"))?;
         for (attester, claim, oldest) in &self.attestations {

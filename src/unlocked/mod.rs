@@ -157,7 +157,9 @@ impl Unlocked {
         let keyring = self.keyring();
         let key = keyring.policy_tag(table, &id);
         let replaces = self.committer.get(Tree::Policy, &key)?;
-        let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, &key, &row.to_bytes())?;
+        // Some hold secrets.
+        let body = SecretBytes::new(row.to_bytes());
+        let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, &key, &body)?;
         Ok(Row { replaces, ..row })
     }
 
