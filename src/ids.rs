@@ -107,6 +107,14 @@ id!(
     AttesterId, "attester-", "an attester id (`attester-` and 32 hexadecimal digits)"
 );
 id!(
+    /// A role, derived from its name (docs/format.md, "Role").
+    RoleId, "role-", "a role id (`role-` and 32 hexadecimal digits)"
+);
+id!(
+    /// A facility, such as a site of the clinic. Derived from its name (docs/format.md, "Facility").
+    FacilityId, "facility-", "a facility id (`facility-` and 32 hexadecimal digits)"
+);
+id!(
     /// Handed out with a denial; an auditor finds the reason by it.
     Ticket, "ticket-", "a ticket (`ticket-` and 32 hexadecimal digits)"
 );

@@ -170,7 +170,8 @@ pub use format::header::HeaderError;
 pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
-    AttesterId, DeviceId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket, VaultId,
+    AttesterId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId,
+    SessionId, Ticket, VaultId,
 };
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
@@ -179,7 +180,7 @@ pub use keyring::{
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
-pub use policy::{Erasure, LegalHold, Retention, RetentionOf};
+pub use policy::{AccessRules, Disabled, Erasure, LegalHold, RecoveryCodes, Retention, RetentionOf, TotpEnrolment};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
@@ -188,23 +189,24 @@ pub use record::{
 };
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, ChartRetention,
-    Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery, Page, PutOptions, Scope, Session,
-    SessionOpening, VerifiedLog,
+    Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery, NewPrincipal, Page, Principal, PrincipalPage,
+    Principals, PutOptions, Roles, Scope, Session, SessionOpening, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
-pub use terms::{Action, Confidentiality, Purpose};
+pub use terms::{Action, Confidentiality, InvalidTerm, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, AuthProof, BlockRights,
     BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,
-    DevicePublicKey, EffectiveRights, Grant, GrantError, HolderKey, HolderPublicKey, InvalidIssuerKey, InvalidProof,
-    InvalidPublicKey, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation, Possession, ProofError,
-    ProofKind, Rights, SealedToken, SignInLevel, Statement, Token, TokenError, UnverifiedToken,
+    DevicePublicKey, EffectiveRights, EmergencyRights, Grant, GrantError, HolderKey, HolderPublicKey, InvalidIssuerKey,
+    InvalidProof, InvalidPublicKey, InvalidRole, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation,
+    Possession, ProofError, ProofKind, Rights, Role, RoleRevision, SealedToken, SignInLevel, Statement, Token,
+    TokenError, UnverifiedToken,
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,
     FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, MemoryGuard,
-    MemoryProtection, MissingReads, NewVault, Opening, Options, Replayed, RootRotation, Rotated, Rotation,
-    SalvageReport, SalvagedRecords, Unlocking, Vault,
+    MemoryProtection, MissingReads, NewVault, Opening, Options, OwnAccount, Replayed, RootRotation, Rotated, Rotation,
+    SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

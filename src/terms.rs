@@ -1,6 +1,35 @@
 //! The field's own words that tokens, decisions and the log share: actions, purposes of use, confidentiality.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Read back from, and serialized as, the word that `Display` shows.
+macro_rules! word_as_text {
+    ($name:ident, $word:expr) => {
+        impl FromStr for $name {
+            type Err = InvalidTerm;
+
+            fn from_str(text: &str) -> Result<Self, InvalidTerm> {
+                Self::ALL.iter().copied().find(|term| ($word)(term) == text).ok_or(InvalidTerm(stringify!($name)))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(($word)(self))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from)?.parse().map_err(D::Error::custom)
+            }
+        }
+    };
+}
 
 macro_rules! term {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $bit:literal, $word:literal;)* }) => {
@@ -38,8 +67,15 @@ macro_rules! term {
                 f.write_str(self.word())
             }
         }
+
+        word_as_text!($name, |term: &$name| term.word());
     };
 }
+
+/// Text that is none of the words of its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the text is no word of `{0}`; see its `ALL`")]
+pub struct InvalidTerm(&'static str);
 
 term! {
     /// What a token may allow.
@@ -135,6 +171,17 @@ impl Confidentiality {
         }
     }
 
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Unrestricted => "U",
+            Self::Low => "L",
+            Self::Moderate => "M",
+            Self::Normal => "N",
+            Self::Restricted => "R",
+            Self::VeryRestricted => "V",
+        }
+    }
+
     /// The level of a stored byte.
     pub(crate) fn from_code(code: u8) -> Option<Self> {
         Self::ALL.iter().copied().find(|level| level.code() == code)
@@ -143,16 +190,11 @@ impl Confidentiality {
 
 impl fmt::Display for Confidentiality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unrestricted => "U",
-            Self::Low => "L",
-            Self::Moderate => "M",
-            Self::Normal => "N",
-            Self::Restricted => "R",
-            Self::VeryRestricted => "V",
-        })
+        f.write_str(self.word())
     }
 }
+
+word_as_text!(Confidentiality, |level: &Confidentiality| level.word());
 
 #[cfg(test)]
 mod tests {
@@ -169,6 +211,13 @@ mod tests {
         for level in Confidentiality::ALL {
             assert_eq!(Confidentiality::from_code(level.code()), Some(*level));
         }
+        for level in Confidentiality::ALL {
+            assert_eq!(level.to_string().parse(), Ok(*level));
+        }
+        assert_eq!("amend".parse(), Ok(Action::Amend));
+        assert_eq!("treat".parse::<Purpose>(), Err(InvalidTerm("Purpose")));
+        assert_eq!(serde_json::to_string(&Purpose::BreakGlass).unwrap(), "\"BTG\"");
+        assert_eq!(serde_json::from_str::<Action>("\"void\"").unwrap(), Action::Void);
         assert_eq!(
             (Action::from_bit(3), Purpose::from_bit(1 << 12), Confidentiality::from_code(6)),
             (None, None, None)

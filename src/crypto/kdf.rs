@@ -3,7 +3,7 @@
 //! `L(x)` is the text `chartvault/v1/x` behind one byte with its length.
 
 use super::hash::{self, HmacKey, Prk};
-use crate::ids::{AttesterId, IssuerId, KindId, PatientId, PrincipalId};
+use crate::ids::{AttesterId, FacilityId, IssuerId, KindId, PatientId, PrincipalId, RoleId};
 use crate::secret::{Key, Secret};
 
 /// What each key is for; see [`Key`].
@@ -247,6 +247,21 @@ pub(crate) fn recovery_code_hash(principal: PrincipalId, code: &[u8; 15]) -> [u8
 /// A kind's id: `H(L("cap/kind") ‖ name)[..16]`.
 pub(crate) fn kind_id(name: &str) -> KindId {
     KindId::from_bytes(hash::sha256_short(&[label!("cap/kind").bytes(), name.as_bytes()]))
+}
+
+/// A role's id: `H(L("role") ‖ name)[..16]`.
+pub(crate) fn role_id(name: &str) -> RoleId {
+    RoleId::from_bytes(hash::sha256_short(&[label!("role").bytes(), name.as_bytes()]))
+}
+
+/// Where an older revision of a role is kept: `H(L("role-revision") ‖ role id ‖ revision)[..16]`.
+pub(crate) fn role_revision_id(role: RoleId, revision: u32) -> [u8; 16] {
+    hash::sha256_short(&[label!("role-revision").bytes(), role.as_bytes(), &revision.to_be_bytes()])
+}
+
+/// A facility's id: `H(L("facility") ‖ name)[..16]`.
+pub(crate) fn facility_id(name: &str) -> FacilityId {
+    FacilityId::from_bytes(hash::sha256_short(&[label!("facility").bytes(), name.as_bytes()]))
 }
 
 /// An issuer's id: `kid = H(L("cap/kid") ‖ public key)[..16]`.

@@ -42,7 +42,9 @@ impl Error {
             | Self::TooManyChallenges { .. }
             | Self::CommitTooLarge { .. }
             | Self::CursorOfAnother
+            | Self::Role(_)
             | Self::ReadAudit(_) => "outside limits",
+            Self::NoSuchRole { .. } => "no such role",
             Self::Encode(_) => "not encodable",
             Self::Decode { source: DecodeError::Upgrade { .. }, .. } => "not upgradable",
             Self::Decode { .. } => "not decodable",
@@ -53,6 +55,14 @@ impl Error {
             Self::NotCommitted(_) | Self::OutcomeUnknown(_) => "not committed",
             Self::Storage(_) | Self::Io { .. } => "storage failed",
             Self::Random(_) => "no random bytes",
+            Self::SignInRefused => "sign-in refused",
+            Self::TryAgain { .. } => "too many failures",
+            Self::StepUpNeeded { .. } => "step-up needed",
+            Self::NoSuchPrincipal { .. } => "no such principal",
+            Self::AlreadyEnrolled { .. } => "enrolled already",
+            Self::WrongCode => "wrong code",
+            Self::NothingToConfirm => "nothing to confirm",
+            Self::NoMemory { .. } => "no memory",
         }
     }
 }
@@ -69,6 +79,9 @@ impl Told for Error {
                 | Self::Token(_)
                 | Self::SessionRefused(_)
                 | Self::Proof(_)
+                | Self::SignInRefused
+                | Self::TryAgain { .. }
+                | Self::StepUpNeeded { .. }
                 | Self::SessionEnded { .. }
                 | Self::ClockRollback { .. }
                 | Self::Doubtful { .. }

@@ -6,9 +6,14 @@ mod people;
 mod principal;
 mod recovery_code;
 mod retention;
+mod role;
+mod roles;
 mod row;
+mod rules;
+mod totp_enrolment;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 pub use erasure::Erasure;
@@ -16,12 +21,15 @@ pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub(crate) use failures::Failures;
 pub(crate) use people::Enrolment;
 pub use principal::Disabled;
-pub(crate) use principal::{MAX_DISABLED_REASON, MAX_DISPLAY_NAME, MAX_NAME, PrincipalRow, Totp};
+pub(crate) use principal::{MAX_DISABLED_REASON, MAX_DISPLAY_NAME, MAX_NAME, PrincipalRow};
 pub use recovery_code::RecoveryCodes;
 pub(crate) use recovery_code::hash_of_typed;
 pub use retention::{LegalHold, Retention, RetentionOf};
 pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
+pub(crate) use roles::CitedRole;
 pub(crate) use row::{DataKeyRow, PolicyRow};
+pub use rules::AccessRules;
+pub use totp_enrolment::TotpEnrolment;
 
 #[cfg(test)]
 pub(crate) use erasure::tests::ledger_of_the_page;
@@ -29,10 +37,11 @@ pub(crate) use erasure::tests::ledger_of_the_page;
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::format::doubt::DoubtMap;
-use crate::ids::{AttesterId, IssuerId, KindId};
+use crate::ids::{AttesterId, IssuerId, KindId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 use people::People;
+use roles::Roles;
 
 #[derive(Default)]
 struct Known {
@@ -49,17 +58,30 @@ struct Known {
     /// The erasure ledger, by patient tag.
     erasures: BTreeMap<[u8; 16], Erasure>,
     people: People,
+    roles: Roles,
+    uses: HashMap<RevocationId, u32>,
+    rules: AccessRules,
 }
 
 /// The policy in force.
 #[derive(Default)]
-pub(crate) struct Policy(RwLock<Known>);
+pub(crate) struct Policy {
+    known: RwLock<Known>,
+    generation: AtomicU64,
+}
 
 impl Policy {
     /// Takes a row in force, once it is durable.
     pub(crate) fn apply(&self, row: PolicyRow) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut decides = !matches!(row, PolicyRow::Uses { .. } | PolicyRow::Kind { .. } | PolicyRow::SlotUse { .. });
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match row {
+            PolicyRow::Uses { rid, used } => {
+                known.uses.insert(rid, used);
+            }
+            PolicyRow::Rules(rules) => known.rules = rules,
+            PolicyRow::Role(row) => known.roles.define(row),
+            PolicyRow::RoleBefore(row) => known.roles.remember(row),
             PolicyRow::Issuer { public, .. } => {
                 known.issuers.insert(kdf::issuer_id(&public), public);
             }
@@ -78,77 +100,99 @@ impl Policy {
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
             // One for each chart that is to be kept: read when it is asked for.
             PolicyRow::Retention(_) => {}
-            PolicyRow::Principal(row) => known.people.apply(&row),
-            PolicyRow::Failures(failures) => known.people.count(failures),
+            PolicyRow::Principal(row) => decides = known.people.apply(&row),
+            PolicyRow::Failures(failures) => {
+                known.people.count(failures);
+                decides = false;
+            }
             PolicyRow::Erasure(row) => {
                 known.erasures.insert(row.patient_tag, row);
             }
         }
+        if decides {
+            // Before the lock is free: whoever sees the old number may go on with what was in force then.
+            self.generation.fetch_add(1, Ordering::Release);
+        }
     }
 
-    fn known(&self) -> RwLockReadGuard<'_, Known> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    /// Another number after every change that decisions depend on: what was resolved under an equal one is what would be resolved now.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When a slot, told from others of its number by its time of creation, last opened the vault.
     pub(crate) fn slot_use(&self, slot: u8, created: Timestamp) -> Option<Timestamp> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read();
         known.slot_uses.get(&slot).filter(|(of, _)| *of == created).map(|(_, used)| *used)
     }
 
     /// From what time the clock was last set back, and to which.
     pub(crate) fn clock_reset(&self) -> Option<(Timestamp, Timestamp)> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clock_reset
+        self.read().clock_reset
     }
 
     /// The data epoch in force, and how far resealing has come, in a vault whose data key was ever rotated.
     pub(crate) fn data_key(&self) -> Option<DataKeyRow> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).data_key
+        self.read().data_key
     }
 
     /// When entries of reads become durable.
     pub(crate) fn read_audit(&self) -> ReadAudit {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).read_audit
+        self.read().read_audit
     }
 
     /// When the vault was salvaged, and which of its buckets are in doubt since, if any are.
     pub(crate) fn doubt(&self) -> Option<(Timestamp, Arc<DoubtMap>)> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).doubt.clone()
+        self.read().doubt.clone()
+    }
+
+    /// What holds for all tokens.
+    pub(crate) fn rules(&self) -> AccessRules {
+        self.read().rules
+    }
+
+    /// How often tokens with this block were used.
+    pub(crate) fn used(&self, rid: RevocationId) -> u32 {
+        self.read().uses.get(&rid).copied().unwrap_or(0)
     }
 
     /// The public key of a trusted issuer.
     pub(crate) fn issuer(&self, id: IssuerId) -> Option<[u8; 32]> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).issuers.get(&id).copied()
+        self.read().issuers.get(&id).copied()
     }
 
     /// The public key of a trusted attester.
     pub(crate) fn attester(&self, id: AttesterId) -> Option<[u8; 32]> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).attesters.get(&id).copied()
+        self.read().attesters.get(&id).copied()
     }
 
     /// The kind of an id, if it has been used in this vault.
     pub(crate) fn kind(&self, id: KindId) -> Option<Kind> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).kinds.get(&id).cloned()
+        self.read().kinds.get(&id).cloned()
     }
 
     /// All kinds that have been used in this vault.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).kinds.values().cloned().collect()
+        self.read().kinds.values().cloned().collect()
     }
 
     /// When a patient was erased, if that was done.
     pub(crate) fn erased(&self, patient_tag: &[u8; 16]) -> Option<Timestamp> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read();
         known.erasures.get(patient_tag).map(|erasure| erasure.begun)
     }
 
     /// Whether anybody was ever erased.
     pub(crate) fn has_erasures(&self) -> bool {
-        !self.0.read().unwrap_or_else(PoisonError::into_inner).erasures.is_empty()
+        !self.read().erasures.is_empty()
     }
 
     /// The erasure ledger, ascending by patient tag.
     pub(crate) fn erasures(&self) -> Vec<Erasure> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).erasures.values().cloned().collect()
+        self.read().erasures.values().cloned().collect()
     }
 }

@@ -29,16 +29,17 @@ struct Person {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Enrolment {
     /// Never enrolled here: known by tokens alone.
-    NotEnrolled,
+    None,
     Enabled,
     Disabled,
 }
 
 impl People {
-    pub(super) fn apply(&mut self, row: &PrincipalRow) {
-        let cost = row.password.as_ref().map(|verifier| verifier.cost);
-        self.by_id.insert(row.id(), Person { disabled: row.disabled.is_some(), cost });
+    /// Whether decisions depend on what is new.
+    pub(super) fn apply(&mut self, row: &PrincipalRow) -> bool {
+        let (disabled, cost) = (row.disabled.is_some(), row.password.as_ref().map(|verifier| verifier.cost));
         self.names.insert(row.name.clone(), row.id());
+        self.by_id.insert(row.id(), Person { disabled, cost }).is_none_or(|before| before.disabled != disabled)
     }
 
     pub(super) fn count(&mut self, failures: Failures) {
@@ -53,29 +54,34 @@ impl People {
 impl Policy {
     /// Whether a principal may act.
     pub(crate) fn enrolment(&self, principal: PrincipalId) -> Enrolment {
-        match self.known().people.by_id.get(&principal) {
-            None => Enrolment::NotEnrolled,
+        match self.read().people.by_id.get(&principal) {
+            None => Enrolment::None,
             Some(Person { disabled: false, .. }) => Enrolment::Enabled,
             Some(Person { disabled: true, .. }) => Enrolment::Disabled,
         }
     }
 
+    /// Whether a principal is enrolled, disabled or not.
+    pub(crate) fn is_enrolled(&self, principal: PrincipalId) -> bool {
+        self.enrolment(principal) != Enrolment::None
+    }
+
     /// How many principals are enrolled.
     pub(crate) fn principals(&self) -> usize {
-        self.known().people.by_id.len()
+        self.read().people.by_id.len()
     }
 
     /// Names behind `after` in their order, `limit` at most.
     pub(crate) fn names_after(&self, after: Option<&str>, limit: usize) -> Vec<String> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let known = self.known();
+        let known = self.read();
         known.people.names.range::<str, _>((from, Bound::Unbounded)).take(limit).map(|(name, _)| name.clone()).collect()
     }
 
     /// What is taken for the cost of a password that nobody has: that of some principal, always the same one for the same
     /// name, so that a name nobody has takes as long as one that somebody has.
     pub(crate) fn cost_in_place_of(&self, principal: PrincipalId) -> Option<PassphraseCost> {
-        let known = self.known();
+        let known = self.read();
         // The names in their order, since the order of the map by id differs from one opening to the next.
         let names = &known.people.names;
         let person = |id| known.people.by_id.get(id).and_then(|person| person.cost);
@@ -86,12 +92,12 @@ impl Policy {
 
     /// Failures under the name of a principal, or of nobody.
     pub(crate) fn failures(&self, of: PrincipalId) -> Failures {
-        self.known().people.failures.get(&of).copied().unwrap_or(Failures::none(of))
+        self.read().people.failures.get(&of).copied().unwrap_or(Failures::none(of))
     }
 
     /// Which count has to go before one for another name that nobody has is kept.
     pub(crate) fn failures_to_forget(&self) -> Option<Failures> {
-        let known = self.known();
+        let known = self.read();
         let people = &known.people;
         let unknown = || people.failures.values().filter(|failures| !people.by_id.contains_key(&failures.of));
         if unknown().count() < MAX_UNKNOWN_NAMES { None } else { least(unknown().copied()) }

@@ -7,13 +7,16 @@ use super::erasure::Erasure;
 use super::failures::Failures;
 use super::principal::PrincipalRow;
 use super::retention::RetentionRow;
+use super::role;
+use super::rules::AccessRules;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
 use crate::format::doubt::DoubtMap;
 use crate::format::keys::RecordKey;
-use crate::ids::PrincipalId;
+use crate::ids::{PrincipalId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
+use crate::token::RoleRevision;
 
 const TABLE_ISSUER: u8 = 1;
 const TABLE_KIND: u8 = 2;
@@ -22,8 +25,12 @@ const TABLE_ATTESTER: u8 = 4;
 const TABLE_READ_AUDIT: u8 = 5;
 const TABLE_DOUBT: u8 = 6;
 const TABLE_SLOT_USE: u8 = 7;
+const TABLE_ROLE: u8 = 8;
+const TABLE_ROLE_BEFORE: u8 = 9;
 const TABLE_PRINCIPAL: u8 = 10;
+const TABLE_USES: u8 = 13;
 const TABLE_DATA_KEY: u8 = 16;
+const TABLE_RULES: u8 = 17;
 const TABLE_FAILURES: u8 = 18;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
@@ -59,6 +66,14 @@ pub(crate) enum PolicyRow {
     Principal(Arc<PrincipalRow>),
     /// Sign-ins that failed under one name.
     Failures(Failures),
+    /// How often tokens with this block were used.
+    Uses { rid: RevocationId, used: u32 },
+    /// What holds for all tokens.
+    Rules(AccessRules),
+    /// A role, as it is in force.
+    Role(RoleRevision),
+    /// A role, as it was before.
+    RoleBefore(RoleRevision),
 }
 
 /// Which data key seals, and how far older records were sealed anew under it.
@@ -110,6 +125,10 @@ impl PolicyRow {
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
             Self::Principal(row) => Self::place_of_principal(row.id()),
             Self::Failures(failures) => (TABLE_FAILURES, *failures.of.as_bytes()),
+            Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
+            Self::Rules(_) => (TABLE_RULES, [0; 16]),
+            Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
+            Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
         }
     }
 
@@ -169,6 +188,23 @@ impl PolicyRow {
             Self::Failures(failures) => {
                 bytes.put_u8(TABLE_FAILURES);
                 failures.encode(&mut bytes);
+            }
+            Self::Uses { rid, used } => {
+                bytes.put_u8(TABLE_USES);
+                bytes.put(rid.as_bytes());
+                bytes.put_u32(*used);
+            }
+            Self::Rules(rules) => {
+                bytes.put_u8(TABLE_RULES);
+                rules.encode(&mut bytes);
+            }
+            Self::Role(row) => {
+                bytes.put_u8(TABLE_ROLE);
+                role::encode(row, &mut bytes);
+            }
+            Self::RoleBefore(row) => {
+                bytes.put_u8(TABLE_ROLE_BEFORE);
+                role::encode(row, &mut bytes);
             }
             Self::ReadAudit(choice) => {
                 bytes.put_u8(TABLE_READ_AUDIT);
@@ -239,6 +275,14 @@ impl PolicyRow {
             TABLE_PRINCIPAL => PrincipalRow::decode(reader).map(|row| Self::Principal(Arc::new(row))),
             TABLE_FAILURES => Failures::decode(reader).map(Self::Failures),
             TABLE_ERASURE => Erasure::decode(reader).map(Self::Erasure),
+            TABLE_USES => {
+                let (rid, used) = (RevocationId::from_bytes(reader.array()?), reader.u32()?);
+                reader.finish()?;
+                Ok(Self::Uses { rid, used })
+            }
+            TABLE_RULES => AccessRules::decode(reader).map(Self::Rules),
+            TABLE_ROLE => role::decode(reader).map(Self::Role),
+            TABLE_ROLE_BEFORE => role::decode(reader).map(Self::RoleBefore),
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {
                     CHOICE_DURABLE => ReadAudit::Durable,

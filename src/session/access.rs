@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Session;
 use crate::audit::{AuditEvent, Draft, DraftSubject, Outcome};
@@ -16,8 +17,8 @@ use crate::observe::{Told, Watch};
 use crate::policy::PolicyRow;
 use crate::record::Kind;
 use crate::terms::{Action, Confidentiality};
-use crate::token::{Denial, Reach, Request};
-use crate::unlocked::{ByKind, Chart, Unlocked};
+use crate::token::{Denial, DenyReason, Reach, Request, SignInDemand};
+use crate::unlocked::{ByKind, Chart, Standing, Unlocked};
 
 /// What an operation is about to do.
 #[derive(Clone, Copy)]
@@ -33,6 +34,8 @@ pub(super) struct Op<'s> {
     pub(super) session: &'s Session,
     pub(super) unlocked: Arc<Unlocked>,
     pub(super) now: Timestamp,
+    /// What the vault's rules left to the token when the operation began.
+    standing: Arc<Standing>,
     access: Access,
     /// What it was about when it last asked: what a refusal is about.
     asked: Cell<Access>,
@@ -109,7 +112,11 @@ impl Session {
             Ok(now) => now,
             Err(error) => return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error))),
         };
-        if let Err(error) = self.stay_alive(&unlocked, now) {
+        let (standing, refused) = match self.0.standing.now(&unlocked, self.0.token.verified()) {
+            Ok(standing) => (standing, None),
+            Err(denial) => (Arc::default(), Some(denial)),
+        };
+        if let Err(error) = self.stay_alive(&unlocked, &standing, now) {
             return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
         }
         if let (Action::Create | Action::Amend | Action::Void | Action::Erase, Some((salvaged_at, _))) =
@@ -118,27 +125,31 @@ impl Session {
             let error = Error::DoubtfulReadOnly { salvaged_at };
             return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
         }
-        let op = Op { session: self, unlocked, now, access, asked: Cell::new(access), watch };
-        match op.decide(access.kind, access.patient, None) {
+        let op = Op { session: self, unlocked, now, standing, access, asked: Cell::new(access), watch };
+        let allowed = refused.map_or_else(|| op.decide(access.kind, access.patient, None), Err);
+        match allowed.and_then(|()| op.unlocked.one_more_use(&self.0.limits).map(drop)) {
             Ok(()) => Ok(op),
             Err(denial) => Err(op.log_denial(denial)),
         }
     }
 
-    /// Automatic log-off, and the proof of life that postpones it.
-    fn stay_alive(&self, unlocked: &Unlocked, now: Timestamp) -> Result<(), Error> {
-        let token = &self.0.token;
+    /// Automatic log-off, and the proof of life that postpones it; and whether its principal signed in lately, where the token
+    /// wants that.
+    pub(super) fn stay_alive(&self, unlocked: &Unlocked, standing: &Standing, now: Timestamp) -> Result<(), Error> {
         let mut life = self.life();
         if let Some(why) = life.ended {
             return Err(Error::SessionEnded { why });
         }
-        let idle = token.idle().is_some_and(|idle| now.saturating_since(life.last_used) >= idle);
-        let long = token.longest().is_some_and(|longest| now.saturating_since(self.0.opened) >= longest);
-        if !idle && !long {
+        let Some(why) = self.0.too_long(&life, standing, now) else {
             life.last_used = life.last_used.max(now);
-            return Ok(());
-        }
-        let why = if idle { "it was idle for too long" } else { "it was open for too long" };
+            return match self.0.sign_in {
+                Some(demand) if life.signed_in.meets(demand, now).is_err() => {
+                    let SignInDemand { level, oldest } = demand;
+                    Err(Error::StepUpNeeded { level, oldest: Duration::from_secs(oldest.into()) })
+                }
+                _ => Ok(()),
+            };
+        };
         drop(life);
         self.end(why)?;
         let mut draft = self.draft(AuditEvent::SessionExpired, Outcome::Denied);
@@ -176,6 +187,9 @@ impl Session {
     fn log_failure(&self, unlocked: &Unlocked, access: Access, outcome: Outcome, error: Error) -> Error {
         let mut draft = self.refusal(unlocked, access, outcome);
         draft.fields.detail = Some(error.word().to_owned());
+        if let Error::StepUpNeeded { .. } = error {
+            draft.fields.reason = Some(DenyReason::SignIn.code());
+        }
         match unlocked.commit(Vec::new(), vec![draft]) {
             Ok(()) => error,
             Err(unlogged) => unlogged,
@@ -206,7 +220,7 @@ impl Session {
 }
 
 impl Op<'_> {
-    /// Asks the token.
+    /// Asks the token, and the rules of the vault.
     pub(super) fn decide(
         &self,
         kind: Reach<KindId>,
@@ -216,7 +230,8 @@ impl Op<'_> {
         let Access { action, .. } = self.access;
         self.ask(kind, patient);
         let purpose = self.session.0.purpose;
-        self.session.0.token.decide(&Request { action, kind, patient, purpose, confidentiality, now: self.now })
+        let request = Request { action, kind, patient, purpose, confidentiality, now: self.now };
+        self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request))
     }
 
     /// Notes what the operation turns to.
@@ -262,6 +277,14 @@ impl Op<'_> {
         chart.ok_or(Error::NoSuchPatient(patient))
     }
 
+    /// Work of an operation that was let in before it holds anything, because it takes long. Where it fails, that is logged.
+    pub(super) fn prepare<T>(self, work: impl FnOnce(&Unlocked) -> Result<T, Error>) -> Result<(Self, T), Error> {
+        match work(&self.unlocked) {
+            Ok(prepared) => Ok((self, prepared)),
+            Err(error) => Err(self.refuse(Outcome::Failed, error)),
+        }
+    }
+
     /// Does the work, logs how it went, and answers only then; for a read, "logs" means what the vault chose it to mean.
     pub(super) fn run<T>(
         self,
@@ -287,7 +310,9 @@ impl Op<'_> {
                 Hold::Write(several) => (None, Some(stripes.write(several))),
             };
             let done = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| self.log_panic(panic));
-            done.and_then(|done| self.unless_erased(done)).map(|done| {
+            let limits = &self.session.0.limits;
+            let _counting = (!limits.is_empty()).then(|| self.unlocked.counting());
+            done.and_then(|done| self.unless_erased(done)).and_then(|done| self.count_use(done)).map(|done| {
                 self.watch.touched(done.subjects.iter().map(|subject| subject.records.len()).sum());
                 let mut draft = self.session.draft_of(self.access, Outcome::Allowed);
                 draft.fields.detail = done.detail;
@@ -322,6 +347,16 @@ impl Op<'_> {
                 Err(self.session.log_failure(&self.unlocked, self.asked.get(), outcome, error))
             }
         }
+    }
+
+    /// Counts this use of the token, if the token has not been used up meanwhile.
+    fn count_use<T>(&self, mut done: Done<T>) -> Result<Done<T>, Refused> {
+        let uses = self.unlocked.one_more_use(&self.session.0.limits).map_err(Refused::Denied)?;
+        for row in uses {
+            done.rows.push(self.unlocked.policy_row(&row)?);
+            done.applies.push(row);
+        }
+        Ok(done)
     }
 
     /// What was read of a patient who was erased meanwhile is not given out: whoever reads without holding the chart may have

@@ -17,12 +17,16 @@ mod opening;
 mod options;
 mod order;
 mod patients;
+mod principals;
 mod read;
 mod retention;
+mod roles;
+mod step_up;
 mod write;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use any::AnyEntry;
 pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
@@ -34,7 +38,9 @@ pub use list::{ListCursor, ListQuery, Page};
 pub use opening::SessionOpening;
 pub use options::PutOptions;
 pub use patients::Identifier;
+pub use principals::{NewPrincipal, Principal, PrincipalPage, Principals};
 pub use retention::ChartRetention;
+pub use roles::Roles;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::clock::Timestamp;
@@ -42,8 +48,8 @@ use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
 use crate::observe;
 use crate::terms::Purpose;
-use crate::token::AdmittedToken;
-use crate::unlocked::{Gate, HoldsKeys};
+use crate::token::{AdmittedToken, SignInDemand, SignedIn, UseLimit};
+use crate::unlocked::{Gate, HoldsKeys, Lives, Resolved, Standing};
 use cache::Charts;
 
 /// Work with the vault under one token, for one purpose of use. Cheap to clone, `Send` and `Sync`; clones are the same
@@ -54,7 +60,8 @@ use cache::Charts;
 /// that is refused for its arguments alone (a value too large, a blank reason, too many ids) touches nothing and leaves
 /// no entry. Calls block; the feature `async` has them as futures.
 ///
-/// Any call can answer [`Error::Denied`] (the token does not allow it), [`Error::SessionEnded`] (idle or open too long,
+/// Any call can answer [`Error::Denied`] (the token does not allow it), [`Error::StepUpNeeded`] (the token wants that one signs
+/// in again now and then), [`Error::SessionEnded`] (idle or open too long,
 /// or closed), [`Error::ClockRollback`], [`Error::Sealed`] (the vault was closed), [`Error::AuditUnavailable`] (the log
 /// cannot be written), [`Error::Storage`], [`Error::TamperedRow`] or [`Error::Random`]. What else it can answer stands
 /// under its own `# Errors`.
@@ -64,6 +71,11 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     gate: Gate,
     token: AdmittedToken,
+    standing: Resolved,
+    /// How its subject must have signed in, by its blocks.
+    sign_in: Option<SignInDemand>,
+    /// How often it may be used, by its blocks.
+    limits: Vec<UseLimit>,
     purpose: Purpose,
     id: SessionId,
     opened: Timestamp,
@@ -74,6 +86,7 @@ struct Inner {
 
 struct Life {
     last_used: Timestamp,
+    signed_in: SignedIn,
     /// Why it ended, once it has.
     ended: Option<&'static str>,
 }
@@ -144,6 +157,29 @@ impl Session {
     #[cfg(test)]
     pub(crate) fn holds_keys(&self) -> bool {
         !self.charts().is_empty()
+    }
+}
+
+impl Inner {
+    /// Why the session has to end now, if it has to.
+    fn too_long(&self, life: &Life, standing: &Standing, now: Timestamp) -> Option<&'static str> {
+        let shorter = |a: Option<Duration>, b: Option<Duration>| a.into_iter().chain(b).min();
+        let reached =
+            |limit: Option<Duration>, since: Timestamp| limit.is_some_and(|limit| now.saturating_since(since) >= limit);
+        if reached(shorter(self.token.idle(), standing.idle), life.last_used) {
+            return Some("it was idle for too long");
+        }
+        let long = reached(shorter(self.token.longest(), standing.longest), self.opened);
+        long.then_some("it was open for too long")
+    }
+}
+
+impl Lives for Inner {
+    fn is_alive(&self, now: Timestamp) -> bool {
+        let Ok(standing) = self.standing.last() else { return false };
+        let life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        let expired = now >= self.token.verified().not_after();
+        !expired && life.ended.is_none() && self.too_long(&life, &standing, now).is_none()
     }
 }
 

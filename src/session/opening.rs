@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::{Inner, Life, Session};
 use crate::audit::{AuditEvent, Draft, Outcome};
-use crate::crypto::random;
+use crate::crypto::{kdf, random};
 use crate::error::Error;
-use crate::ids::SessionId;
+use crate::ids::{FacilityId, SessionId};
 use crate::observe;
 use crate::terms::Purpose;
 use crate::token::{
-    Admission, Attestation, DEFAULT_LONGEST_TTL, DeviceProof, Possession, Proven, Shown, UnverifiedToken, VerifiedToken,
+    Admission, Attestation, AuthProof, Denial, DeviceProof, Possession, Proven, Shown, UnverifiedToken, VerifiedToken,
 };
 use crate::unlocked::{Gate, Unlocked};
 
@@ -22,12 +22,14 @@ pub struct SessionOpening<'t> {
     token: &'t UnverifiedToken,
     purpose: Purpose,
     shown: Shown,
+    facility: Option<FacilityId>,
+    sign_in: Option<AuthProof>,
     accept_doubtful: bool,
 }
 
 impl<'t> SessionOpening<'t> {
     pub(crate) fn new(gate: Gate, token: &'t UnverifiedToken, purpose: Purpose) -> Self {
-        Self { gate, token, purpose, shown: Shown::default(), accept_doubtful: false }
+        Self { gate, token, purpose, shown: Shown::default(), facility: None, sign_in: None, accept_doubtful: false }
     }
 
     /// Shows that the holder of a bound token has its key.
@@ -55,6 +57,19 @@ impl<'t> SessionOpening<'t> {
         self
     }
 
+    /// Shows that the token's subject signed in ([`Vault::sign_in`](crate::Vault::sign_in)). The proof is used up, and must
+    /// hold, demanded or not.
+    pub fn sign_in(mut self, proof: AuthProof) -> Self {
+        self.sign_in = Some(proof);
+        self
+    }
+
+    /// Says in which facility the session is, by its name: a token can be limited to some. The host vouches for it.
+    pub fn facility(mut self, name: &str) -> Self {
+        self.facility = Some(kdf::facility_id(name));
+        self
+    }
+
     /// Takes a vault as it is that was salvaged and is in doubt ([`Vault::doubt`](crate::Vault::doubt)): the session reads
     /// and exports, and writes nothing. What comes from a doubtful place says so ([`Entry::is_doubtful`]); records that
     /// such a place lacks say nothing. The log has what was accepted.
@@ -78,7 +93,7 @@ impl<'t> SessionOpening<'t> {
         observe::operation(AuditEvent::SessionOpened.word(), "none", || self.verify())
     }
 
-    fn verify(self) -> Result<Session, Error> {
+    fn verify(mut self) -> Result<Session, Error> {
         let unlocked = self.gate.enter()?;
         let now = match unlocked.now() {
             Ok(now) => now,
@@ -87,8 +102,9 @@ impl<'t> SessionOpening<'t> {
                 return Err(error);
             }
         };
+        let longest = unlocked.policy.rules().longest_validity_of_tokens();
         let issuer = |issuer| unlocked.policy.issuer(issuer);
-        let token = match self.token.verify(unlocked.vault, issuer, |_| false, now, DEFAULT_LONGEST_TTL) {
+        let token = match self.token.verify(unlocked.vault, issuer, |_| false, now, longest) {
             Ok(token) => token,
             Err(error) => {
                 self.refused(&unlocked, AuditEvent::TokenRefused, error.to_string())?;
@@ -97,12 +113,11 @@ impl<'t> SessionOpening<'t> {
         };
         let id = SessionId::from_bytes(random::array()?);
         let mut draft = draft(AuditEvent::SessionOpened, Outcome::Allowed, &token, id, self.purpose);
-        if let Err(denial) = token.decide_opening(self.purpose) {
-            draft.fields.outcome = Outcome::Denied;
-            draft.fields.reason = Some(denial.reason.code());
-            unlocked.commit(Vec::new(), vec![draft])?;
-            return Err(Error::SessionRefused(denial));
-        }
+        let standing = match token.decide_opening(self.purpose, self.facility).and_then(|()| unlocked.standing(&token))
+        {
+            Ok(standing) => standing,
+            Err(denial) => return refuse(&unlocked, draft, denial),
+        };
         let doubt = unlocked.policy.doubt();
         if let Some((salvaged_at, _)) = doubt.as_ref().filter(|_| !self.accept_doubtful) {
             let error = Error::Doubtful { salvaged_at: *salvaged_at };
@@ -111,11 +126,19 @@ impl<'t> SessionOpening<'t> {
             unlocked.commit(Vec::new(), vec![draft])?;
             return Err(error);
         }
-        draft.fields.detail =
-            doubt.map(|(salvaged_at, _)| format!("doubt since the salvage at {salvaged_at} accepted"));
+        let doubt = doubt.map(|(salvaged_at, _)| format!("doubt since the salvage at {salvaged_at} accepted"));
+        let facility = self.facility.map(|facility| format!("in {facility}"));
+        draft.fields.detail = (doubt.is_some() || facility.is_some())
+            .then(|| facility.into_iter().chain(doubt).collect::<Vec<_>>().join("; "));
         let attester = |attester| unlocked.policy.attester(attester);
         let take = |nonce| unlocked.take_challenge(nonce, now);
-        match token.admit(&self.shown, Admission { purpose: self.purpose, now }, attester, take) {
+        let subject = token.subject();
+        let shown = self.sign_in.take().map(|proof| proof.look_for(subject, &unlocked.sign_ins.opened, now));
+        let admitted = shown.transpose().and_then(|shown| {
+            self.shown.sign_in = shown;
+            token.admit(&self.shown, Admission { purpose: self.purpose, now }, attester, take)
+        });
+        match admitted {
             Err(error) => {
                 draft.fields.outcome = Outcome::Denied;
                 draft.fields.reason = Some(error.code());
@@ -124,12 +147,30 @@ impl<'t> SessionOpening<'t> {
                 Err(Error::Proof(error))
             }
             Ok((token, proven)) => {
+                let signed_in = proven.signed_in;
                 say(proven, &mut draft);
-                unlocked.commit(Vec::new(), vec![draft])?;
-                let life = Mutex::new(Life { last_used: now, ended: None });
+                let life = Mutex::new(Life { last_used: now, signed_in, ended: None });
+                let sign_in = token.sign_in();
                 let (charts, open) = (Mutex::default(), observe::OpenSession::new());
                 let (gate, purpose) = (self.gate, self.purpose);
-                let inner = Arc::new(Inner { gate, token, purpose, id, opened: now, life, charts, open });
+                let limits = token.verified().max_uses().collect();
+                let inner = Arc::new(Inner {
+                    gate,
+                    token,
+                    standing,
+                    sign_in,
+                    limits,
+                    purpose,
+                    id,
+                    opened: now,
+                    life,
+                    charts,
+                    open,
+                });
+                if let Err(denial) = unlocked.let_live(inner.token.verified().subject(), &inner, now) {
+                    return refuse(&unlocked, draft, denial);
+                }
+                unlocked.commit(Vec::new(), vec![draft])?;
                 let holder: Weak<Inner> = Arc::downgrade(&inner);
                 unlocked.add_holder(holder);
                 Ok(Session(inner))
@@ -155,6 +196,14 @@ impl fmt::Debug for SessionOpening<'_> {
     }
 }
 
+/// Logs that a token opens no session, and answers why.
+fn refuse(unlocked: &Unlocked, mut draft: Draft, denial: Denial) -> Result<Session, Error> {
+    draft.fields.outcome = Outcome::Denied;
+    draft.fields.reason = Some(denial.reason.code());
+    unlocked.commit(Vec::new(), vec![draft])?;
+    Err(Error::SessionRefused(denial))
+}
+
 /// An entry that names a verified token. Of a refused opening it says which token was tried, not who tried.
 pub(super) fn draft(
     event: AuditEvent,
@@ -177,4 +226,8 @@ fn say(proven: Proven, draft: &mut Draft) {
     draft.fields.possession = proven.possession;
     draft.fields.device = proven.device.map(|device| device.to_string());
     draft.fields.attesters = proven.attesters;
+    if let Some(level) = proven.signed_in.highest() {
+        let before = draft.fields.detail.take().map(|said| format!("{said}; ")).unwrap_or_default();
+        draft.fields.detail = Some(format!("{before}signed in at level {level}"));
+    }
 }

@@ -189,6 +189,12 @@ impl Item {
             (Self::Mfa { level, oldest }, Self::Mfa { level: old_level, oldest: old_oldest }) => {
                 level >= old_level && oldest <= old_oldest
             }
+            (Self::MaxUses(new), Self::MaxUses(old)) => new <= old,
+            (Self::Facility(new), Self::Facility(old)) => new.iter().all(|one| old.binary_search(one).is_ok()),
+            (
+                Self::Emergency { actions, sensitivity, longest },
+                Self::Emergency { actions: old_actions, sensitivity: old_sensitivity, longest: old_longest },
+            ) => actions & !old_actions == 0 && sensitivity <= old_sensitivity && longest <= old_longest,
             // Nobody has two devices at once.
             (Self::Device(new), Self::Device(old)) => new == old,
             // A further attestation is demanded beside those before it.

@@ -1,13 +1,11 @@
 //! The decision on one operation: allowed if and only if every item of every block allows it.
 
-use std::fmt;
-
 use super::body::Body;
-use super::caveat::Caveat;
 use super::item::{Item, Scope};
+use super::reason::DenyReason;
 use super::wire::placed_items;
 use crate::clock::Timestamp;
-use crate::ids::{KindId, PatientId};
+use crate::ids::{FacilityId, KindId, PatientId};
 use crate::terms::{Action, Confidentiality, Purpose};
 
 /// What an operation touches, along one dimension (kinds, or patients).
@@ -37,102 +35,10 @@ pub(crate) struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("block {block} of the token: {reason}")]
 pub struct Denial {
-    /// The first block that refuses.
+    /// The first block that refuses; 0 where it is a rule of the vault that does ([`DenyReason::is_rule`]).
     pub block: u8,
     /// Why.
     pub reason: DenyReason,
-}
-
-/// Why a token does not allow an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DenyReason {
-    /// Before the token's validity.
-    NotYetValid,
-    /// After the token's validity.
-    Expired,
-    /// The action is not among those allowed.
-    Action,
-    /// The kind of record is not among those allowed.
-    Kind,
-    /// The patient is not among those allowed.
-    Patient,
-    /// The purpose of use is not among those allowed.
-    Purpose,
-    /// The record is more confidential than allowed.
-    Sensitivity,
-    /// More blocks follow than allowed.
-    Depth,
-    /// The subject signed in too weakly, or too long ago.
-    SignIn,
-    /// The token demands something that this version cannot check.
-    Unsupported(Caveat),
-}
-
-/// Added to the tag of an item that cannot be checked.
-const UNSUPPORTED: u16 = 0x0100;
-
-impl DenyReason {
-    const SIMPLE: [Self; 9] = [
-        Self::NotYetValid,
-        Self::Expired,
-        Self::Action,
-        Self::Kind,
-        Self::Patient,
-        Self::Purpose,
-        Self::Sensitivity,
-        Self::Depth,
-        Self::SignIn,
-    ];
-
-    /// The caveat that refused.
-    #[must_use]
-    pub const fn caveat(self) -> Caveat {
-        match self {
-            Self::NotYetValid => Caveat::NotBefore,
-            Self::Expired => Caveat::NotAfter,
-            Self::Action => Caveat::Actions,
-            Self::Kind => Caveat::Kinds,
-            Self::Patient => Caveat::Patients,
-            Self::Purpose => Caveat::Purposes,
-            Self::Sensitivity => Caveat::Sensitivity,
-            Self::Depth => Caveat::MaxDepth,
-            Self::SignIn => Caveat::Mfa,
-            Self::Unsupported(caveat) => caveat,
-        }
-    }
-
-    /// The number that stands for it in log entries: the tag of the refusing item, and 0x100 more where the item cannot
-    /// be checked. Never changes its meaning.
-    #[must_use]
-    pub fn code(self) -> u16 {
-        let tag = u16::from(self.caveat().tag());
-        if let Self::Unsupported(_) = self { UNSUPPORTED | tag } else { tag }
-    }
-
-    /// The reason of a code.
-    #[must_use]
-    pub fn from_code(code: u16) -> Option<Self> {
-        let unsupported = Caveat::ALL.iter().map(|caveat| Self::Unsupported(*caveat));
-        Self::SIMPLE.into_iter().chain(unsupported).find(|reason| reason.code() == code)
-    }
-}
-
-impl fmt::Display for DenyReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotYetValid => "it is not valid yet",
-            Self::Expired => "it is not valid any more",
-            Self::Action => "the action is not allowed",
-            Self::Kind => "the kind of record is not allowed",
-            Self::Patient => "the patient is not allowed",
-            Self::Purpose => "the purpose of use is not allowed",
-            Self::Sensitivity => "the record is more confidential than allowed",
-            Self::Depth => "more blocks follow than allowed",
-            Self::SignIn => "the subject signed in too weakly or too long ago",
-            Self::Unsupported(caveat) => return write!(f, "it demands `{caveat}`, which is not supported yet"),
-        })
-    }
 }
 
 /// Decides on one operation.
@@ -142,12 +48,16 @@ pub(super) fn decide(blocks: &[Body], request: &Request) -> Result<(), Denial> {
     })
 }
 
-/// Decides whether anything can be done for a purpose.
-pub(super) fn decide_opening(blocks: &[Body], purpose: Purpose) -> Result<(), Denial> {
+/// Decides whether anything can be done for a purpose, in a facility.
+pub(super) fn decide_opening(blocks: &[Body], purpose: Purpose, facility: Option<FacilityId>) -> Result<(), Denial> {
     placed_items(blocks.iter()).try_for_each(|placed| {
         let reason = match placed.item {
             Item::Purposes(bits) if bits & purpose.bit() == 0 => DenyReason::Purpose,
-            Item::Roles(_) | Item::MaxUses(_) | Item::Facility(_) => DenyReason::Unsupported(placed.item.caveat()),
+            Item::Facility(listed) if facility.is_none_or(|here| listed.binary_search(&here).is_err()) => {
+                DenyReason::Facility
+            }
+            // A level that only a later version knows.
+            Item::Mfa { level: 4.., .. } => DenyReason::Unsupported(placed.item.caveat()),
             _ => return Ok(()),
         };
         Err(Denial { block: placed.block, reason })
@@ -160,12 +70,15 @@ impl Item {
         let allow = |allowed: bool, reason| if allowed { Ok(()) } else { Err(reason) };
         match self {
             // Who the subject is, how long a session lasts and what had to be shown to open it bind the session, not the
-            // operation. An emergency gives nothing until it is invoked.
+            // operation. How often it was used is counted by the session. An emergency gives nothing until it is invoked. What a role allows is known to the vault.
             Self::Subject(_)
+            | Self::Roles(_)
             | Self::Session { .. }
-            | Self::Mfa { .. }
+            | Self::Mfa { level: 0..4, .. }
             | Self::Device(_)
             | Self::Attestations(_)
+            | Self::Facility(_)
+            | Self::MaxUses(_)
             | Self::Emergency { .. } => Ok(()),
             Self::NotBefore(_) | Self::NotAfter(_) | Self::MaxDepth(_) => self.stands(request.now, below),
             Self::Actions(bits) => allow(bits & request.action.bit() != 0, DenyReason::Action),
@@ -175,7 +88,8 @@ impl Item {
             Self::Sensitivity(ceiling) => {
                 allow(request.confidentiality.is_none_or(|level| level <= *ceiling), DenyReason::Sensitivity)
             }
-            Self::Roles(_) | Self::MaxUses(_) | Self::Facility(_) => Err(DenyReason::Unsupported(self.caveat())),
+            // A level that only a later version knows.
+            Self::Mfa { .. } => Err(DenyReason::Unsupported(self.caveat())),
         }
     }
 
@@ -213,22 +127,5 @@ mod tests {
         let now = Timestamp::from_micros(0);
         assert_eq!(Item::MaxDepth(1).stands(now, 1), Ok(()));
         assert_eq!(Item::MaxDepth(1).stands(now, 2), Err(DenyReason::Depth));
-    }
-
-    #[test]
-    fn codes_come_back_and_are_unique() {
-        let reasons: Vec<DenyReason> = (0..=u16::MAX).filter_map(DenyReason::from_code).collect();
-        assert_eq!(reasons.len(), DenyReason::SIMPLE.len() + Caveat::ALL.len());
-        for reason in reasons {
-            assert_eq!(DenyReason::from_code(reason.code()), Some(reason));
-        }
-        assert_eq!((DenyReason::Expired.code(), DenyReason::Unsupported(Caveat::Mfa).code()), (0x11, 0x119));
-        assert_eq!(DenyReason::SignIn.code(), 0x19);
-    }
-
-    #[test]
-    fn denials_name_block_and_caveat() {
-        let denial = Denial { block: 2, reason: DenyReason::Unsupported(Caveat::Facility) };
-        assert_eq!(denial.to_string(), "block 2 of the token: it demands `facility`, which is not supported yet");
     }
 }

@@ -83,9 +83,9 @@ fn more_blocks_never_allow_more(bodies: &[Body], seed: &[u8]) {
 /// that can be checked.
 #[cfg(test)]
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    use super::item::{Item, Role, Scope, Wanted};
+    use super::item::{CitedRole, Item, Scope, Wanted};
     use super::wire::{Block, Proof};
-    use crate::ids::{IssuerId, PrincipalId, VaultId};
+    use crate::ids::{FacilityId, IssuerId, PrincipalId, RoleId, VaultId};
     let narrowing = || {
         vec![
             Item::NotBefore(1),
@@ -108,8 +108,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         vec![
             Item::MaxUses(7),
             Item::Mfa { level: 1, oldest: 60 },
-            Item::Facility(vec![[8; 16]]),
-            Item::Roles(vec![Role { id: [2; 16], revision: 3 }]),
+            Item::Facility(vec![FacilityId::from_bytes([8; 16])]),
+            Item::Roles(vec![CitedRole { id: RoleId::from_bytes([2; 16]), revision: 3 }]),
         ]
     };
     let block = |number, items| Block {

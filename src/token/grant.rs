@@ -1,20 +1,24 @@
 //! Granting: the first block of a token, signed by an issuer.
 
+use std::collections::BTreeMap;
+
 use super::body::{Body, BodyTooLarge};
 use super::caveat::Caveat;
 use super::chain::Chain;
 use super::closed::BoundToken;
 use super::holder::Token;
 use super::issuer::IssuerKey;
-use super::item::Item;
+use super::item::{CitedRole, Item};
 use super::keys::HolderPublicKey;
 use super::limits::{LimitError, Limits, limit_steps};
+use super::role::RoleRevision;
 use super::wire::Block;
-use super::{MAX_BLOCKS, MAX_BODY_LEN};
+use super::{MAX_BLOCKS, MAX_BODY_LEN, MAX_ROLES};
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::sign::SigningSeed;
 use crate::crypto::{RandomFailed, kdf, random};
-use crate::ids::{PrincipalId, VaultId};
+use crate::ids::{PrincipalId, RoleId, VaultId};
+use crate::record::Kind;
 use crate::terms::Confidentiality;
 
 /// Why a grant is not signed.
@@ -73,6 +77,7 @@ impl From<BodyTooLarge> for GrantError {
 pub struct Grant {
     subject: Option<PrincipalId>,
     limits: Limits,
+    roles: BTreeMap<RoleId, u32>,
 }
 
 impl Grant {
@@ -92,7 +97,7 @@ impl Grant {
             max_depth: Some(MAX_BLOCKS - 1),
             ..Limits::default()
         };
-        Self { subject, limits }
+        Self { subject, limits, roles: BTreeMap::new() }
     }
 
     /// Allows the charts of all patients, and the facility's chart, which belongs to none.
@@ -104,6 +109,42 @@ impl Grant {
     /// Allows all kinds of record.
     pub const fn all_kinds(mut self) -> Self {
         self.limits.kinds.set_all();
+        self
+    }
+
+    /// Cites a role, and allows what it allows: its actions, kinds and purposes are added, and records up to its ceiling are
+    /// allowed. At most 8. An operation has to be allowed by one of the roles alone, so that two roles never add up to more
+    /// than either; and the grant counts as long as each role stands at the revision that it cites. Steps that are said
+    /// afterwards add to the items of the grant, but a role never allows more than it lists.
+    ///
+    /// ```
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let clinic = Clinic::new();
+    /// # let (session, vault, issuer) = (clinic.session(), &clinic.vault, &clinic.issuer);
+    /// let auditor = Role::clinical().into_iter().find(|role| role.name() == "auditor").unwrap();
+    /// let auditor = session.roles().define(&auditor)?;
+    /// let token = Grant::to("a.lund").role(&auditor).all_patients()
+    ///     .valid_for(std::time::Duration::from_secs(30 * 86_400)).sign(issuer, vault.id())?;
+    /// # assert!(vault.session(&token, Purpose::Legal).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn role(mut self, role: &RoleRevision) -> Self {
+        let RoleRevision { role, revision, .. } = role;
+        self = self.actions(role.listed_actions()).purposes(role.listed_purposes());
+        self.limits.kinds.add_or_all(role.listed_kinds().map(|kinds| kinds.iter().map(Kind::id)));
+        let ceiling = if self.roles.is_empty() {
+            role.ceiling()
+        } else {
+            self.limits.sensitivity.max(Some(role.ceiling())).unwrap_or_default()
+        };
+        self.limits.sensitivity = Some(ceiling);
+        self.cite(role.id(), *revision)
+    }
+
+    /// Cites a role by its id and revision alone; what the grant allows has to be said besides, and the role bounds it.
+    pub fn cite(mut self, role: RoleId, revision: u32) -> Self {
+        self.roles.insert(role, revision);
         self
     }
 
@@ -145,6 +186,15 @@ impl Grant {
         let now = self.limits.issued_at.unwrap_or_else(|| SystemClock.now());
         let mut items = self.limits.clone().into_items(now, (u32::MAX, u32::MAX))?;
         items.extend(self.subject.map(Item::Subject));
+        match self.roles.len() {
+            0 => {}
+            found if found > MAX_ROLES => {
+                return Err(LimitError::TooMany { caveat: Caveat::Roles, found, most: MAX_ROLES }.into());
+            }
+            _ => items.push(Item::Roles(
+                self.roles.iter().map(|(id, revision)| CitedRole { id: *id, revision: *revision }).collect(),
+            )),
+        }
         for caveat in Caveat::MANDATORY {
             if items.iter().all(|item| item.caveat() != caveat) {
                 return Err(GrantError::Missing { caveat });

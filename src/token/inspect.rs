@@ -9,7 +9,9 @@ use super::caveat::Caveat;
 use super::holder::{ProofKind, UnverifiedToken, instant};
 use super::statement::{Limit, Listed, Statement, words};
 use crate::clock::Timestamp;
-use crate::ids::{AttesterId, DeviceId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, VaultId};
+use crate::ids::{
+    AttesterId, DeviceId, FacilityId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId, VaultId,
+};
 use crate::terms::{Action, Confidentiality, Purpose};
 
 /// What a token claims to allow. Nothing of it is verified: only opening a session shows whether a token is genuine, and
@@ -83,8 +85,49 @@ pub struct EffectiveRights {
     pub devices: Vec<DeviceId>,
     /// What has to be attested, by whom, and how long ago at most.
     pub attestations: Vec<(AttesterId, Claim, Duration)>,
+    /// The roles that bound it, each at a revision; empty is no such bound.
+    pub roles: Vec<(RoleId, u32)>,
+    /// How often it may be used, if a block says so.
+    pub max_uses: Option<u32>,
+    /// In which facilities sessions open.
+    pub facilities: Listed<FacilityId>,
+    /// What it allows once the glass is broken; `None` unless every block says so.
+    pub emergency: Option<EmergencyRights>,
     /// What this version cannot check; unless this is empty, the token opens no session.
     pub unsupported: Vec<Caveat>,
+}
+
+/// What a token allows for one patient once the glass is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EmergencyRights {
+    /// What may be done then.
+    pub actions: Vec<Action>,
+    /// How confidential a record may be then.
+    pub sensitivity: Confidentiality,
+    /// For how long.
+    pub longest: Duration,
+}
+
+impl EmergencyRights {
+    /// What all blocks leave; none where one of them says nothing of it.
+    fn of(blocks: &[BlockRights]) -> Option<Self> {
+        let said = blocks.iter().map(|block| {
+            block.statements.iter().find_map(|said| match said {
+                Statement::Emergency { actions, sensitivity, longest } => {
+                    Some(Self { actions: actions.clone(), sensitivity: *sensitivity, longest: *longest })
+                }
+                _ => None,
+            })
+        });
+        said.reduce(|left, said| left.zip(said).map(|(left, said)| left.meet(&said))).flatten()
+    }
+
+    fn meet(mut self, other: &Self) -> Self {
+        self.actions.retain(|action| other.actions.contains(action));
+        let (sensitivity, longest) = (self.sensitivity.min(other.sensitivity), self.longest.min(other.longest));
+        Self { sensitivity, longest, ..self }
+    }
 }
 
 impl Rights {
@@ -137,6 +180,7 @@ impl Rights {
         for (block, said) in self.statements() {
             rights.narrow(said, last.saturating_sub(block));
         }
+        rights.emergency = EmergencyRights::of(&self.blocks);
         rights
     }
 }
@@ -159,6 +203,10 @@ impl EffectiveRights {
             sign_in: None,
             devices: Vec::new(),
             attestations: Vec::new(),
+            roles: Vec::new(),
+            max_uses: None,
+            facilities: Listed::All,
+            emergency: None,
             unsupported: Vec::new(),
         }
     }
@@ -201,7 +249,11 @@ impl EffectiveRights {
                 self.sign_in = Some((highest.max(*level), shortest.min(*oldest)));
             }
             Statement::Attestations(wanted) => self.demand(wanted),
-            Statement::Roles(_) | Statement::MaxUses(_) | Statement::Facility(_) | Statement::Emergency { .. } => {}
+            Statement::Roles(roles) => self.roles.clone_from(roles),
+            Statement::MaxUses(uses) => self.max_uses = Some(self.max_uses.map_or(*uses, |most| most.min(*uses))),
+            Statement::Facility(listed) => self.facilities.meet(&Listed::Only(listed.clone())),
+            // Counts by what all blocks say together.
+            Statement::Emergency { .. } => {}
         }
     }
 
@@ -252,6 +304,20 @@ impl fmt::Display for EffectiveRights {
         }
         if let Some((level, oldest)) = self.sign_in {
             writeln!(f, "  sign-in: level {level}, at most {} s ago", oldest.as_secs())?;
+        }
+        if !self.roles.is_empty() {
+            let roles = self.roles.iter().map(|(id, revision)| format!("{id} revision {revision}"));
+            writeln!(f, "  roles: {}", words(&roles.collect::<Vec<_>>()))?;
+        }
+        if let Some(uses) = self.max_uses {
+            writeln!(f, "  uses: at most {uses}")?;
+        }
+        if let Listed::Only(_) = &self.facilities {
+            writeln!(f, "  facilities: {}", self.facilities)?;
+        }
+        if let Some(EmergencyRights { actions, sensitivity, longest }) = &self.emergency {
+            let seconds = longest.as_secs();
+            writeln!(f, "  emergency: {} with records up to {sensitivity}, for {seconds} s", words(actions))?;
         }
         self.devices.iter().try_for_each(|device| writeln!(f, "  device: {device}"))?;
         for (attester, claim, oldest) in &self.attestations {

@@ -2,9 +2,9 @@
 
 use super::attestation::Claim;
 use super::caveat::Caveat;
-use super::{MAX_LISTED, MAX_WANTED};
+use super::{MAX_FACILITIES, MAX_LISTED, MAX_ROLES, MAX_WANTED};
 use crate::bytes::{Put, Reader, TooLong, Truncated};
-use crate::ids::{AttesterId, KindId, PatientId, PrincipalId};
+use crate::ids::{AttesterId, FacilityId, KindId, PatientId, PrincipalId, RoleId};
 use crate::terms::{Action, Confidentiality, Purpose};
 
 /// Everything, or only what is listed.
@@ -19,7 +19,7 @@ pub(super) enum Scope<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
     Subject(PrincipalId),
-    Roles(Vec<Role>),
+    Roles(Vec<CitedRole>),
     NotBefore(u64),
     /// The first second that is not allowed any more.
     NotAfter(u64),
@@ -44,7 +44,7 @@ pub(super) enum Item {
         longest: u32,
     },
     Attestations(Vec<Wanted>),
-    Facility(Vec<[u8; 16]>),
+    Facility(Vec<FacilityId>),
     Emergency {
         actions: u32,
         sensitivity: Confidentiality,
@@ -54,8 +54,8 @@ pub(super) enum Item {
 
 /// A role at one revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Role {
-    pub(super) id: [u8; 16],
+pub(super) struct CitedRole {
+    pub(super) id: RoleId,
     pub(super) revision: u32,
 }
 
@@ -141,7 +141,7 @@ impl Item {
             Self::Roles(roles) => {
                 put_count(out, roles.len())?;
                 for role in roles {
-                    out.put(&role.id);
+                    out.put(role.id.as_bytes());
                     out.put_u32(role.revision);
                 }
             }
@@ -170,7 +170,7 @@ impl Item {
             }
             Self::Facility(ids) => {
                 put_count(out, ids.len())?;
-                ids.iter().for_each(|id| out.put(id));
+                ids.iter().for_each(|id| out.put(id.as_bytes()));
             }
             Self::Emergency { actions, sensitivity, longest } => {
                 out.put_u32(*actions);
@@ -187,8 +187,10 @@ impl Item {
         let item = match caveat {
             Caveat::Subject => Self::Subject(PrincipalId::from_bytes(value.array()?)),
             Caveat::Roles => {
-                let role = |value: &mut Reader<'_>| Ok(Role { id: value.array()?, revision: value.u32()? });
-                Self::Roles(list(&mut value, 8, role, |role| role.id)?)
+                let role = |value: &mut Reader<'_>| {
+                    Ok(CitedRole { id: RoleId::from_bytes(value.array()?), revision: value.u32()? })
+                };
+                Self::Roles(list(&mut value, MAX_ROLES, role, |role| role.id)?)
             }
             Caveat::NotBefore => Self::NotBefore(value.u64()?),
             Caveat::NotAfter => Self::NotAfter(value.u64()?),
@@ -213,7 +215,10 @@ impl Item {
                 };
                 Self::Attestations(list(&mut value, MAX_WANTED, wanted, |wanted| (wanted.attester, wanted.claim))?)
             }
-            Caveat::Facility => Self::Facility(list(&mut value, 16, Reader::array, |id| *id)?),
+            Caveat::Facility => {
+                let ids = list(&mut value, MAX_FACILITIES, Reader::array, |id| *id)?;
+                Self::Facility(ids.into_iter().map(FacilityId::from_bytes).collect())
+            }
             Caveat::Emergency => Self::Emergency {
                 actions: bits(value.u32()?, known_actions())?,
                 sensitivity: level(value.u8()?)?,

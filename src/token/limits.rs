@@ -7,9 +7,9 @@ use super::attestation::Claim;
 use super::caveat::Caveat;
 use super::item::{Item, Scope, Wanted};
 use super::sign_in::SignInLevel;
-use super::{MAX_BLOCKS, MAX_LISTED, MAX_WANTED};
+use super::{MAX_BLOCKS, MAX_FACILITIES, MAX_LISTED, MAX_WANTED};
 use crate::clock::Timestamp;
-use crate::ids::{AttesterId, DeviceId, KindId, PatientId};
+use crate::ids::{AttesterId, DeviceId, FacilityId, KindId, PatientId};
 use crate::terms::Confidentiality;
 
 /// Something that no block can say.
@@ -73,6 +73,15 @@ impl<T: Ord> Choice<T> {
         self.all = true;
     }
 
+    /// Adds what a role lists, or all where it lists nothing; all of one role makes what others list needless.
+    pub(super) fn add_or_all(&mut self, more: Option<impl IntoIterator<Item = T>>) {
+        match more {
+            Some(more) if !self.all => self.add(more),
+            Some(_) => {}
+            None => *self = Self { all: true, some: None },
+        }
+    }
+
     pub(super) fn add(&mut self, more: impl IntoIterator<Item = T>) {
         self.some.get_or_insert_default().extend(more);
     }
@@ -88,6 +97,24 @@ impl<T: Ord> Choice<T> {
             }
             (false, Some(some)) => Ok(Some(Scope::Only(some.into_iter().collect()))),
         }
+    }
+}
+
+/// What is allowed once the glass is broken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Emergency {
+    pub(super) actions: u32,
+    pub(super) sensitivity: Confidentiality,
+    pub(super) longest: Duration,
+}
+
+impl Emergency {
+    fn into_item(self) -> Result<Item, LimitError> {
+        let Self { actions, sensitivity, longest } = self;
+        if actions == 0 {
+            return Err(LimitError::Empty { caveat: Caveat::Emergency });
+        }
+        Ok(Item::Emergency { actions, sensitivity, longest: session_seconds(longest)? })
     }
 }
 
@@ -116,6 +143,9 @@ pub(super) struct Limits {
     pub(super) device: Option<DeviceId>,
     /// Oldest age in seconds, by attester and claim.
     pub(super) attestations: BTreeMap<(AttesterId, Claim), u32>,
+    pub(super) max_uses: Option<u32>,
+    pub(super) facilities: BTreeSet<FacilityId>,
+    pub(super) emergency: Option<Emergency>,
 }
 
 impl Limits {
@@ -138,6 +168,15 @@ impl Limits {
         items.extend(patients.map(Item::Patients));
         items.extend(not_empty(self.purposes, Caveat::Purposes)?.map(Item::Purposes));
         items.extend(self.sensitivity.map(Item::Sensitivity));
+        items.extend(not_empty(self.max_uses, Caveat::MaxUses)?.map(Item::MaxUses));
+        match self.facilities.len() {
+            0 => {}
+            found if found > MAX_FACILITIES => {
+                return Err(LimitError::TooMany { caveat: Caveat::Facility, found, most: MAX_FACILITIES });
+            }
+            _ => items.push(Item::Facility(self.facilities.into_iter().collect())),
+        }
+        items.extend(self.emergency.map(Emergency::into_item).transpose()?);
         if let Some(depth) = self.max_depth {
             if depth >= MAX_BLOCKS {
                 return Err(LimitError::DepthTooGreat { found: depth });
@@ -304,6 +343,35 @@ macro_rules! limit_steps {
             let oldest = u32::try_from(oldest.as_secs()).unwrap_or(u32::MAX);
             let strictest = self.limits.attestations.entry((attester, claim)).or_insert(oldest);
             *strictest = oldest.min(*strictest);
+            self
+        }
+
+        /// How often the token can be used: each call that a session answers, and each page and batch of one, is a use. 1 at
+        /// least. The counter belongs to this block: tokens that are narrowed from it share it.
+        pub const fn max_uses(mut self, uses: u32) -> Self {
+            self.limits.max_uses = Some(uses);
+            self
+        }
+
+        /// Adds a facility, by its name, to those in which sessions open; at most 16 in one block.
+        /// [`SessionOpening::facility`](crate::SessionOpening::facility) says where one is.
+        pub fn facility(mut self, name: &str) -> Self {
+            self.limits.facilities.insert(crate::crypto::kdf::facility_id(name));
+            self
+        }
+
+        /// What may be done in an emergency, once the glass is broken for one patient
+        /// ([`Session::break_glass`](crate::Session::break_glass)): these actions, with records up to this confidentiality, for
+        /// this long (whole seconds). Every later block has to say one as well, or there is none. The purposes have to
+        /// include [`Purpose::BreakGlass`](crate::Purpose::BreakGlass).
+        pub fn emergency(
+            mut self,
+            actions: impl IntoIterator<Item = crate::terms::Action>,
+            sensitivity: crate::terms::Confidentiality,
+            longest: std::time::Duration,
+        ) -> Self {
+            let actions = actions.into_iter().fold(0, |bits, action| bits | action.bit());
+            self.limits.emergency = Some(super::limits::Emergency { actions, sensitivity, longest });
             self
         }
 

@@ -13,6 +13,7 @@ mod attestation;
 mod body;
 mod caveat;
 mod chain;
+mod clinical;
 mod closed;
 mod decide;
 mod error;
@@ -27,6 +28,8 @@ mod keys;
 mod limits;
 mod possession;
 mod proof_error;
+mod reason;
+mod role;
 mod sign_in;
 mod statement;
 mod text;
@@ -41,12 +44,12 @@ pub use attenuate::{AttenuateError, Attenuation, BoundAttenuation};
 pub use attestation::{AttestError, Attestation, Claim, NewAttestation};
 pub use caveat::Caveat;
 pub use closed::{BoundToken, SealedToken};
-pub use decide::{Denial, DenyReason};
+pub use decide::Denial;
 pub(crate) use decide::{Reach, Request};
 pub use error::TokenError;
 pub use grant::{BoundGrant, Grant, GrantError};
 pub use holder::{ProofKind, Token, UnverifiedToken};
-pub use inspect::{BlockRights, EffectiveRights, Rights};
+pub use inspect::{BlockRights, EffectiveRights, EmergencyRights, Rights};
 pub use issuer::{InvalidIssuerKey, IssuerKey, IssuerPublicKey};
 pub use keys::{
     AttesterKey, AttesterPublicKey, DeviceKey, DevicePublicKey, HolderKey, HolderPublicKey, InvalidPublicKey,
@@ -54,10 +57,13 @@ pub use keys::{
 pub use limits::LimitError;
 pub use possession::{Challenge, DeviceProof, Possession};
 pub use proof_error::{InvalidProof, ProofError};
+pub use reason::DenyReason;
+pub(crate) use role::RoleRights;
+pub use role::{InvalidRole, Role, RoleRevision};
 pub use sign_in::{AuthProof, SignInLevel};
 pub(crate) use sign_in::{Opened, SignInDemand, SignedIn};
 pub use statement::{Listed, Statement};
-pub(crate) use verify::{DEFAULT_LONGEST_TTL, VerifiedToken};
+pub(crate) use verify::{DEFAULT_LONGEST_TTL, UseLimit, VerifiedToken};
 
 /// Most bytes of a token.
 pub(crate) const MAX_TOKEN_LEN: usize = 4096;
@@ -75,5 +81,9 @@ pub(crate) const MAX_ITEMS: u8 = 24;
 pub(crate) const MAX_WANTED: usize = 4;
 /// Most attestations looked at when a session is opened: as many as all blocks together can demand.
 pub(crate) const MAX_SHOWN: usize = 32;
+/// Most roles that a grant can cite.
+pub(crate) const MAX_ROLES: usize = 8;
+/// Most facilities that one block can list.
+pub(crate) const MAX_FACILITIES: usize = 16;
 /// Most kinds, and most patients, that one block can list.
 pub(crate) const MAX_LISTED: usize = 32;

@@ -8,7 +8,7 @@ use super::caveat::Caveat;
 use super::holder::instant;
 use super::item::{Item, Scope};
 use crate::clock::Timestamp;
-use crate::ids::{AttesterId, DeviceId, KindId, PatientId, PrincipalId};
+use crate::ids::{AttesterId, DeviceId, FacilityId, KindId, PatientId, PrincipalId, RoleId};
 use crate::terms::{Action, Confidentiality, Purpose};
 
 /// Everything, or what is listed.
@@ -47,8 +47,8 @@ impl<T: fmt::Display> fmt::Display for Listed<T> {
 pub enum Statement {
     /// Who it is granted to.
     Subject(PrincipalId),
-    /// Roles that bound the grant: id and revision. Not supported yet; such a token opens no session.
-    Roles(Vec<([u8; 16], u32)>),
+    /// Roles that bound the grant, each at the revision that was in force when it was issued.
+    Roles(Vec<(RoleId, u32)>),
     /// When it starts to count.
     NotBefore(Timestamp),
     /// The first instant at which it does not count any more.
@@ -63,7 +63,7 @@ pub enum Statement {
     Purposes(Vec<Purpose>),
     /// How confidential a record may be at most.
     Sensitivity(Confidentiality),
-    /// How often it may be used. Not supported yet; such a token opens no session.
+    /// How often it may be used.
     MaxUses(u32),
     /// How many blocks may still follow.
     MaxDepth(u8),
@@ -85,9 +85,9 @@ pub enum Statement {
     },
     /// What has to be attested: by whom, what, and how long ago at most.
     Attestations(Vec<(AttesterId, Claim, Duration)>),
-    /// In which facilities. Not supported yet; such a token opens no session.
-    Facility(Vec<[u8; 16]>),
-    /// What it allows once the glass is broken. Not supported yet; it gives nothing.
+    /// In which facilities.
+    Facility(Vec<FacilityId>),
+    /// What it allows once the glass is broken, if every block says so.
     Emergency {
         /// What may be done then.
         actions: Vec<Action>,
@@ -126,7 +126,8 @@ impl Statement {
     /// Whether this version can check it. A token that says anything it cannot check opens no session.
     #[must_use]
     pub const fn is_supported(&self) -> bool {
-        !matches!(self, Self::Roles(_) | Self::MaxUses(_) | Self::Facility(_))
+        // A level that only a later version knows.
+        !matches!(self, Self::SignIn { level: 4.., .. })
     }
 
     pub(super) fn of(item: &Item) -> Self {
@@ -164,7 +165,7 @@ impl fmt::Display for Statement {
         match self {
             Self::Subject(subject) => write!(f, "{subject}"),
             Self::Roles(roles) => {
-                let role = |(id, revision): &([u8; 16], u32)| format!("{} revision {revision}", hex(id));
+                let role = |(id, revision): &(RoleId, u32)| format!("{id} revision {revision}");
                 f.write_str(&words(&roles.iter().map(role).collect::<Vec<_>>()))
             }
             Self::NotBefore(from) => write!(f, "from {from} on"),
@@ -185,7 +186,7 @@ impl fmt::Display for Statement {
                 };
                 f.write_str(&wanted.iter().map(one).collect::<Vec<_>>().join("; "))
             }
-            Self::Facility(ids) => f.write_str(&words(&ids.iter().map(hex).collect::<Vec<_>>())),
+            Self::Facility(ids) => f.write_str(&words(ids)),
             Self::Emergency { actions, sensitivity, longest } => {
                 write!(f, "{}; up to {sensitivity}; for {} s", words(actions), longest.as_secs())
             }
@@ -212,10 +213,6 @@ pub(super) fn words<T: fmt::Display>(words: &[T]) -> String {
         return "none".to_owned();
     }
     words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn hex(id: &[u8; 16]) -> String {
-    data_encoding::HEXLOWER.encode(id)
 }
 
 fn listed<T: Clone>(scope: &Scope<T>) -> Listed<T> {

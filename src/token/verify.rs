@@ -15,7 +15,7 @@ use super::wire::{Placed, Proof, Wire, placed_items};
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::crypto::sign::{self, SigningSeed};
-use crate::ids::{IssuerId, PrincipalId, RevocationId, VaultId};
+use crate::ids::{FacilityId, IssuerId, PrincipalId, RevocationId, RoleId, VaultId};
 use crate::terms::Purpose;
 
 /// The longest validity of a grant, unless a vault sets another: a year.
@@ -142,10 +142,25 @@ impl VerifiedToken {
         instant(earliest_end(self.items()))
     }
 
-    /// Decides whether a session may open at all: for this purpose, and with nothing in the token that cannot be checked.
-    /// A token with such an item allows no operation, so it is better said at once.
-    pub(crate) fn decide_opening(&self, purpose: Purpose) -> Result<(), Denial> {
-        decide::decide_opening(&self.blocks, purpose)
+    /// Decides whether a session may open at all: for this purpose, in this facility, and with nothing in the token that
+    /// cannot be checked. A token with such an item allows no operation, so it is better said at once.
+    pub(crate) fn decide_opening(&self, purpose: Purpose, facility: Option<FacilityId>) -> Result<(), Denial> {
+        decide::decide_opening(&self.blocks, purpose, facility)
+    }
+
+    /// How often it may be used, by each block that says so.
+    pub(crate) fn max_uses(&self) -> impl Iterator<Item = UseLimit> {
+        let placed = self.placed().filter_map(|(block, item)| match item {
+            Item::MaxUses(most) => Some((block, *most)),
+            _ => None,
+        });
+        placed.filter_map(|(block, most)| Some(UseLimit { block, rid: *self.rids.get(usize::from(block))?, most }))
+    }
+
+    /// The roles that its grant cites, each at a revision.
+    pub(crate) fn roles(&self) -> impl Iterator<Item = (RoleId, u32)> {
+        let cited = self.items().filter_map(|item| if let Item::Roles(cited) = item { Some(cited) } else { None });
+        cited.flatten().map(|role| (role.id, role.revision))
     }
 
     pub(super) const fn vault(&self) -> VaultId {
@@ -177,6 +192,15 @@ impl VerifiedToken {
     pub(super) fn placed(&self) -> impl Iterator<Item = (u8, &Item)> {
         placed_items(self.blocks.iter()).map(|placed| (placed.block, placed.item))
     }
+}
+
+/// A block's limit of uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UseLimit {
+    pub(crate) block: u8,
+    /// What the uses are counted by.
+    pub(crate) rid: RevocationId,
+    pub(crate) most: u32,
 }
 
 /// The shortest of the blocks' durations. The greatest number of seconds means "no limit from this block".

@@ -1,5 +1,6 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
+mod at_once;
 mod attendant;
 mod bodies;
 mod challenges;
@@ -12,10 +13,14 @@ mod lock;
 mod numbers;
 mod renewed;
 mod retention;
+mod sign_in;
+mod standing;
 mod time;
+mod uses;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+pub(crate) use at_once::{AtOnce, Lives};
 pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
@@ -25,6 +30,8 @@ pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};
 pub(crate) use renewed::{OlderSealer, Renewed};
+pub(crate) use sign_in::{Attempt, Second, SignIns, account_draft};
+pub(crate) use standing::{Resolved, Standing};
 pub(crate) use time::Latest;
 
 use crate::audit::Draft;
@@ -72,6 +79,8 @@ pub(crate) struct Unlocked {
     pub(crate) numbers: Numbers,
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,
+    pub(crate) at_once: AtOnce,
+    pub(crate) sign_ins: SignIns,
     pub(crate) types: Mutex<Types>,
     /// The header in force, without its keyring.
     pub(crate) header: Mutex<HeldHeader>,
@@ -81,6 +90,8 @@ pub(crate) struct Unlocked {
     pub(crate) rotating: Mutex<()>,
     /// Held while the journal is compacted: one compaction after the other.
     pub(crate) compacting: Mutex<()>,
+    /// Held while a use of a token is counted: one after the other.
+    pub(crate) counting: Mutex<()>,
     /// Held while the read audit is chosen anew: one choice after the other.
     pub(crate) choosing: Mutex<()>,
     /// Who else has to let go of keys when the vault is sealed.

@@ -13,10 +13,12 @@ mod memory;
 mod open;
 mod opening;
 mod options;
+mod own_account;
 mod rotate;
 mod salvage;
 mod scrub;
 mod seal;
+mod sign_in;
 mod slots;
 
 use std::fmt;
@@ -35,9 +37,11 @@ pub(crate) use open::state_file_key;
 pub use open::{LockedVault, Unlocking};
 pub use opening::{KdfUpgrade, MissingReads, Opening};
 pub use options::Options;
+pub use own_account::OwnAccount;
 pub use rotate::{RootRotation, Rotated, Rotation};
 pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 pub use scrub::Health;
+pub use sign_in::SignIn;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::committer::Stripe;
@@ -46,7 +50,7 @@ use crate::error::Error;
 use crate::ids::VaultId;
 use crate::keyring::Credential;
 use crate::observe;
-use crate::policy::PolicyRow;
+use crate::policy::{AccessRules, PolicyRow};
 use crate::read_audit::ReadAudit;
 use crate::record::{self, Kind, Record};
 use crate::secret::wipe_stack;
@@ -245,6 +249,25 @@ impl Vault {
         });
         self.follow(&unlocked, unlocked.policy.read_audit())?;
         changed
+    }
+
+    /// What holds for all tokens of this vault.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`].
+    pub fn access_rules(&self) -> Result<AccessRules, Error> {
+        Ok(self.0.gate.enter()?.policy.rules())
+    }
+
+    /// Sets what holds for all tokens, at the next call of open sessions and after every later opening. Asks for a credential
+    /// of the vault, as it can take away what protects charts. An entry of the log has the new rules.
+    ///
+    /// # Errors
+    /// [`Error::Unlock`] when the credential does not open the vault, [`Error::Sealed`], [`Error::AuditUnavailable`].
+    pub fn set_access_rules<'c>(&self, rules: AccessRules, credential: impl Into<Credential<'c>>) -> Result<(), Error> {
+        let mut draft = Draft::new(AuditEvent::AccessRulesChanged, Outcome::Allowed);
+        draft.fields.detail = Some(rules.told());
+        self.administer(credential.into(), draft, |_| Ok(PolicyRow::Rules(rules)))
     }
 
     /// Changes the policy if the credential opens the vault; logs it either way.

@@ -44,11 +44,15 @@ fn items() -> impl Strategy<Value = Vec<Item>> {
         (ids(), any::<u16>(), any::<u32>(), ids(), level()).prop_map(|(attesters, claim, oldest, places, level)| {
             let wanted = attesters.into_iter().take(4).map(|attester| Wanted { attester, claim, oldest }).collect();
             let emergency = Item::Emergency { actions: 1, sensitivity: level, longest: 900 };
-            vec![Item::Attestations(wanted), Item::Facility(places), emergency]
+            vec![
+                Item::Attestations(wanted),
+                Item::Facility(places.into_iter().map(FacilityId::from_bytes).collect()),
+                emergency,
+            ]
         });
     let grant =
         (any::<[u8; 16]>(), btree_set(any::<[u8; 16]>(), 1..=8), any::<u32>()).prop_map(|(id, roles, revision)| {
-            let roles = roles.into_iter().map(|id| Role { id, revision }).collect();
+            let roles = roles.into_iter().map(|id| CitedRole { id: RoleId::from_bytes(id), revision }).collect();
             vec![Item::Subject(PrincipalId::from_bytes(id)), Item::Roles(roles)]
         });
     (grant, when, what, bounds, rest).prop_map(|(a, b, c, d, e)| [a, b, c, d, e].concat())

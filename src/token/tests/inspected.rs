@@ -12,10 +12,10 @@ fn talkative() -> Token {
     let grant = signed(&wide().not_before(NOW).idle(Duration::from_secs(300)));
     let rest = vec![
         Item::MaxUses(3),
-        Item::Mfa { level: 2, oldest: 60 },
+        Item::Mfa { level: 4, oldest: 60 },
         device,
         Item::Attestations(vec![wanted]),
-        Item::Facility(vec![[0xFA; 16]]),
+        Item::Facility(vec![FacilityId::from_bytes([0xFA; 16])]),
         emergency,
     ];
     append(&grant, rest)
@@ -33,13 +33,14 @@ fn the_list_shows_every_statement_of_every_block_and_calls_itself_unverified() {
         "  kinds: all",
         "  patients: all",
         "  session length: idle at most 300 s, in all without limit",
-        "  number of uses: at most 3 (not supported yet: opens no session)",
-        "  sign-in level: level 2, at most 60 s ago (not supported yet: opens no session)",
+        "  number of uses: at most 3",
+        "  uses: at most 3",
+        "  sign-in level: level 4, at most 60 s ago (not supported yet: opens no session)",
         "  depth: 6 more blocks at most",
-        "  number of uses: not supported yet; opens no session",
+        "  sign-in level: not supported yet; opens no session",
         &format!("  device: device-{}", "1a".repeat(32)),
         &format!("  attestations: signed-in by attester-{}, at most 60 s ago", "a7".repeat(16)),
-        &format!("  facility: {} (not supported yet: opens no session)", "fa".repeat(16)),
+        &format!("  facility: facility-{}", "fa".repeat(16)),
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\nis not in\n{shown}");
     }
@@ -53,13 +54,13 @@ fn statements_are_there_one_by_one() {
     assert_eq!(rights.statements().count(), token.wire().items().count());
     assert!(rights.statements().any(|(block, said)| block == 1 && *said == Statement::MaxUses(3)));
     assert_eq!(rights.blocks()[1].revocation_id, token.id());
-    let unsupported = [Caveat::MaxUses, Caveat::Mfa, Caveat::Facility];
+    let unsupported = [Caveat::Mfa];
     assert_eq!(rights.effective().unsupported, unsupported);
     let roles = (0x02, [&[1][..], &[0xB0; 16], &[0, 0, 0, 9]].concat());
     let token = Raw::grant(&[&raw_grant()[..1], &[roles], &raw_grant()[1..]].concat()).read().unwrap();
     let rights = token.inspect();
-    assert!(rights.to_string().contains(&format!("roles: {} revision 9 (not supported", "b0".repeat(16))));
-    assert_eq!(rights.effective().unsupported, [Caveat::Roles]);
+    assert!(rights.to_string().contains(&format!("roles: role-{} revision 9\n", "b0".repeat(16))));
+    assert_eq!(rights.effective().roles, [(RoleId::from_bytes([0xB0; 16]), 9)]);
 }
 
 fn effective(token: &Token) -> crate::token::inspect::EffectiveRights {

@@ -20,21 +20,24 @@ use super::body::Body;
 use super::caveat::Caveat;
 use super::chain::Chain;
 use super::closed::{BoundToken, SealedToken};
-use super::decide::{Denial, DenyReason, Reach, Request};
+use super::decide::{Denial, Reach, Request};
 use super::error::TokenError;
 use super::grant::Grant;
 use super::holder::{Token, UnverifiedToken};
 use super::issuer::{IssuerKey, IssuerPublicKey};
-use super::item::{Item, Role, Scope, Wanted};
+use super::item::{CitedRole, Item, Scope, Wanted};
 use super::keys::{AttesterKey, DeviceKey, HolderKey, HolderPublicKey};
 use super::possession::{Challenge, DeviceProof, Possession};
 use super::proof_error::ProofError;
+use super::reason::DenyReason;
 use super::verify::{DEFAULT_LONGEST_TTL, VerifiedToken};
 use super::wire::{self, Block, Proof, Wire};
 use crate::clock::Timestamp;
 use crate::crypto::kdf::{self, cap};
 use crate::crypto::{hash, sign::SigningSeed};
-use crate::ids::{AttesterId, DeviceId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, VaultId};
+use crate::ids::{
+    AttesterId, DeviceId, FacilityId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId, VaultId,
+};
 use crate::secret::Secret;
 use crate::terms::{Action, Confidentiality, Purpose};
 

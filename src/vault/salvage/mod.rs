@@ -16,6 +16,7 @@ use super::open::{Parts, assemble, newest, open_header, storage_keys};
 use super::{Home, LockedVault, Vault, operate};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
+use crate::crypto::passphrase::PassphraseCost;
 use crate::error::Error;
 use crate::keyring::detached;
 use crate::keyring::{Credential, UnlockedKeyring, copies};
@@ -146,7 +147,17 @@ impl LockedVault {
         let chain = Chain::new(header.vault, Some(newest(&*storage, header.vault)?));
         let (vault, lock) = (header.vault, DirLock::take(&to)?);
         let header = HeldHeader { generation, slots: header.slots, bytes: header_bytes.clone() };
-        let parts = Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0 };
+        let parts = Parts {
+            vault,
+            suite,
+            clock,
+            keyring,
+            header,
+            lock,
+            chain,
+            record_cache: 0,
+            password_cost: PassphraseCost::default(),
+        };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);
