@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn rfc_secret() -> TotpSecret {
-        TotpSecret::new(Secret::take(&mut *b"12345678901234567890"))
+        TotpSecret::new(Secret::take(&mut b"12345678901234567890".to_owned()))
     }
 
     fn at(second: u64) -> Timestamp {

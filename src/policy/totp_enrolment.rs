@@ -138,7 +138,7 @@ mod tests {
     use crate::secret::Secret;
 
     fn enrolment() -> TotpEnrolment {
-        let secret = TotpSecret::new(Secret::take(&mut *b"12345678901234567890"));
+        let secret = TotpSecret::new(Secret::take(&mut b"12345678901234567890".to_owned()));
         TotpEnrolment { secret, issuer: "Clinic Ä: 1".into(), account: "dr.osei@clinic".into() }
     }
 

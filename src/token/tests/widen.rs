@@ -211,8 +211,10 @@ fn items_that_cannot_be_checked_deny_at_every_depth() {
     for (item, block) in items.iter().flat_map(|item| (1..8).map(move |block| (item, block))) {
         let parent = deepen(signed(&wide()), usize::from(block) - 1);
         assert_eq!(verify(&parent).unwrap().decide(&request()), Ok(()));
-        let denial = verify(append(&parent, vec![item.clone()])).unwrap().decide(&request()).unwrap_err();
+        let narrowed = verify(append(&parent, vec![item.clone()])).unwrap();
+        let denial = narrowed.decide_opening(Purpose::Treatment, None).unwrap_err();
         assert_eq!((denial.block, denial.reason), (block, DenyReason::Unsupported(item.caveat())));
+        assert_eq!(crate::token::decide::decide(narrowed.blocks(), &request()), Err(denial));
     }
 }
 
