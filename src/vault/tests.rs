@@ -4,6 +4,7 @@ mod idle;
 mod memory;
 mod removed;
 mod rotated;
+mod sign_in;
 mod windowed;
 
 use super::*;

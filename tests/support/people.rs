@@ -1,4 +1,5 @@
 //! People who sign in, for tests: a name, a password, and what their authenticator shows.
+#![allow(dead_code)] // no test uses all of it
 
 use std::sync::Arc;
 
