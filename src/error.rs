@@ -11,7 +11,7 @@ use crate::audit::AuditFault;
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
-use crate::ids::{AttesterId, KindId, PatientId, PrincipalId, Ticket};
+use crate::ids::{AttesterId, CaseId, KindId, PatientId, PrincipalId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, RecordRef, Version};
@@ -341,6 +341,32 @@ pub enum Error {
         name: String,
         /// The revision that was asked for; `None` where the role is not there at all.
         revision: Option<u32>,
+    },
+    /// No denial in the log has this ticket.
+    #[error("no denial in this log has {ticket}; check it, or query the log for denials")]
+    NoSuchTicket {
+        /// The ticket that was asked for.
+        ticket: Ticket,
+    },
+    /// There is no such emergency.
+    #[error("this vault has no {case}; list the cases to see which there are")]
+    NoSuchCase {
+        /// The case that was asked for.
+        case: CaseId,
+    },
+    /// The emergency was reviewed already. Nothing was changed.
+    #[error("{case} was closed at {at}; there is nothing to do")]
+    CaseClosed {
+        /// The case.
+        case: CaseId,
+        /// When it was closed.
+        at: Timestamp,
+    },
+    /// Nobody reviews an emergency of their own. Nothing was changed.
+    #[error("{case} is of the same person; somebody else has to review it")]
+    OwnCase {
+        /// The case.
+        case: CaseId,
     },
     /// Nobody was signed in. Deliberately coarse, so that nobody learns which names there are; the log has the reason.
     #[error("name, password or code is wrong, or the account is disabled; try again, or ask an administrator")]

@@ -115,6 +115,10 @@ id!(
     FacilityId, "facility-", "a facility id (`facility-` and 32 hexadecimal digits)"
 );
 id!(
+    /// An emergency that was invoked, to be reviewed.
+    CaseId, "case-", "a case id (`case-` and 32 hexadecimal digits)"
+);
+id!(
     /// Handed out with a denial; an auditor finds the reason by it.
     Ticket, "ticket-", "a ticket (`ticket-` and 32 hexadecimal digits)"
 );

@@ -124,6 +124,7 @@ mod audit;
 mod bytes;
 mod clock;
 mod committer;
+mod consent;
 mod crypto;
 mod error;
 mod format;
@@ -152,12 +153,13 @@ mod unlocked;
 mod vault;
 
 pub use audit::{
-    AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect, FaultKind,
-    Outcome,
+    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect,
+    FaultKind, Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use consent::{Consent, ConsentAnswer, ConsentQuestion};
 pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
 pub use crypto::kdf_parameters::KdfParameters;
@@ -170,8 +172,8 @@ pub use format::header::HeaderError;
 pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
-    AttesterId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId,
-    SessionId, Ticket, VaultId,
+    AttesterId, CaseId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId, RevocationId,
+    RoleId, SessionId, Ticket, VaultId,
 };
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
@@ -180,7 +182,10 @@ pub use keyring::{
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
-pub use policy::{AccessRules, Disabled, Erasure, LegalHold, RecoveryCodes, Retention, RetentionOf, TotpEnrolment};
+pub use policy::{
+    AccessRules, ChartLabel, Disabled, EmergencyReason, Erasure, LegalHold, RecoveryCodes, Retention, RetentionOf,
+    Review, TotpEnrolment, Verdict,
+};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
@@ -188,12 +193,13 @@ pub use record::{
     Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, ChartCursor, ChartPage, ChartQuery, ChartRetention,
-    Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery, NewPrincipal, Page, Principal, PrincipalPage,
-    Principals, PutOptions, Roles, Scope, Session, SessionOpening, VerifiedLog,
+    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor, ChartPage,
+    ChartQuery, ChartRetention, Explanation, Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery,
+    NewPrincipal, Operation, Page, Principal, PrincipalPage, Principals, PutOptions, ReviewCase, Roles, Ruling, Scope,
+    Session, SessionOpening, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
-pub use terms::{Action, Confidentiality, InvalidTerm, Purpose};
+pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, AuthProof, BlockRights,
     BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,

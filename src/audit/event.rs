@@ -110,6 +110,8 @@ events! {
     SignInRefused = 25, "sign-in-refused";
     /// A session went on with a newer proof of a sign-in.
     SteppedUp = 26, "stepped-up";
+    /// The glass was broken for a patient; `detail` has the reason, the case to be reviewed, and the session that was opened.
+    GlassBroken = 27, "glass-broken";
     /// A patient was registered.
     PatientRegistered = 30, "patient-registered";
     /// A patient was looked up by an identifier.
@@ -129,6 +131,8 @@ events! {
     ErasureBegun = 37, "erasure-begun";
     /// All that belongs to the erasure of `count` patients is done: no key of the vault opens an old copy of their secrets.
     PatientErased = 38, "patient-erased";
+    /// A chart was labelled anew; `detail` says why.
+    ChartLabelled = 39, "chart-labelled";
     /// A new record was put.
     RecordPut = 40, "record-put";
     /// A record was read.
@@ -139,6 +143,8 @@ events! {
     ChartRead = 43, "chart-read";
     /// The versions of a record were read.
     HistoryRead = 44, "history-read";
+    /// It was asked how a chart is labelled.
+    ChartLabelRead = 45, "chart-label-read";
     /// A new version of a record was written.
     RecordAmended = 46, "record-amended";
     /// A record was marked as entered in error.
@@ -169,6 +175,10 @@ events! {
     AuditVerified = 60, "audit-verified";
     /// The audit log was read.
     AuditQueried = 61, "audit-queried";
+    /// A denial was explained; `detail` has its ticket.
+    DenialExplained = 62, "denial-explained";
+    /// It was asked what a token allows, or who could see a patient; `detail` says which.
+    RightsRead = 63, "rights-read";
     /// The highest time seen was set back to the system clock.
     ClockReset = 70, "clock-reset";
     /// When entries of reads become durable was chosen anew; `detail` names the old choice and the new one.
@@ -193,6 +203,14 @@ events! {
     RootKeyChanged = 84, "root-key-changed";
     /// Another suite seals from the next header on; `detail` names both.
     SuiteChanged = 85, "suite-changed";
+    /// The review of an emergency was given to somebody; `detail` names both.
+    CaseAssigned = 94, "case-assigned";
+    /// An emergency was reviewed; `detail` has the verdict and the note.
+    CaseClosed = 95, "case-closed";
+    /// An emergency was not reviewed in time; `detail` names it. Once for each.
+    CaseOverdue = 96, "case-overdue";
+    /// Emergencies and their reviews were listed.
+    CasesListed = 97, "cases-listed";
 }
 
 /// How it ended.

@@ -6,7 +6,7 @@ use super::event::{AuditEvent, Outcome};
 use super::reads::MAX_SPAN;
 use super::view::AuditEntry;
 use crate::clock::Timestamp;
-use crate::ids::{PatientId, PrincipalId};
+use crate::ids::{PatientId, PrincipalId, Ticket};
 use crate::terms::Action;
 
 /// Chooses entries of the audit log. Without any condition it takes every entry. Conditions of different names all have
@@ -31,6 +31,7 @@ pub struct AuditFilter {
     events: Vec<AuditEvent>,
     actions: Vec<Action>,
     outcomes: Vec<Outcome>,
+    tickets: Vec<Ticket>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 }
@@ -71,6 +72,12 @@ impl AuditFilter {
         self
     }
 
+    /// Only the entry of the denial with which this ticket was given out.
+    pub fn ticket(mut self, ticket: Ticket) -> Self {
+        self.tickets.push(ticket);
+        self
+    }
+
     /// Only entries at this instant or later; of several reads that share an entry, one has to be.
     pub fn from(mut self, from: Timestamp) -> Self {
         self.from = Some(from);
@@ -90,6 +97,7 @@ impl AuditFilter {
             && wants(&self.actors, |actor| entry.actor == Some(*actor))
             && wants(&self.events, |event| entry.event.code() == event.code())
             && wants(&self.actions, |action| entry.action == Some(*action))
+            && wants(&self.tickets, |ticket| entry.ticket == Some(*ticket))
             && wants(&self.outcomes, |outcome| entry.outcome == *outcome)
             && wants(&self.patients, |patient| {
                 entry.requested == Some(*patient)
@@ -134,6 +142,8 @@ mod tests {
         assert!(!matches(AuditFilter::new().actor(other_actor)));
         assert!(matches(AuditFilter::new().event(entry.event)));
         assert!(!matches(AuditFilter::new().event(AuditEvent::VaultClosed)));
+        assert!(matches(AuditFilter::new().ticket(entry.ticket.unwrap())));
+        assert!(!matches(AuditFilter::new().ticket(Ticket::from_bytes([99; 16]))));
         assert!(matches(AuditFilter::new().action(entry.action.unwrap())));
         assert!(!matches(AuditFilter::new().action(Action::Operate)));
         assert!(matches(AuditFilter::new().outcome(entry.outcome)));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::consent::{self, AuditConsent};
 use super::defect::EntryDefect;
 use super::event::{AuditEvent, Outcome};
 use super::reads::{self, ReadMark};
@@ -36,6 +37,8 @@ pub(crate) mod tag {
     pub(crate) const POSSESSION: u16 = 0x8005;
     pub(crate) const ATTESTERS: u16 = 0x8006;
     pub(crate) const READS: u16 = 0x8007;
+    pub(crate) const REFUSALS: u16 = 0x8008;
+    pub(crate) const CONSENT: u16 = 0x8009;
     pub(crate) const CLOCK: u16 = 0x80FF;
 }
 
@@ -43,6 +46,8 @@ pub(crate) mod tag {
 pub(crate) const MAX_REVOCATION_IDS: usize = 8;
 /// Attestations that are looked at when a session is opened, and so attesters in an entry.
 pub(crate) const MAX_ATTESTERS: usize = 32;
+/// Refusals of one denial: more than the items of all blocks that can refuse.
+pub(crate) const MAX_REFUSALS: usize = 96;
 /// Bytes of the detail text.
 pub(crate) const MAX_DETAIL: usize = 1_024;
 /// Bytes of the texts that the host gives: request id, host, device.
@@ -80,6 +85,10 @@ pub(crate) struct Fields {
     pub(crate) possession: bool,
     /// Whose attestations were shown, or who was trusted to give them.
     pub(crate) attesters: Vec<AttesterId>,
+    /// All that refused: the number of a block, and the code of why.
+    pub(crate) refusals: Vec<(u8, u16)>,
+    /// What the host's consent answered.
+    pub(crate) consent: Vec<AuditConsent>,
 }
 
 impl Fields {
@@ -104,6 +113,8 @@ impl Fields {
             device: None,
             possession: false,
             attesters: Vec::new(),
+            refusals: Vec::new(),
+            consent: Vec::new(),
         }
     }
 
@@ -117,6 +128,8 @@ impl Fields {
             (tag::HOST, len(&self.host), MAX_HOST_TEXT),
             (tag::DEVICE, len(&self.device), MAX_HOST_TEXT),
             (tag::ATTESTERS, self.attesters.len(), MAX_ATTESTERS),
+            (tag::REFUSALS, self.refusals.len(), MAX_REFUSALS),
+            (tag::CONSENT, self.consent.len(), consent::MAX_LISTED),
         ]
         .into_iter()
         .find(|(_, len, limit)| len > limit)
@@ -147,7 +160,9 @@ impl Fields {
         put_some(out, tag::HOST, self.host.as_ref())?;
         put_some(out, tag::DEVICE, self.device.as_ref())?;
         put_some(out, tag::POSSESSION, self.possession.then_some([SHOWN]))?;
-        put_ids(out, tag::ATTESTERS, self.attesters.iter().map(AttesterId::as_bytes))
+        put_ids(out, tag::ATTESTERS, self.attesters.iter().map(AttesterId::as_bytes))?;
+        // Field 8007 stands in entries of reads that were allowed, and so never beside this one.
+        put_refusals(out, &self.refusals)
     }
 }
 
@@ -171,6 +186,19 @@ fn put_ids<'a>(out: &mut impl Put, tag: u16, ids: impl ExactSizeIterator<Item = 
     out.put_u16(tag);
     out.put_u16(u16::try_from(ids.len().saturating_mul(16)).map_err(|_| TooLong)?);
     ids.for_each(|id| out.put(id));
+    Ok(())
+}
+
+fn put_refusals(out: &mut impl Put, refusals: &[(u8, u16)]) -> Result<(), TooLong> {
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    out.put_u16(tag::REFUSALS);
+    out.put_u16(u16::try_from(refusals.len().saturating_mul(3)).map_err(|_| TooLong)?);
+    for (block, code) in refusals {
+        out.put_u8(*block);
+        out.put_u16(*code);
+    }
     Ok(())
 }
 
@@ -231,7 +259,9 @@ impl<'a> Payload<'a> {
             tag::ATTESTERS => {
                 fields.attesters = ids(tag, value, MAX_ATTESTERS)?.map(AttesterId::from_bytes).collect();
             }
+            tag::REFUSALS => fields.refusals = refusals(value).ok_or(EntryDefect::FieldValue(tag))?,
             tag::READS => self.reads = reads::parse(value, self.subjects.len())?,
+            tag::CONSENT => fields.consent = consent::parse(value)?,
             tag::CLOCK => self.clock = Some(Timestamp::from_micros(i64::from_be_bytes(exactly(tag, value)?))),
             unknown if unknown & tag::IGNORABLE == 0 => return Err(EntryDefect::UnknownField(unknown)),
             _ => {}
@@ -268,6 +298,13 @@ fn ids(tag: u16, value: &[u8], most: usize) -> Result<impl Iterator<Item = [u8; 
         return Err(EntryDefect::FieldValue(tag));
     }
     Ok(ids.iter().copied())
+}
+
+/// 1 to [`MAX_REFUSALS`] times `block u8 ‖ code u16`.
+fn refusals(value: &[u8]) -> Option<Vec<(u8, u16)>> {
+    let (refusals, rest) = value.as_chunks::<3>();
+    let sound = rest.is_empty() && (1..=MAX_REFUSALS).contains(&refusals.len());
+    sound.then(|| refusals.iter().map(|[block, high, low]| (*block, u16::from_be_bytes([*high, *low]))).collect())
 }
 
 /// `n u16 ‖ n × subject`, no patient twice.

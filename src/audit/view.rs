@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 
+use super::consent::AuditConsent;
 use super::defect::EntryDefect;
 use super::entry::{EntryRef, Front};
 use super::event::{AuditEvent, Outcome};
@@ -65,6 +66,11 @@ pub struct AuditEntry {
     pub possession: bool,
     /// Whose attestations the session was opened with, or which attester was trusted.
     pub attesters: Vec<AttesterId>,
+    /// Of a denial: all that refused, as the number of a block and the code of [`DenyReason`](crate::DenyReason); empty in
+    /// entries of earlier versions.
+    pub refusals: Vec<(u8, u16)>,
+    /// What the host's [`Consent`](crate::Consent) answered, where it was asked.
+    pub consent: Vec<AuditConsent>,
     /// The patients that it is about, with the records touched.
     pub subjects: Vec<AuditSubject>,
     /// Where several reads of one session share the entry ([`ReadAudit::Windowed`](crate::ReadAudit::Windowed)): each of
@@ -136,6 +142,8 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
         device: fields.device,
         possession: fields.possession,
         attesters: fields.attesters,
+        refusals: fields.refusals,
+        consent: fields.consent,
         subjects,
         reads: reads.into_iter().map(|read| read.shown(clock.unwrap_or(front.time))).collect(),
     })

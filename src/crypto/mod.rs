@@ -2,6 +2,8 @@
 //! encrypted through [`seal`]. Knows no stored format and does no I/O.
 
 pub(crate) mod aead;
+#[cfg(test)]
+pub(crate) mod counted;
 pub(crate) mod hash;
 pub(crate) mod kdf;
 pub(crate) mod kdf_parameters;

@@ -45,6 +45,10 @@ impl Error {
             | Self::Role(_)
             | Self::ReadAudit(_) => "outside limits",
             Self::NoSuchRole { .. } => "no such role",
+            Self::NoSuchTicket { .. } => "no such ticket",
+            Self::NoSuchCase { .. } => "no such case",
+            Self::CaseClosed { .. } => "closed already",
+            Self::OwnCase { .. } => "of their own",
             Self::Encode(_) => "not encodable",
             Self::Decode { source: DecodeError::Upgrade { .. }, .. } => "not upgradable",
             Self::Decode { .. } => "not decodable",
@@ -89,6 +93,7 @@ impl Told for Error {
                 | Self::LegalHold { .. }
                 | Self::Retained { .. }
                 | Self::FacilityChart
+                | Self::OwnCase { .. }
                 | Self::NeedsPartner { .. }
                 | Self::Unlock(UnlockError::WrongCredential)
         )

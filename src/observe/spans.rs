@@ -37,7 +37,7 @@ spans! {
     "session-opened" "session-closed" "signed-in" "sign-in-refused" "stepped-up"
     "principal-enrolled" "principal-changed" "principal-disabled" "principal-enabled" "principals-listed"
     "patient-registered" "patient-found" "identifier-added" "retention-changed" "hold-placed" "hold-lifted"
-    "retention-read" "erasure-begun" "patient-erased"
+    "retention-read" "erasure-begun" "patient-erased" "chart-labelled" "chart-label-read"
     "record-put" "record-read" "records-listed" "chart-read" "history-read" "record-amended" "record-voided"
     "kinds-listed" "records-exported" "audit-verified" "audit-queried"
 }

@@ -1,5 +1,8 @@
 //! Floor 6: what the vault trusts and knows. Held in memory while unlocked, kept in the tree `policy`.
 
+mod case;
+mod cases;
+mod chart_label;
 mod erasure;
 mod failures;
 mod people;
@@ -16,6 +19,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+pub(crate) use case::{CaseRow, MAX_CASE_TEXT};
+pub use case::{EmergencyReason, Review, Verdict};
+pub use chart_label::ChartLabel;
+pub(crate) use chart_label::{ChartLabelRow, MAX_LABEL_REASON};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub(crate) use failures::Failures;
@@ -40,6 +47,7 @@ use crate::format::doubt::DoubtMap;
 use crate::ids::{AttesterId, IssuerId, KindId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
+use cases::Cases;
 use people::People;
 use roles::Roles;
 
@@ -58,9 +66,12 @@ struct Known {
     /// The erasure ledger, by patient tag.
     erasures: BTreeMap<[u8; 16], Erasure>,
     people: People,
+    /// How charts are labelled, by patient tag; of those that are.
+    labels: HashMap<[u8; 16], ChartLabel>,
     roles: Roles,
     uses: HashMap<RevocationId, u32>,
     rules: AccessRules,
+    cases: Cases,
 }
 
 /// The policy in force.
@@ -73,12 +84,20 @@ pub(crate) struct Policy {
 impl Policy {
     /// Takes a row in force, once it is durable.
     pub(crate) fn apply(&self, row: PolicyRow) {
-        let mut decides = !matches!(row, PolicyRow::Uses { .. } | PolicyRow::Kind { .. } | PolicyRow::SlotUse { .. });
+        let mut decides = !matches!(
+            row,
+            PolicyRow::Case(_)
+                | PolicyRow::Uses { .. }
+                | PolicyRow::Kind { .. }
+                | PolicyRow::SlotUse { .. }
+                | PolicyRow::ChartLabel(_)
+        );
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match row {
             PolicyRow::Uses { rid, used } => {
                 known.uses.insert(rid, used);
             }
+            PolicyRow::Case(row) => known.cases.put(row),
             PolicyRow::Rules(rules) => known.rules = rules,
             PolicyRow::Role(row) => known.roles.define(row),
             PolicyRow::RoleBefore(row) => known.roles.remember(row),
@@ -105,7 +124,14 @@ impl Policy {
                 known.people.count(failures);
                 decides = false;
             }
+            PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label: ChartLabel::NONE }) => {
+                known.labels.remove(&patient_tag);
+            }
+            PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label }) => {
+                known.labels.insert(patient_tag, label);
+            }
             PolicyRow::Erasure(row) => {
+                known.labels.remove(&row.patient_tag);
                 known.erasures.insert(row.patient_tag, row);
             }
         }
@@ -178,6 +204,11 @@ impl Policy {
     /// All kinds that have been used in this vault.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.read().kinds.values().cloned().collect()
+    }
+
+    /// How a chart is labelled.
+    pub(crate) fn chart_label(&self, patient_tag: &[u8; 16]) -> ChartLabel {
+        self.read().labels.get(patient_tag).copied().unwrap_or_default()
     }
 
     /// When a patient was erased, if that was done.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::case::CaseRow;
+use super::chart_label::ChartLabelRow;
 use super::erasure::Erasure;
 use super::failures::Failures;
 use super::principal::PrincipalRow;
@@ -35,6 +37,8 @@ const TABLE_FAILURES: u8 = 18;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
+const TABLE_CASE: u8 = 34;
+const TABLE_CHART_LABEL: u8 = 35;
 
 const CHOICE_DURABLE: u8 = 0;
 const CHOICE_WINDOWED: u8 = 1;
@@ -66,8 +70,12 @@ pub(crate) enum PolicyRow {
     Principal(Arc<PrincipalRow>),
     /// Sign-ins that failed under one name.
     Failures(Failures),
+    /// How a chart is labelled. Applied without any label it takes the label away; no such row is stored.
+    ChartLabel(ChartLabelRow),
     /// How often tokens with this block were used.
     Uses { rid: RevocationId, used: u32 },
+    /// An emergency that was invoked.
+    Case(CaseRow),
     /// What holds for all tokens.
     Rules(AccessRules),
     /// A role, as it is in force.
@@ -125,7 +133,9 @@ impl PolicyRow {
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
             Self::Principal(row) => Self::place_of_principal(row.id()),
             Self::Failures(failures) => (TABLE_FAILURES, *failures.of.as_bytes()),
+            Self::ChartLabel(row) => (TABLE_CHART_LABEL, row.patient_tag),
             Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
+            Self::Case(row) => (TABLE_CASE, *row.id.as_bytes()),
             Self::Rules(_) => (TABLE_RULES, [0; 16]),
             Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
             Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
@@ -189,10 +199,18 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_FAILURES);
                 failures.encode(&mut bytes);
             }
+            Self::ChartLabel(row) => {
+                bytes.put_u8(TABLE_CHART_LABEL);
+                row.encode(&mut bytes);
+            }
             Self::Uses { rid, used } => {
                 bytes.put_u8(TABLE_USES);
                 bytes.put(rid.as_bytes());
                 bytes.put_u32(*used);
+            }
+            Self::Case(row) => {
+                bytes.put_u8(TABLE_CASE);
+                row.encode(&mut bytes);
             }
             Self::Rules(rules) => {
                 bytes.put_u8(TABLE_RULES);
@@ -275,11 +293,13 @@ impl PolicyRow {
             TABLE_PRINCIPAL => PrincipalRow::decode(reader).map(|row| Self::Principal(Arc::new(row))),
             TABLE_FAILURES => Failures::decode(reader).map(Self::Failures),
             TABLE_ERASURE => Erasure::decode(reader).map(Self::Erasure),
+            TABLE_CHART_LABEL => ChartLabelRow::decode(reader).map(Self::ChartLabel),
             TABLE_USES => {
                 let (rid, used) = (RevocationId::from_bytes(reader.array()?), reader.u32()?);
                 reader.finish()?;
                 Ok(Self::Uses { rid, used })
             }
+            TABLE_CASE => CaseRow::decode(reader).map(Self::Case),
             TABLE_RULES => AccessRules::decode(reader).map(Self::Rules),
             TABLE_ROLE => role::decode(reader).map(Self::Role),
             TABLE_ROLE_BEFORE => role::decode(reader).map(Self::RoleBefore),

@@ -81,7 +81,7 @@ impl Session {
     }
 }
 
-const fn access(event: AuditEvent) -> Access {
+pub(super) const fn access(event: AuditEvent) -> Access {
     Access { event, action: Action::Audit, kind: Reach::Whole, patient: Reach::Whole }
 }
 
@@ -93,7 +93,7 @@ impl<'s> AuditView<'s> {
 
     /// Reads the log, newest entries first.
     pub const fn query(self, filter: AuditFilter) -> AuditQuery<'s> {
-        AuditQuery { session: self.0, filter, limit: 100, before: None }
+        AuditQuery::new(self.0, filter, None)
     }
 }
 
@@ -221,7 +221,12 @@ pub struct AuditQuery<'s> {
     before: Option<u64>,
 }
 
-impl AuditQuery<'_> {
+impl<'s> AuditQuery<'s> {
+    /// For whoever was let in already.
+    pub(super) const fn new(session: &'s Session, filter: AuditFilter, before: Option<u64>) -> Self {
+        Self { session, filter, limit: 100, before }
+    }
+
     /// At most so many entries a page, 1 to 1,000; 100 if not called. More counts as 1,000, and 0 as 1.
     pub const fn limit(mut self, limit: usize) -> Self {
         self.limit = page_limit(limit);
@@ -249,7 +254,7 @@ impl AuditQuery<'_> {
         })
     }
 
-    fn collect(&self, op: &Op<'_>) -> Result<AuditPage, Error> {
+    pub(super) fn collect(&self, op: &Op<'_>) -> Result<AuditPage, Error> {
         let unlocked = &op.unlocked;
         unlocked.committer.flush()?;
         let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));

@@ -8,11 +8,16 @@ mod audit;
 mod batch;
 mod bulk;
 mod cache;
+mod cases;
 mod chart;
+mod emergency;
 mod erase;
+mod explain;
 mod export;
 mod history;
+mod labels;
 mod list;
+mod lookup;
 mod opening;
 mod options;
 mod order;
@@ -20,7 +25,9 @@ mod patients;
 mod principals;
 mod read;
 mod retention;
+mod rights;
 mod roles;
+mod sensitive;
 mod step_up;
 mod write;
 
@@ -31,8 +38,10 @@ use std::time::Duration;
 pub use any::AnyEntry;
 pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
 pub use batch::Batch;
+pub use cases::{CaseState, Cases, ReviewCase};
 pub use chart::{ChartCursor, ChartPage, ChartQuery, KindCount};
 pub(crate) use erase::Ground;
+pub use explain::Explanation;
 pub use export::{Export, ExportStream};
 pub use list::{ListCursor, ListQuery, Page};
 pub use opening::SessionOpening;
@@ -40,6 +49,7 @@ pub use options::PutOptions;
 pub use patients::Identifier;
 pub use principals::{NewPrincipal, Principal, PrincipalPage, Principals};
 pub use retention::ChartRetention;
+pub use rights::{Operation, Ruling, TokenStanding};
 pub use roles::Roles;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
@@ -51,6 +61,7 @@ use crate::terms::Purpose;
 use crate::token::{AdmittedToken, SignInDemand, SignedIn, UseLimit};
 use crate::unlocked::{Gate, HoldsKeys, Lives, Resolved, Standing};
 use cache::Charts;
+use emergency::Emergency;
 
 /// Work with the vault under one token, for one purpose of use. Cheap to clone, `Send` and `Sync`; clones are the same
 /// session.
@@ -77,6 +88,8 @@ struct Inner {
     /// How often it may be used, by its blocks.
     limits: Vec<UseLimit>,
     purpose: Purpose,
+    /// If it was opened by breaking the glass.
+    emergency: Option<Emergency>,
     id: SessionId,
     opened: Timestamp,
     life: Mutex<Life>,
@@ -168,6 +181,9 @@ impl Inner {
             |limit: Option<Duration>, since: Timestamp| limit.is_some_and(|limit| now.saturating_since(since) >= limit);
         if reached(shorter(self.token.idle(), standing.idle), life.last_used) {
             return Some("it was idle for too long");
+        }
+        if self.emergency.is_some_and(|emergency| reached(Some(emergency.longest), self.opened)) {
+            return Some("its emergency is over");
         }
         let long = reached(shorter(self.token.longest(), standing.longest), self.opened);
         long.then_some("it was open for too long")

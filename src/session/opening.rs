@@ -102,9 +102,7 @@ impl<'t> SessionOpening<'t> {
                 return Err(error);
             }
         };
-        let longest = unlocked.policy.rules().longest_validity_of_tokens();
-        let issuer = |issuer| unlocked.policy.issuer(issuer);
-        let token = match self.token.verify(unlocked.vault, issuer, |_| false, now, longest) {
+        let token = match unlocked.verify(self.token, now) {
             Ok(token) => token,
             Err(error) => {
                 self.refused(&unlocked, AuditEvent::TokenRefused, error.to_string())?;
@@ -160,6 +158,7 @@ impl<'t> SessionOpening<'t> {
                     standing,
                     sign_in,
                     limits,
+                    emergency: None,
                     purpose,
                     id,
                     opened: now,

@@ -45,7 +45,7 @@ pub(crate) struct Admission {
 }
 
 /// A token that opened a session, and may be asked for decisions: everything it demanded was shown then.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AdmittedToken(VerifiedToken);
 
 impl AdmittedToken {
@@ -74,6 +74,16 @@ impl AdmittedToken {
     /// token does not say.
     pub(crate) fn sign_in(&self) -> Option<SignInDemand> {
         self.0.sign_in()
+    }
+
+    /// For how long the glass may be broken with it; `None` where it gives nothing in an emergency.
+    pub(crate) fn emergency(&self) -> Option<Duration> {
+        decide::emergency(self.0.blocks())
+    }
+
+    /// All that refuses an operation, block by block.
+    pub(crate) fn refusals(&self, request: &Request) -> Vec<Denial> {
+        self.0.refusals(request)
     }
 
     /// Decides on one operation; see [`Request`] for what must be asked again for each record.

@@ -100,7 +100,7 @@ pub enum AttestError {
 /// ```
 /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
 /// # use clinic::*;
-/// # let Clinic { vault, token, key, dir } = Clinic::new();
+/// # let Clinic { vault, token, key, dir, .. } = Clinic::new();
 /// use std::time::Duration;
 /// use chartvault::{Attestation, AttesterKey, Claim};
 /// let attester = AttesterKey::generate()?; // a duty roster, on another machine

@@ -1,9 +1,11 @@
 //! The decision on one operation: allowed if and only if every item of every block allows it.
 
+use std::time::Duration;
+
 use super::body::Body;
 use super::item::{Item, Scope};
 use super::reason::DenyReason;
-use super::wire::placed_items;
+use super::wire::{Placed, placed_items};
 use crate::clock::Timestamp;
 use crate::ids::{FacilityId, KindId, PatientId};
 use crate::terms::{Action, Confidentiality, Purpose};
@@ -29,6 +31,8 @@ pub(crate) struct Request {
     /// `None` where no record's content is given out; decide again with its level before one is.
     pub(crate) confidentiality: Option<Confidentiality>,
     pub(crate) now: Timestamp,
+    /// For whom the glass was broken, if it was.
+    pub(crate) emergency: Option<PatientId>,
 }
 
 /// An operation was refused, and by which block of the token (0 is the grant).
@@ -43,14 +47,54 @@ pub struct Denial {
 
 /// Decides on one operation.
 pub(super) fn decide(blocks: &[Body], request: &Request) -> Result<(), Denial> {
-    placed_items(blocks.iter()).try_for_each(|placed| {
-        placed.item.allows(request, placed.below).map_err(|reason| Denial { block: placed.block, reason })
-    })
+    says_emergency(blocks, request)?;
+    placed_items(blocks.iter()).try_for_each(|placed| judge(placed, request))
 }
 
-/// Decides whether anything can be done for a purpose, in a facility.
-pub(super) fn decide_opening(blocks: &[Body], purpose: Purpose, facility: Option<FacilityId>) -> Result<(), Denial> {
-    placed_items(blocks.iter()).try_for_each(|placed| {
+/// In an emergency, each block has to speak of it.
+fn says_emergency(blocks: &[Body], request: &Request) -> Result<(), Denial> {
+    let silent = |body: &Body| !body.items().iter().any(|item| matches!(item, Item::Emergency { .. }));
+    match (0..).zip(blocks).find(|(_, body)| request.emergency.is_some() && silent(body)) {
+        Some((block, _)) => Err(Denial { block, reason: DenyReason::Emergency }),
+        None => Ok(()),
+    }
+}
+
+/// What refuses an operation: the first item of each block that does.
+pub(super) fn refusals(blocks: &[Body], request: &Request) -> Vec<Denial> {
+    let mut refusals: Vec<Denial> = says_emergency(blocks, request).err().into_iter().collect();
+    refusals.extend(placed_items(blocks.iter()).filter_map(|placed| judge(placed, request).err()));
+    refusals.dedup();
+    refusals
+}
+
+fn judge(placed: Placed<'_>, request: &Request) -> Result<(), Denial> {
+    let judged = match request.emergency {
+        None => placed.item.allows(request, placed.below),
+        Some(patient) => placed.item.allows_in_emergency(request, placed, patient),
+    };
+    judged.map_err(|reason| Denial { block: placed.block, reason })
+}
+
+/// For how long an emergency may be invoked: the shortest of all blocks; `None` unless each of them says so.
+pub(super) fn emergency(blocks: &[Body]) -> Option<Duration> {
+    let of_block = |body: &Body| {
+        body.items().iter().find_map(|item| match item {
+            Item::Emergency { longest, .. } => Some(Duration::from_secs((*longest).into())),
+            _ => None,
+        })
+    };
+    let all: Option<Vec<Duration>> = blocks.iter().map(of_block).collect();
+    all?.into_iter().min()
+}
+
+/// What refuses a session for a purpose, in a facility, whatever is to be done in it.
+pub(super) fn refusals_at_opening(
+    blocks: &[Body],
+    purpose: Purpose,
+    facility: Option<FacilityId>,
+) -> impl Iterator<Item = Denial> {
+    placed_items(blocks.iter()).filter_map(move |placed| {
         let reason = match placed.item {
             Item::Purposes(bits) if bits & purpose.bit() == 0 => DenyReason::Purpose,
             Item::Facility(listed) if facility.is_none_or(|here| listed.binary_search(&here).is_err()) => {
@@ -58,9 +102,9 @@ pub(super) fn decide_opening(blocks: &[Body], purpose: Purpose, facility: Option
             }
             // A level that only a later version knows.
             Item::Mfa { level: 4.., .. } => DenyReason::Unsupported(placed.item.caveat()),
-            _ => return Ok(()),
+            _ => return None,
         };
-        Err(Denial { block: placed.block, reason })
+        Some(Denial { block: placed.block, reason })
     })
 }
 
@@ -90,6 +134,23 @@ impl Item {
             }
             // A level that only a later version knows.
             Self::Mfa { .. } => Err(DenyReason::Unsupported(self.caveat())),
+        }
+    }
+
+    /// Whether this item allows the operation once the glass was broken for a patient: each block's emergency takes the place
+    /// of its actions and its ceiling, and the patient that of the grant's.
+    fn allows_in_emergency(&self, request: &Request, placed: Placed<'_>, patient: PatientId) -> Result<(), DenyReason> {
+        match self {
+            Self::Actions(_) | Self::Sensitivity(_) => Ok(()),
+            Self::Emergency { actions, sensitivity, .. } => {
+                Self::Actions(*actions).allows(request, placed.below)?;
+                Self::Sensitivity(*sensitivity).allows(request, placed.below)
+            }
+            Self::Patients(_) if placed.block == 0 => {
+                let meant = matches!(request.patient, Reach::Filtered) || request.patient == Reach::One(patient);
+                if meant && patient != PatientId::FACILITY { Ok(()) } else { Err(DenyReason::Patient) }
+            }
+            item => item.allows(request, placed.below),
         }
     }
 

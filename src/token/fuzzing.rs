@@ -74,6 +74,7 @@ fn more_blocks_never_allow_more(bodies: &[Body], seed: &[u8]) {
         purpose: Purpose::ALL[pick(4) % Purpose::ALL.len()],
         confidentiality: [None, Some(Confidentiality::Normal), Some(Confidentiality::VeryRestricted)][pick(5) % 3],
         now: Timestamp::from_micros(1_767_614_400_000_000),
+        emergency: (pick(6) % 2 == 1).then(|| PatientId::from_bytes([0x51; 16])),
     };
     let allowed: Vec<bool> = (1..=bodies.len()).map(|n| decide(&bodies[..n], &request).is_ok()).collect();
     assert!(allowed.is_sorted_by(|before, after| before >= after), "{request:?}: {allowed:?}");

@@ -39,6 +39,8 @@ pub enum DenyReason {
     SignIn,
     /// The session is not in a facility that the token names.
     Facility,
+    /// A block says nothing of what may be done in an emergency.
+    Emergency,
     /// A block of the token, its subject, a role or its issuer was revoked.
     Revoked,
     /// A role that the grant cites was changed since; the grant has to be issued anew.
@@ -62,7 +64,7 @@ pub enum DenyReason {
 }
 
 impl DenyReason {
-    const SIMPLE: [Self; 22] = [
+    const SIMPLE: [Self; 23] = [
         Self::NotYetValid,
         Self::Expired,
         Self::Action,
@@ -75,6 +77,7 @@ impl DenyReason {
         Self::Uses,
         Self::SignIn,
         Self::Facility,
+        Self::Emergency,
         Self::Revoked,
         Self::RoleChanged,
         Self::RoleUnknown,
@@ -103,6 +106,7 @@ impl DenyReason {
             Self::Uses => Caveat::MaxUses,
             Self::SignIn => Caveat::Mfa,
             Self::Facility => Caveat::Facility,
+            Self::Emergency => Caveat::Emergency,
             Self::Unsupported(caveat) => caveat,
             Self::Revoked
             | Self::RoleChanged
@@ -167,6 +171,7 @@ impl fmt::Display for DenyReason {
             Self::Uses => "it was used as often as it may be",
             Self::SignIn => "the subject has not signed in as it demands, or too long ago",
             Self::Facility => "the session is not in a facility that it names",
+            Self::Emergency => "it allows nothing in an emergency",
             Self::Revoked => "it was revoked",
             Self::RoleChanged => "a role of the grant was changed since it was issued",
             Self::RoleUnknown => "a role of the grant is unknown or retired",

@@ -7,9 +7,11 @@ use std::time::Duration;
 use super::body::Body;
 use super::caveat::Caveat;
 use super::chain;
-use super::decide::{self, Denial};
+use super::decide::{self, Denial, Request};
 use super::error::TokenError;
 use super::holder::{UnverifiedToken, earliest_end, instant};
+use super::inspect::Rights;
+use super::issuer::IssuerPublicKey;
 use super::item::Item;
 use super::wire::{Placed, Proof, Wire, placed_items};
 use crate::clock::Timestamp;
@@ -40,6 +42,29 @@ pub(crate) struct VerifiedToken {
 }
 
 impl UnverifiedToken {
+    /// Checks a token without a vault, for whoever knows the issuer's public key: a gateway, or an auditor. Everything is
+    /// checked that the token itself shows: that it is for this vault, granted by this issuer, whole, unchanged, and valid at
+    /// this instant. What only the vault knows is not: whether it was revoked, whether its roles are in force, and what has to
+    /// be shown beside it.
+    ///
+    /// ```
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let clinic = Clinic::new();
+    /// # let (vault, token, issuer) = (&clinic.vault, &clinic.token, &clinic.issuer);
+    /// let rights = token.as_ref().check(vault.id(), issuer.public(), SystemClock.now())?;
+    /// assert!(rights.effective().actions.contains(&Action::Read));
+    /// # Ok::<(), TokenError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A [`TokenError`] that names the first thing that is not as it must be.
+    pub fn check(&self, vault: VaultId, issuer: IssuerPublicKey, now: Timestamp) -> Result<Rights, TokenError> {
+        let known = |id: IssuerId| (issuer.id() == id).then_some(*issuer.as_bytes());
+        self.verify(vault, known, |_| false, now, Duration::MAX)?;
+        Ok(self.inspect())
+    }
+
     /// Checks everything that needs no operation, in this order (length and structure were checked when reading):
     /// vault, issuer, signatures, proof, revocation, clock, depth.
     ///
@@ -132,6 +157,11 @@ impl VerifiedToken {
         self.issuer
     }
 
+    /// The token's own id: that of its last block.
+    pub(crate) fn id(&self) -> RevocationId {
+        self.rids.last().copied().unwrap_or(RevocationId::from_bytes([0; 16]))
+    }
+
     /// Each block's revocation id, the grant's first.
     pub(crate) fn rids(&self) -> &[RevocationId] {
         &self.rids
@@ -145,7 +175,21 @@ impl VerifiedToken {
     /// Decides whether a session may open at all: for this purpose, in this facility, and with nothing in the token that
     /// cannot be checked. A token with such an item allows no operation, so it is better said at once.
     pub(crate) fn decide_opening(&self, purpose: Purpose, facility: Option<FacilityId>) -> Result<(), Denial> {
-        decide::decide_opening(&self.blocks, purpose, facility)
+        self.refusals_at_opening(purpose, facility).next().map_or(Ok(()), Err)
+    }
+
+    /// All that refuses a session, block by block.
+    pub(crate) fn refusals_at_opening(
+        &self,
+        purpose: Purpose,
+        facility: Option<FacilityId>,
+    ) -> impl Iterator<Item = Denial> {
+        decide::refusals_at_opening(&self.blocks, purpose, facility)
+    }
+
+    /// All that refuses an operation, block by block.
+    pub(crate) fn refusals(&self, request: &Request) -> Vec<Denial> {
+        decide::refusals(&self.blocks, request)
     }
 
     /// How often it may be used, by each block that says so.

@@ -5,12 +5,14 @@ mod attendant;
 mod bodies;
 mod challenges;
 mod chart;
+mod decoy;
 mod erased;
 mod gate;
 mod idle;
 mod in_force;
 mod lock;
 mod numbers;
+mod overdue;
 mod renewed;
 mod retention;
 mod sign_in;
@@ -24,6 +26,7 @@ pub(crate) use at_once::{AtOnce, Lives};
 pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
+pub(crate) use decoy::Decoys;
 pub(crate) use erased::Removed;
 pub(crate) use gate::Gate;
 pub(crate) use in_force::InForce;
@@ -37,6 +40,7 @@ pub(crate) use time::Latest;
 use crate::audit::Draft;
 use crate::clock::Clock;
 use crate::committer::{CommitFailed, Committer, JOB_BYTES, Row, Stripes};
+use crate::consent::ConsentHook;
 use crate::crypto::aead::Suite;
 use crate::crypto::seal::{SealError, Sealer};
 use crate::error::Error;
@@ -44,7 +48,7 @@ use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::Tree;
 use crate::format::slot::Slot;
 use crate::ids::VaultId;
-use crate::policy::{Policy, PolicyRow};
+use crate::policy::{ChartLabel, ChartLabelRow, Policy, PolicyRow};
 use crate::record::{Kind, Types};
 use crate::secret::SecretBytes;
 use crate::storage::Scan;
@@ -76,11 +80,14 @@ pub(crate) struct Unlocked {
     pub(crate) committer: Committer,
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
+    /// What the host decides about sensitive records and restricted charts.
+    pub(crate) consent: ConsentHook,
     pub(crate) numbers: Numbers,
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,
     pub(crate) at_once: AtOnce,
     pub(crate) sign_ins: SignIns,
+    pub(crate) decoys: Decoys,
     pub(crate) types: Mutex<Types>,
     /// The header in force, without its keyring.
     pub(crate) header: Mutex<HeldHeader>,
@@ -172,6 +179,21 @@ impl Unlocked {
         let body = SecretBytes::new(row.to_bytes());
         let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, &key, &body)?;
         Ok(Row { replaces, ..row })
+    }
+
+    /// What takes the row in a policy row's place away, if there is one. Hold the policy stripe as for
+    /// [`Unlocked::policy_row`].
+    pub(crate) fn removed_policy_row(&self, row: &PolicyRow) -> Result<Option<Row>, Error> {
+        let (table, id) = row.place();
+        let key = self.keyring().policy_tag(table, &id);
+        let replaces = self.committer.get(Tree::Policy, &key)?;
+        Ok(replaces.map(|old| Row::removal(Tree::Policy, key, old)))
+    }
+
+    /// The row that labels a chart, or that takes its label away. Hold the policy stripe as for [`Unlocked::policy_row`].
+    pub(crate) fn chart_label_row(&self, patient_tag: [u8; 16], label: ChartLabel) -> Result<Option<Row>, Error> {
+        let row = PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label });
+        if label == ChartLabel::NONE { self.removed_policy_row(&row) } else { self.policy_row(&row).map(Some) }
     }
 
     /// Reads the whole policy; part of unlocking.

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Unlocked;
+use crate::clock::Timestamp;
 use crate::policy::{CitedRole, Enrolment};
-use crate::token::{Denial, DenyReason, Request, RoleRights, VerifiedToken};
+use crate::terms::Categories;
+use crate::token::{Denial, DenyReason, Request, RoleRights, TokenError, UnverifiedToken, VerifiedToken};
 
 /// What the rules leave to a token, whatever the operation.
 #[derive(Debug, Default)]
@@ -25,6 +27,15 @@ impl Standing {
             return Ok(());
         }
         Err(by_rule(DenyReason::Role))
+    }
+}
+
+impl Standing {
+    /// Whether a role of the grant allows an operation, and the sensitive categories of the record that it is about. A
+    /// token without roles allows no category.
+    pub(crate) fn allows_categories(&self, request: &Request, categories: Categories) -> bool {
+        let by = |role: &Arc<RoleRights>| role.allows(request) && categories.are_within(role.categories());
+        categories.is_empty() || self.roles.iter().any(by)
     }
 }
 
@@ -53,6 +64,12 @@ impl Resolved {
 }
 
 impl Unlocked {
+    /// Verifies a token as it was received, against the issuers and the rules of this vault.
+    pub(crate) fn verify(&self, token: &UnverifiedToken, now: Timestamp) -> Result<VerifiedToken, TokenError> {
+        let longest = self.policy.rules().longest_validity_of_tokens();
+        token.verify(self.vault, |issuer| self.policy.issuer(issuer), |_| false, now, longest)
+    }
+
     /// How a token stands, to be kept for as long as the policy stays as it is.
     pub(crate) fn standing(&self, token: &VerifiedToken) -> Result<Resolved, Denial> {
         let (generation, standing) = self.resolve(token);

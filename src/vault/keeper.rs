@@ -1,4 +1,5 @@
-//! The one thread that looks after an open vault: it compacts the journal when that is due, and scrubs.
+//! The one thread that looks after an open vault: it compacts the journal when that is due, tells the log of reviews that
+//! are overdue, and scrubs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -40,6 +41,8 @@ impl Keeper {
             while rung.recv_timeout(pause.min(wait)) == Err(RecvTimeoutError::Timeout) {
                 let seen_to = gate.look_in(|unlocked| {
                     if looked.elapsed() >= wait {
+                        // What cannot be told now is told later.
+                        let _ = unlocked.escalate_overdue();
                         let due = unlocked.committer.storage().compaction_due().unwrap_or(false);
                         let done = !due || compact(unlocked, &mut |_| (), &|| !stop.load(Ordering::Relaxed)).is_ok();
                         wait = if done { LOOK_EVERY } else { wait.saturating_mul(4).min(LOOK_AT_LEAST_EVERY) };

@@ -95,6 +95,8 @@ impl Vault {
         let unlocked = vault.0.gate.enter()?;
         // Without the thread that a window needs reads are durable, which is more than was chosen.
         let _ = vault.follow(&unlocked, unlocked.policy.read_audit());
+        // What cannot be told now is told later.
+        let _ = unlocked.escalate_overdue();
         drop(unlocked);
         Ok(vault)
     }

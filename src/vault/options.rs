@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
+use crate::consent::{Consent, ConsentHook};
 use crate::crypto::passphrase::PassphraseCost;
 use crate::storage::StorageOptions;
 
@@ -32,6 +33,7 @@ pub struct Options {
     pub(super) seal_when_idle: Option<Duration>,
     pub(super) harden_process: bool,
     pub(super) header: Option<PathBuf>,
+    pub(super) consent: ConsentHook,
 }
 
 impl Options {
@@ -47,6 +49,7 @@ impl Options {
             seal_when_idle: None,
             harden_process: false,
             header: None,
+            consent: ConsentHook::default(),
         }
     }
 
@@ -178,6 +181,13 @@ impl Options {
     /// [`NewVault::detached_header`]: crate::NewVault::detached_header
     pub fn header(mut self, path: impl AsRef<Path>) -> Self {
         self.header = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Who is asked about records with sensitive categories and about restricted charts; see [`Consent`]. If not called,
+    /// nobody is: then a record with a category is given only to whom a role allows the category.
+    pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
+        self.consent = ConsentHook::new(consent);
         self
     }
 

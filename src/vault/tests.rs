@@ -4,6 +4,7 @@ mod idle;
 mod memory;
 mod removed;
 mod rotated;
+mod same_work;
 mod sign_in;
 mod windowed;
 

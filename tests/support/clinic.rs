@@ -14,6 +14,7 @@ pub struct Clinic {
     pub token: Token,
     pub dir: tempfile::TempDir,
     pub key: RawKey,
+    pub issuer: IssuerKey,
 }
 
 #[allow(dead_code, clippy::new_without_default)]
@@ -32,7 +33,7 @@ impl Clinic {
             .valid_for(std::time::Duration::from_secs(3_600))
             .sign(&issuer, vault.id())
             .unwrap();
-        Self { vault, token, dir, key }
+        Self { vault, token, dir, key, issuer }
     }
 
     pub fn session(&self) -> Session {

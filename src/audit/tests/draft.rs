@@ -5,7 +5,7 @@ use super::payload::any_fields;
 use crate::audit::draft::{Draft, DraftError};
 use crate::audit::entry::{EntryRef, MAX_ENTRY};
 use crate::audit::event::{AuditEvent, Outcome};
-use crate::audit::payload::{MAX_ATTESTERS, MAX_DETAIL, MAX_HOST_TEXT, MAX_REVOCATION_IDS, tag};
+use crate::audit::payload::{MAX_ATTESTERS, MAX_DETAIL, MAX_HOST_TEXT, MAX_REFUSALS, MAX_REVOCATION_IDS, tag};
 use crate::audit::subject::{AuditRecord, DraftSubject, MAX_RECORDS_PER_ENTRY};
 use crate::crypto::RandomFailed;
 use crate::ids::{AttesterId, RevocationId};
@@ -25,6 +25,7 @@ fn longest() -> Draft {
         *text = Some("a".repeat(MAX_HOST_TEXT));
     }
     draft.fields.attesters = vec![AttesterId::from_bytes([1; 16]); MAX_ATTESTERS];
+    draft.fields.refusals = vec![(1, 2); MAX_REFUSALS];
     draft.subjects.clear();
     draft
 }
@@ -99,8 +100,12 @@ fn a_draft_over_many_patients_is_split_into_entries_that_fit_and_nothing_gets_lo
     let parts = draft.clone().split();
     let kept: Vec<_> = parts.iter().flat_map(|part| &part.subjects).map(|subject| subject.patient_tag).collect();
     assert_eq!(kept, tags);
-    for part in &parts {
-        assert!(part.encoded_len() <= MAX_ENTRY && part.fields == draft.fields && part.clone().prepare().is_ok());
+    // All of them say the same, but answers of the host's consent are counted once.
+    assert!(!draft.fields.consent.is_empty() && parts[0].fields == draft.fields);
+    draft.fields.consent.clear();
+    for (at, part) in parts.iter().enumerate() {
+        assert!(part.encoded_len() <= MAX_ENTRY && part.clone().prepare().is_ok());
+        assert!(at == 0 || part.fields == draft.fields);
     }
     assert_eq!(parts.len(), 3);
 }
@@ -134,6 +139,7 @@ fn fields_over_their_limits_are_refused_by_name() {
     assert_eq!(too_long(|draft| draft.fields.device = Some("a".repeat(70_000))), expected(tag::DEVICE, 128));
     let more = |draft: &mut Draft| draft.fields.attesters.push(AttesterId::from_bytes([1; 16]));
     assert_eq!(too_long(more), expected(tag::ATTESTERS, 32));
+    assert_eq!(too_long(|draft| draft.fields.refusals.push((1, 2))), expected(tag::REFUSALS, 96));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::kit;
 use crate::audit::defect::EntryDefect;
 use crate::audit::event::{AuditEvent, Outcome};
 use crate::audit::payload::{
-    Fields, MAX_ATTESTERS, MAX_DETAIL, MAX_HOST_TEXT, MAX_REVOCATION_IDS, Payload, put_field, tag,
+    Fields, MAX_ATTESTERS, MAX_DETAIL, MAX_HOST_TEXT, MAX_REFUSALS, MAX_REVOCATION_IDS, Payload, put_field, tag,
 };
 use crate::clock::Timestamp;
 use crate::ids::{AttesterId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, SessionId, Ticket};
@@ -36,32 +36,36 @@ pub(super) fn any_fields() -> impl Strategy<Value = Fields> {
     let rest = (maybe(any::<u16>()), maybe(any::<u32>()), any::<bool>());
     let texts = (text(MAX_DETAIL), text(MAX_HOST_TEXT), text(MAX_HOST_TEXT), text(MAX_HOST_TEXT));
     let attesters = proptest::collection::vec(any::<[u8; 16]>().prop_map(AttesterId::from_bytes), 0..=MAX_ATTESTERS);
-    let shown = (any::<bool>(), attesters);
-    (what, ids, rest, texts, shown).prop_map(|(what, ids, (reason, count, terms), texts, (possession, attesters))| {
-        let fields = Fields::new(AuditEvent::from_code(what.0), Outcome::from_code(what.1).unwrap());
-        let (actor, issuer, session, ticket, kind, requested, revocation_ids) = ids;
-        let (detail, request_id, host, device) = texts;
-        Fields {
-            actor,
-            issuer,
-            revocation_ids,
-            session,
-            action: terms.then(|| Action::ALL[what.2]),
-            purpose: terms.then(|| Purpose::ALL[what.3]),
-            reason,
-            ticket,
-            kind,
-            requested,
-            count,
-            detail,
-            request_id,
-            host,
-            device,
-            possession,
-            attesters,
-            ..fields
-        }
-    })
+    let refusals = proptest::collection::vec(any::<(u8, u16)>(), 0..=MAX_REFUSALS);
+    let shown = (any::<bool>(), attesters, refusals);
+    (what, ids, rest, texts, shown).prop_map(
+        |(what, ids, (reason, count, terms), texts, (possession, attesters, refusals))| {
+            let fields = Fields::new(AuditEvent::from_code(what.0), Outcome::from_code(what.1).unwrap());
+            let (actor, issuer, session, ticket, kind, requested, revocation_ids) = ids;
+            let (detail, request_id, host, device) = texts;
+            Fields {
+                actor,
+                issuer,
+                revocation_ids,
+                session,
+                action: terms.then(|| Action::ALL[what.2]),
+                purpose: terms.then(|| Purpose::ALL[what.3]),
+                reason,
+                ticket,
+                kind,
+                requested,
+                count,
+                detail,
+                request_id,
+                host,
+                device,
+                possession,
+                attesters,
+                refusals,
+                ..fields
+            }
+        },
+    )
 }
 
 fn encode(fields: &Fields) -> Vec<u8> {

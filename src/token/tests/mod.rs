@@ -104,6 +104,7 @@ fn request() -> Request {
         purpose: Purpose::Treatment,
         confidentiality: Some(Confidentiality::Normal),
         now: NOW,
+        emergency: None,
     }
 }
 

@@ -272,6 +272,9 @@ fn block() -> impl Strategy<Value = Vec<Item>> {
     let kinds = ids().prop_map(|ids| Item::Kinds(Scope::Only(ids.into_iter().map(KindId::from_bytes).collect())));
     let patients =
         ids().prop_map(|ids| Item::Patients(Scope::Only(ids.into_iter().map(PatientId::from_bytes).collect())));
+    let facilities = ids().prop_map(|ids| Item::Facility(ids.into_iter().map(FacilityId::from_bytes).collect()));
+    let emergency = (1..8_u32, proptest::sample::select(Confidentiality::ALL))
+        .prop_map(|(actions, sensitivity)| Item::Emergency { actions, sensitivity, longest: 60 });
     (
         maybe(near().prop_map(Item::NotBefore).boxed()),
         maybe(near().prop_map(Item::NotAfter).boxed()),
@@ -281,22 +284,25 @@ fn block() -> impl Strategy<Value = Vec<Item>> {
         maybe((1..8_u32).prop_map(Item::Purposes).boxed()),
         maybe(proptest::sample::select(Confidentiality::ALL).prop_map(Item::Sensitivity).boxed()),
         maybe((0..8_u8).prop_map(Item::MaxDepth).boxed()),
+        (maybe(facilities.boxed()), maybe(emergency.boxed())),
     )
-        .prop_map(|(a, b, c, d, e, f, g, h)| [a, b, c, d, e, f, g, h].into_iter().flatten().collect())
+        .prop_map(|(a, b, c, d, e, f, g, h, (i, j))| [a, b, c, d, e, f, g, h, i, j].into_iter().flatten().collect())
 }
 
 fn wish() -> impl Strategy<Value = Request> {
     let one = || (0..4_u8).prop_map(|id| Reach::One([id; 16]));
     let reach = || prop_oneof![8 => one(), 1 => Just(Reach::Whole), 1 => Just(Reach::Filtered)];
     let level = proptest::option::of(proptest::sample::select(Confidentiality::ALL));
-    (0..3_usize, reach(), reach(), 0..3_usize, level, NOW_SECONDS - 2..NOW_SECONDS + 3).prop_map(
-        |(action, kind, patient, purpose, confidentiality, now)| Request {
+    let emergency = proptest::option::of((0..4_u8).prop_map(|id| PatientId::from_bytes([id; 16])));
+    (0..3_usize, reach(), reach(), 0..3_usize, level, NOW_SECONDS - 2..NOW_SECONDS + 3, emergency).prop_map(
+        |(action, kind, patient, purpose, confidentiality, now, emergency)| Request {
             action: Action::ALL[action],
             kind: map(kind, KindId::from_bytes),
             patient: map(patient, PatientId::from_bytes),
             purpose: Purpose::ALL[purpose],
             confidentiality,
             now: second(now),
+            emergency,
         },
     )
 }
@@ -318,14 +324,25 @@ proptest! {
         blocks in proptest::collection::vec(block(), 1..8),
         wishes in proptest::collection::vec(wish(), 24),
     ) {
-        let grant = Body::new(0, [0; 16], NOW_SECONDS, Vec::new()).unwrap();
+        let all = Item::Emergency { actions: 7, sensitivity: Confidentiality::VeryRestricted, longest: u32::MAX };
+        let grant = Body::new(0, [0; 16], NOW_SECONDS, vec![all]).unwrap();
         let mut bodies = vec![grant];
         let mut allowed = vec![true; wishes.len()];
+        let opens = |bodies: &[Body], place: u8| {
+            let facility = Some(FacilityId::from_bytes([place; 16]));
+            crate::token::decide::refusals_at_opening(bodies, Purpose::Treatment, facility).next().is_none()
+        };
+        let mut open = [true; 4];
         for (number, items) in (1..).zip(blocks) {
             bodies.push(Body::new(number, [0; 16], NOW_SECONDS, items).unwrap());
             for (wish, before) in wishes.iter().zip(&mut allowed) {
                 let now = crate::token::decide::decide(&bodies, wish).is_ok();
                 prop_assert!(*before || !now, "block {} allows {:?}", number, wish);
+                *before = now;
+            }
+            for (place, before) in (0..).zip(&mut open) {
+                let now = opens(&bodies, place);
+                prop_assert!(*before || !now, "block {} opens a session in {}", number, place);
                 *before = now;
             }
         }

@@ -117,7 +117,7 @@ impl Vault {
     /// ```
     /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
     /// # use clinic::*;
-    /// # let Clinic { vault, token, key, dir } = Clinic::new();
+    /// # let Clinic { vault, token, key, dir, .. } = Clinic::new();
     /// # let session = vault.session(&token, Purpose::Treatment)?;
     /// # let patient = session.register_patient([])?;
     /// # let order = ErasureOrder::new("the patient asked for it", "GDPR, article 17 (1) (b)");

@@ -77,7 +77,7 @@ impl Vault {
     /// ```
     /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
     /// # use clinic::*;
-    /// # let Clinic { vault, token, key, dir } = Clinic::new();
+    /// # let Clinic { vault, token, key, dir, .. } = Clinic::new();
     /// # let session = vault.session(&token, Purpose::Treatment)?;
     /// let mrn = Identifier::new("urn:mrn:clinic-a", "12345")?;
     /// let patient = session.register_patient([mrn.clone()])?;

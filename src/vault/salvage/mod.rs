@@ -15,6 +15,7 @@ pub use report::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 use super::open::{Parts, assemble, newest, open_header, storage_keys};
 use super::{Home, LockedVault, Vault, operate};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
+use crate::consent::ConsentHook;
 use crate::crypto::aead::Suite;
 use crate::crypto::passphrase::PassphraseCost;
 use crate::error::Error;
@@ -50,7 +51,7 @@ impl LockedVault {
     /// ```
     /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
     /// # use clinic::*;
-    /// # let Clinic { vault, token, dir, key } = Clinic::new();
+    /// # let Clinic { vault, token, dir, key, .. } = Clinic::new();
     /// # vault.close()?;
     /// # drop(vault);
     /// # let path = dir.path().join("clinic.vault");
@@ -147,17 +148,10 @@ impl LockedVault {
         let chain = Chain::new(header.vault, Some(newest(&*storage, header.vault)?));
         let (vault, lock) = (header.vault, DirLock::take(&to)?);
         let header = HeldHeader { generation, slots: header.slots, bytes: header_bytes.clone() };
-        let parts = Parts {
-            vault,
-            suite,
-            clock,
-            keyring,
-            header,
-            lock,
-            chain,
-            record_cache: 0,
-            password_cost: PassphraseCost::default(),
-        };
+        let password_cost = PassphraseCost::default();
+        let consent = ConsentHook::default();
+        let parts =
+            Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0, consent, password_cost };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);

@@ -7,7 +7,8 @@ use crate::clock::Clock;
 use crate::crypto::kdf;
 use crate::crypto::passphrase::PassphraseCost;
 use crate::crypto::password::{Password, work};
-use crate::test_util::{MemoryStore, Resource, TestClock, without};
+use crate::crypto::scarce::Left;
+use crate::storage::memory::MemoryStore;
 use crate::{AuthProof, NewPrincipal, Options};
 
 const CHEAP: PassphraseCost = PassphraseCost::MINIMUM;
@@ -16,9 +17,21 @@ fn dear() -> PassphraseCost {
     PassphraseCost::new(20 << 10, 2, 1).unwrap()
 }
 
+/// Nobody's wait ends while a test runs.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        "2026-01-05T12:00:00Z".parse().unwrap()
+    }
+}
+
+fn options(cost: PassphraseCost) -> Options {
+    Options::new().clock(std::sync::Arc::new(Still)).password_cost(cost)
+}
+
 struct Ward {
     store: MemoryStore,
-    clock: std::sync::Arc<TestClock>,
     key: RawKey,
     vault: Vault,
     operator: Session,
@@ -26,15 +39,15 @@ struct Ward {
 
 impl Ward {
     fn new() -> Self {
-        let (store, clock, key) = (MemoryStore::new(), TestClock::new(), RawKey::generate().unwrap());
-        let options = Options::new().clock(clock.clone()).password_cost(CHEAP);
+        let (store, clock, key) = (MemoryStore::new(), Still, RawKey::generate().unwrap());
+        let options = options(CHEAP);
         let (vault, _) = store.create_vault().raw_key(&key).options(options).finish().unwrap();
         let issuer = IssuerKey::generate().unwrap();
         vault.trust_issuer(issuer.public(), &key).unwrap();
         let grant = Grant::to("operator").all_patients().all_kinds().actions(Action::ALL.iter().copied());
         let grant = grant.purpose(Purpose::Treatment).valid_for(Duration::from_secs(3_600)).issued_at(clock.now());
         let operator = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
-        Self { store, clock, key, vault, operator }
+        Self { store, key, vault, operator }
     }
 
     fn enrol(&self, name: &str) {
@@ -44,8 +57,7 @@ impl Ward {
     /// The same vault, whose passwords cost more from now on.
     fn reopened(self, cost: PassphraseCost) -> Self {
         self.vault.close().unwrap();
-        let options = Options::new().clock(self.clock.clone()).password_cost(cost);
-        let vault = self.store.open_vault(options).unwrap().unlock(&self.key).unwrap();
+        let vault = self.store.open_vault(options(cost)).unwrap().unlock(&self.key).unwrap();
         Self { vault, ..self }
     }
 
@@ -149,14 +161,13 @@ fn without_memory_nobody_gets_in_nothing_is_counted_and_renewing_waits() {
     let ward = Ward::new();
     ward.enrol("dr.osei");
     let ward = ward.reopened(dear());
-    let dry = without(Resource::PassphraseMemory);
+    let before = Left::swap(Left { passphrase_memory: Some(0), ..Left::now() });
     (0..9).for_each(|_| assert!(matches!(ward.sign_in("dr.osei", &password()), Err(Error::NoMemory { .. }))));
     assert!(matches!(ward.sign_in("nobody", &password()), Err(Error::NoMemory { .. })));
-    drop(dry);
-    let dry = without(Resource::PassphraseMemory).after(1);
+    Left::swap(Left { passphrase_memory: Some(1), ..before });
     drop(ward.sign_in("dr.osei", &password()).unwrap());
     assert_eq!(ward.cost_kept("dr.osei"), CHEAP);
-    drop(dry);
+    Left::swap(before);
     drop(ward.sign_in("dr.osei", &password()).unwrap());
     assert_eq!(ward.cost_kept("dr.osei"), dear());
 }
@@ -166,13 +177,12 @@ fn without_memory_nobody_gets_in_nothing_is_counted_and_renewing_waits() {
 fn a_failure_is_kept_before_it_is_answered() {
     let ward = Ward::new();
     ward.enrol("dr.osei");
-    let Ward { store, clock, key, vault, .. } = ward;
+    let Ward { store, key, vault, .. } = ward;
     let mut vault = vault;
     for _ in 0..5 {
         drop(vault.sign_in("dr.osei", &wrong()).finish().unwrap_err());
         vault.abandon();
-        let options = Options::new().clock(clock.clone()).password_cost(CHEAP);
-        vault = store.open_vault(options).unwrap().unlock(&key).unwrap();
+        vault = store.open_vault(options(CHEAP)).unwrap().unlock(&key).unwrap();
     }
     let answer = vault.sign_in("dr.osei", &password()).finish();
     assert!(matches!(answer, Err(Error::TryAgain { .. })), "{answer:?}");
