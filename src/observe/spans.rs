@@ -38,6 +38,8 @@ spans! {
     "principal-enrolled" "principal-changed" "principal-disabled" "principal-enabled" "principals-listed"
     "patient-registered" "patient-found" "identifier-added" "retention-changed" "hold-placed" "hold-lifted"
     "retention-read" "erasure-begun" "patient-erased" "chart-labelled" "chart-label-read"
+    "glass-broken" "role-defined" "role-retired" "roles-listed" "access-rules-changed" "denial-explained" "rights-read"
+    "case-assigned" "case-closed" "cases-listed"
     "record-put" "record-read" "records-listed" "chart-read" "history-read" "record-amended" "record-voided"
     "kinds-listed" "records-exported" "audit-verified" "audit-queried"
 }
