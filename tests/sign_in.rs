@@ -257,6 +257,40 @@ fn after_five_failures_a_name_has_to_wait_and_the_right_password_is_not_looked_a
 }
 
 #[test]
+fn a_password_alone_does_not_forget_the_codes_that_were_guessed_beside_it() {
+    let (house, vault) = House::create();
+    let operator = house.session(&vault);
+    enrol(&operator, NAME);
+    let app = with_app(&operator, NAME, &house.clock);
+    for _ in 0..4 {
+        refused(vault.sign_in(NAME, &password()).totp("12345").finish());
+        drop(vault.sign_in(NAME, &password()).finish().unwrap());
+    }
+    refused(vault.sign_in(NAME, &password()).totp("12345").finish());
+    has_to_wait(vault.sign_in(NAME, &password()).finish());
+    house.clock.step(1);
+    drop(vault.sign_in(NAME, &password()).totp(&app.code()).finish().unwrap());
+    (0..4).for_each(|_| refused(vault.sign_in(NAME, &password()).totp("12345").finish()));
+    drop(vault.sign_in(NAME, &password()).finish().unwrap());
+}
+
+#[test]
+fn a_clock_that_was_set_back_after_a_jump_keeps_nobody_waiting_for_years() {
+    let (house, vault) = House::create();
+    enrol(&house.session(&vault), NAME);
+    let years = 10 * 365 * 86_400;
+    house.clock.step(years);
+    (0..5).for_each(|_| refused(vault.sign_in(NAME, &wrong()).finish()));
+    house.clock.step(-years);
+    vault.reset_clock(&house.key).unwrap();
+    refused(vault.sign_in(NAME, &wrong()).finish());
+    let at = has_to_wait(vault.sign_in(NAME, &password()).finish());
+    assert_eq!(at, house.clock.now().saturating_add(Duration::from_secs(2)), "the count is kept");
+    house.clock.step(2);
+    drop(vault.sign_in(NAME, &password()).finish().unwrap());
+}
+
+#[test]
 fn many_who_guess_at_once_get_no_more_guesses_than_one() {
     let (house, vault) = House::create();
     let operator = house.session(&vault);

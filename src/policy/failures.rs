@@ -13,6 +13,9 @@ const FREE: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
+/// How far clocks are taken to be apart without having been set.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(120);
+
 /// Counts that are kept for names that nobody has.
 pub(crate) const MAX_UNKNOWN_NAMES: usize = 1_024;
 
@@ -39,7 +42,9 @@ impl Failures {
     pub(crate) fn blocked_until(&self, now: Timestamp) -> Option<Timestamp> {
         let beyond = self.count.checked_sub(FREE)?;
         let wait = FIRST_WAIT.saturating_mul(1_u32.checked_shl(beyond).unwrap_or(u32::MAX)).min(LONGEST_WAIT);
-        Some(self.last.saturating_add(wait)).filter(|until| now < *until)
+        // A failure that is yet to come is from before a clock that had jumped ahead was set back.
+        let is_to_come = self.last.saturating_since(now) > CLOCK_TOLERANCE;
+        Some(self.last.saturating_add(wait)).filter(|until| now < *until && !is_to_come)
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::attestation::{Attestation, Claim};
 use super::holder::instant;
 use super::proof_error::ProofError;
+use super::verify::CLOCK_TOLERANCE;
 use crate::clock::Timestamp;
 use crate::ids::PrincipalId;
 
@@ -188,7 +189,9 @@ impl SignedIn {
         let SignInDemand { level, oldest } = demand;
         let shown = self.highest().unwrap_or(0);
         let at = self.reached(level).ok_or(ProofError::SignInTooLow { level, shown })?;
-        let fresh = now.saturating_since(at) <= Duration::from_secs(oldest.into());
+        // One that is yet to come is from before a clock that had jumped ahead was set back.
+        let is_to_come = at.saturating_since(now) > Duration::from_secs(CLOCK_TOLERANCE);
+        let fresh = !is_to_come && now.saturating_since(at) <= Duration::from_secs(oldest.into());
         if fresh { Ok(()) } else { Err(ProofError::SignInTooOld { level, oldest }) }
     }
 }
@@ -247,6 +250,8 @@ mod tests {
         assert_eq!(meets(3, 60, 100_000_000), Err(ProofError::SignInTooLow { level: 3, shown: 2 }));
         assert_eq!(meets(255, u32::MAX, 100_000_000), Err(ProofError::SignInTooLow { level: 255, shown: 2 }));
         assert_eq!(meets(0, 60, 100_000_000), Ok(()));
+        assert_eq!(meets(2, 60, -20_000_000), Ok(()));
+        assert_eq!(meets(2, 60, -20_000_001), Err(ProofError::SignInTooOld { level: 2, oldest: 60 }));
     }
 
     #[test]

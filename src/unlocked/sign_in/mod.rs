@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::format::keys::Tree;
 use crate::ids::PrincipalId;
 use crate::policy::{Failures, PolicyRow, PrincipalRow};
-use crate::token::{AuthProof, Opened};
+use crate::token::{AuthProof, Opened, SignInLevel};
 use judge::{Accepted, judge};
 use memory::Memory;
 
@@ -105,9 +105,11 @@ impl Unlocked {
         let is_same = row.as_ref().and_then(|row| row.password.as_ref()).map(|verifier| verifier.salt) == looked_at;
         let (draft, rows, applies, verdict) = match judge(row, holds && is_same, attempt.second, now) {
             Ok(Accepted { row, level, by }) => {
+                // Else a password alone would make room for more guesses of the code that belongs to it.
+                let is_whole = level > SignInLevel::OneFactor || !row.has_second_factor();
                 let draft = self.sign_in_draft(AuditEvent::SignedIn, of, &format!("{level}: {by}"));
                 let (mut rows, mut applies) = self.principal_rows(row)?;
-                if failures.count > 0 {
+                if failures.count > 0 && is_whole {
                     rows.extend(self.failures_row(Failures::none(of))?);
                     applies.push(PolicyRow::Failures(Failures::none(of)));
                 }
