@@ -80,7 +80,8 @@
 //! patients ([`Vault::erase_patient`]); [`Session`] reads and writes, and [`Session::export`] takes out in bulk; [`Grant`]
 //! and [`Token`] say who may; [`AuditEntry`] says who did. [`Record`] is derived for the host's own types; [`Kind`] with
 //! [`Session::put_verbatim`] keeps bytes such as FHIR JSON as they came. A type that has to change names the one before
-//! as `previous`; see [`Record`] and `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations;
+//! as `previous`; see [`Record`] and `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations, or a proof that their subject signed in
+//! ([`Vault::sign_in`]; [`Session::principals`] enrols);
 //! [`LockedVault::salvage`] makes a new vault of all that verifies in a damaged one (`docs/repair.md`).
 //! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; the feature `async` has them as futures.
 //!

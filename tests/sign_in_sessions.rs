@@ -219,8 +219,8 @@ fn only_those_who_are_enrolled_open_sessions_where_the_rules_say_so() {
     ward.operator.principals().enrol("dr.osei", NewPrincipal::new()).unwrap();
     ward.vault.set_access_rules(rules, &ward.house.key).unwrap();
     let token = |name: &str| ward.grant(name).sign(&ward.issuer, ward.vault.id()).unwrap();
-    drop(ward.vault.session(&token(NAME), Purpose::Treatment).unwrap());
-    let answer = ward.vault.session(&token("dr.ama"), Purpose::Treatment);
+    drop(ward.vault.session(token(NAME), Purpose::Treatment).unwrap());
+    let answer = ward.vault.session(token("dr.ama"), Purpose::Treatment);
     assert!(matches!(&answer, Err(Error::SessionRefused(denial)) if denial.reason == DenyReason::Principal));
 }
 
