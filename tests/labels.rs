@@ -329,3 +329,28 @@ fn labelling_needs_the_review_action_a_reason_and_a_ceiling_that_reaches_the_lab
     }
     assert!(all.label_chart(patient, restricted(), &"x".repeat(256)).is_ok());
 }
+
+#[test]
+fn the_glass_is_broken_for_a_restricted_chart_only_as_far_as_the_emergency_reaches() {
+    let (house, vault) = House::create();
+    let all = house.session(&vault);
+    let patient = all.register_patient([]).unwrap();
+    let id = all.put(patient, &note("private")).unwrap();
+    all.label_chart(patient, restricted(), "policy 7").unwrap();
+    let with = |reach: Confidentiality| {
+        let grant = base_grant().all_patients().all_kinds().actions([Action::List]).purpose(Purpose::BreakGlass);
+        let longest = std::time::Duration::from_secs(900);
+        let grant = grant.sensitivity(Confidentiality::Normal).emergency([Action::Read, Action::List], reach, longest);
+        house.session_of(&vault, &grant.issued_at(house.clock.now()))
+    };
+    let far = with(Confidentiality::Restricted);
+    assert!(matches!(far.kinds(patient), Err(Error::NoSuchPatient(_))), "before the glass is broken");
+    let urgent = far.break_glass(patient, EmergencyReason::PatientInDanger, "found unconscious").unwrap();
+    assert_eq!(urgent.get(id).unwrap().value, note("private"));
+    let near = with(Confidentiality::Normal);
+    let nobody = PatientId::from_bytes([7; 16]);
+    for asked in [patient, nobody] {
+        let refused = near.break_glass(asked, EmergencyReason::PatientInDanger, "found unconscious");
+        assert!(matches!(refused, Err(Error::NoSuchPatient(_))), "{refused:?}");
+    }
+}

@@ -33,8 +33,9 @@ macro_rules! spans {
 spans! {
     "vault-created" "vault-opened" "vault-closed" "vault-salvaged" "checkpoint" "issuer-trusted" "attester-trusted"
     "slot-added" "slot-removed" "slot-changed" "header-backed-up" "kind-registered" "clock-reset" "read-audit-changed" "journal-compacted" "vault-checked"
-    "key-added" "rows-resealed" "root-key-changed" "suite-changed"
-    "session-opened" "session-closed"
+    "key-added" "rows-resealed" "root-key-changed" "suite-changed" "compartment-created"
+    "session-opened" "session-closed" "signed-in" "sign-in-refused" "stepped-up"
+    "principal-enrolled" "principal-changed" "principal-disabled" "principal-enabled" "principals-listed"
     "patient-registered" "patient-found" "identifier-added" "retention-changed" "hold-placed" "hold-lifted"
     "retention-read" "erasure-begun" "patient-erased" "chart-labelled" "chart-label-read"
     "glass-broken" "role-defined" "role-retired" "roles-listed" "access-rules-changed" "denial-explained" "rights-read"

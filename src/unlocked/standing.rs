@@ -1,20 +1,23 @@
-//! What the vault's own rules say of a token, beside what its blocks say: whether its roles are in force and what they
-//! allow. What does not depend on the operation is resolved once for a session, and again when the policy has changed.
+//! What the vault's own rules say of a token, beside what its blocks say: whether its subject may act, its roles are in
+//! force and what they allow. What does not depend on the operation is resolved once for a session, and again when the policy has changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Unlocked;
 use crate::clock::Timestamp;
-use crate::policy::CitedRole;
+use crate::ids::KindId;
+use crate::policy::{CitedRole, Enrolment};
 use crate::terms::Categories;
-use crate::token::{Denial, DenyReason, Request, RoleRights, TokenError, UnverifiedToken, VerifiedToken};
+use crate::token::{Denial, DenyReason, Reach, Request, RoleRights, TokenError, UnverifiedToken, VerifiedToken};
 
 /// What the rules leave to a token, whatever the operation.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     /// Those that the grant cites; none is no limit.
     roles: Vec<Arc<RoleRights>>,
+    /// Kinds in compartments that the token does not name.
+    out_of_reach: Vec<KindId>,
     /// How long sessions may lie idle and last, by the rules for all tokens.
     pub(crate) idle: Option<Duration>,
     pub(crate) longest: Option<Duration>,
@@ -23,6 +26,11 @@ pub(crate) struct Standing {
 impl Standing {
     /// Whether the rules allow an operation that the token allows.
     pub(crate) fn allows(&self, request: &Request) -> Result<(), Denial> {
+        if let Reach::One(kind) = request.kind
+            && self.out_of_reach.contains(&kind)
+        {
+            return Err(by_rule(DenyReason::Compartment));
+        }
         if self.roles.is_empty() || self.roles.iter().any(|role| role.allows(request)) {
             return Ok(());
         }
@@ -79,6 +87,12 @@ impl Unlocked {
     fn resolve(&self, token: &VerifiedToken) -> (u64, Result<Arc<Standing>, Denial>) {
         // Before anything is looked up: a change meanwhile makes it stale.
         let generation = self.policy.generation();
+        let enrolled_only = self.policy.rules().wants_enrolled_principals();
+        match self.policy.enrolment(token.subject()) {
+            Enrolment::Disabled => return (generation, Err(by_rule(DenyReason::Principal))),
+            Enrolment::None if enrolled_only => return (generation, Err(by_rule(DenyReason::Principal))),
+            Enrolment::None | Enrolment::Enabled => {}
+        }
         let roles = token.roles().map(|(id, revision)| match self.policy.cited_role(id, revision) {
             CitedRole::InForce(rights) => Ok(rights),
             CitedRole::Changed => Err(by_rule(DenyReason::RoleChanged)),
@@ -86,6 +100,9 @@ impl Unlocked {
         });
         let rules = self.policy.rules();
         let (idle, longest) = (rules.idle_limit(), rules.longest_session());
-        (generation, roles.collect::<Result<_, _>>().map(|roles| Arc::new(Standing { roles, idle, longest })))
+        let out_of_reach: Vec<KindId> =
+            self.policy.kept_apart().into_keys().filter(|kind| !token.names_kind(*kind)).collect();
+        let roles = roles.collect::<Result<Vec<_>, _>>();
+        (generation, roles.map(|roles| Arc::new(Standing { roles, out_of_reach, idle, longest })))
     }
 }

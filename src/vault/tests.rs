@@ -1,10 +1,12 @@
 mod checked;
 mod erased;
 mod idle;
+mod kept_apart;
 mod memory;
 mod removed;
 mod rotated;
 mod same_work;
+mod sign_in;
 mod windowed;
 
 use super::*;

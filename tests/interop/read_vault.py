@@ -96,6 +96,8 @@ def open_sealed(prk, label, suite, aad, sealed, floor):
     return aead_open(suite, keys[:32], ciphertext, floor) if same(keys[32:], commitment) else None
 
 # ==== header.md: Layout, Slots, Copies ====
+def is_bounded(m, t, lanes):  # what Argon2id may cost
+    return 19_456 <= m <= 1_048_576 and (2 if m < 47_104 else 1) <= t <= 16 and 1 <= lanes <= 16
 class Header:
     """One copy of the header, as far as it can be judged without a key."""
     def __init__(self, file):
@@ -127,7 +129,7 @@ class Header:
             return number, 0, None, aad, sealed
         c.must(len(parameters) == 44)
         m, t, lanes, salt = struct.unpack(">3I32s", parameters)
-        c.must(19_456 <= m <= 1_048_576 and (2 if m < 47_104 else 1) <= t <= 16 and 1 <= lanes <= 16)
+        c.must(is_bounded(m, t, lanes))
         c.must(m * t <= 4_194_304)
         cost = {"salt": salt, "length": 32, "iterations": t, "lanes": lanes, "memory_cost": m}
         return number, m * t, lambda passphrase: Argon2id(**cost).derive(passphrase), aad, sealed
@@ -156,11 +158,15 @@ class Keys:
         aad = vault + be(8, header.generation) + be(2, 1) + header.keyring[:1]
         prk = expand(root, L("keyring-master"), 32)
         plain = open_sealed(prk, "keyring", header.keyring[0], aad, header.keyring[1:], 64)
-        must(plain is not None and plain[:1] in (b"\1", b"\2"), TAMPERED, "keyring")
+        must(plain is not None and plain[:1] in (b"\1", b"\2", b"\3"), TAMPERED, "keyring")
         c = Cursor(plain[1:], TAMPERED, "keyring")
         self.data, self.wrap, self.audit = (dict(c.read("I32s") for _ in range(c.one("H"))) for _ in range(3))
-        must((len(self.audit) > 1) == (plain[:1] == b"\2"), TAMPERED, "keyring")
+        must((len(self.audit) > 1) == (plain[:1] == b"\2") or plain[:1] == b"\3", TAMPERED, "keyring")
         self.index, self.lookup, self.state, self.journal, self.policy = c.read("32s" * 5)
+        held = [c.read("16s32s") for _ in range(c.one("H") if plain[:1] == b"\3" else 0)]
+        self.compartments = dict(held)
+        c.must(bool(held) == (plain[:1] == b"\3") and len(held) < 65)
+        c.must([*self.compartments] == sorted(self.compartments))
         c.end()
 def unlock(path, passphrase):
     """Header and keys. A copy whose MAC is wrong does not stand in the way of a genuine one."""
@@ -279,7 +285,8 @@ class Journal:
                 must(self.hashes[number : number + 1] == [known], DAMAGED, f"frames up to {number} are not all there")
 
 # ==== policy.md: Policy rows ====
-# The reader of a table takes what stands behind the table's number, and yields the row's id and what is shown of it.
+# The reader of a table takes what stands behind the table's number, and yields the row's id and what is shown of it, if
+# need be with a name under which it is shown rather than under its id.
 ACTIONS = "read list create amend void export erase audit review grant operate".split()
 PURPOSES = "TREAT ETREAT BTG HPAYMT HOPERAT HRESCH PUBHLTH PATRQT FAMRQT COVERAGE HLEGAL HSYSADMIN".split()
 LEVELS, NO_ID, NO_LIMIT = "ULMNRV", bytes(16), 0xFFFFFFFF
@@ -337,6 +344,25 @@ def role_before(c):
     return H(L("role-revision") + ident + be(4, shown["revision"]))[:16], shown
 def uses(c):
     return c.read("16sI")
+def principal(c):
+    """Who can sign in, with how much; what they sign in with is checked, and not shown."""
+    (shown_as, known, disabled, password, code, new_code), name = only(c, 1, 2, 4, 8, 16, 32), said(c, 1, 128)
+    shown = {"name": name, "shown_as": said(c, 1, 128) if shown_as else None, "enrolled": c.one("q")}
+    shown["last_sign_in"] = c.one("q") if known else None
+    shown["disabled"] = (c.one("q"), said(c, 1, 256)) if disabled else None
+    if password:
+        form, *cost = c.read("BIII64x")
+        c.must(form == 1 and is_bounded(*cost))
+    c.read(("20xQ" if code else "") + ("20xq" if new_code else ""))
+    codes = c.one("B")
+    c.take(32 * codes)
+    c.must(codes <= 10)
+    shown |= {"password": password, "authenticator": code, "recovery_codes": codes}
+    return H(L("principal") + name.encode())[:16], shown
+def failures(c):
+    name, count, last = c.read("16sIq")
+    c.must(count)
+    return name, (count, last)
 def access_rules(c):
     registered, enrolled = only(c, 1, 2)
     validity, sessions, *times = c.read("IHIII")
@@ -346,6 +372,11 @@ def access_rules(c):
         "registered_only": registered, "enrolled_only": enrolled, "validity": validity, "sessions": sessions or None,
         "idle": idle, "longest": longest, "review": review,
     }
+def compartment(c):
+    created, name = c.one("q"), said(c, 1, 64, of="B", blank=True)
+    kinds = [kind_name(c, c.sized("B")) for _ in range(c.one("B"))]
+    c.must(1 <= len(kinds) <= 32 and kinds == sorted(set(kinds)))
+    return H(L("compartment-id") + name.encode())[:16], (created, *kinds), name
 def retention(c):
     """What keeps a chart, by its tag, and records of it by kind and number."""
     def terms():
@@ -394,9 +425,12 @@ TABLES = {
     7: ("slot_uses", slot_use),
     8: ("roles", role),
     9: ("roles_before", role_before),
+    10: ("principals", principal),
     13: ("uses", uses),
     16: ("data_key", data_key),
     17: ("access_rules", access_rules),
+    18: ("failed_sign_ins", failures),
+    20: ("compartments", compartment),
     32: ("retentions", retention),
     33: ("erasures", erasure),
     34: ("emergencies", emergency),
@@ -427,6 +461,7 @@ class Vault:
         self.journal = Journal(path, self.id, self.keys)
         must(self.journal.generation <= header.generation, ROLLED_BACK)
         self.secrets, self.patients, self.bodies, self.policies = {}, {}, {}, {name: {} for name, _ in TABLES.values()}
+        self.kept_apart = {}
         readers = {POLICY: self.policy, PATIENTS: self.patient, LOOKUP: self.pointer, RECORDS: self.record}
         for tree, read in readers.items():
             for key, value in sorted(self.journal.rows[tree].items()):
@@ -443,11 +478,14 @@ class Vault:
         table = c.one("B")
         c.must(table in TABLES)
         name, read = TABLES[table]
-        ident, shown = read(c)
+        ident, shown, *place = read(c)
         c.end()
         c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, table) + ident)[:16], key))
         c.must(name != "data_key" or shown[0] in self.keys.data)
-        self.policies[name][ident.hex()] = shown
+        if name == "compartments":
+            c.must(ident in self.keys.compartments)
+            self.kept_apart |= {H(L("cap/kind") + kind.encode())[:16]: ident for kind in shown[1:]}
+        self.policies[name][place[0] if place else ident.hex()] = shown
     def left(self, tag):
         """Whether rows of a patient are left who was erased."""
         return tag.hex() in self.policies["erasures"] and tag not in self.patients
@@ -472,6 +510,10 @@ class Vault:
         secret, data_key = self.secrets.get((tag, generation)), self.keys.data.get(epoch)
         must(len(key) == 36 and secret is not None and data_key is not None, ROW, "record")
         prk = extract(expand(data_key, L("record-master"), 32), secret)
+        for kind, ident in self.kept_apart.items():
+            if HMAC(self.keys.index, L("kind") + tag + kind)[:8] == kind_tag:
+                master = expand(self.keys.compartments[ident], L("compartment-master"), 32)
+                prk = extract(master, expand(prk, L("compartment"), 32))
         body = self.open(RECORDS, key, value, prk, "record")
         must(HMAC(self.keys.index, L("kind") + tag + body[:16])[:8] == kind_tag, ROW, "record")
         self.bodies[self.patients[tag], body[:16], number, version] = body
@@ -482,12 +524,15 @@ EVENTS = {
     7: "entry-lost",
     10: "issuer-trusted", 11: "kind-registered", 13: "attester-trusted", 15: "slot-added", 16: "slot-removed",
     17: "slot-changed", 18: "header-written", 19: "header-backed-up",
-    20: "session-opened", 21: "session-closed", 22: "token-refused", 23: "session-expired", 27: "glass-broken",
+    20: "session-opened", 21: "session-closed", 22: "token-refused", 23: "session-expired", 24: "signed-in",
+    25: "sign-in-refused", 26: "stepped-up", 27: "glass-broken",
     30: "patient-registered", 31: "patient-found", 32: "identifier-added", 33: "retention-changed", 34: "hold-placed",
     35: "hold-lifted", 36: "retention-read", 37: "erasure-begun", 38: "patient-erased", 39: "chart-labelled",
     40: "record-put", 41: "record-read", 42: "records-listed", 43: "chart-read", 44: "history-read",
     45: "chart-label-read", 46: "record-amended", 47: "record-voided", 48: "kinds-listed", 49: "records-exported",
-    55: "role-defined", 56: "role-retired", 57: "access-rules-changed", 59: "roles-listed",
+    50: "principal-enrolled", 51: "principal-changed", 52: "principal-disabled", 53: "principal-enabled",
+    54: "principals-listed", 55: "role-defined", 56: "role-retired", 57: "access-rules-changed",
+    58: "compartment-created", 59: "roles-listed",
     60: "audit-verified", 61: "audit-queried", 62: "denial-explained", 63: "rights-read",
     70: "clock-reset", 71: "read-audit-changed", 72: "journal-compacted", 73: "vault-checked", 74: "damage-found",
     80: "key-added", 81: "key-activated", 82: "rows-resealed", 83: "key-dropped", 84: "root-key-changed",
