@@ -285,8 +285,7 @@ class Journal:
                 must(self.hashes[number : number + 1] == [known], DAMAGED, f"frames up to {number} are not all there")
 
 # ==== policy.md: Policy rows ====
-# The reader of a table takes what stands behind the table's number, and yields the row's id and what is shown of it, if
-# need be with a name under which it is shown rather than under its id.
+# The reader of a table takes what stands behind the table's number, and yields the row's id and what is shown of it.
 ACTIONS = "read list create amend void export erase audit review grant operate".split()
 PURPOSES = "TREAT ETREAT BTG HPAYMT HOPERAT HRESCH PUBHLTH PATRQT FAMRQT COVERAGE HLEGAL HSYSADMIN".split()
 LEVELS, NO_ID, NO_LIMIT = "ULMNRV", bytes(16), 0xFFFFFFFF
@@ -372,11 +371,6 @@ def access_rules(c):
         "registered_only": registered, "enrolled_only": enrolled, "validity": validity, "sessions": sessions or None,
         "idle": idle, "longest": longest, "review": review,
     }
-def compartment(c):
-    created, name = c.one("q"), said(c, 1, 64, of="B", blank=True)
-    kinds = [kind_name(c, c.sized("B")) for _ in range(c.one("B"))]
-    c.must(1 <= len(kinds) <= 32 and kinds == sorted(set(kinds)))
-    return H(L("compartment-id") + name.encode())[:16], (created, *kinds), name
 def retention(c):
     """What keeps a chart, by its tag, and records of it by kind and number."""
     def terms():
@@ -416,6 +410,12 @@ def chart_label(c):
     tag, ceiling, (staff, many), categories = c.one("16s"), level(c), only(c, 1, 2), c.one("I")
     c.must(ceiling != "U" or staff or many or categories)
     return tag, (ceiling, staff + 2 * many, categories)
+def compartment(c):
+    """Kinds that are sealed under a key of their own as well."""
+    created, name = c.one("q"), c.sized("B")
+    kinds = [kind_name(c, c.sized("B")) for _ in range(c.one("B"))]
+    c.must(1 <= len(name) <= 64 and 1 <= len(kinds) <= 32 and kinds == sorted(set(kinds)))
+    return H(L("compartment-id") + name)[:16], (text(name), created, *kinds)
 TABLES = {
     1: ("issuers", trusted),
     2: ("kinds", kind),
@@ -478,14 +478,14 @@ class Vault:
         table = c.one("B")
         c.must(table in TABLES)
         name, read = TABLES[table]
-        ident, shown, *place = read(c)
+        ident, shown = read(c)
         c.end()
         c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, table) + ident)[:16], key))
         c.must(name != "data_key" or shown[0] in self.keys.data)
         if name == "compartments":
             c.must(ident in self.keys.compartments)
-            self.kept_apart |= {H(L("cap/kind") + kind.encode())[:16]: ident for kind in shown[1:]}
-        self.policies[name][place[0] if place else ident.hex()] = shown
+            self.kept_apart |= {H(L("cap/kind") + kind.encode())[:16]: ident for kind in shown[2:]}
+        self.policies[name][ident.hex()] = shown
     def left(self, tag):
         """Whether rows of a patient are left who was erased."""
         return tag.hex() in self.policies["erasures"] and tag not in self.patients
@@ -521,9 +521,8 @@ class Vault:
 # ==== audit.md ====
 EVENTS = {
     1: "vault-created", 2: "vault-opened", 3: "vault-closed", 4: "unlock-failed", 5: "recovered", 6: "vault-salvaged",
-    7: "entry-lost",
-    10: "issuer-trusted", 11: "kind-registered", 13: "attester-trusted", 15: "slot-added", 16: "slot-removed",
-    17: "slot-changed", 18: "header-written", 19: "header-backed-up",
+    7: "entry-lost", 10: "issuer-trusted", 11: "kind-registered", 13: "attester-trusted", 15: "slot-added",
+    16: "slot-removed", 17: "slot-changed", 18: "header-written", 19: "header-backed-up",
     20: "session-opened", 21: "session-closed", 22: "token-refused", 23: "session-expired", 24: "signed-in",
     25: "sign-in-refused", 26: "stepped-up", 27: "glass-broken",
     30: "patient-registered", 31: "patient-found", 32: "identifier-added", 33: "retention-changed", 34: "hold-placed",
@@ -531,13 +530,11 @@ EVENTS = {
     40: "record-put", 41: "record-read", 42: "records-listed", 43: "chart-read", 44: "history-read",
     45: "chart-label-read", 46: "record-amended", 47: "record-voided", 48: "kinds-listed", 49: "records-exported",
     50: "principal-enrolled", 51: "principal-changed", 52: "principal-disabled", 53: "principal-enabled",
-    54: "principals-listed", 55: "role-defined", 56: "role-retired", 57: "access-rules-changed",
-    58: "compartment-created", 59: "roles-listed",
-    60: "audit-verified", 61: "audit-queried", 62: "denial-explained", 63: "rights-read",
+    54: "principals-listed", 55: "role-defined", 56: "role-retired", 57: "access-rules-changed", 59: "roles-listed",
+    58: "compartment-created", 60: "audit-verified", 61: "audit-queried", 62: "denial-explained", 63: "rights-read",
     70: "clock-reset", 71: "read-audit-changed", 72: "journal-compacted", 73: "vault-checked", 74: "damage-found",
     80: "key-added", 81: "key-activated", 82: "rows-resealed", 83: "key-dropped", 84: "root-key-changed",
-    85: "suite-changed",
-    94: "case-assigned", 95: "case-closed", 96: "case-overdue", 97: "cases-listed",
+    85: "suite-changed", 94: "case-assigned", 95: "case-closed", 96: "case-overdue", 97: "cases-listed",
 }
 OUTCOMES = (None, "allowed", "denied", "failed")
 EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)
