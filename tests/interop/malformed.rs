@@ -296,6 +296,7 @@ fn bad_items() -> Vec<(&'static str, &'static str, String, Right)> {
         "an unknown sensitivity", "16", Sensitivity, "06";
         "no use at all", "17", MaxUses, "00000000";
         "a depth of 8", "18", MaxDepth, "08";
+        "a sign-in of 4 bytes", "19", Mfa, "01000000";
         "a device of 31 bytes", "1a", Device, &seed(1)[2..];
         "a session without idle time", "1b", Session, "000000000000003c";
         "a session of no length", "1b", Session, "0000003c00000000";
