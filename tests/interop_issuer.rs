@@ -8,6 +8,8 @@
 mod beside;
 #[path = "interop/handed_on.rs"]
 mod handed_on;
+#[path = "interop/longest.rs"]
+mod longest;
 #[path = "interop/malformed.rs"]
 mod malformed;
 #[path = "interop/orders.rs"]

@@ -23,8 +23,10 @@ fn open(vault: &Vault, made: &[String], token: usize, (possession, device, attes
     opening.attestations(attested.iter().map(|at| made[*at].parse().unwrap())).open()
 }
 
+type Right = fn(&ProofError) -> bool;
+
 #[track_caller]
-fn proof_refused(answer: Result<Session, Error>, expected: fn(&ProofError) -> bool) {
+fn proof_refused(answer: Result<Session, Error>, expected: Right) {
     assert!(matches!(&answer, Err(Error::Proof(error)) if expected(error)), "{answer:?}");
 }
 
@@ -159,7 +161,7 @@ fn a_token_that_wants_attestations_opens_with_those_that_another_issuer_signs() 
     ]);
     let open = |token, shown| open(&desk.clinic.vault, &made, token, shown);
     assert!(open(0, (None, None, &[3])).unwrap().get(desk.clinic.note).is_ok());
-    let table: [(&'static [usize], fn(&ProofError) -> bool); 7] = [
+    let table: [(&'static [usize], Right); 7] = [
         (&[], |error| matches!(error, ProofError::AttestationMissing { block: 0, .. })),
         (&[4], |error| matches!(error, ProofError::AttestationTooOld { oldest: 120, .. })),
         (&[5], |error| matches!(error, ProofError::AttestedInTheFuture { .. })),
