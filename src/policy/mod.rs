@@ -2,12 +2,19 @@
 
 mod case;
 mod cases;
+mod ceiling;
 mod erasure;
+mod grant;
+mod grants;
 mod retention;
+mod revocation;
 mod role;
 mod roles;
+mod round;
+mod rounds;
 mod row;
 mod rules;
+mod text;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,9 +24,15 @@ pub(crate) use case::{CaseRow, MAX_CASE_TEXT};
 pub use case::{EmergencyReason, Review, Verdict};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
+pub(crate) use grant::{GrantRow, GrantUse, MAX_GRANT_NOTE};
+pub(crate) use grants::KnownGrant;
 pub use retention::{LegalHold, Retention, RetentionOf};
 pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
+pub(crate) use revocation::MAX_REVOKE_REASON;
+pub use revocation::Revocation;
 pub(crate) use roles::CitedRole;
+pub use round::{Decided, Ended, ReviewDecision};
+pub(crate) use round::{DecisionRow, MAX_REVIEW_NOTE, MOST_IN_ROUND, RoundItem, RoundRow};
 pub(crate) use row::{DataKeyRow, PolicyRow};
 pub use rules::AccessRules;
 
@@ -29,15 +42,23 @@ pub(crate) use erasure::tests::ledger_of_the_page;
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::format::doubt::DoubtMap;
-use crate::ids::{AttesterId, IssuerId, KindId, RevocationId};
+use crate::ids::{AttesterId, KindId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
+use crate::token::Revoke;
 use cases::Cases;
+use ceiling::Issuers;
+use grants::Grants;
+use revocation::Revoked;
 use roles::Roles;
+use rounds::Rounds;
 
 #[derive(Default)]
 struct Known {
-    issuers: HashMap<IssuerId, [u8; 32]>,
+    issuers: Issuers,
+    revoked: Revoked,
+    grants: Grants,
+    reviews: Rounds,
     attesters: HashMap<AttesterId, [u8; 32]>,
     kinds: BTreeMap<KindId, Kind>,
     clock_reset: Option<(Timestamp, Timestamp)>,
@@ -65,10 +86,7 @@ pub(crate) struct Policy {
 impl Policy {
     /// Takes a row in force, once it is durable.
     pub(crate) fn apply(&self, row: PolicyRow) {
-        let decides = !matches!(
-            row,
-            PolicyRow::Case(_) | PolicyRow::Uses { .. } | PolicyRow::Kind { .. } | PolicyRow::SlotUse { .. }
-        );
+        let decides = row.decides();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match row {
             PolicyRow::Uses { rid, used } => {
@@ -78,9 +96,13 @@ impl Policy {
             PolicyRow::Rules(rules) => known.rules = rules,
             PolicyRow::Role(row) => known.roles.define(row),
             PolicyRow::RoleBefore(row) => known.roles.remember(row),
-            PolicyRow::Issuer { public, .. } => {
-                known.issuers.insert(kdf::issuer_id(&public), public);
-            }
+            PolicyRow::Issuer { public, trusted_at } => known.issuers.trust(public, trusted_at),
+            PolicyRow::Ceiling(issuer, ceiling) => known.issuers.limit(issuer, ceiling),
+            PolicyRow::Revocation(row) => known.revoked.put(row),
+            PolicyRow::Grant(row) => known.grants.put(row),
+            PolicyRow::GrantUse(used) => known.grants.used(used),
+            PolicyRow::Round(row) => known.reviews.put(row),
+            PolicyRow::Decision(row) => known.reviews.decide(&row),
             PolicyRow::Attester { public, .. } => {
                 known.attesters.insert(kdf::attester_id(&public), public);
             }
@@ -151,14 +173,10 @@ impl Policy {
         self.read().uses.get(&rid).copied().unwrap_or(0)
     }
 
-    /// The public key of a trusted issuer.
-    pub(crate) fn issuer(&self, id: IssuerId) -> Option<[u8; 32]> {
-        self.read().issuers.get(&id).copied()
-    }
-
-    /// The public key of a trusted attester.
+    /// The public key of an attester who is trusted, and was not revoked.
     pub(crate) fn attester(&self, id: AttesterId) -> Option<[u8; 32]> {
-        self.read().attesters.get(&id).copied()
+        let known = self.read();
+        known.attesters.get(&id).copied().filter(|_| !known.revoked.has(Revoke::Attester(id)))
     }
 
     /// The kind of an id, if it has been used in this vault.
