@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::{Inner, Life, Session};
 use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::clock::Timestamp;
+use crate::committer::Stripe;
 use crate::crypto::{kdf, random};
 use crate::error::Error;
 use crate::ids::{FacilityId, SessionId};
@@ -13,7 +15,7 @@ use crate::terms::Purpose;
 use crate::token::{
     Admission, Attestation, Denial, DeviceProof, Possession, Proven, Shown, UnverifiedToken, VerifiedToken,
 };
-use crate::unlocked::{Gate, Unlocked};
+use crate::unlocked::{Gate, Resolved, Unlocked};
 
 /// A session about to be opened with a token and what is shown beside it; see [`Vault::session_with`](crate::Vault::session_with).
 #[must_use = "no session is opened before `open`"]
@@ -103,8 +105,9 @@ impl<'t> SessionOpening<'t> {
         };
         let id = SessionId::from_bytes(random::array()?);
         let mut draft = draft(AuditEvent::SessionOpened, Outcome::Allowed, &token, id, self.purpose);
-        let standing = match token.decide_opening(self.purpose, self.facility).and_then(|()| unlocked.standing(&token))
-        {
+        let allowed = token.decide_opening(self.purpose, self.facility).and_then(|()| unlocked.standing(&token));
+        let opens = |standing: Resolved| standing.last()?.opens(self.purpose).map(|()| standing);
+        let standing = match allowed.and_then(opens) {
             Ok(standing) => standing,
             Err(denial) => return refuse(&unlocked, draft, denial),
         };
@@ -152,7 +155,7 @@ impl<'t> SessionOpening<'t> {
                 if let Err(denial) = unlocked.let_live(inner.token.verified().subject(), &inner, now) {
                     return refuse(&unlocked, draft, denial);
                 }
-                unlocked.commit(Vec::new(), vec![draft])?;
+                log_opening(&unlocked, inner.token.verified(), draft, now)?;
                 let holder: Weak<Inner> = Arc::downgrade(&inner);
                 unlocked.add_holder(holder);
                 Ok(Session(inner))
@@ -176,6 +179,26 @@ impl fmt::Debug for SessionOpening<'_> {
             .field("purpose", &self.purpose)
             .finish_non_exhaustive()
     }
+}
+
+/// Logs that a session was opened, and keeps in the same commit which grant opened it and when. A vault in doubt takes no
+/// writes.
+fn log_opening(unlocked: &Unlocked, token: &VerifiedToken, mut draft: Draft, now: Timestamp) -> Result<(), Error> {
+    if unlocked.policy.doubt().is_some() {
+        return unlocked.commit(Vec::new(), vec![draft]);
+    }
+    let queued = {
+        let _held = unlocked.stripes.write(&[Stripe::Policy]);
+        let mut sighting = unlocked.sighting(token, now)?;
+        if sighting.not_kept {
+            let said = draft.fields.detail.take().map(|said| format!("{said}; ")).unwrap_or_default();
+            draft.fields.detail = Some(format!("{said}no room to keep the grant"));
+        }
+        let queued = unlocked.committer.queue(std::mem::take(&mut sighting.rows), vec![draft])?;
+        unlocked.saw(sighting);
+        queued
+    };
+    Ok(unlocked.committer.wait(queued)?)
 }
 
 /// Logs that a token opens no session, and answers why.

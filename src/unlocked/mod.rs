@@ -7,6 +7,7 @@ mod challenges;
 mod chart;
 mod erased;
 mod gate;
+mod grants;
 mod idle;
 mod in_force;
 mod lock;
