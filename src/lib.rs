@@ -178,7 +178,10 @@ pub use keyring::{
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
-pub use policy::{AccessRules, EmergencyReason, Erasure, LegalHold, Retention, RetentionOf, Review, Verdict};
+pub use policy::{
+    AccessRules, Decided, EmergencyReason, Ended, Erasure, LegalHold, Retention, RetentionOf, Review, ReviewDecision,
+    Revocation, Verdict,
+};
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
 pub use record::{
@@ -187,18 +190,19 @@ pub use record::{
 };
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor, ChartPage,
-    ChartQuery, ChartRetention, Explanation, Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery,
-    Operation, Page, PutOptions, ReviewCase, Roles, Ruling, Scope, Session, SessionOpening, TokenStanding, VerifiedLog,
+    ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState, Grants,
+    Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, Operation, Page, PutOptions, ReviewCase,
+    Roles, Ruling, Scope, Session, SessionOpening, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Confidentiality, InvalidTerm, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, BlockRights,
-    BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,
-    DevicePublicKey, EffectiveRights, EmergencyRights, Grant, GrantError, HolderKey, HolderPublicKey, InvalidIssuerKey,
-    InvalidProof, InvalidPublicKey, InvalidRole, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation,
-    Possession, ProofError, ProofKind, Rights, Role, RoleRevision, SealedToken, Statement, Token, TokenError,
-    UnverifiedToken,
+    BoundAttenuation, BoundGrant, BoundToken, Caveat, Ceiling, Challenge, Claim, Denial, DenyReason, DeviceKey,
+    DeviceProof, DevicePublicKey, EffectiveRights, EmergencyRights, Grant, GrantError, HolderKey, HolderPublicKey,
+    InvalidIssuerKey, InvalidProof, InvalidPublicKey, InvalidRole, IssuerKey, IssuerPublicKey, LimitError, Listed,
+    NewAttestation, Possession, ProofError, ProofKind, Revoke, Rights, Role, RoleRevision, SealedToken, Statement,
+    Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,

@@ -155,7 +155,7 @@ impl<'t> SessionOpening<'t> {
                 if let Err(denial) = unlocked.let_live(inner.token.verified().subject(), &inner, now) {
                     return refuse(&unlocked, draft, denial);
                 }
-                log_opening(&unlocked, inner.token.verified(), draft, now)?;
+                log_opening(&unlocked, &inner, draft, now)?;
                 let holder: Weak<Inner> = Arc::downgrade(&inner);
                 unlocked.add_holder(holder);
                 Ok(Session(inner))
@@ -183,12 +183,18 @@ impl fmt::Debug for SessionOpening<'_> {
 
 /// Logs that a session was opened, and keeps in the same commit which grant opened it and when. A vault in doubt takes no
 /// writes.
-fn log_opening(unlocked: &Unlocked, token: &VerifiedToken, mut draft: Draft, now: Timestamp) -> Result<(), Error> {
+fn log_opening(unlocked: &Unlocked, inner: &Inner, mut draft: Draft, now: Timestamp) -> Result<(), Error> {
+    let token = inner.token.verified();
     if unlocked.policy.doubt().is_some() {
         return unlocked.commit(Vec::new(), vec![draft]);
     }
     let queued = {
-        let _held = unlocked.stripes.write(&[Stripe::Policy]);
+        let held = unlocked.stripes.write(&[Stripe::Policy]);
+        // Whoever revoked it meanwhile had the policy, and has answered.
+        if let Err(denial) = inner.standing.now(unlocked, token) {
+            drop(held);
+            return refuse(unlocked, draft, denial);
+        }
         let mut sighting = unlocked.sighting(token, now)?;
         if sighting.not_kept {
             let said = draft.fields.detail.take().map(|said| format!("{said}; ")).unwrap_or_default();
@@ -202,7 +208,7 @@ fn log_opening(unlocked: &Unlocked, token: &VerifiedToken, mut draft: Draft, now
 }
 
 /// Logs that a token opens no session, and answers why.
-fn refuse(unlocked: &Unlocked, mut draft: Draft, denial: Denial) -> Result<Session, Error> {
+fn refuse<T>(unlocked: &Unlocked, mut draft: Draft, denial: Denial) -> Result<T, Error> {
     draft.fields.outcome = Outcome::Denied;
     draft.fields.reason = Some(denial.reason.code());
     unlocked.commit(Vec::new(), vec![draft])?;

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::committer::Row;
 use crate::error::Error;
 use crate::format::keys::Tree;
-use crate::policy::{DecisionRow, Ended, GrantRow, GrantUse, KnownGrant, PolicyRow};
 use crate::ids::RevocationId;
+use crate::policy::{DecisionRow, Ended, GrantRow, GrantUse, KnownGrant, PolicyRow};
 use crate::token::{StoredGrant, VerifiedToken};
 
 /// How long a grant is kept after it has ended.
@@ -36,6 +36,30 @@ impl Unlocked {
             return Some(Ended::Revoked);
         }
         (grant.revocable.not_after <= now).then_some(Ended::Expired)
+    }
+
+    /// The first live grants behind an id that are wanted, ascending by id.
+    pub(crate) fn live_grants(
+        &self,
+        now: Timestamp,
+        after: Option<RevocationId>,
+        limit: usize,
+        wanted: impl Fn(&KnownGrant) -> bool,
+    ) -> Vec<KnownGrant> {
+        // A page at a time, so that the policy is not held while each is looked at.
+        const AT_ONCE: usize = 256;
+        let (mut found, mut after) = (Vec::new(), after);
+        while found.len() < limit {
+            let some = self.policy.grants(after, AT_ONCE, &wanted);
+            let last = some.last().map(|known| known.row.id());
+            let live = some.into_iter().filter(|known| self.ended(known, now).is_none());
+            found.extend(live.take(limit.saturating_sub(found.len())));
+            match last {
+                Some(last) => after = Some(last),
+                None => break,
+            }
+        }
+        found
     }
 
     /// What is to be committed when a token opens a session: that it was used, the grant itself where it was never seen, and

@@ -10,7 +10,8 @@ use crate::clock::Timestamp;
 use crate::policy::CitedRole;
 use crate::terms::Purpose;
 use crate::token::{
-    CeilingRights, Denial, DenyReason, Request, Revocable, Revoke, RoleRights, TokenError, UnverifiedToken, VerifiedToken,
+    CeilingRights, Denial, DenyReason, Request, Revocable, Revoke, RoleRights, TokenError, UnverifiedToken,
+    VerifiedToken,
 };
 
 /// What the rules leave to a token, whatever the operation.
