@@ -192,7 +192,8 @@ pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor, ChartPage,
     ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState, Grants,
     Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, Operation, Page, PutOptions, ReviewCase,
-    Roles, Ruling, Scope, Session, SessionOpening, TokenStanding, VerifiedLog,
+    ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, Roles, Ruling, Scope, Session, SessionOpening,
+    TableFormat, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Confidentiality, InvalidTerm, Purpose};

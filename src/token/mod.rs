@@ -27,6 +27,7 @@ mod issuer;
 mod item;
 mod keys;
 mod limits;
+mod narrower;
 mod possession;
 mod proof_error;
 mod reason;

@@ -210,7 +210,7 @@ fn cells(grant: &LiveGrant) -> Vec<Cell> {
 }
 
 /// Roles, actions, kinds, patients, purposes, sensitivity, and from when until when.
-pub(in super::super) fn rights_cells(
+pub(in crate::session) fn rights_cells(
     rights: &EffectiveRights,
     roles: &[(String, u32)],
     kinds: &Listed<String>,
@@ -235,7 +235,7 @@ pub(in super::super) fn rights_cells(
 
 impl Op<'_> {
     /// A grant as it is shown.
-    pub(in super::super) fn live_grant(&self, known: &KnownGrant) -> LiveGrant {
+    pub(in crate::session) fn live_grant(&self, known: &KnownGrant) -> LiveGrant {
         let KnownGrant { row, revocable, used } = known;
         let rights = row.grant.rights();
         let (roles, kinds) = self.named(&rights);
@@ -258,7 +258,7 @@ impl Op<'_> {
     }
 
     /// Roles and kinds by their names, where the vault knows them.
-    pub(in super::super) fn named(&self, rights: &EffectiveRights) -> (Vec<(String, u32)>, Listed<String>) {
+    pub(in crate::session) fn named(&self, rights: &EffectiveRights) -> (Vec<(String, u32)>, Listed<String>) {
         let policy = &self.unlocked.policy;
         let role = |id| policy.role(id).map_or_else(|| id.to_string(), |role| role.role.name().to_owned());
         let kind = |id: &KindId| policy.kind(*id).map_or_else(|| id.to_string(), |kind| kind.to_string());

@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 pub use list::{GrantPage, GrantQuery, GrantState, LiveGrant};
 
+pub(super) use list::rights_cells;
+pub(super) use revoke::revocation;
+
 use super::Session;
 use super::access::{Access, Done, Hold, Refused};
 use crate::audit::AuditEvent;

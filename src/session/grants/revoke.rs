@@ -37,7 +37,7 @@ impl Grants<'_> {
 }
 
 /// What revokes it from now on: what did before, or something new.
-pub(in super::super) fn revocation(
+pub(in crate::session) fn revocation(
     unlocked: &Unlocked,
     what: Revoke,
     now: Timestamp,
