@@ -99,6 +99,10 @@ id!(
     RevocationId, "rid-", "a revocation id (`rid-` and 32 hexadecimal digits)"
 );
 id!(
+    /// A compartment, derived from its name.
+    CompartmentId, "compartment-", "a compartment id (`compartment-` and 32 hexadecimal digits)"
+);
+id!(
     /// Names an issuer's public key.
     IssuerId, "issuer-", "an issuer id (`issuer-` and 32 hexadecimal digits)"
 );

@@ -1,4 +1,4 @@
-//! The field's own words that tokens, decisions and the log share: actions, purposes of use, confidentiality.
+//! The field's own words that tokens, decisions and the log share: actions, purposes of use, confidentiality, categories.
 
 use std::fmt;
 use std::str::FromStr;
@@ -71,6 +71,10 @@ macro_rules! term {
         word_as_text!($name, |term: &$name| term.word());
     };
 }
+
+mod categories;
+
+pub use categories::{Categories, Category};
 
 /// Text that is none of the words of its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

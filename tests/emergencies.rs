@@ -119,6 +119,10 @@ fn the_glass_is_not_broken_without_a_reason_the_purpose_or_the_item_in_every_blo
     let now = ward.house.clock.now();
     let stripped = token.attenuate().issued_at(now).actions([Action::List]).finish().unwrap();
     assert!(is_denied(try_with(&stripped)));
+    let log = whole_log(&ward.house.session(&ward.vault));
+    let denied = log.iter().rfind(|entry| entry.outcome == Outcome::Denied).unwrap();
+    assert_eq!((denied.event, denied.reason), (AuditEvent::GlassBroken, Some(DenyReason::Emergency.code())));
+    assert_eq!(denied.refusals, [(1, DenyReason::Emergency.code())]);
     let kept = token.attenuate().issued_at(now).emergency([Action::Read], Confidentiality::Normal, QUARTER / 2);
     let kept = kept.finish().unwrap();
     let urgent = try_with(&kept).unwrap();

@@ -7,6 +7,10 @@ mod support;
 mod damage;
 #[path = "every_error/erasure.rs"]
 mod erasure;
+#[path = "every_error/governance.rs"]
+mod governance;
+#[path = "every_error/people.rs"]
+mod people;
 #[path = "every_error/records.rs"]
 mod records;
 #[path = "every_error/resources.rs"]

@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("storage", 3),
     ("token", 3),
     ("audit", 3),
+    ("consent", 3),
     ("keyring", 4),
     ("error", 5),
     ("policy", 6),

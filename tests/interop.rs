@@ -486,6 +486,50 @@ fn a_stranger_reads_what_keeps_a_chart() {
     assert!(terms.iter().any(|(place, of)| place.ends_with("-1") && of["hold"][2] == "case 17"), "{found}");
 }
 
+#[test]
+fn a_stranger_reads_labels_of_charts_and_what_is_kept_in_a_compartment() {
+    if !can_run() {
+        return;
+    }
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    let (path, pass) = (dir.path().join("vault"), Passphrase::new(PASSPHRASE));
+    let new = Vault::create(&path).passphrase(&pass).passphrase_cost(PassphraseCost::MINIMUM);
+    let (vault, _) = new.options(small().clock(clock.clone())).finish().unwrap();
+    let issuer = IssuerKey::generate().unwrap();
+    vault.trust_issuer(issuer.public(), &pass).unwrap();
+    let kind = Kind::new("psychotherapy-note").unwrap();
+    vault.create_compartment(Compartment::PSYCHOTHERAPY, [kind.clone()], &pass).unwrap();
+    let grant = support::base_grant().all_patients().kind::<support::Note>().kind_named(kind.as_str());
+    let grant = grant.actions(Action::ALL.iter().copied()).issued_at(clock.now());
+    let session = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
+    let patient = session.register_patient([]).unwrap();
+    let labels = Labels::NONE.with(Category::PsychotherapyNote).unwrap();
+    session.put_verbatim(patient, &kind, b"process", PutOptions::new().labels(labels)).unwrap();
+    session.put(patient, &support::note("rash")).unwrap();
+    // The review action is for all kinds.
+    let all = vault
+        .session(support::everything().issued_at(clock.now()).sign(&issuer, vault.id()).unwrap(), Purpose::Treatment);
+    let label = ChartLabel::new().confidentiality(Confidentiality::Restricted).category(Category::Hiv).vip();
+    all.unwrap().label_chart(patient, label, "policy 7").unwrap();
+    // Under a second data key as well, and a keyring with several keys of the log.
+    vault.rotate_data_key(&pass, &mut |_| ()).unwrap();
+    vault.rotate_audit_key(&pass).unwrap();
+    vault.close().unwrap();
+
+    let found = json(&path, PASSPHRASE);
+    let apart = &found["policy"]["compartments"]["psychotherapy"];
+    assert_eq!(apart[1], "psychotherapy-note", "{found}");
+    let labelled: Vec<_> = found["policy"]["chart_labels"].as_object().unwrap().values().collect();
+    assert_eq!(
+        (labelled[0][0].as_str(), labelled[0][1].as_u64(), labelled[0][2].as_u64()),
+        (Some("R"), Some(2), Some(4))
+    );
+    let text = found.to_string();
+    assert!(
+        text.contains("v3-ActCode|PSYTHPN") && text.contains("chart-labelled") && text.contains("compartment-created")
+    );
+}
+
 /// A vault with a chart that has to be kept, and a record of it that is held.
 struct Retained {
     _dir: tempfile::TempDir,

@@ -24,7 +24,7 @@ fn lines(name: &str) -> Option<impl Iterator<Item = Vec<u8>>> {
 /// Each line under its resource type, in a chart of its own for every hundred lines.
 fn round_trip(name: &str, expected: usize) {
     let Some(source) = lines(name) else { return };
-    let Clinic { vault, token, dir, key } = Clinic::new();
+    let Clinic { vault, token, dir, key, .. } = Clinic::new();
     let session = vault.session(&token, Purpose::Treatment).unwrap();
     let mut records = Vec::new();
     let mut patient = PatientId::FACILITY;

@@ -142,3 +142,25 @@ fn roles_are_changed_with_the_grant_action_alone_and_every_change_is_in_the_log(
     let retired = log.iter().find(|entry| entry.event == AuditEvent::RoleRetired).unwrap();
     assert_eq!(retired.detail.as_deref(), Some("billing revision 2: done elsewhere"));
 }
+
+#[test]
+fn a_sensitive_record_is_given_to_whose_role_names_its_category() {
+    let (house, vault) = House::create();
+    let office = house.session(&vault);
+    let patient = office.register_patient([]).unwrap();
+    let labels = Labels::NONE.with(Category::PsychotherapyNote).unwrap();
+    let id = office.put_with(patient, &note("said in confidence"), PutOptions::new().labels(labels)).unwrap();
+    let session = |role: &Role| {
+        let role = office.roles().define(role).unwrap();
+        let grant = Grant::to("m.roe").role(&role).all_patients().valid_for(HOUR).issued_at(house.clock.now());
+        house.session_of(&vault, &grant)
+    };
+    let clinical = |name: &str| Role::clinical().into_iter().find(|role| role.name() == name).unwrap();
+    assert!(session(&clinical("psychotherapist")).get(id).is_ok());
+    let ticket = denied(session(&clinical("physician")).get(id).map(drop));
+    assert_eq!(reason(&vault, &house, ticket), DenyReason::Consent);
+    let more = clinical("physician").categories([Category::PsychotherapyNote, Category::Psychiatry]);
+    assert!(session(&more).get(id).is_ok());
+    let ticket = denied(session(&more.without_categories([Category::PsychotherapyNote])).get(id).map(drop));
+    assert_eq!(reason(&vault, &house, ticket), DenyReason::Consent);
+}

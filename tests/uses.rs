@@ -24,7 +24,7 @@ fn of_many_threads_exactly_as_many_succeed_as_there_are_uses() {
     let start = Barrier::new(8);
     let succeeded: usize = thread::scope(|scope| {
         let work = |at: usize| {
-            let token = if at % 2 == 0 { token.as_ref() } else { narrow.as_ref() };
+            let token = if at.is_multiple_of(2) { token.as_ref() } else { narrow.as_ref() };
             let session = vault.session(token, Purpose::Treatment).unwrap();
             start.wait();
             (0..10).filter(|_| session.get(id).is_ok()).count()

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
+use super::consent;
 use super::entry::{EntryKind, MAX_PAYLOAD, entry_len};
 use super::event::{AuditEvent, Outcome};
 use super::payload::{CLOCK_FIELD, FIELD_HEAD, Fields, put_field, tag};
@@ -64,6 +65,7 @@ impl Draft {
         // Fields over their limits are refused when preparing; here they only have to count.
         let fits = self.fields.put_before_subjects(&mut fields).and(self.fields.put_after_subjects(&mut fields));
         let fits = fits.and(reads::put(&self.reads, &mut fields));
+        let fits = fits.and(consent::put(&self.fields.consent, &mut fields));
         if fits.is_err() {
             return usize::MAX / 2;
         }
@@ -79,6 +81,8 @@ impl Draft {
         let subjects = std::mem::take(&mut self.subjects);
         let base = self.payload_len() + FIELD_HEAD + 2;
         let (mut drafts, mut current, mut len, mut records) = (Vec::new(), self.clone(), base, 0);
+        // Counted once.
+        self.fields.consent.clear();
         for part in subjects.into_iter().flat_map(parts) {
             let (more, part_records) = (subject_len(&part.records), part.records.len());
             let full = len + more > MAX_PAYLOAD || records + part_records > MAX_RECORDS_PER_ENTRY;
@@ -109,6 +113,7 @@ impl Draft {
         self.fields.put_before_subjects(&mut *before).map_err(|_| too_large)?;
         self.fields.put_after_subjects(&mut *after).map_err(|_| too_large)?;
         reads::put(&self.reads, &mut *after).map_err(|_| too_large)?;
+        consent::put(&self.fields.consent, &mut *after).map_err(|_| too_large)?;
         let (first, rest) = random(self.subjects.len())?;
         let subjects = self.subjects.into_iter().zip(rest);
         let subjects = subjects.map(|(subject, random)| PreparedSubject::new(subject, random));

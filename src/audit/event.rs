@@ -108,6 +108,12 @@ events! {
     TokenRefused = 22, "token-refused";
     /// A session ended because it was idle or open for too long.
     SessionExpired = 23, "session-expired";
+    /// Somebody signed in; `detail` says at which level, and with what.
+    SignedIn = 24, "signed-in";
+    /// Somebody was not signed in; `detail` says why. Of a name that nobody has the entry says nothing.
+    SignInRefused = 25, "sign-in-refused";
+    /// A session went on with a newer proof of a sign-in.
+    SteppedUp = 26, "stepped-up";
     /// The glass was broken for a patient; `detail` has the reason, the case to be reviewed, and the session that was opened.
     GlassBroken = 27, "glass-broken";
     /// A patient was registered.
@@ -129,6 +135,8 @@ events! {
     ErasureBegun = 37, "erasure-begun";
     /// All that belongs to the erasure of `count` patients is done: no key of the vault opens an old copy of their secrets.
     PatientErased = 38, "patient-erased";
+    /// A chart was labelled anew; `detail` says why.
+    ChartLabelled = 39, "chart-labelled";
     /// A new record was put.
     RecordPut = 40, "record-put";
     /// A record was read.
@@ -139,6 +147,8 @@ events! {
     ChartRead = 43, "chart-read";
     /// The versions of a record were read.
     HistoryRead = 44, "history-read";
+    /// It was asked how a chart is labelled.
+    ChartLabelRead = 45, "chart-label-read";
     /// A new version of a record was written.
     RecordAmended = 46, "record-amended";
     /// A record was marked as entered in error.
@@ -147,6 +157,16 @@ events! {
     KindsListed = 48, "kinds-listed";
     /// Records were taken out in bulk.
     RecordsExported = 49, "records-exported";
+    /// A principal was enrolled; `detail` names it.
+    PrincipalEnrolled = 50, "principal-enrolled";
+    /// What a principal signs in with was changed; `detail` names principal and change.
+    PrincipalChanged = 51, "principal-changed";
+    /// A principal was disabled; `detail` names it and says why.
+    PrincipalDisabled = 52, "principal-disabled";
+    /// A principal was enabled again; `detail` names it.
+    PrincipalEnabled = 53, "principal-enabled";
+    /// Principals were listed.
+    PrincipalsListed = 54, "principals-listed";
     /// A role was defined or changed; `detail` names it and its revision.
     RoleDefined = 55, "role-defined";
     /// A role was retired; `detail` names it and says why.
@@ -155,6 +175,8 @@ events! {
     AccessRulesChanged = 57, "access-rules-changed";
     /// Roles were listed.
     RolesListed = 59, "roles-listed";
+    /// Kinds were put into a compartment; `detail` names it and them, `count` says how many.
+    CompartmentCreated = 58, "compartment-created";
     /// The audit log was verified.
     AuditVerified = 60, "audit-verified";
     /// The audit log was read.

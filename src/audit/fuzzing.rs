@@ -1,5 +1,6 @@
 //! What must hold of this floor's decoders whatever the bytes. Each function answers whether the bytes were taken.
 
+use super::consent;
 use super::entry::{EntryKind, EntryRef, Front, MAX_PAYLOAD};
 use super::payload::{self, Payload, tag};
 use super::reads;
@@ -75,6 +76,7 @@ fn put(payload: &Payload<'_>, out: &mut Vec<u8>) {
     }
     payload.fields.put_after_subjects(out).unwrap();
     reads::put(&payload.reads, out).unwrap();
+    consent::put(&payload.fields.consent, out).unwrap();
     if let Some(clock) = payload.clock {
         payload::put_field(out, tag::CLOCK, &clock.as_micros().to_be_bytes()).unwrap();
     }

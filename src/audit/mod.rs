@@ -2,6 +2,7 @@
 //! storage and no session, and does no I/O.
 
 pub(crate) mod chain;
+pub(crate) mod consent;
 pub(crate) mod defect;
 pub(crate) mod draft;
 pub(crate) mod entry;
@@ -21,10 +22,12 @@ pub(crate) use draft::{Draft, DraftError, Prepared};
 pub(crate) use entry::{EntryKind, EntryRef};
 pub(crate) use keys::{AuditKeys, SubjectKey};
 pub(crate) use reads::Reads;
-pub(crate) use subject::DraftSubject;
+pub(crate) use subject::{DraftSubject, seal_and_discard};
 pub(crate) use verify::{Lost, Verifier};
 pub(crate) use view::{OpenEntryError, open_entry, subject_tags};
 
+pub use consent::AuditConsent;
+pub(crate) use consent::note as note_consent;
 pub use defect::EntryDefect;
 pub use event::{AuditEvent, Outcome};
 pub use filter::AuditFilter;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::consent::{self, AuditConsent};
 use super::defect::EntryDefect;
 use super::event::{AuditEvent, Outcome};
 use super::reads::{self, ReadMark};
@@ -37,6 +38,7 @@ pub(crate) mod tag {
     pub(crate) const ATTESTERS: u16 = 0x8006;
     pub(crate) const READS: u16 = 0x8007;
     pub(crate) const REFUSALS: u16 = 0x8008;
+    pub(crate) const CONSENT: u16 = 0x8009;
     pub(crate) const CLOCK: u16 = 0x80FF;
 }
 
@@ -85,6 +87,8 @@ pub(crate) struct Fields {
     pub(crate) attesters: Vec<AttesterId>,
     /// All that refused: the number of a block, and the code of why.
     pub(crate) refusals: Vec<(u8, u16)>,
+    /// What the host's consent answered.
+    pub(crate) consent: Vec<AuditConsent>,
 }
 
 impl Fields {
@@ -110,6 +114,7 @@ impl Fields {
             possession: false,
             attesters: Vec::new(),
             refusals: Vec::new(),
+            consent: Vec::new(),
         }
     }
 
@@ -124,6 +129,7 @@ impl Fields {
             (tag::DEVICE, len(&self.device), MAX_HOST_TEXT),
             (tag::ATTESTERS, self.attesters.len(), MAX_ATTESTERS),
             (tag::REFUSALS, self.refusals.len(), MAX_REFUSALS),
+            (tag::CONSENT, self.consent.len(), consent::MAX_LISTED),
         ]
         .into_iter()
         .find(|(_, len, limit)| len > limit)
@@ -255,6 +261,7 @@ impl<'a> Payload<'a> {
             }
             tag::REFUSALS => fields.refusals = refusals(value).ok_or(EntryDefect::FieldValue(tag))?,
             tag::READS => self.reads = reads::parse(value, self.subjects.len())?,
+            tag::CONSENT => fields.consent = consent::parse(value)?,
             tag::CLOCK => self.clock = Some(Timestamp::from_micros(i64::from_be_bytes(exactly(tag, value)?))),
             unknown if unknown & tag::IGNORABLE == 0 => return Err(EntryDefect::UnknownField(unknown)),
             _ => {}

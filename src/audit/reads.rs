@@ -186,6 +186,7 @@ impl Reads {
         let like = !draft.subjects.is_empty()
             && draft.fields.count.is_none()
             && draft.fields.detail.is_none()
+            && draft.fields.consent.is_empty()
             && draft.kind == self.draft.kind
             && draft.fields == self.draft.fields;
         (fits && follows && like && draft.subjects.iter().all(same_keys)).then_some(after)

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 
+use super::consent::AuditConsent;
 use super::defect::EntryDefect;
 use super::entry::{EntryRef, Front};
 use super::event::{AuditEvent, Outcome};
@@ -68,6 +69,8 @@ pub struct AuditEntry {
     /// Of a denial: all that refused, as the number of a block and the code of [`DenyReason`](crate::DenyReason); empty in
     /// entries of earlier versions.
     pub refusals: Vec<(u8, u16)>,
+    /// What the host's [`Consent`](crate::Consent) answered, where it was asked.
+    pub consent: Vec<AuditConsent>,
     /// The patients that it is about, with the records touched.
     pub subjects: Vec<AuditSubject>,
     /// Where several reads of one session share the entry ([`ReadAudit::Windowed`](crate::ReadAudit::Windowed)): each of
@@ -140,6 +143,7 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
         possession: fields.possession,
         attesters: fields.attesters,
         refusals: fields.refusals,
+        consent: fields.consent,
         subjects,
         reads: reads.into_iter().map(|read| read.shown(clock.unwrap_or(front.time))).collect(),
     })

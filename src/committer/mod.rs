@@ -172,6 +172,8 @@ impl Committer {
 
     /// The value of a key, waiting or settled.
     pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        #[cfg(test)]
+        crate::crypto::counted::one("look-up");
         match self.overlay.get(tree, key) {
             Some(waiting) => Ok(waiting),
             None => self.storage.get(tree, key),
@@ -180,12 +182,16 @@ impl Committer {
 
     /// Rows, waiting or settled, ascending; fewer than the scan's limit only where there are no more.
     pub(crate) fn scan(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<(Vec<u8>, Bytes)>, StorageError> {
+        #[cfg(test)]
+        crate::crypto::counted::one("look-up");
         let waiting = self.overlay.range(tree, scan.prefix, scan.after);
         page(waiting, scan.after, scan.limit, |after, limit| self.storage.scan(tree, Scan { after, limit, ..scan }))
     }
 
     /// Keys, waiting or settled, ascending; fewer than the scan's limit only where there are no more.
     pub(crate) fn scan_keys(&self, tree: Tree, scan: Scan<'_>) -> Result<Vec<Vec<u8>>, StorageError> {
+        #[cfg(test)]
+        crate::crypto::counted::one("look-up");
         let waiting = self.overlay.range(tree, scan.prefix, scan.after);
         let waiting = waiting.into_iter().map(|(key, value)| (key, value.map(|_| ()))).collect();
         let keys = page(waiting, scan.after, scan.limit, |after, limit| {

@@ -8,6 +8,8 @@ use crate::secret::Secret;
 
 /// `H(part ‖ part ‖ …)`.
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    #[cfg(test)]
+    super::counted::one("hash");
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update(part);
@@ -41,12 +43,16 @@ pub(crate) struct HmacKey(Hmac<Sha256>);
 
 impl HmacKey {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
+        #[cfg(test)]
+        super::counted::one("key schedule");
         // A 32-byte key is always accepted; the array form of the constructor cannot fail.
         Self(Hmac::new(&pad_to_block(key).into()))
     }
 
     /// `HMAC(key, part ‖ part ‖ …)`.
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
+        #[cfg(test)]
+        super::counted::one("tag");
         let mut mac = self.0.clone();
         for part in parts {
             mac.update(part);
@@ -101,6 +107,8 @@ impl Prk {
     }
 
     fn block(&self, previous: &[u8], info: &[&[u8]], counter: u8) -> [u8; 32] {
+        #[cfg(test)]
+        super::counted::one("block of a derivation");
         let mut mac = self.0.0.clone();
         mac.update(previous);
         for part in info {

@@ -3,7 +3,9 @@
 //! `L(x)` is the text `chartvault/v1/x` behind one byte with its length.
 
 use super::hash::{self, HmacKey, Prk};
-use crate::ids::{AttesterId, FacilityId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId};
+use crate::ids::{
+    AttesterId, CompartmentId, FacilityId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId,
+};
 use crate::secret::{Key, Secret};
 
 /// What each key is for; see [`Key`].
@@ -30,6 +32,8 @@ pub(crate) mod purpose {
     pub(crate) enum Slot {}
     /// A patient's erasable secret.
     pub(crate) enum Patient {}
+    /// Takes part in the keys of the records of a compartment.
+    pub(crate) enum Compartment {}
 }
 
 pub(crate) type RootKey = Key<purpose::Root>;
@@ -43,6 +47,7 @@ pub(crate) type JournalKey = Key<purpose::Journal>;
 pub(crate) type PolicyKey = Key<purpose::Policy>;
 pub(crate) type SlotKey = Key<purpose::Slot>;
 pub(crate) type PatientSecret = Key<purpose::Patient>;
+pub(crate) type CompartmentKey = Key<purpose::Compartment>;
 
 /// `L(x)`: a label behind its length byte.
 #[derive(Clone, Copy)]
@@ -156,6 +161,18 @@ pub(crate) fn record_prk(data: &DataKey, patient: &PatientSecret) -> Prk {
     Prk::extract(master.expose(), patient.expose())
 }
 
+/// The PRK of a record that is kept in a compartment, of which the compartment's key is one part and all that the others
+/// give is the other: `Extract(salt = Expand(CK, L("compartment-master"), 32), ikm = Expand(record PRK, L("compartment"), 32))`.
+pub(crate) fn compartment_prk(compartment: &CompartmentKey, record: &Prk) -> Prk {
+    let master = Prk::from_key(compartment.expose()).expand32(&[label!("compartment-master").bytes()]);
+    Prk::extract(master.expose(), record.expand32(&[label!("compartment").bytes()]).expose())
+}
+
+/// A compartment's id: `H(L("compartment-id") ‖ name)[..16]`.
+pub(crate) fn compartment_id(name: &str) -> CompartmentId {
+    CompartmentId::from_bytes(hash::sha256_short(&[label!("compartment-id").bytes(), name.as_bytes()]))
+}
+
 /// The key under which patients' secrets are sealed: WK as it is.
 pub(crate) fn wrap_prk(wrap: &WrapKey) -> Prk {
     Prk::from_key(wrap.expose())
@@ -236,6 +253,12 @@ pub(crate) fn version_mac(subject: &Prk) -> HmacKey {
 /// A principal's id: `H(L("principal") ‖ name)[..16]`.
 pub(crate) fn principal_id(name: &str) -> PrincipalId {
     PrincipalId::from_bytes(hash::sha256_short(&[label!("principal").bytes(), name.as_bytes()]))
+}
+
+/// What is kept of a recovery code: `H(L("recovery-code") ‖ principal id ‖ code)`. The code is random, so that nothing slower
+/// is needed.
+pub(crate) fn recovery_code_hash(principal: PrincipalId, code: &[u8; 15]) -> [u8; 32] {
+    hash::sha256(&[label!("recovery-code").bytes(), principal.as_bytes(), code])
 }
 
 /// A kind's id: `H(L("cap/kind") ‖ name)[..16]`.

@@ -29,6 +29,8 @@ pub(crate) fn secret<const N: usize>() -> Result<Secret<N>, RandomFailed> {
 }
 
 fn fill(bytes: &mut [u8]) -> Result<(), RandomFailed> {
+    #[cfg(test)]
+    super::counted::one("random");
     #[cfg(feature = "test-util")]
     super::scarce::take(super::scarce::Resource::RandomBytes).ok_or(RandomFailed)?;
     #[cfg(feature = "test-util")]

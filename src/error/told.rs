@@ -58,6 +58,8 @@ impl Error {
             Self::NoSuchCase { .. } => "no such case",
             Self::CaseClosed { .. } => "closed already",
             Self::OwnCase { .. } => "of their own",
+            Self::CompartmentExists { .. } => "compartment exists",
+            Self::KindInUse { .. } => "kind in use",
             Self::Encode(_) => "not encodable",
             Self::Decode { source: DecodeError::Upgrade { .. }, .. } => "not upgradable",
             Self::Decode { .. } => "not decodable",
@@ -68,6 +70,14 @@ impl Error {
             Self::NotCommitted(_) | Self::OutcomeUnknown(_) => "not committed",
             Self::Storage(_) | Self::Io { .. } => "storage failed",
             Self::Random(_) => "no random bytes",
+            Self::SignInRefused => "sign-in refused",
+            Self::TryAgain { .. } => "too many failures",
+            Self::StepUpNeeded { .. } => "step-up needed",
+            Self::NoSuchPrincipal { .. } => "no such principal",
+            Self::AlreadyEnrolled { .. } => "enrolled already",
+            Self::WrongCode => "wrong code",
+            Self::NothingToConfirm => "nothing to confirm",
+            Self::NoMemory { .. } => "no memory",
         }
     }
 }
@@ -84,6 +94,9 @@ impl Told for Error {
                 | Self::Token(_)
                 | Self::SessionRefused(_)
                 | Self::Proof(_)
+                | Self::SignInRefused
+                | Self::TryAgain { .. }
+                | Self::StepUpNeeded { .. }
                 | Self::SessionEnded { .. }
                 | Self::ClockRollback { .. }
                 | Self::Doubtful { .. }
@@ -91,6 +104,8 @@ impl Told for Error {
                 | Self::LegalHold { .. }
                 | Self::Retained { .. }
                 | Self::FacilityChart
+                | Self::CompartmentExists { .. }
+                | Self::KindInUse { .. }
                 | Self::OwnCase { .. }
                 | Self::NeedsPartner { .. }
                 | Self::Unlock(UnlockError::WrongCredential)

@@ -1,5 +1,6 @@
 //! The keyring's plaintext (docs/format/header.md, "Keyring"): every random key of a vault, as it lies sealed in the header.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -7,14 +8,21 @@ use zeroize::Zeroizing;
 use super::{Fields, ParseError};
 use crate::bytes::{Put, Reader};
 use crate::crypto::hash;
-use crate::crypto::kdf::{IndexKey, JournalKey, LookupKey, PolicyKey, StateKey, purpose};
+use crate::crypto::kdf::{CompartmentKey, IndexKey, JournalKey, LookupKey, PolicyKey, StateKey, purpose};
 use crate::crypto::{RandomFailed, random};
+use crate::ids::CompartmentId;
 use crate::secret::{Key, SecretBytes};
 
-/// The newest keyring format: with several audit keys. Programs that know only the one before would use the wrong of them.
-const FORMAT: u8 = 2;
+/// The format with several audit keys. Programs that know only the one before would use the wrong of them.
+const SEVERAL_AUDIT_KEYS: u8 = 2;
+/// The format with keys of compartments, whatever the number of audit keys. Programs that know only those before would not
+/// open what is kept in compartments.
+const FORMAT: u8 = 3;
 /// The format with one audit key, in which every keyring is written that has no more.
 const ONE_AUDIT_KEY: u8 = 1;
+
+/// Compartments of a vault.
+pub(crate) const MAX_COMPARTMENTS: usize = 64;
 
 /// Keys of one purpose that a keyring can hold: far more than rotations need, and few enough for the header.
 pub(crate) const MAX_EPOCHS: usize = 256;
@@ -131,6 +139,72 @@ pub(crate) struct KeyMaterial {
     pub(crate) state: StateKey,
     pub(crate) journal: JournalKey,
     pub(crate) policy: PolicyKey,
+    pub(crate) compartments: Compartments,
+}
+
+/// The keys of compartments, which are never rotated.
+#[derive(Default)]
+pub(crate) struct Compartments(BTreeMap<CompartmentId, CompartmentKey>);
+
+impl Compartments {
+    pub(crate) fn get(&self, id: CompartmentId) -> Option<&CompartmentKey> {
+        self.0.get(&id)
+    }
+
+    /// These and a new key, or none where as many are held as a keyring can hold.
+    pub(crate) fn with_new(&self, id: CompartmentId) -> Result<Option<Self>, RandomFailed> {
+        if self.0.len() >= MAX_COMPARTMENTS || self.0.contains_key(&id) {
+            return Ok(None);
+        }
+        let mut grown = self.duplicate();
+        grown.0.insert(id, random_key()?);
+        Ok(Some(grown))
+    }
+
+    fn duplicate(&self) -> Self {
+        Self(self.0.iter().map(|(id, key)| (*id, key.duplicate())).collect())
+    }
+
+    /// Whether both have the same key for each compartment that both have.
+    fn agrees(&self, other: &Self) -> bool {
+        let both = self.0.iter().filter_map(|(id, key)| Some((key, other.get(*id)?)));
+        both.into_iter().all(|(own, others)| hash::equal(own.expose(), others.expose()))
+    }
+
+    fn encoded_len(&self) -> usize {
+        if self.0.is_empty() { 0 } else { 2 + self.0.len() * 48 }
+    }
+
+    fn encode(&self, bytes: &mut SecretBytes) {
+        if self.0.is_empty() {
+            return;
+        }
+        // Never more than MAX_COMPARTMENTS, which fits.
+        bytes.put_u16(u16::try_from(self.0.len()).unwrap_or(u16::MAX));
+        for (id, key) in &self.0 {
+            bytes.put(id.as_bytes());
+            bytes.put(key.expose());
+        }
+    }
+
+    fn parse(fields: &mut Fields<'_>) -> Result<Self, ParseError> {
+        let name = "compartments' keys";
+        let count = fields.read_if(name, Reader::u16, |count| (1..=MAX_COMPARTMENTS).contains(&usize::from(*count)))?;
+        let mut held = BTreeMap::new();
+        for _ in 0..count {
+            let ascends =
+                |id: &[u8; 16]| held.last_key_value().is_none_or(|(last, _)| last < &CompartmentId::from_bytes(*id));
+            let id = CompartmentId::from_bytes(fields.read_if(name, Reader::array, ascends)?);
+            held.insert(id, key(fields, name)?);
+        }
+        Ok(Self(held))
+    }
+
+    /// Every key by itself.
+    #[cfg(test)]
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &CompartmentKey> {
+        self.0.values()
+    }
 }
 
 impl KeyMaterial {
@@ -145,6 +219,7 @@ impl KeyMaterial {
             state: random_key()?,
             journal: random_key()?,
             policy: random_key()?,
+            compartments: Compartments::default(),
         })
     }
 
@@ -159,6 +234,7 @@ impl KeyMaterial {
             state: self.state.duplicate(),
             journal: self.journal.duplicate(),
             policy: self.policy.duplicate(),
+            compartments: self.compartments.duplicate(),
         }
     }
 
@@ -174,13 +250,19 @@ impl KeyMaterial {
             && same(self.state.expose(), other.state.expose())
             && same(self.journal.expose(), other.journal.expose())
             && same(self.policy.expose(), other.policy.expose())
+            && self.compartments.agrees(&other.compartments)
     }
 
     /// The plaintext to be sealed, in a buffer that is wiped and was never moved.
     pub(crate) fn to_bytes(&self) -> SecretBytes {
-        let len = 1 + self.data.encoded_len() + self.wrap.encoded_len() + self.audit.encoded_len() + 5 * 32;
+        let rotated = self.data.encoded_len() + self.wrap.encoded_len() + self.audit.encoded_len();
+        let len = 1 + rotated + 5 * 32 + self.compartments.encoded_len();
         let mut bytes = Zeroizing::new(Vec::with_capacity(len));
-        bytes.put_u8(if self.audit.is_one() { ONE_AUDIT_KEY } else { FORMAT });
+        bytes.put_u8(match (self.compartments.0.is_empty(), self.audit.is_one()) {
+            (false, _) => FORMAT,
+            (true, false) => SEVERAL_AUDIT_KEYS,
+            (true, true) => ONE_AUDIT_KEY,
+        });
         self.data.encode(&mut bytes);
         self.wrap.encode(&mut bytes);
         self.audit.encode(&mut bytes);
@@ -189,6 +271,7 @@ impl KeyMaterial {
         bytes.put(self.state.expose());
         bytes.put(self.journal.expose());
         bytes.put(self.policy.expose());
+        self.compartments.encode(&mut bytes);
         bytes
     }
 
@@ -208,9 +291,10 @@ impl KeyMaterial {
             state: key(&mut fields, "state key")?,
             journal: key(&mut fields, "journal key")?,
             policy: key(&mut fields, "policy key")?,
+            compartments: if format == FORMAT { Compartments::parse(&mut fields)? } else { Compartments::default() },
         };
         fields.finish()?;
-        if keys.audit.is_one() != (format == ONE_AUDIT_KEY) {
+        if format != FORMAT && keys.audit.is_one() != (format == ONE_AUDIT_KEY) {
             return Err(ParseError::BadValue { field: "keyring format", offset: 0 });
         }
         Ok(keys)
@@ -339,8 +423,8 @@ mod tests {
     #[test]
     fn another_format_is_named() {
         let mut bytes = material(&[1]).to_bytes();
-        bytes[0] = 3;
-        assert_eq!(KeyMaterial::parse(&bytes).unwrap_err(), ParseError::UnknownFormat { found: 3, newest: 2 });
+        bytes[0] = 4;
+        assert_eq!(KeyMaterial::parse(&bytes).unwrap_err(), ParseError::UnknownFormat { found: 4, newest: 3 });
         for format in [0, 2] {
             bytes[0] = format;
             assert_eq!(
@@ -359,6 +443,60 @@ mod tests {
         bytes[0] = 1;
         assert!(matches!(KeyMaterial::parse(&bytes), Err(ParseError::BadValue { field: "keyring format", offset: 0 })));
         assert_eq!(material(&[1, 2]).to_bytes()[0], 1);
+    }
+
+    fn with_compartments(mut keys: KeyMaterial, ids: &[u8]) -> KeyMaterial {
+        for byte in ids {
+            let grown = keys.compartments.with_new(CompartmentId::from_bytes([*byte; 16])).unwrap();
+            keys.compartments = grown.unwrap();
+        }
+        keys
+    }
+
+    #[test]
+    fn keys_of_compartments_come_back_and_whatever_was_cut_or_changed_is_refused() {
+        for audit in [&[1][..], &[1, 2]] {
+            let keys = with_compartments(KeyMaterial { audit: epochs(audit, 0xAD), ..material(&[1]) }, &[9, 3]);
+            let bytes = keys.to_bytes();
+            assert_eq!((bytes[0], bytes.capacity()), (3, bytes.len()));
+            let back = KeyMaterial::parse(&bytes).unwrap();
+            assert_eq!(back.to_bytes(), bytes);
+            for byte in [3, 9] {
+                let id = CompartmentId::from_bytes([byte; 16]);
+                let [own, read] = [&keys, &back].map(|keys| keys.compartments.get(id).unwrap().expose());
+                assert_eq!(own, read);
+            }
+            for len in 0..bytes.len() {
+                assert!(KeyMaterial::parse(&bytes[..len]).is_err(), "{len}");
+            }
+            let start = bytes.len() - 98;
+            for (at, byte) in [(start, 1), (start + 1, 0), (start + 1, 65), (start + 2, 10)] {
+                let mut bad = bytes.to_vec();
+                bad[at] = byte;
+                assert!(KeyMaterial::parse(&bad).is_err(), "{at}: {byte}");
+            }
+            for format in [1, 2] {
+                let mut bad = bytes.to_vec();
+                bad[0] = format;
+                assert!(KeyMaterial::parse(&bad).is_err());
+            }
+        }
+        let mut none = material(&[1]).to_bytes().to_vec();
+        none[0] = 3;
+        assert!(matches!(KeyMaterial::parse(&none), Err(ParseError::CutShort { .. })));
+    }
+
+    #[test]
+    fn keyrings_agree_that_have_the_same_key_for_each_compartment_that_both_have() {
+        let (before, other) = (material(&[1]), KeyMaterial::generate().unwrap());
+        let with_one = with_compartments(before.duplicate(), &[1]);
+        assert!(before.agrees(&with_one) && with_one.agrees(&before) && with_one.agrees(&with_one.duplicate()));
+        assert!(!with_one.agrees(&with_compartments(before.duplicate(), &[1])), "another key for it");
+        assert!(!with_one.agrees(&other));
+        let many: Vec<u8> = (0..64).collect();
+        let full = with_compartments(before, &many);
+        assert!(full.compartments.with_new(CompartmentId::from_bytes([99; 16])).unwrap().is_none());
+        assert!(with_one.compartments.with_new(CompartmentId::from_bytes([1; 16])).unwrap().is_none(), "it is there");
     }
 
     #[test]

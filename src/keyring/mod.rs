@@ -21,6 +21,7 @@ mod slot_info;
 pub use copies::{CopyFault, HeaderFileError};
 pub use credential::{Credential, RawKey, TwoPersons};
 pub use error::{NewSlotError, UnlockError};
+pub(crate) use grouped::{bytes_of, text_of};
 pub use identifier::IdentifierNotAllowed;
 pub(crate) use identifier::normal_form as normal_identifier;
 pub use key_file::{KeyFile, KeyFileError};
@@ -32,6 +33,7 @@ pub use recovery::{InvalidRecoveryKey, RecoveryKey};
 pub use shares::{InvalidShare, Share, ShareError, ShareSetId, SharedKey};
 pub use slot_info::{ShareGroup, SlotInfo, SlotPartner};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,7 +47,7 @@ use crate::crypto::{RandomFailed, random};
 use crate::format::header::{HeaderContent, UnverifiedHeader};
 use crate::format::keyring::KeyMaterial;
 use crate::format::slot::Slot;
-use crate::ids::{KindId, PatientId, VaultId};
+use crate::ids::{CompartmentId, KindId, PatientId, VaultId};
 use crate::secret::{Key, SecretBytes};
 
 /// All keys of an unlocked vault, with the key schedules that are needed often done once. Everything in it is wiped on
@@ -65,6 +67,8 @@ pub(crate) struct Keyring {
     wrap_sealer: Sealer,
     /// Of the wrap epochs before it.
     older_wrap_sealers: Vec<(u32, Sealer)>,
+    /// Which kinds are kept in which compartment; the policy says it.
+    kept_apart: Arc<BTreeMap<KindId, CompartmentId>>,
 }
 
 /// What unlocking yields.
@@ -109,6 +113,7 @@ impl Keyring {
             // A newer one waits until it is put in force, which the vault remembers (policy.md, table 16).
             sealing: keys.data.oldest(),
             audit: Arc::new(renew::audit_keys(&keys, keys.audit.oldest())),
+            kept_apart: Arc::default(),
             keys,
         }
     }
@@ -171,10 +176,25 @@ impl Keyring {
         kdf::policy_tag(&self.policy, table, id)
     }
 
-    /// Seals and opens one patient's records of one data epoch. `None` when there is no such epoch.
-    pub(crate) fn record_sealer(&self, epoch: u32, patient: &PatientSecret) -> Option<Sealer> {
-        let data = self.keys.data.get(epoch)?;
-        Some(Sealer::new(kdf::record_prk(data, patient), kdf::SEAL_RECORD, FLOOR_VALUE))
+    /// Seals and opens one patient's records of one data epoch, those of a compartment or those of none. `None` when there
+    /// is no such epoch or compartment.
+    pub(crate) fn record_sealer(
+        &self,
+        epoch: u32,
+        patient: &PatientSecret,
+        compartment: Option<CompartmentId>,
+    ) -> Option<Sealer> {
+        let record = kdf::record_prk(self.keys.data.get(epoch)?, patient);
+        let prk = match compartment {
+            None => record,
+            Some(id) => kdf::compartment_prk(self.keys.compartments.get(id)?, &record),
+        };
+        Some(Sealer::new(prk, kdf::SEAL_RECORD, FLOOR_VALUE))
+    }
+
+    /// Which kinds are kept in which compartment.
+    pub(crate) fn kept_apart(&self) -> &BTreeMap<KindId, CompartmentId> {
+        &self.kept_apart
     }
 
     /// The data epoch that seals: the oldest that is held, unless another one was [put in force](Self::sealing_under).
@@ -217,10 +237,11 @@ impl Keyring {
     /// Every key by itself.
     #[cfg(test)]
     pub(crate) fn key_bytes(&self) -> Vec<(&'static str, &[u8; 32])> {
-        let KeyMaterial { data, wrap, audit, index, lookup, state, journal, policy } = &self.keys;
+        let KeyMaterial { data, wrap, audit, index, lookup, state, journal, policy, compartments } = &self.keys;
         let rotated = data.iter().map(|held| ("data key", held.key.expose()));
         let rotated = rotated.chain(wrap.iter().map(|held| ("wrap key", held.key.expose())));
         let rotated = rotated.chain(audit.iter().map(|held| ("audit key", held.key.expose())));
+        let rotated = rotated.chain(compartments.keys().map(|key| ("compartment's key", key.expose())));
         rotated
             .chain([("index key", index.expose()), ("lookup key", lookup.expose()), ("state key", state.expose())])
             .chain([("journal key", journal.expose()), ("policy key", policy.expose())])

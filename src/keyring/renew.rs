@@ -1,11 +1,13 @@
 //! Keyrings that differ from the one in force by a key, before and after a rotation.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Keyring;
 use crate::audit::AuditKeys;
 use crate::crypto::RandomFailed;
 use crate::format::keyring::KeyMaterial;
+use crate::ids::{CompartmentId, KindId};
 
 /// Number of the signing key; there is one until checkpoints are signed.
 const FIRST_AUDIT_KEY: u32 = 1;
@@ -18,7 +20,8 @@ impl Keyring {
 
     /// A second copy, to be changed.
     pub(crate) fn duplicate(&self) -> Self {
-        Self { sealing: self.sealing, audit: Arc::clone(&self.audit), ..Self::new(self.keys.duplicate()) }
+        let (audit, kept_apart) = (Arc::clone(&self.audit), Arc::clone(&self.kept_apart));
+        Self { sealing: self.sealing, audit, kept_apart, ..Self::new(self.keys.duplicate()) }
     }
 
     /// This one, sealing records under a data epoch that it holds.
@@ -58,6 +61,23 @@ impl Keyring {
     /// Whether an audit key is held that does not seal yet.
     pub(crate) fn has_waiting_audit_key(&self) -> bool {
         self.newest_audit_epoch() != self.audit.epoch()
+    }
+
+    /// With the key of a new compartment. `None` where there is one of this id, or no more keys fit.
+    pub(crate) fn with_new_compartment(&self, id: CompartmentId) -> Result<Option<Self>, RandomFailed> {
+        let Some(compartments) = self.keys.compartments.with_new(id)? else { return Ok(None) };
+        Ok(self.of(KeyMaterial { compartments, ..self.keys.duplicate() }))
+    }
+
+    /// Whether the key of a compartment is held.
+    pub(crate) fn has_compartment(&self, id: CompartmentId) -> bool {
+        self.keys.compartments.get(id).is_some()
+    }
+
+    /// This one, with kinds kept in compartments. `None` where the key of one is not held.
+    pub(crate) fn keeping_apart(self, kinds: BTreeMap<KindId, CompartmentId>) -> Option<Self> {
+        let held = kinds.values().all(|id| self.has_compartment(*id));
+        held.then(|| Self { kept_apart: Arc::new(kinds), ..self })
     }
 
     /// With a new data key, which does not seal yet. `None` where no more keys fit.
@@ -107,7 +127,8 @@ impl Keyring {
 
     /// Other keys, with the epochs that seal here.
     fn of(&self, keys: KeyMaterial) -> Option<Self> {
-        Self::new(keys).sealing_under(self.sealing)?.auditing_under(self.audit.epoch())
+        let of = Self::new(keys).sealing_under(self.sealing)?.auditing_under(self.audit.epoch())?;
+        Some(Self { kept_apart: Arc::clone(&self.kept_apart), ..of })
     }
 }
 
@@ -136,12 +157,12 @@ mod tests {
         let old = Keyring::generate().unwrap();
         let grown = old.with_new_data_key().unwrap().unwrap();
         assert_eq!((grown.data_epochs(), grown.data_epoch()), (vec![1, 2], 1));
-        assert!(grown.agrees(&old) && grown.record_sealer(2, &secret()).is_some());
+        assert!(grown.agrees(&old) && grown.record_sealer(2, &secret(), None).is_some());
         let grown = grown.sealing_under(2).unwrap();
         assert_eq!(grown.data_epoch(), 2);
         let left = grown.without_older_data_keys().unwrap();
         assert_eq!((left.data_epochs(), left.data_epoch()), (vec![2], 2));
-        assert!(left.record_sealer(1, &secret()).is_none() && left.agrees(&grown));
+        assert!(left.record_sealer(1, &secret(), None).is_none() && left.agrees(&grown));
         assert!(!left.agrees(&old), "no data key in common");
         assert!(left.sealing_under(1).is_none());
     }

@@ -50,13 +50,13 @@ fn a_keyring_of_another_generation_or_vault_does_not_open() {
 fn a_keyring_that_opens_but_cannot_be_read_is_named() {
     let (root, suite) = (new_root().unwrap(), Suite::ChaCha20Poly1305);
     let mut keys = KeyMaterial::generate().unwrap().to_bytes();
-    keys[0] = 3;
+    keys[0] = 4;
     let aad = HeaderContent::keyring_aad(VAULT, 1, suite);
     let sealed_keyring = seal_with_suite(&keyring_sealer(&root), suite, &aad, &keys).unwrap();
     let slots = vec![slot(0, suite, &root)];
     let newer = HeaderContent { vault: VAULT, generation: 1, suites: vec![suite], slots, sealed_keyring };
     let error = reopened(&newer.encode(&kdf::header_mac(&root)).unwrap()).unwrap_err();
-    let format = crate::format::ParseError::UnknownFormat { found: 3, newest: 2 };
+    let format = crate::format::ParseError::UnknownFormat { found: 4, newest: 3 };
     assert_eq!(error, UnlockError::Keyring(format));
 }
 
@@ -99,12 +99,12 @@ fn records_need_both_the_data_key_and_the_patients_secret() {
     let (here, there) = (Keyring::generate().unwrap(), Keyring::generate().unwrap());
     let (ama, kofi) = (patient::new_secret().unwrap(), patient::new_secret().unwrap());
     let suite = Suite::ChaCha20Poly1305;
-    let sealer = |keyring: &Keyring, secret| keyring.record_sealer(keyring.data_epoch(), secret).unwrap();
+    let sealer = |keyring: &Keyring, secret| keyring.record_sealer(keyring.data_epoch(), secret, None).unwrap();
     let sealed = sealer(&here, &ama).seal(suite, b"", b"body").unwrap();
     assert!(sealer(&here, &ama).open(suite, b"", &sealed).is_ok());
     assert!(sealer(&here, &kofi).open(suite, b"", &sealed).is_err());
     assert!(sealer(&there, &ama).open(suite, b"", &sealed).is_err());
-    assert!(here.record_sealer(2, &ama).is_none() && here.wrap_sealer(2).is_none());
+    assert!(here.record_sealer(2, &ama, None).is_none() && here.wrap_sealer(2).is_none());
     assert_eq!((here.data_epoch(), here.newest_wrap_sealer().0), (1, 1));
     assert_ne!(here.journal_key().expose(), here.state_key().expose());
 }

@@ -104,6 +104,15 @@ fn the_header_opens_with_either_credential() {
 }
 
 #[test]
+fn the_keyring_with_a_compartment_is_true() {
+    let bytes = worked::bytes(PAGE, "keyring_of_compartments");
+    let keys = KeyMaterial::parse(&bytes).unwrap();
+    assert_eq!(&keys.to_bytes()[..], bytes);
+    let key = keys.compartments.get(kdf::compartment_id("psychotherapy")).unwrap();
+    assert_eq!(*key.expose(), [0x18; 32]);
+}
+
+#[test]
 fn the_identifier_tag_of_the_envelopes_page_is_true() {
     let page = include_str!("../../docs/format/envelope.md");
     let mut keys = KeyMaterial::generate().unwrap();

@@ -3,9 +3,16 @@
 mod case;
 mod cases;
 mod ceiling;
+mod chart_label;
+mod compartment;
+mod decides;
 mod erasure;
+mod failures;
 mod grant;
 mod grants;
+mod people;
+mod principal;
+mod recovery_code;
 mod retention;
 mod revocation;
 mod role;
@@ -15,6 +22,7 @@ mod rounds;
 mod row;
 mod rules;
 mod text;
+mod totp_enrolment;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,10 +30,20 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 pub(crate) use case::{CaseRow, MAX_CASE_TEXT};
 pub use case::{EmergencyReason, Review, Verdict};
+pub use chart_label::ChartLabel;
+pub(crate) use chart_label::{ChartLabelRow, MAX_LABEL_REASON};
+pub use compartment::Compartment;
+pub(crate) use compartment::{MAX_COMPARTMENT_KINDS, MAX_COMPARTMENT_NAME};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
+pub(crate) use failures::Failures;
 pub(crate) use grant::{GrantRow, GrantUse, MAX_GRANT_NOTE};
 pub(crate) use grants::KnownGrant;
+pub(crate) use people::Enrolment;
+pub use principal::Disabled;
+pub(crate) use principal::{MAX_DISABLED_REASON, MAX_DISPLAY_NAME, MAX_NAME, PrincipalRow};
+pub use recovery_code::RecoveryCodes;
+pub(crate) use recovery_code::hash_of_typed;
 pub use retention::{LegalHold, Retention, RetentionOf};
 pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
 pub(crate) use revocation::MAX_REVOKE_REASON;
@@ -35,6 +53,7 @@ pub use round::{Decided, Ended, ReviewDecision};
 pub(crate) use round::{DecisionRow, MAX_REVIEW_NOTE, MOST_IN_ROUND, RoundItem, RoundRow};
 pub(crate) use row::{DataKeyRow, PolicyRow};
 pub use rules::AccessRules;
+pub use totp_enrolment::TotpEnrolment;
 
 #[cfg(test)]
 pub(crate) use erasure::tests::ledger_of_the_page;
@@ -42,13 +61,14 @@ pub(crate) use erasure::tests::ledger_of_the_page;
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::format::doubt::DoubtMap;
-use crate::ids::{AttesterId, KindId, RevocationId};
+use crate::ids::{AttesterId, CompartmentId, KindId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 use crate::token::Revoke;
 use cases::Cases;
 use ceiling::Issuers;
 use grants::Grants;
+use people::People;
 use revocation::Revoked;
 use roles::Roles;
 use rounds::Rounds;
@@ -70,6 +90,10 @@ struct Known {
     slot_uses: BTreeMap<u8, (Timestamp, Timestamp)>,
     /// The erasure ledger, by patient tag.
     erasures: BTreeMap<[u8; 16], Erasure>,
+    people: People,
+    /// How charts are labelled, by patient tag; of those that are.
+    labels: HashMap<[u8; 16], ChartLabel>,
+    compartments: BTreeMap<CompartmentId, Compartment>,
     roles: Roles,
     uses: HashMap<RevocationId, u32>,
     rules: AccessRules,
@@ -86,7 +110,7 @@ pub(crate) struct Policy {
 impl Policy {
     /// Takes a row in force, once it is durable.
     pub(crate) fn apply(&self, row: PolicyRow) {
-        let decides = row.decides();
+        let mut decides = row.decides();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match row {
             PolicyRow::Uses { rid, used } => {
@@ -118,7 +142,19 @@ impl Policy {
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
             // One for each chart that is to be kept: read when it is asked for.
             PolicyRow::Retention(_) => {}
+            PolicyRow::Principal(row) => decides = known.people.apply(&row),
+            PolicyRow::Failures(failures) => known.people.count(failures),
+            PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label: ChartLabel::NONE }) => {
+                known.labels.remove(&patient_tag);
+            }
+            PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label }) => {
+                known.labels.insert(patient_tag, label);
+            }
+            PolicyRow::Compartment(row) => {
+                known.compartments.insert(row.id(), row);
+            }
             PolicyRow::Erasure(row) => {
+                known.labels.remove(&row.patient_tag);
                 known.erasures.insert(row.patient_tag, row);
             }
         }
@@ -187,6 +223,25 @@ impl Policy {
     /// All kinds that have been used in this vault.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.read().kinds.values().cloned().collect()
+    }
+
+    /// How a chart is labelled.
+    pub(crate) fn chart_label(&self, patient_tag: &[u8; 16]) -> ChartLabel {
+        self.read().labels.get(patient_tag).copied().unwrap_or_default()
+    }
+
+    /// The compartments, in no order that means anything.
+    pub(crate) fn compartments(&self) -> Vec<Compartment> {
+        self.read().compartments.values().cloned().collect()
+    }
+
+    /// Which kinds are kept in which compartment.
+    pub(crate) fn kept_apart(&self) -> BTreeMap<KindId, CompartmentId> {
+        let known = self.read();
+        let kinds = |(id, row): (&CompartmentId, &Compartment)| {
+            row.kinds.iter().map(|kind| (kind.id(), *id)).collect::<Vec<_>>()
+        };
+        known.compartments.iter().flat_map(kinds).collect()
     }
 
     /// When a patient was erased, if that was done.

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::ids::PrincipalId;
 use crate::record::Kind;
-use crate::terms::{Action, Confidentiality, Purpose};
+use crate::terms::{Action, Categories, Category, Confidentiality, Purpose};
 use crate::token::{Role, RoleRevision};
 
 const RETIRED: u8 = 1;
@@ -29,6 +29,7 @@ pub(super) fn encode(row: &RoleRevision, out: &mut Vec<u8>) {
     out.put_u32(role.listed_actions().fold(0, |bits, action| bits | action.bit()));
     out.put_u32(role.listed_purposes().fold(0, |bits, purpose| bits | purpose.bit()));
     out.put_u8(role.ceiling().code());
+    out.put_u32(role.listed_categories().collect::<Categories>().bits());
     // All of them within the limits of `Role::check`, which their lengths fit.
     put_text(out, role.name());
     put_text(out, role.description_text());
@@ -49,12 +50,14 @@ pub(super) fn decode(mut reader: Reader<'_>) -> Result<RoleRevision, BadRow> {
     let defined_by = PrincipalId::from_bytes(reader.array()?);
     let (actions, purposes) = (reader.u32()?, reader.u32()?);
     let ceiling = Confidentiality::from_code(reader.u8()?).ok_or(BadRow)?;
+    let categories = set(reader.u32()?, Category::ALL, Category::bit)?;
     let (name, description) = (text(&mut reader)?, text(&mut reader)?);
     let mut role = Role::new(name)
         .description(description)
         .actions(set(actions, Action::ALL, Action::bit)?)
         .purposes(set(purposes, Purpose::ALL, Purpose::bit)?)
-        .sensitivity(ceiling);
+        .sensitivity(ceiling)
+        .categories(categories);
     if flags & ALL_KINDS != 0 {
         role = role.all_kinds();
     } else {
@@ -103,7 +106,8 @@ mod tests {
             .description("care")
             .actions([Action::Read, Action::List])
             .kinds([Kind::new("note").unwrap(), Kind::new("allergy").unwrap()])
-            .purposes([Purpose::Treatment]);
+            .purposes([Purpose::Treatment])
+            .categories([Category::Hiv]);
         let defined_at = "2026-01-05T12:00:00Z".parse().unwrap();
         RoleRevision { role, revision: 2, defined_at, defined_by: kdf::principal_id("dr.osei"), retired: false }
     }
@@ -133,14 +137,15 @@ mod tests {
         fn roles_come_back(
             name in "[a-zé ]{0,30}x",
             description in "[a-zé ]{0,100}",
-            (actions, purposes) in (1u32..1 << 11, 1u32..1 << 12),
+            (actions, purposes, categories) in (1u32..1 << 11, 1u32..1 << 12, 0u32..1 << 24),
             kinds in proptest::option::of(proptest::collection::btree_set("[a-z]{1,64}", 1..33)),
             (revision, at, by, retired) in (1u32.., any::<i64>(), any::<[u8; 16]>(), any::<bool>()),
         ) {
             let mut role = Role::new(&name)
                 .description(&description)
                 .actions(set(actions, Action::ALL, Action::bit).unwrap())
-                .purposes(set(purposes, Purpose::ALL, Purpose::bit).unwrap());
+                .purposes(set(purposes, Purpose::ALL, Purpose::bit).unwrap())
+                .categories(set(categories, Category::ALL, Category::bit).unwrap());
             role = match kinds {
                 None => role.all_kinds(),
                 Some(kinds) => role.kinds(kinds.iter().map(|kind| Kind::new(kind).unwrap())),

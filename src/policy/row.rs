@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use super::case::CaseRow;
 use super::ceiling;
+use super::chart_label::ChartLabelRow;
+use super::compartment::Compartment;
 use super::erasure::Erasure;
+use super::failures::Failures;
 use super::grant::{GrantRow, GrantUse};
+use super::principal::PrincipalRow;
 use super::retention::RetentionRow;
 use super::revocation::Revocation;
 use super::role;
@@ -17,7 +21,7 @@ use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::format::doubt::DoubtMap;
 use crate::format::keys::RecordKey;
-use crate::ids::{IssuerId, RevocationId};
+use crate::ids::{IssuerId, PrincipalId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 use crate::token::{Ceiling, RoleRevision};
@@ -33,6 +37,7 @@ const TABLE_ROLE: u8 = 8;
 const TABLE_ROLE_BEFORE: u8 = 9;
 const TABLE_GRANT: u8 = 11;
 const TABLE_REVOCATION: u8 = 12;
+const TABLE_PRINCIPAL: u8 = 10;
 const TABLE_USES: u8 = 13;
 const TABLE_ROUND: u8 = 14;
 const TABLE_DECISION: u8 = 15;
@@ -40,10 +45,13 @@ const TABLE_DATA_KEY: u8 = 16;
 const TABLE_RULES: u8 = 17;
 const TABLE_CEILING: u8 = 19;
 const TABLE_GRANT_USE: u8 = 21;
+const TABLE_FAILURES: u8 = 18;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
 const TABLE_CASE: u8 = 34;
+const TABLE_CHART_LABEL: u8 = 35;
+const TABLE_COMPARTMENT: u8 = 20;
 
 const CHOICE_DURABLE: u8 = 0;
 const CHOICE_WINDOWED: u8 = 1;
@@ -71,6 +79,14 @@ pub(crate) enum PolicyRow {
     Retention(RetentionRow),
     /// An entry of the erasure ledger.
     Erasure(Erasure),
+    /// Somebody who may sign in. Holds secrets, of which a clone is no copy.
+    Principal(Arc<PrincipalRow>),
+    /// Sign-ins that failed under one name.
+    Failures(Failures),
+    /// How a chart is labelled. Applied without any label it takes the label away; no such row is stored.
+    ChartLabel(ChartLabelRow),
+    /// Kinds that are kept apart.
+    Compartment(Compartment),
     /// How often tokens with this block were used.
     Uses { rid: RevocationId, used: u32 },
     /// An emergency that was invoked.
@@ -139,6 +155,11 @@ impl PolicyRow {
         (TABLE_DECISION, kdf::review_decision_id(round, grant))
     }
 
+    /// [`PolicyRow::place`] of a principal.
+    pub(crate) const fn place_of_principal(principal: PrincipalId) -> (u8, [u8; 16]) {
+        (TABLE_PRINCIPAL, *principal.as_bytes())
+    }
+
     /// Its table and the id that, blinded, is its storage key.
     pub(crate) fn place(&self) -> (u8, [u8; 16]) {
         match self {
@@ -152,6 +173,10 @@ impl PolicyRow {
             Self::SlotUse { slot, .. } => (TABLE_SLOT_USE, [*slot, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
+            Self::Principal(row) => Self::place_of_principal(row.id()),
+            Self::Failures(failures) => (TABLE_FAILURES, *failures.of.as_bytes()),
+            Self::ChartLabel(row) => (TABLE_CHART_LABEL, row.patient_tag),
+            Self::Compartment(row) => (TABLE_COMPARTMENT, *row.id().as_bytes()),
             Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
             Self::Case(row) => (TABLE_CASE, *row.id.as_bytes()),
             Self::Rules(_) => (TABLE_RULES, [0; 16]),
@@ -163,21 +188,6 @@ impl PolicyRow {
             Self::Decision(row) => (TABLE_DECISION, row.place()),
             Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
             Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
-        }
-    }
-
-    /// Whether decisions can depend on it, in sessions that are open. A grant that was merely seen opened its session before.
-    pub(super) fn decides(&self) -> bool {
-        match self {
-            Self::Case(_)
-            | Self::Uses { .. }
-            | Self::Kind { .. }
-            | Self::SlotUse { .. }
-            | Self::GrantUse(_)
-            | Self::Round(_)
-            | Self::Decision(_) => false,
-            Self::Grant(row) => row.registered_by.is_some(),
-            _ => true,
         }
     }
 
@@ -228,6 +238,22 @@ impl PolicyRow {
             }
             Self::Erasure(row) => {
                 bytes.put_u8(TABLE_ERASURE);
+                row.encode(&mut bytes);
+            }
+            Self::Principal(row) => {
+                bytes.put_u8(TABLE_PRINCIPAL);
+                row.encode(&mut bytes);
+            }
+            Self::Failures(failures) => {
+                bytes.put_u8(TABLE_FAILURES);
+                failures.encode(&mut bytes);
+            }
+            Self::ChartLabel(row) => {
+                bytes.put_u8(TABLE_CHART_LABEL);
+                row.encode(&mut bytes);
+            }
+            Self::Compartment(row) => {
+                bytes.put_u8(TABLE_COMPARTMENT);
                 row.encode(&mut bytes);
             }
             Self::Uses { rid, used } => {
@@ -325,7 +351,11 @@ impl PolicyRow {
                 Ok(Self::Doubt { salvaged_at, map })
             }
             TABLE_RETENTION => RetentionRow::decode(reader).map(Self::Retention),
+            TABLE_PRINCIPAL => PrincipalRow::decode(reader).map(|row| Self::Principal(Arc::new(row))),
+            TABLE_FAILURES => Failures::decode(reader).map(Self::Failures),
             TABLE_ERASURE => Erasure::decode(reader).map(Self::Erasure),
+            TABLE_CHART_LABEL => ChartLabelRow::decode(reader).map(Self::ChartLabel),
+            TABLE_COMPARTMENT => Compartment::decode(reader).map(Self::Compartment),
             TABLE_USES => {
                 let (rid, used) = (RevocationId::from_bytes(reader.array()?), reader.u32()?);
                 reader.finish()?;

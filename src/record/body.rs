@@ -234,7 +234,7 @@ fn read_labels(reader: &mut Reader<'_>) -> Result<Labels, ParseBodyError> {
         let len = reader.u8()?;
         texts.push(str::from_utf8(reader.take(usize::from(len))?).map_err(|_| ParseBodyError::Labels)?);
     }
-    let labels = Labels::new(texts.iter().copied()).map_err(|_| ParseBodyError::Labels)?;
+    let labels = Labels::stored(texts.iter().copied()).map_err(|_| ParseBodyError::Labels)?;
     // One byte string a body: other orders and repeated labels are refused.
     if labels.iter().eq(texts) { Ok(labels) } else { Err(ParseBodyError::Labels) }
 }

@@ -1,20 +1,30 @@
-//! Labels: the categories that a record belongs to.
+//! Labels: what a record is said to belong to, in the host's own words or in sensitive categories.
 
 use std::fmt;
+
+use crate::terms::{Categories, Category};
 
 /// The most labels a record can have.
 pub(crate) const MAX_LABELS: usize = 16;
 /// The longest label, in bytes of UTF-8.
 pub(crate) const MAX_LABEL: usize = 255;
+/// How the label of a sensitive category begins; its code follows.
+const RESERVED: &str = "v3-ActCode|";
 
-/// Categories of a record, such as `psychotherapy`: at most 16, each 1 to 255 bytes of UTF-8, kept in ascending
+/// Labels of a record, such as `minor`: at most 16, each 1 to 255 bytes of UTF-8, kept in ascending
 /// order and each once. Encrypted with the record; `Debug` shows only how many there are.
 ///
+/// Those in the words of the host mean nothing to the vault. A [`Category`] is a label, too, and one that counts: a record
+/// that has it is given only to whom a role allows it or the host's [`Consent`](crate::Consent) does. Its text is
+/// `v3-ActCode|` and the category's code; no other label begins so.
+///
 /// ```
-/// use chartvault::Labels;
-/// let labels = Labels::new(["psychotherapy", "minor", "minor"])?;
-/// assert!(labels.contains("psychotherapy"));
-/// assert_eq!(labels.iter().collect::<Vec<_>>(), ["minor", "psychotherapy"]);
+/// use chartvault::{Category, Labels};
+/// let labels = Labels::new(["follow-up", "minor", "minor"])?;
+/// assert!(labels.contains("minor"));
+/// assert_eq!(labels.iter().collect::<Vec<_>>(), ["follow-up", "minor"]);
+/// let sensitive = labels.with(Category::Hiv)?;
+/// assert!(sensitive.contains("v3-ActCode|HIV") && sensitive.categories().contains(Category::Hiv));
 /// # Ok::<(), chartvault::InvalidLabels>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -33,6 +43,9 @@ pub enum InvalidLabels {
         /// Its length in bytes.
         len: usize,
     },
+    /// One that begins like that of a category, and is none.
+    #[error("a label that begins with `{RESERVED}` names a category, and this version knows none of that code")]
+    UnknownCategory,
 }
 
 impl Labels {
@@ -42,8 +55,27 @@ impl Labels {
     /// Sorts the labels and drops those that occur twice.
     ///
     /// # Errors
-    /// [`InvalidLabels`] for more than 16, or for one that is empty or longer than 255 bytes.
+    /// [`InvalidLabels`] for more than 16, for one that is empty or longer than 255 bytes, or for one that begins like that
+    /// of a category and is none.
     pub fn new<I>(labels: I) -> Result<Self, InvalidLabels>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let all = Self::stored(labels)?;
+        if all.categories().has_unknown() { Err(InvalidLabels::UnknownCategory) } else { Ok(all) }
+    }
+
+    /// These and a category.
+    ///
+    /// # Errors
+    /// [`InvalidLabels::TooMany`] where there are 16 others.
+    pub fn with(self, category: Category) -> Result<Self, InvalidLabels> {
+        Self::stored(self.0.into_iter().chain([category.into()]))
+    }
+
+    /// Labels as a record has them, those of newer versions included.
+    pub(crate) fn stored<I>(labels: I) -> Result<Self, InvalidLabels>
     where
         I: IntoIterator,
         I::Item: Into<String>,
@@ -75,10 +107,24 @@ impl Labels {
         self.iter().any(|own| own == label)
     }
 
+    /// The sensitive categories among them.
+    #[must_use]
+    pub fn categories(&self) -> Categories {
+        let codes = self.iter().filter_map(|label| label.strip_prefix(RESERVED));
+        codes.fold(Categories::NONE, |all, code| code.parse().map_or(all.with_unknown(), |one| all.with(one)))
+    }
+
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// The label of a category.
+impl From<Category> for String {
+    fn from(category: Category) -> Self {
+        [RESERVED, category.word()].concat()
     }
 }
 
@@ -100,6 +146,22 @@ mod tests {
         assert!(Labels::new(["x".repeat(255)]).is_ok());
         assert_eq!(Labels::new(["x".repeat(256)]), Err(InvalidLabels::Length { len: 256 }));
         assert_eq!(Labels::new([""]), Err(InvalidLabels::Length { len: 0 }));
+    }
+
+    #[test]
+    fn a_category_is_a_label_and_a_label_like_one_is_a_category_that_nobody_knows() {
+        let labels = Labels::new([Category::Hiv, Category::Psychiatry]).unwrap();
+        assert_eq!(labels.iter().collect::<Vec<_>>(), ["v3-ActCode|HIV", "v3-ActCode|PSY"]);
+        assert_eq!(labels.categories(), [Category::Hiv, Category::Psychiatry].into_iter().collect());
+        for unknown in ["v3-ActCode|", "v3-ActCode|hiv", "v3-ActCode|HIV "] {
+            assert_eq!(Labels::new([unknown]), Err(InvalidLabels::UnknownCategory));
+            assert!(Labels::stored([unknown]).unwrap().categories().has_unknown());
+        }
+        for free in ["HIV", "psychotherapy", "V3-ActCode|HIV", " v3-ActCode|HIV"] {
+            assert!(Labels::new([free]).unwrap().categories().is_empty());
+        }
+        let full = Labels::new((0..16).map(|n| format!("label {n}"))).unwrap();
+        assert_eq!(full.with(Category::Hiv), Err(InvalidLabels::TooMany));
     }
 
     #[test]

@@ -4,9 +4,11 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::sensitive::Sensitive;
 use super::{Session, emergency};
-use crate::audit::{AuditEvent, Draft, DraftSubject, Outcome};
+use crate::audit::{AuditConsent, AuditEvent, Draft, DraftSubject, Outcome};
 use crate::clock::Timestamp;
 use crate::committer::{Row, Stripe};
 use crate::crypto::random;
@@ -16,7 +18,7 @@ use crate::observe::{Told, Watch};
 use crate::policy::PolicyRow;
 use crate::record::Kind;
 use crate::terms::{Action, Confidentiality, Purpose};
-use crate::token::{Denial, Reach, Request};
+use crate::token::{Denial, DenyReason, Reach, Request, SignInDemand};
 use crate::unlocked::{ByKind, Chart, Standing, Unlocked};
 
 /// What an operation is about to do.
@@ -34,7 +36,8 @@ pub(super) struct Op<'s> {
     pub(super) unlocked: Arc<Unlocked>,
     pub(super) now: Timestamp,
     /// What the vault's rules left to the token when the operation began.
-    standing: Arc<Standing>,
+    pub(super) standing: Arc<Standing>,
+    pub(super) sensitive: Sensitive,
     access: Access,
     /// What it was about when it last asked: what a refusal is about.
     asked: Cell<Access>,
@@ -54,6 +57,8 @@ pub(super) struct Done<T> {
     pub(super) subjects: Vec<DraftSubject>,
     /// Records withheld because they are more confidential than the token allows, and similar remarks.
     pub(super) detail: Option<String>,
+    /// The answer says nothing, because a rule refuses more: which, for the log.
+    pub(super) denied: Option<DenyReason>,
     /// How many things were touched that have no subject of their own.
     pub(super) count: Option<u32>,
     /// Policy rows among the rows, in force once they are queued.
@@ -67,7 +72,18 @@ impl<T> Done<T> {
     /// Something was read.
     pub(super) fn read(value: T, subjects: Vec<DraftSubject>) -> Self {
         let (rows, kinds, numbers, applies) = (Vec::new(), Vec::new(), ByKind::new(), Vec::new());
-        Self { value, rows, kinds, numbers, subjects, detail: None, count: None, applies, leave_out: None }
+        Self {
+            value,
+            rows,
+            kinds,
+            numbers,
+            subjects,
+            detail: None,
+            denied: None,
+            count: None,
+            applies,
+            leave_out: None,
+        }
     }
 
     /// Something is to be written.
@@ -80,6 +96,8 @@ impl<T> Done<T> {
 pub(super) enum Refused {
     /// The token does not allow what it turned out to be about.
     Denied(Denial),
+    /// A chart is not to be opened, and not even to be there.
+    Hidden(Denial, Arc<Chart>),
     Failed(Error),
 }
 
@@ -112,7 +130,7 @@ impl Session {
 
     /// Lets somebody in who is about to break the glass for a patient, or logs why not.
     pub(super) fn begin_emergency(&self, patient: PatientId) -> Result<Op<'_>, Error> {
-        self.begin_if(emergency::access(patient), |op| op.decide_emergency(patient))
+        self.begin_if(emergency::access(patient), |op| op.decide_emergency(patient, None))
     }
 
     fn begin_if(&self, access: Access, decide: impl FnOnce(&Op<'_>) -> Result<(), Denial>) -> Result<Op<'_>, Error> {
@@ -120,26 +138,29 @@ impl Session {
         let unlocked = self.0.gate.enter().map_err(|error| watch.refused(error))?;
         let now = match unlocked.now() {
             Ok(now) => now,
-            Err(error) => return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error))),
+            Err(error) => {
+                return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error, Vec::new())));
+            }
         };
         let (standing, refused) = match self.0.standing.now(&unlocked, self.0.token.verified()) {
             Ok(standing) => (standing, None),
             Err(denial) => (Arc::default(), Some(denial)),
         };
         if let Err(error) = self.stay_alive(&unlocked, &standing, now) {
-            return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
+            return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error, Vec::new())));
         }
         if let (Action::Create | Action::Amend | Action::Void | Action::Erase, Some((salvaged_at, _))) =
             (access.action, unlocked.policy.doubt())
         {
             let error = Error::DoubtfulReadOnly { salvaged_at };
-            return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error)));
+            return Err(watch.refused(self.log_failure(&unlocked, access, Outcome::Denied, error, Vec::new())));
         }
         let op = Op {
             session: self,
             unlocked,
             now,
             standing,
+            sensitive: Sensitive::default(),
             access,
             asked: Cell::new(access),
             refused: Cell::new(None),
@@ -152,15 +173,22 @@ impl Session {
         }
     }
 
-    /// Automatic log-off, and the proof of life that postpones it.
-    fn stay_alive(&self, unlocked: &Unlocked, standing: &Standing, now: Timestamp) -> Result<(), Error> {
+    /// Automatic log-off, and the proof of life that postpones it; and whether its principal signed in lately, where the token
+    /// wants that.
+    pub(super) fn stay_alive(&self, unlocked: &Unlocked, standing: &Standing, now: Timestamp) -> Result<(), Error> {
         let mut life = self.life();
         if let Some(why) = life.ended {
             return Err(Error::SessionEnded { why });
         }
         let Some(why) = self.0.too_long(&life, standing, now) else {
             life.last_used = life.last_used.max(now);
-            return Ok(());
+            return match self.0.sign_in {
+                Some(demand) if life.signed_in.meets(demand, now).is_err() => {
+                    let SignInDemand { level, oldest } = demand;
+                    Err(Error::StepUpNeeded { level, oldest: Duration::from_secs(oldest.into()) })
+                }
+                _ => Ok(()),
+            };
         };
         drop(life);
         self.end(why)?;
@@ -171,7 +199,7 @@ impl Session {
     }
 
     /// An entry about an operation.
-    fn draft_of(&self, access: Access, outcome: Outcome) -> Draft {
+    pub(super) fn draft_of(&self, access: Access, outcome: Outcome) -> Draft {
         let mut draft = self.draft(access.event, outcome);
         draft.fields.action = Some(access.action);
         if let Reach::One(kind) = access.kind {
@@ -180,51 +208,26 @@ impl Session {
         draft
     }
 
-    /// An entry about an operation that did not happen.
-    fn refusal(&self, unlocked: &Unlocked, access: Access, outcome: Outcome) -> Draft {
-        let mut draft = self.draft_of(access, outcome);
-        if let Reach::One(patient) = access.patient {
-            match self.chart_in(unlocked, patient) {
-                Ok(Some(chart)) => draft.subjects = vec![chart.audited(Vec::new())],
-                // The log outlasts the patient.
-                Err(Error::Erased { .. }) => {}
-                _ => draft.fields.requested = Some(patient),
-            }
-        }
-        draft
-    }
-
     /// Logs an operation that did not happen, and gives back the error to answer with: the original one, or that not
     /// even the log could be written.
-    fn log_failure(&self, unlocked: &Unlocked, access: Access, outcome: Outcome, error: Error) -> Error {
+    fn log_failure(
+        &self,
+        unlocked: &Unlocked,
+        access: Access,
+        outcome: Outcome,
+        error: Error,
+        consent: Vec<AuditConsent>,
+    ) -> Error {
         let mut draft = self.refusal(unlocked, access, outcome);
+        draft.fields.consent = consent;
         draft.fields.detail = Some(error.word().to_owned());
+        if let Error::StepUpNeeded { .. } = error {
+            draft.fields.reason = Some(DenyReason::SignIn.code());
+        }
         match unlocked.commit(Vec::new(), vec![draft]) {
             Ok(()) => error,
             Err(unlogged) => unlogged,
         }
-    }
-
-    /// The chart of a patient, from the session's cache if it is there.
-    fn chart_in(&self, unlocked: &Unlocked, patient: PatientId) -> Result<Option<Arc<Chart>>, Error> {
-        let kept = self.charts().get(patient);
-        if let Some(chart) = kept.filter(|chart| chart.is_up_to_date(&unlocked.keyring())) {
-            unlocked.check_not_erased(patient, &chart.tag)?;
-            return Ok(Some(chart));
-        }
-        if let Some(at) = unlocked.erased(patient) {
-            return Err(Error::Erased { patient, at });
-        }
-        let Some(chart) = unlocked.find_chart(patient)? else {
-            // It may have been erased since the first look.
-            return unlocked.erased(patient).map_or(Ok(None), |at| Err(Error::Erased { patient, at }));
-        };
-        let chart = Arc::new(chart);
-        let may_be =
-            |chart: &Chart| chart.is_up_to_date(&unlocked.keyring()) && unlocked.policy.erased(&chart.tag).is_none();
-        self.charts().keep(Arc::clone(&chart), may_be);
-        unlocked.check_not_erased(patient, &chart.tag)?;
-        Ok(Some(chart))
     }
 }
 
@@ -236,11 +239,8 @@ impl Op<'_> {
         patient: Reach<PatientId>,
         confidentiality: Option<Confidentiality>,
     ) -> Result<(), Denial> {
-        let Access { action, .. } = self.access;
         self.ask(kind, patient);
-        let purpose = self.session.0.purpose;
-        let emergency = self.session.0.emergency.map(|emergency| emergency.patient);
-        let request = Request { action, kind, patient, purpose, confidentiality, now: self.now, emergency };
+        let request = self.request(kind, patient, confidentiality);
         let decision = self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request));
         decision.inspect_err(|_| self.refused.set(Some(request)))
     }
@@ -256,14 +256,19 @@ impl Op<'_> {
         refusals.into_iter().map(|denial| (denial.block, denial.reason.code())).collect()
     }
 
-    /// Asks whether the glass may be broken for a patient: whether any of the emergency's actions would be allowed then.
-    fn decide_emergency(&self, patient: PatientId) -> Result<(), Denial> {
+    /// Asks whether the glass may be broken for a patient, whose chart is so confidential: whether any of the emergency's
+    /// actions would be allowed then.
+    pub(super) fn decide_emergency(
+        &self,
+        patient: PatientId,
+        confidentiality: Option<Confidentiality>,
+    ) -> Result<(), Denial> {
         let request = |action: Action| Request {
             action,
             kind: Reach::Filtered,
             patient: Reach::One(patient),
             purpose: Purpose::BreakGlass,
-            confidentiality: None,
+            confidentiality,
             now: self.now,
             emergency: Some(patient),
         };
@@ -274,6 +279,28 @@ impl Op<'_> {
         let mut answers = Action::ALL.iter().map(decide);
         let first = answers.next().unwrap_or(Ok(()));
         if first.is_ok() || answers.any(|answer| answer.is_ok()) { Ok(()) } else { first }
+    }
+
+    pub(super) fn request(
+        &self,
+        kind: Reach<KindId>,
+        patient: Reach<PatientId>,
+        confidentiality: Option<Confidentiality>,
+    ) -> Request {
+        let (action, purpose) = (self.access.action, self.session.0.purpose);
+        let emergency = self.session.0.emergency.map(|emergency| emergency.patient);
+        Request { action, kind, patient, purpose, confidentiality, now: self.now, emergency }
+    }
+
+    /// What it is about to do.
+    pub(super) const fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Whether the token and the rules allow more than they were asked for so far; nothing is noted.
+    pub(super) fn would_allow(&self, kind: Reach<KindId>, patient: Reach<PatientId>) -> bool {
+        let request = self.request(kind, patient, None);
+        self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request)).is_ok()
     }
 
     /// Notes what the operation turns to.
@@ -313,10 +340,12 @@ impl Op<'_> {
         Stripe::chart(&self.unlocked.keyring().patient_tag(patient))
     }
 
-    /// The chart of a patient who must exist.
-    pub(super) fn chart(&self, patient: PatientId) -> Result<Arc<Chart>, Error> {
-        let chart = self.session.chart_in(&self.unlocked, patient)?;
-        chart.ok_or(Error::NoSuchPatient(patient))
+    /// Work of an operation that was let in before it holds anything, because it takes long. Where it fails, that is logged.
+    pub(super) fn prepare<T>(self, work: impl FnOnce(&Unlocked) -> Result<T, Error>) -> Result<(Self, T), Error> {
+        match work(&self.unlocked) {
+            Ok(prepared) => Ok((self, prepared)),
+            Err(error) => Err(self.refuse(Outcome::Failed, error)),
+        }
     }
 
     /// Does the work, logs how it went, and answers only then; for a read, "logs" means what the vault chose it to mean.
@@ -348,9 +377,12 @@ impl Op<'_> {
             let _counting = (!limits.is_empty()).then(|| self.unlocked.counting());
             done.and_then(|done| self.unless_erased(done)).and_then(|done| self.count_use(done)).map(|done| {
                 self.watch.touched(done.subjects.iter().map(|subject| subject.records.len()).sum());
-                let mut draft = self.session.draft_of(self.access, Outcome::Allowed);
+                let outcome = if done.denied.is_some() { Outcome::Denied } else { Outcome::Allowed };
+                let mut draft = self.session.draft_of(self.access, outcome);
+                draft.fields.reason = done.denied.map(DenyReason::code);
                 draft.fields.detail = done.detail;
                 draft.fields.count = done.count;
+                draft.fields.consent = self.sensitive.answers();
                 draft.subjects = done.subjects;
                 let queued = if is_read(self.access.event) && done.rows.is_empty() {
                     committer.queue_read(draft)
@@ -371,15 +403,17 @@ impl Op<'_> {
                 committer.wait(queued)?;
                 Ok(value)
             }
-            Ok((_, Err(failed))) => {
-                Err(self.session.log_failure(&self.unlocked, self.access, Outcome::Failed, failed.into()))
-            }
+            Ok((_, Err(failed))) => Err(self.write_failure(self.access, Outcome::Failed, failed.into())),
             Err(Refused::Denied(denial)) => Err(self.log_denial(denial)),
             Err(Refused::Failed(error)) => {
                 let error = self.instead_of(error);
                 let outcome = if error.is_denial() { Outcome::Denied } else { Outcome::Failed };
-                Err(self.session.log_failure(&self.unlocked, self.asked.get(), outcome, error))
+                Err(self.write_failure(self.asked.get(), outcome, error))
             }
+            Err(Refused::Hidden(denial, chart)) => Err(match self.instead_of(Error::NoSuchPatient(chart.patient)) {
+                error @ Error::NoSuchPatient(_) => self.write_hidden(denial, error),
+                error => self.write_failure(self.asked.get(), Outcome::Failed, error),
+            }),
         }
     }
 
@@ -426,13 +460,18 @@ impl Op<'_> {
 
     /// Logs that an operation that was let in is refused after all; gives the error to answer with.
     pub(super) fn refuse(self, outcome: Outcome, error: Error) -> Error {
-        self.watch.refused(self.session.log_failure(&self.unlocked, self.access, outcome, error))
+        self.watch.refused(self.write_failure(self.access, outcome, error))
+    }
+
+    fn write_failure(&self, access: Access, outcome: Outcome, error: Error) -> Error {
+        self.session.log_failure(&self.unlocked, access, outcome, error, self.sensitive.answers())
     }
 
     /// Logs that a record's type, or whatever else of the host's ran within, panicked over what it was shown; goes on
     /// unwinding.
     fn log_panic(&self, panic: Box<dyn Any + Send>) -> ! {
         let mut draft = self.session.refusal(&self.unlocked, self.asked.get(), Outcome::Failed);
+        draft.fields.consent = self.sensitive.answers();
         draft.fields.detail = Some("panicked".to_owned());
         // If it cannot be written the vault stops; the answer is the panic either way.
         let _ = self.unlocked.commit(Vec::new(), vec![draft]);
@@ -453,8 +492,21 @@ impl Op<'_> {
         draft.fields.ticket = Some(ticket);
         draft.fields.detail = Some(format!("block {}", denial.block));
         draft.fields.refusals = self.refusals(denial);
+        draft.fields.consent = self.sensitive.answers();
         match self.unlocked.commit(Vec::new(), vec![draft]) {
             Ok(()) => Error::Denied { ticket },
+            Err(unlogged) => unlogged,
+        }
+    }
+
+    /// Logs that a chart was not to be opened; the answer is that of a patient who is not there, without a ticket, which
+    /// that one has not.
+    fn write_hidden(&self, denial: Denial, error: Error) -> Error {
+        let mut draft = self.session.refusal(&self.unlocked, self.asked.get(), Outcome::Denied);
+        draft.fields.reason = Some(denial.reason.code());
+        draft.fields.consent = self.sensitive.answers();
+        match self.unlocked.commit(Vec::new(), vec![draft]) {
+            Ok(()) => error,
             Err(unlogged) => unlogged,
         }
     }

@@ -48,6 +48,12 @@ impl Charts {
         self.kept.insert(chart.patient, (chart, self.uses));
     }
 
+    /// Wipes the keys of a chart that the session may not open any more, and forgets its order.
+    pub(super) fn let_go_of(&mut self, patient: PatientId) {
+        self.kept.remove(&patient);
+        self.orders.retain(|(kept, ..)| *kept != patient);
+    }
+
     /// The order of a chart, and when it was that.
     pub(super) fn order(&self, patient: PatientId) -> Option<(Arc<Order>, Stamp)> {
         let (_, order, stamp) = self.orders.iter().find(|(kept, ..)| *kept == patient)?;

@@ -33,7 +33,7 @@ pub struct ChartPage {
     pub entries: Vec<AnyEntry>,
     /// Where to go on with [`ChartQuery::after`]; `None` at the end.
     pub next: Option<ChartCursor>,
-    /// Records left out of this page because they are more confidential than the token allows.
+    /// Records left out of this page: more confidential than the token allows, or of a category that it may not see.
     pub withheld: usize,
 }
 

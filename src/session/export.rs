@@ -170,7 +170,7 @@ struct At {
 }
 
 impl ExportStream<'_, '_> {
-    /// Records left out of the batches so far because they are more confidential than the token allows. Those of kinds
+    /// Records left out of the batches so far: more confidential than the token allows, or of a category that it may not see. Those of kinds
     /// that it does not allow are not counted.
     #[must_use]
     pub const fn withheld(&self) -> u64 {
@@ -234,8 +234,9 @@ impl ExportStream<'_, '_> {
         }
         let _held = op.unlocked.stripes.read(op.stripe(patient));
         let chart = match op.chart(patient) {
-            // Erased since its turn came: of all charts it is none any more.
-            Err(Error::Erased { .. }) if self.patients.is_none() => {
+            // Erased since its turn came: of all charts it is none any more. Nor is one that is not to be opened.
+            Err(Refused::Failed(Error::Erased { .. }) | Refused::Hidden(..)) if self.patients.is_none() => {
+                bulk.looked_at_one();
                 at.inside = None;
                 return Ok(());
             }

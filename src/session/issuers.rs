@@ -57,7 +57,7 @@ impl Session {
                     trusted_at,
                     revoked_at: policy.revocation(Revoke::Issuer(id)).map(|revocation| revocation.at),
                     ceiling: policy.ceiling(id).map(|(ceiling, _)| ceiling),
-                    live_grants: known.iter().filter(|known| op.unlocked.ended(known, op.now).is_none()).count(),
+                    live_grants: known.iter().filter(|known| op.unlocked.is_live(known, op.now)).count(),
                     last_used: known.iter().filter_map(|known| known.used.map(|used| used.last)).max(),
                 })
             };

@@ -47,7 +47,7 @@ pub struct Page<E> {
     pub entries: Vec<E>,
     /// Where to go on with [`ListQuery::after`]; `None` at the end.
     pub next: Option<ListCursor>,
-    /// Records left out because they are more confidential than the token allows.
+    /// Records left out: more confidential than the token allows, or of a category that it may not see.
     pub withheld: usize,
 }
 
@@ -179,7 +179,7 @@ impl<E> ListQuery<'_, E> {
                 if body.status == Status::Voided && !self.voided {
                     continue;
                 }
-                if op.may_see(self.kind, chart.patient, body.confidentiality).is_err() {
+                if op.may_give_body(&opened, &body).is_err() {
                     withheld += 1;
                     continue;
                 }

@@ -149,8 +149,9 @@ impl Session {
     }
 
     /// The patient whom an identifier leads to. `None` when there is none (or, in a salvaged vault that is in doubt, when the
-    /// identifier was lost); a token that is limited to some patients
-    /// gets [`Error::Denied`] for every other, whether they exist or not.
+    /// identifier was lost), and when it leads to somebody whose restricted chart may not be opened; a token that is limited
+    /// to some patients gets [`Error::Denied`] for every other, whether they exist or not, and for one of those whose
+    /// chart may not be opened.
     ///
     /// # Errors
     /// What [`Session`] lists.
@@ -161,18 +162,7 @@ impl Session {
             kind: Reach::Filtered,
             patient: Reach::Filtered,
         })?;
-        op.run(Hold::Nothing, |op| {
-            let Some(patient) = op.lookup(identifier)? else {
-                op.decide(Reach::Filtered, Reach::Whole, None).map_err(Refused::Denied)?;
-                return Ok(Done::read(None, Vec::new()));
-            };
-            op.decide(Reach::Filtered, Reach::One(patient), None).map_err(Refused::Denied)?;
-            match op.chart(patient) {
-                // Erased since: the identifier leads to nobody any more.
-                Err(Error::Erased { .. }) => Ok(Done::read(None, Vec::new())),
-                chart => Ok(Done::read(Some(patient), vec![chart?.audited(Vec::new())])),
-            }
-        })
+        op.run(Hold::Nothing, |op| op.found(identifier))
     }
 }
 
@@ -199,6 +189,36 @@ impl Op<'_> {
     fn stripes(&self, identifiers: &[Identifier]) -> Result<Vec<Stripe>, Error> {
         let tags = identifiers.iter().map(|identifier| self.identifier_tag(identifier));
         tags.map(|tag| Ok(Stripe::identifier(&tag?))).collect()
+    }
+
+    /// Whom an identifier leads to, as far as the caller may know. Nobody, somebody whom the token leaves out, and somebody
+    /// whose chart is not to be opened are one answer, and take the same work.
+    fn found(&self, identifier: &Identifier) -> Result<Done<Option<PatientId>>, Refused> {
+        let everybody = self.would_allow(Reach::Filtered, Reach::Whole);
+        let Some(patient) = self.lookup(identifier)? else {
+            self.unlocked.open_decoy_pointer();
+            self.unlocked.look_up_decoy();
+            if !everybody {
+                self.unlocked.look_up_decoy();
+            }
+            self.unlocked.seal_decoy_subject();
+            self.decide(Reach::Filtered, Reach::Whole, None).map_err(Refused::Denied)?;
+            return Ok(Done::read(None, Vec::new()));
+        };
+        if let Err(denial) = self.decide(Reach::Filtered, Reach::One(patient), None) {
+            let _ = self.unlocked.look_up(patient);
+            return Err(Refused::Denied(denial));
+        }
+        match self.chart(patient) {
+            // Erased since: the identifier leads to nobody any more.
+            Err(Refused::Failed(Error::Erased { .. })) => Ok(Done::read(None, Vec::new())),
+            Err(Refused::Hidden(denial, _)) if !everybody => Err(Refused::Denied(denial)),
+            Err(Refused::Hidden(denial, chart)) => {
+                let denied = Some(denial.reason);
+                Ok(Done { denied, ..Done::read(None, vec![chart.audited(Vec::new())]) })
+            }
+            chart => Ok(Done::read(Some(patient), vec![chart?.audited(Vec::new())])),
+        }
     }
 
     /// Whom an identifier leads to.

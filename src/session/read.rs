@@ -56,6 +56,11 @@ impl Opened {
         Ok(body)
     }
 
+    /// Stands for its patient.
+    pub(super) fn patient_tag(&self) -> &[u8; 16] {
+        &self.body.key.patient_tag
+    }
+
     /// Bytes that it takes.
     pub(super) fn len(&self) -> usize {
         self.body.bytes.len()
@@ -250,13 +255,6 @@ impl Op<'_> {
     pub(super) fn in_doubt(&self, chart: &Chart) -> bool {
         // A chart lies in one bucket: its records' keys begin with its tag.
         self.unlocked.policy.doubt().is_some_and(|(_, map)| map.covers(Tree::Records, &chart.tag))
-    }
-
-    /// Whether a record that was opened may leave the session.
-    pub(super) fn may_give(&self, opened: &Opened) -> Result<(), Refused> {
-        let confidentiality = opened.body()?.confidentiality;
-        let (kind, patient) = (opened.record.kind(), opened.record.patient());
-        self.may_see(kind, patient, confidentiality).map_err(Refused::Denied)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::role::Role;
 use crate::record::Kind;
-use crate::terms::{Action, Confidentiality, Purpose};
+use crate::terms::{Action, Category, Confidentiality, Purpose};
 
 /// Kinds under the names of FHIR R4 resources, as far as a front desk needs them.
 const FRONT_DESK: &[&str] = &["Appointment", "Coverage", "Encounter", "Patient", "RelatedPerson", "Schedule", "Slot"];
@@ -10,12 +10,25 @@ const LABORATORY: &[&str] = &["DiagnosticReport", "ImagingStudy", "Observation",
 const BILLING: &[&str] =
     &["Account", "ChargeItem", "Claim", "Coverage", "Encounter", "ExplanationOfBenefit", "Invoice"];
 
+/// What whoever treats has to know of. Substance use, and what is said in psychotherapy, stand under laws of their own (42 CFR
+/// part 2; 45 CFR 164.508(a)(2)).
+const CARE: [Category; 6] = [
+    Category::GeneticDisease,
+    Category::Hiv,
+    Category::Pregnancy,
+    Category::SexualHealth,
+    Category::SexuallyTransmitted,
+    Category::SickleCell,
+];
+const PSYCHOTHERAPY: [Category; 4] =
+    [Category::BehaviouralHealth, Category::MentalHealth, Category::Psychiatry, Category::PsychotherapyNote];
+
 fn kinds(names: &[&str]) -> Vec<Kind> {
     names.iter().filter_map(|name| Kind::new(name).ok()).collect()
 }
 
 impl Role {
-    /// Roles to start from: physician, nurse, front desk, laboratory, billing, auditor, privacy officer, administrator. Kinds
+    /// Roles to start from: physician, psychotherapist, nurse, front desk, laboratory, billing, auditor, privacy officer, administrator. Kinds
     /// have the names of FHIR R4 resources. Nobody who treats patients also grants or reviews rights.
     #[must_use]
     pub fn clinical() -> Vec<Self> {
@@ -27,7 +40,17 @@ impl Role {
         vec![
             role("physician", "treats patients", &[Read, List, Create, Amend, Void], &care)
                 .all_kinds()
-                .sensitivity(Confidentiality::Restricted),
+                .sensitivity(Confidentiality::Restricted)
+                .categories(CARE),
+            role(
+                "psychotherapist",
+                "treats patients, and keeps notes of their own",
+                &[Read, List, Create, Amend, Void],
+                &care,
+            )
+            .all_kinds()
+            .sensitivity(Confidentiality::Restricted)
+            .categories(PSYCHOTHERAPY),
             role("nurse", "cares for patients", &[Read, List, Create, Amend], &care).all_kinds(),
             role(
                 "front-desk",

@@ -4,7 +4,7 @@
 //!
 //! Read in this order: [`caveat`] (what a block can say), [`item`] and [`body`] (how it says it), [`chain`] (what is
 //! signed), [`wire`] (the whole token), [`grant`], [`attenuate`] and [`closed`] (making), [`verify`],
-//! [`admit`] and [`decide`] (judging), [`possession`] and [`attestation`] (what is shown beside a token), [`statement`] and
+//! [`admit`] and [`decide`] (judging), [`possession`], [`attestation`] and [`sign_in`] (what is shown beside a token), [`statement`] and
 //! [`inspect`] (for people to read).
 
 mod admit;
@@ -33,6 +33,7 @@ mod proof_error;
 mod reason;
 mod revoke;
 mod role;
+mod sign_in;
 mod statement;
 mod stored;
 mod text;
@@ -67,6 +68,8 @@ pub(crate) use revoke::Revocable;
 pub use revoke::Revoke;
 pub(crate) use role::RoleRights;
 pub use role::{InvalidRole, Role, RoleRevision};
+pub use sign_in::{AuthProof, SignInLevel};
+pub(crate) use sign_in::{Opened, SignInDemand, SignedIn};
 pub use statement::{Listed, Statement};
 pub(crate) use stored::StoredGrant;
 pub(crate) use verify::{CLOCK_TOLERANCE, DEFAULT_LONGEST_TTL, UseLimit, VerifiedToken};

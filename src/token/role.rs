@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::ids::{KindId, PrincipalId, RoleId};
 use crate::record::{Kind, Record};
-use crate::terms::{Action, Confidentiality, Purpose};
+use crate::terms::{Action, Categories, Category, Confidentiality, Purpose};
 
 /// Bytes of the longest name of a role.
 pub(crate) const MAX_NAME: usize = 64;
@@ -43,6 +43,8 @@ pub struct Role {
     kinds: Option<BTreeSet<Kind>>,
     purposes: BTreeSet<Purpose>,
     sensitivity: Confidentiality,
+    #[serde(default)]
+    categories: BTreeSet<Category>,
 }
 
 /// A role that no vault takes.
@@ -91,6 +93,7 @@ impl Role {
             kinds: Some(BTreeSet::new()),
             purposes: BTreeSet::new(),
             sensitivity: Confidentiality::default(),
+            categories: BTreeSet::new(),
         }
     }
 
@@ -153,6 +156,20 @@ impl Role {
         self
     }
 
+    /// Adds sensitive categories of records, which a role that does not name them never allows.
+    pub fn categories(mut self, categories: impl IntoIterator<Item = Category>) -> Self {
+        self.categories.extend(categories);
+        self
+    }
+
+    /// Takes sensitive categories away.
+    pub fn without_categories(mut self, categories: impl IntoIterator<Item = Category>) -> Self {
+        categories.into_iter().for_each(|category| {
+            self.categories.remove(&category);
+        });
+        self
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -191,6 +208,11 @@ impl Role {
     #[must_use]
     pub const fn ceiling(&self) -> Confidentiality {
         self.sensitivity
+    }
+
+    /// Sensitive categories whose records it allows, in the order of their bits.
+    pub fn listed_categories(&self) -> impl Iterator<Item = Category> {
+        self.categories.iter().copied()
     }
 
     /// Whether a vault would take it.
@@ -233,6 +255,7 @@ impl Role {
             line(&mut lines, '-', "sensitivity up to", self.sensitivity);
             line(&mut lines, '+', "sensitivity up to", newer.sensitivity);
         }
+        compare(&mut lines, "category", &self.categories, &newer.categories);
         if self.description != newer.description {
             line(&mut lines, '-', "description", &self.description);
             line(&mut lines, '+', "description", &newer.description);
@@ -260,7 +283,11 @@ impl fmt::Display for Role {
             Some(kinds) => writeln!(f, "  kinds: {}", words(&kinds.iter().collect::<Vec<_>>()))?,
         }
         writeln!(f, "  purposes: {}", words(&self.purposes.iter().collect::<Vec<_>>()))?;
-        write!(f, "  sensitivity: up to {}", self.sensitivity)
+        write!(f, "  sensitivity: up to {}", self.sensitivity)?;
+        if self.categories.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\n  sensitive categories: {}", words(&self.categories.iter().collect::<Vec<_>>()))
     }
 }
 
@@ -288,6 +315,7 @@ pub(crate) struct RoleRights {
     kinds: Option<Vec<KindId>>,
     purposes: u32,
     sensitivity: Confidentiality,
+    categories: Categories,
 }
 
 impl RoleRights {
@@ -302,7 +330,13 @@ impl RoleRights {
             kinds,
             purposes: role.purposes.iter().fold(0, |bits, purpose| bits | purpose.bit()),
             sensitivity: role.sensitivity,
+            categories: role.categories.iter().copied().collect(),
         }
+    }
+
+    /// Sensitive categories whose records it allows.
+    pub(crate) const fn categories(&self) -> Categories {
+        self.categories
     }
 
     /// Whether the role alone allows the operation.

@@ -12,13 +12,13 @@ use super::error::TokenError;
 use super::holder::{UnverifiedToken, earliest_end, instant};
 use super::inspect::Rights;
 use super::issuer::IssuerPublicKey;
-use super::item::Item;
+use super::item::{Item, Scope};
 use super::revoke::Revocable;
 use super::wire::{Placed, Proof, Wire, placed_items};
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::crypto::sign::{self, SigningSeed};
-use crate::ids::{FacilityId, IssuerId, PrincipalId, RevocationId, RoleId, VaultId};
+use crate::ids::{FacilityId, IssuerId, KindId, PrincipalId, RevocationId, RoleId, VaultId};
 use crate::terms::Purpose;
 
 /// The longest validity of a grant, unless a vault sets another: a year.
@@ -36,7 +36,8 @@ pub(crate) struct VerifiedToken {
     digest: [u8; 32],
     last_public: [u8; 32],
     bound: bool,
-    revocable: Revocable,
+    /// Attesters included whose attestations were shown, once it was admitted.
+    pub(super) revocable: Revocable,
     blocks: Vec<Body>,
 }
 
@@ -236,6 +237,15 @@ impl VerifiedToken {
 
     pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
         self.placed().map(|(_, item)| item)
+    }
+
+    /// Whether each block that speaks of kinds, and so the grant at least, names this one. "All kinds" names none.
+    pub(crate) fn names_kind(&self, kind: KindId) -> bool {
+        self.items().all(|item| match item {
+            Item::Kinds(Scope::Only(listed)) => listed.binary_search(&kind).is_ok(),
+            Item::Kinds(Scope::All) => false,
+            _ => true,
+        })
     }
 
     /// Every item behind the number of its block.

@@ -1,6 +1,6 @@
 //! The keys of one chart, ready for use.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Unlocked;
 use crate::audit::{AuditRecord, DraftSubject, SubjectKey};
@@ -10,7 +10,7 @@ use crate::crypto::seal::Sealer;
 use crate::error::Error;
 use crate::format::envelope::{self, Place};
 use crate::format::keys::{PatientKey, RecordKey, Tree};
-use crate::ids::{KindId, PatientId};
+use crate::ids::{CompartmentId, KindId, PatientId};
 use crate::keyring::{self, Keyring};
 use crate::record::{RecordRef, Version};
 use crate::secret::SecretBytes;
@@ -31,6 +31,8 @@ pub(crate) struct Chart {
     /// The data epoch that `records` belongs to.
     epoch: u32,
     records: Sealer,
+    /// Those of its records that are kept in compartments, by their kinds; made when the first is needed.
+    kept_apart: OnceLock<Vec<KeptApart>>,
     /// For records of other data epochs.
     secret: PatientSecret,
     /// What was in force when these keys were derived: opens whatever stood in the chart then.
@@ -48,13 +50,34 @@ impl Chart {
         self.epoch
     }
 
-    pub(crate) const fn sealer(&self) -> &Sealer {
-        &self.records
+    /// Seals and opens its records of a kind.
+    pub(crate) fn sealer(&self, kind_tag: &[u8; 8]) -> &Sealer {
+        self.kept_apart(kind_tag).map_or(&self.records, |kept| &kept.sealer)
+    }
+
+    /// The compartment that a kind is kept in.
+    pub(crate) fn compartment(&self, kind_tag: &[u8; 8]) -> Option<CompartmentId> {
+        self.kept_apart(kind_tag).map(|kept| kept.compartment)
     }
 
     /// Opens records of another data epoch. `None` where its key is not held.
-    pub(crate) fn sealer_of(&self, epoch: u32) -> Option<Sealer> {
-        self.keyring.record_sealer(epoch, &self.secret)
+    pub(crate) fn sealer_of(&self, epoch: u32, compartment: Option<CompartmentId>) -> Option<Sealer> {
+        self.keyring.record_sealer(epoch, &self.secret, compartment)
+    }
+
+    fn kept_apart(&self, kind_tag: &[u8; 8]) -> Option<&KeptApart> {
+        let keyring = &self.keyring;
+        if keyring.kept_apart().is_empty() {
+            return None;
+        }
+        let one = |(kind, compartment): (&KindId, &CompartmentId)| {
+            // The keyring has the key of each compartment that it knows kinds of.
+            let sealer = keyring.record_sealer(self.epoch, &self.secret, Some(*compartment))?;
+            let kind_tag = keyring.kind_tag(&self.tag, *kind);
+            Some(KeptApart { kind_tag, compartment: *compartment, sealer })
+        };
+        let kept = self.kept_apart.get_or_init(|| keyring.kept_apart().iter().filter_map(one).collect());
+        kept.iter().find(|kept| kept.kind_tag == *kind_tag)
     }
 
     /// This patient in an audit entry, with the records that were touched.
@@ -67,6 +90,13 @@ impl Chart {
             records,
         }
     }
+}
+
+/// A kind of a chart that is kept in a compartment.
+struct KeptApart {
+    kind_tag: [u8; 8],
+    compartment: CompartmentId,
+    sealer: Sealer,
 }
 
 /// A patient's row, opened.
@@ -177,16 +207,17 @@ impl Unlocked {
         secret: PatientSecret,
     ) -> Result<Chart, Error> {
         let epoch = keyring.data_epoch();
-        let records = keyring.record_sealer(epoch, &secret).ok_or(Error::TamperedRow { what: "keyring" })?;
+        let records = keyring.record_sealer(epoch, &secret, None).ok_or(Error::TamperedRow { what: "keyring" })?;
         let subject = Arc::new(keyring.audit().subject(&secret));
         let PatientKey { patient_tag: tag, generation } = key;
-        Ok(Chart { patient, tag, generation, subject, epoch, records, secret, keyring })
+        let kept_apart = OnceLock::new();
+        Ok(Chart { patient, tag, generation, subject, epoch, records, kept_apart, secret, keyring })
     }
 
     /// A record's row, sealed.
     pub(crate) fn record_row(&self, chart: &Chart, key: RecordKey, body: &[u8]) -> Result<Row, Error> {
         let epochs = (chart.epoch, chart.generation);
-        self.sealed_row(&chart.records, epochs, Tree::Records, &key.to_bytes(), body)
+        self.sealed_row(chart.sealer(&key.kind_tag), epochs, Tree::Records, &key.to_bytes(), body)
     }
 
     /// Opens one version of a record where it was found.
@@ -207,14 +238,22 @@ impl Unlocked {
             return Err(tampered());
         }
         let opened = if head.epoch == chart.epoch {
-            envelope::open_sealed(&chart.records, head, place, sealed)
+            envelope::open_sealed(chart.sealer(&key.kind_tag), head, place, sealed)
         } else {
             // Sealed before the chart's keys were derived, or under a key that came since.
-            let sealer = chart.sealer_of(head.epoch);
-            let sealer = sealer.or_else(|| self.keyring().record_sealer(head.epoch, &chart.secret));
+            let compartment = chart.compartment(&key.kind_tag);
+            let sealer = chart.sealer_of(head.epoch, compartment);
+            let sealer = sealer.or_else(|| self.keyring().record_sealer(head.epoch, &chart.secret, compartment));
             let sealer = sealer.ok_or_else(tampered)?;
             envelope::open_sealed(&sealer, head, place, sealed)
         };
+        // Or in a compartment that was made since.
+        let opened = opened.or_else(|error| {
+            let keyring = self.keyring();
+            let compartment = keyring.kept_apart().get(&kind).filter(|_| !chart.is_up_to_date(&keyring));
+            let sealer = compartment.and_then(|id| keyring.record_sealer(head.epoch, &chart.secret, Some(*id)));
+            sealer.map_or(Err(error), |sealer| envelope::open_sealed(&sealer, head, place, sealed))
+        });
         opened.map_err(|_| tampered())
     }
 }

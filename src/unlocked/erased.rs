@@ -8,7 +8,7 @@ use crate::committer::{Row, Stripe};
 use crate::error::Error;
 use crate::format::keys::{LookupRowKey, Tree};
 use crate::ids::PatientId;
-use crate::policy::{Erasure, PolicyRow, RetentionRow};
+use crate::policy::{ChartLabel, Erasure, PolicyRow, RetentionRow};
 use crate::storage::Scan;
 
 /// Rows that are removed in one commit: their values have to be read, so their size counts as well.
@@ -38,11 +38,12 @@ impl Unlocked {
     }
 
     /// The rows that begin an erasure, all of them in one commit: the ledger gets its entry, and the patient's secret goes,
-    /// in all its generations, with what kept the chart. Hold the chart's stripe and that of the policy.
+    /// in all its generations, with what kept the chart and how it was labelled. Hold the chart's stripe and that of the policy.
     pub(crate) fn rows_of_erasure(&self, erasure: &Erasure) -> Result<Vec<Row>, Error> {
         let tag = erasure.patient_tag;
         let mut rows = vec![self.policy_row(&PolicyRow::Erasure(erasure.clone()))?];
         rows.extend(self.retention_row(RetentionRow::none(tag))?);
+        rows.extend(self.chart_label_row(tag, ChartLabel::NONE)?);
         let scan = Scan { prefix: &tag, after: None, limit: usize::MAX };
         let secrets = self.committer.scan(Tree::Patients, scan)?;
         rows.extend(secrets.into_iter().map(|(key, old)| Row::removal(Tree::Patients, key, old)));

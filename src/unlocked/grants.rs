@@ -9,7 +9,7 @@ use crate::committer::Row;
 use crate::error::Error;
 use crate::format::keys::Tree;
 use crate::ids::RevocationId;
-use crate::policy::{DecisionRow, Ended, GrantRow, GrantUse, KnownGrant, PolicyRow};
+use crate::policy::{DecisionRow, Ended, Enrolment, GrantRow, GrantUse, KnownGrant, PolicyRow};
 use crate::token::{StoredGrant, VerifiedToken};
 
 /// How long a grant is kept after it has ended.
@@ -38,6 +38,11 @@ impl Unlocked {
         (grant.revocable.not_after <= now).then_some(Ended::Expired)
     }
 
+    /// Whether a grant has not ended, and its subject may act.
+    pub(crate) fn is_live(&self, grant: &KnownGrant, now: Timestamp) -> bool {
+        self.ended(grant, now).is_none() && self.policy.enrolment(grant.revocable.subject) != Enrolment::Disabled
+    }
+
     /// The first live grants behind an id that are wanted, ascending by id.
     pub(crate) fn live_grants(
         &self,
@@ -52,7 +57,7 @@ impl Unlocked {
         while found.len() < limit {
             let some = self.policy.grants(after, AT_ONCE, &wanted);
             let last = some.last().map(|known| known.row.id());
-            let live = some.into_iter().filter(|known| self.ended(known, now).is_none());
+            let live = some.into_iter().filter(|known| self.is_live(known, now));
             found.extend(live.take(limit.saturating_sub(found.len())));
             match last {
                 Some(last) => after = Some(last),

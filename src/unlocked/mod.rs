@@ -5,6 +5,7 @@ mod attendant;
 mod bodies;
 mod challenges;
 mod chart;
+mod decoy;
 mod erased;
 mod gate;
 mod grants;
@@ -15,6 +16,7 @@ mod numbers;
 mod overdue;
 mod renewed;
 mod retention;
+mod sign_in;
 mod standing;
 mod time;
 mod uses;
@@ -25,18 +27,21 @@ pub(crate) use at_once::{AtOnce, Lives};
 pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
+pub(crate) use decoy::Decoys;
 pub(crate) use erased::Removed;
 pub(crate) use gate::Gate;
 pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};
 pub(crate) use renewed::{OlderSealer, Renewed};
+pub(crate) use sign_in::{Attempt, Second, SignIns, account_draft};
 pub(crate) use standing::{Resolved, Standing};
 pub(crate) use time::Latest;
 
 use crate::audit::Draft;
 use crate::clock::Clock;
 use crate::committer::{CommitFailed, Committer, JOB_BYTES, Row, Stripes};
+use crate::consent::ConsentHook;
 use crate::crypto::aead::Suite;
 use crate::crypto::seal::{SealError, Sealer};
 use crate::error::Error;
@@ -44,7 +49,7 @@ use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::Tree;
 use crate::format::slot::Slot;
 use crate::ids::VaultId;
-use crate::policy::{Policy, PolicyRow};
+use crate::policy::{ChartLabel, ChartLabelRow, Policy, PolicyRow};
 use crate::record::{Kind, Types};
 use crate::secret::SecretBytes;
 use crate::storage::Scan;
@@ -76,10 +81,14 @@ pub(crate) struct Unlocked {
     pub(crate) committer: Committer,
     pub(crate) stripes: Stripes,
     pub(crate) policy: Policy,
+    /// What the host decides about sensitive records and restricted charts.
+    pub(crate) consent: ConsentHook,
     pub(crate) numbers: Numbers,
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,
     pub(crate) at_once: AtOnce,
+    pub(crate) sign_ins: SignIns,
+    pub(crate) decoys: Decoys,
     pub(crate) types: Mutex<Types>,
     /// The header in force, without its keyring.
     pub(crate) header: Mutex<HeldHeader>,
@@ -167,8 +176,25 @@ impl Unlocked {
         let keyring = self.keyring();
         let key = keyring.policy_tag(table, &id);
         let replaces = self.committer.get(Tree::Policy, &key)?;
-        let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, &key, &row.to_bytes())?;
+        // Some hold secrets.
+        let body = SecretBytes::new(row.to_bytes());
+        let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, &key, &body)?;
         Ok(Row { replaces, ..row })
+    }
+
+    /// What takes the row in a policy row's place away, if there is one. Hold the policy stripe as for
+    /// [`Unlocked::policy_row`].
+    pub(crate) fn removed_policy_row(&self, row: &PolicyRow) -> Result<Option<Row>, Error> {
+        let (table, id) = row.place();
+        let key = self.keyring().policy_tag(table, &id);
+        let replaces = self.committer.get(Tree::Policy, &key)?;
+        Ok(replaces.map(|old| Row::removal(Tree::Policy, key, old)))
+    }
+
+    /// The row that labels a chart, or that takes its label away. Hold the policy stripe as for [`Unlocked::policy_row`].
+    pub(crate) fn chart_label_row(&self, patient_tag: [u8; 16], label: ChartLabel) -> Result<Option<Row>, Error> {
+        let row = PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label });
+        if label == ChartLabel::NONE { self.removed_policy_row(&row) } else { self.policy_row(&row).map(Some) }
     }
 
     /// Reads the whole policy; part of unlocking.
@@ -191,6 +217,17 @@ impl Unlocked {
         }
         if let Some(row) = self.policy.data_key() {
             let in_force = keyring.duplicate().sealing_under(row.epoch);
+            self.put_keyring_in_force(in_force.ok_or(Error::TamperedRow { what: "keyring" })?);
+        }
+        self.keep_apart()
+    }
+
+    /// Puts in force which kinds are kept in which compartment. To be called as
+    /// [`Unlocked::put_keyring_in_force`](Self::put_keyring_in_force) is.
+    pub(crate) fn keep_apart(&self) -> Result<(), Error> {
+        let kinds = self.policy.kept_apart();
+        if !kinds.is_empty() {
+            let in_force = self.keyring().duplicate().keeping_apart(kinds);
             self.put_keyring_in_force(in_force.ok_or(Error::TamperedRow { what: "keyring" })?);
         }
         Ok(())

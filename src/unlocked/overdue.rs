@@ -33,7 +33,8 @@ impl Unlocked {
                 case.escalated = Some(now);
                 let row = PolicyRow::Case(case);
                 rows.push(self.policy_row(&row)?);
-                (drafts.push(draft), applies.push(row));
+                drafts.push(draft);
+                applies.push(row);
             }
             let (told, queued) = (rows.len(), self.committer.queue(rows, drafts)?);
             applies.into_iter().for_each(|row| self.policy.apply(row));

@@ -5,6 +5,7 @@ use crate::crypto::seal::Sealer;
 use crate::error::Error;
 use crate::format::envelope::{self, Place};
 use crate::format::keys::{PatientKey, RecordKey, Tree};
+use crate::ids::CompartmentId;
 use crate::storage::Bytes;
 
 /// What became of a row.
@@ -17,9 +18,9 @@ pub(crate) enum Renewed {
     Unreadable,
 }
 
-/// One chart's sealer of an epoch that does not seal any more, so that it is derived once for all its versions.
+/// One chart's sealer of an epoch that does not seal any more, so that it is derived once for all its versions of a compartment or of none.
 #[derive(Default)]
-pub(crate) struct OlderSealer(Option<(u32, Sealer)>);
+pub(crate) struct OlderSealer(Option<(u32, Option<CompartmentId>, Sealer)>);
 
 impl Unlocked {
     /// One version of a record of this chart, which has to be up to date.
@@ -37,10 +38,13 @@ impl Unlocked {
         if of_epoch && head.suite == self.suite() {
             return Ok(Renewed::Current);
         }
-        if !of_epoch && older.0.as_ref().is_none_or(|(epoch, _)| *epoch != head.epoch) {
-            older.0 = chart.sealer_of(head.epoch).map(|sealer| (head.epoch, sealer));
+        let compartment = chart.compartment(&key.kind_tag);
+        if !of_epoch && older.0.as_ref().is_none_or(|(epoch, of, _)| (*epoch, *of) != (head.epoch, compartment)) {
+            let sealer = chart.sealer_of(head.epoch, compartment);
+            older.0 = sealer.map(|sealer| (head.epoch, compartment, sealer));
         }
-        let sealer = if of_epoch { Some(chart.sealer()) } else { older.0.as_ref().map(|(_, sealer)| sealer) };
+        let in_force = of_epoch.then(|| chart.sealer(&key.kind_tag));
+        let sealer = in_force.or_else(|| older.0.as_ref().map(|(.., sealer)| sealer));
         let bytes = key.to_bytes();
         let place = Place { vault: self.vault, tree: Tree::Records, key: &bytes };
         let opened = sealer.map(|sealer| envelope::open_sealed(sealer, head, place, sealed));

@@ -29,10 +29,7 @@ impl Unlocked {
         if !row.is_empty() {
             return self.policy_row(&PolicyRow::Retention(row)).map(Some);
         }
-        let (table, id) = PolicyRow::place_of_retention(row.patient_tag);
-        let key = self.keyring().policy_tag(table, &id);
-        let replaces = self.committer.get(Tree::Policy, &key)?;
-        Ok(replaces.map(|old| Row::removal(Tree::Policy, key, old)))
+        self.removed_policy_row(&PolicyRow::Retention(row))
     }
 
     /// An error if a chart, or anything in it, has to be kept: that of a hold before that of a date, the latest date first.

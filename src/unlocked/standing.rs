@@ -1,16 +1,17 @@
-//! What the vault's own rules say of a token, beside what its blocks say: whether it was revoked, what its issuer can
-//! grant, whether it is registered where it has to be, whether its roles are in force and what they allow. What does not
-//! depend on the operation is resolved once for a session, and again when the policy has changed.
+//! What the vault's own rules say of a token, beside what its blocks say: whether it was revoked, whether its subject may
+//! act, what its issuer can grant, whether it is registered where it has to be, whether its roles are in force and what they
+//! allow. What does not depend on the operation is resolved once for a session, and again when the policy has changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Unlocked;
 use crate::clock::Timestamp;
-use crate::policy::CitedRole;
-use crate::terms::Purpose;
+use crate::ids::KindId;
+use crate::policy::{CitedRole, Enrolment};
+use crate::terms::{Categories, Purpose};
 use crate::token::{
-    CeilingRights, Denial, DenyReason, Request, Revocable, Revoke, RoleRights, TokenError, UnverifiedToken,
+    CeilingRights, Denial, DenyReason, Reach, Request, Revocable, Revoke, RoleRights, TokenError, UnverifiedToken,
     VerifiedToken,
 };
 
@@ -21,6 +22,8 @@ pub(crate) struct Standing {
     roles: Vec<Arc<RoleRights>>,
     /// What the issuer can grant at most; none is no limit.
     ceiling: Option<Arc<CeilingRights>>,
+    /// Kinds in compartments that the token does not name.
+    out_of_reach: Vec<KindId>,
     /// How long sessions may lie idle and last, by the rules for all tokens.
     pub(crate) idle: Option<Duration>,
     pub(crate) longest: Option<Duration>,
@@ -40,10 +43,24 @@ impl Standing {
         if self.ceiling.as_ref().is_some_and(|ceiling| !ceiling.allows(request)) {
             return Err(by_rule(DenyReason::Issuer));
         }
+        if let Reach::One(kind) = request.kind
+            && self.out_of_reach.contains(&kind)
+        {
+            return Err(by_rule(DenyReason::Compartment));
+        }
         if self.roles.is_empty() || self.roles.iter().any(|role| role.allows(request)) {
             return Ok(());
         }
         Err(by_rule(DenyReason::Role))
+    }
+}
+
+impl Standing {
+    /// Whether a role of the grant allows an operation, and the sensitive categories of the record that it is about. A
+    /// token without roles allows no category.
+    pub(crate) fn allows_categories(&self, request: &Request, categories: Categories) -> bool {
+        let by = |role: &Arc<RoleRights>| role.allows(request) && categories.are_within(role.categories());
+        categories.is_empty() || self.roles.iter().any(by)
     }
 }
 
@@ -108,6 +125,11 @@ impl Unlocked {
             return Err(by_rule(DenyReason::Revoked));
         }
         let rules = policy.rules();
+        match policy.enrolment(names.subject) {
+            Enrolment::Disabled => return Err(by_rule(DenyReason::Principal)),
+            Enrolment::None if rules.wants_enrolled_principals() => return Err(by_rule(DenyReason::Principal)),
+            Enrolment::None | Enrolment::Enabled => {}
+        }
         if rules.wants_registered_grants() && !policy.is_registered(names) {
             return Err(by_rule(DenyReason::NotRegistered));
         }
@@ -125,7 +147,8 @@ impl Unlocked {
             CitedRole::Unknown => Err(by_rule(DenyReason::RoleUnknown)),
         });
         let (idle, longest) = (rules.idle_limit(), rules.longest_session());
-        Ok(Standing { roles: roles.collect::<Result<_, _>>()?, ceiling, idle, longest })
+        let out_of_reach = policy.kept_apart().into_keys().filter(|kind| !token.names_kind(*kind)).collect();
+        Ok(Standing { roles: roles.collect::<Result<_, _>>()?, ceiling, out_of_reach, idle, longest })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::format::slot::SlotKind;
 use crate::ids::VaultId;
 use crate::keyring::SlotInfo;
+use crate::policy::Compartment;
 use crate::unlocked::Unlocked;
 
 /// After so long a slot that never unlocked the vault is worth a try.
@@ -137,6 +138,8 @@ pub struct KeyReport {
     pub keys: Vec<KeyAge>,
     /// How their rotation stands.
     pub rotation: Rotation,
+    /// The compartments, by name. Their keys are never rotated.
+    pub compartments: Vec<Compartment>,
     /// Patients who were erased.
     pub erasures: usize,
     /// What could go wrong.
@@ -162,6 +165,7 @@ impl Vault {
     /// [`Error::Sealed`].
     pub fn key_report(&self) -> Result<KeyReport, Error> {
         let (slots, rotation, erasures) = (self.slots()?, self.rotation()?, self.erasures()?);
+        let compartments = self.compartments()?;
         let unlocked = self.0.gate.enter()?;
         let (at, created) = (unlocked.clock.now(), created(&unlocked));
         let first = created.unwrap_or(Timestamp::MIN);
@@ -181,7 +185,7 @@ impl Vault {
         let header = if self.0.home.is_detached() { KeyRisk::HeaderOnOneMedium } else { KeyRisk::HeaderOnOneDisk };
         let risks = risks(&slots, header, &rotation, unfinished, at);
         let erasures = erasures.len();
-        Ok(KeyReport { vault: self.id(), at, created, slots, keys, rotation, erasures, risks })
+        Ok(KeyReport { vault: self.id(), at, created, slots, keys, rotation, compartments, erasures, risks })
     }
 }
 
@@ -250,6 +254,9 @@ impl fmt::Display for KeyReport {
         for KeyAge { sort, epoch, not_before } in &self.keys {
             let at_most = if *epoch > 1 { "at most " } else { "" };
             writeln!(f, "{sort} {epoch}: {at_most}{} days old", self.days(*not_before))?;
+        }
+        for Compartment { name, kinds, created } in &self.compartments {
+            writeln!(f, "compartment {name}: {} kinds, {} days old", kinds.len(), self.days(*created))?;
         }
         writeln!(f, "patients erased: {}", self.erasures)?;
         if self.risks.is_empty() {

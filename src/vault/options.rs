@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
+use crate::consent::{Consent, ConsentHook};
+use crate::crypto::passphrase::PassphraseCost;
 use crate::storage::StorageOptions;
 
 /// A round of a million rows takes about an hour, and a thousandth of one core.
@@ -26,10 +28,12 @@ pub struct Options {
     pub(super) storage: StorageOptions,
     pub(super) record_cache: u64,
     pub(super) scrub_rate: u32,
+    pub(super) password_cost: PassphraseCost,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) seal_when_idle: Option<Duration>,
     pub(super) harden_process: bool,
     pub(super) header: Option<PathBuf>,
+    pub(super) consent: ConsentHook,
 }
 
 impl Options {
@@ -40,10 +44,12 @@ impl Options {
             storage: StorageOptions::default(),
             record_cache: RECORD_CACHE,
             scrub_rate: SCRUB_RATE,
+            password_cost: PassphraseCost::default(),
             clock: Arc::new(SystemClock),
             seal_when_idle: None,
             harden_process: false,
             header: None,
+            consent: ConsentHook::default(),
         }
     }
 
@@ -128,6 +134,16 @@ impl Options {
         self
     }
 
+    /// What guessing a password of those who sign in costs ([`Vault::sign_in`]), for passwords that are set from now on; 64 MiB,
+    /// 3 passes and 1 lane of Argon2id if not called. One that was set at a lower cost is kept at this one after its next use.
+    /// Passwords are derived with 256 MiB at a time, or with one if that takes more: who comes then waits.
+    ///
+    /// [`Vault::sign_in`]: crate::Vault::sign_in
+    pub const fn password_cost(mut self, cost: PassphraseCost) -> Self {
+        self.password_cost = cost;
+        self
+    }
+
     /// Closes the vault by itself once nobody has used it for so long: as [`Vault::close`] does, so that the keys are gone
     /// from memory and the next call answers [`Error::Sealed`](crate::Error::Sealed); the closing entry says that it was
     /// idle. Every call through the vault or a session counts as use, and one that is under way as long as it lasts; what the
@@ -165,6 +181,13 @@ impl Options {
     /// [`NewVault::detached_header`]: crate::NewVault::detached_header
     pub fn header(mut self, path: impl AsRef<Path>) -> Self {
         self.header = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Who is asked about records with sensitive categories and about restricted charts; see [`Consent`]. If not called,
+    /// nobody is: then a record with a category is given only to whom a role allows the category.
+    pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
+        self.consent = ConsentHook::new(consent);
         self
     }
 

@@ -1,9 +1,12 @@
 mod checked;
 mod erased;
 mod idle;
+mod kept_apart;
 mod memory;
 mod removed;
 mod rotated;
+mod same_work;
+mod sign_in;
 mod windowed;
 
 use super::*;
@@ -170,6 +173,8 @@ fn every_event_of_an_operation_has_a_span_of_its_own_name() {
         E::HeaderWritten,
         E::KeyActivated,
         E::KeyDropped,
+        E::CaseOverdue,
+        E::ReviewOverdue,
     ];
     for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
         assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");

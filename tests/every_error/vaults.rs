@@ -187,3 +187,17 @@ fn a_salvaged_vault_that_is_in_doubt_says_so_and_takes_no_writes() {
     assert!(matches!(refused, Err(Error::DoubtfulReadOnly { .. })), "{refused:?}");
     advises(refused, "go on in a new vault");
 }
+
+#[test]
+fn a_compartment_takes_its_name_and_its_kinds_for_good() {
+    let ward = Ward::new();
+    let (vault, key) = (ward.clinic.vault(), ward.clinic.key());
+    let kind = || Kind::new("psychotherapy-note").unwrap();
+    let refused = vault.create_compartment(Compartment::PSYCHOTHERAPY, [Kind::of::<Note>()], key);
+    assert!(matches!(refused, Err(Error::KindInUse { .. })), "{refused:?}");
+    advises(refused, "use a new kind");
+    vault.create_compartment(Compartment::PSYCHOTHERAPY, [kind()], key).unwrap();
+    let refused = vault.create_compartment(Compartment::PSYCHOTHERAPY, [Kind::new("other").unwrap()], key);
+    assert!(matches!(refused, Err(Error::CompartmentExists { .. })), "{refused:?}");
+    advises(refused, "give another name");
+}

@@ -156,11 +156,14 @@ class Keys:
         aad = vault + be(8, header.generation) + be(2, 1) + header.keyring[:1]
         prk = expand(root, L("keyring-master"), 32)
         plain = open_sealed(prk, "keyring", header.keyring[0], aad, header.keyring[1:], 64)
-        must(plain is not None and plain[:1] in (b"\1", b"\2"), TAMPERED, "keyring")
+        must(plain is not None and plain[:1] in (b"\1", b"\2", b"\3"), TAMPERED, "keyring")
         c = Cursor(plain[1:], TAMPERED, "keyring")
         self.data, self.wrap, self.audit = (dict(c.read("I32s") for _ in range(c.one("H"))) for _ in range(3))
-        must((len(self.audit) > 1) == (plain[:1] == b"\2"), TAMPERED, "keyring")
+        must((len(self.audit) > 1) == (plain[:1] == b"\2") or plain[:1] == b"\3", TAMPERED, "keyring")
         self.index, self.lookup, self.state, self.journal, self.policy = c.read("32s" * 5)
+        held = [c.read("16s32s") for _ in range(c.one("H") if plain[:1] == b"\3" else 0)]
+        self.compartments = dict(held)
+        c.must(bool(held) == (plain[:1] == b"\3") and [*self.compartments] == sorted(self.compartments) and len(held) < 65)
         c.end()
 def unlock(path, passphrase):
     """Header and keys. A copy whose MAC is wrong does not stand in the way of a genuine one."""
@@ -281,7 +284,7 @@ class Journal:
 # ==== envelope.md: Envelope, Storage keys; policy.md; record.md: Record body ====
 RECORDS, PATIENTS, LOOKUP, POLICY = 1, 2, 3, 4
 POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit", 7: "slot_uses",
-    16: "data_key", 32: "retentions", 33: "erasures"}
+    16: "data_key", 20: "compartments", 32: "retentions", 33: "erasures", 35: "chart_labels"}
 def inverse(data):
     return int.from_bytes(bytes(255 - byte for byte in data), "big")
 def record_body(body):
@@ -304,6 +307,7 @@ class Vault:
         self.journal = Journal(path, self.id, self.keys)
         must(self.journal.generation <= header.generation, ROLLED_BACK)
         self.secrets, self.patients, self.bodies, self.policies = {}, {}, {}, {name: {} for name in POLICIES.values()}
+        self.kept_apart = {}
         readers = {POLICY: self.policy, PATIENTS: self.patient, LOOKUP: self.pointer, RECORDS: self.record}
         for tree, read in readers.items():
             for key, value in sorted(self.journal.rows[tree].items()):
@@ -319,8 +323,9 @@ class Vault:
         """Policy rows: issuers, kinds by their names, clock resets, attesters, when entries of reads become durable, uses of slots, the data key."""
         c = Cursor(self.open(POLICY, key, value, self.keys.policy, "policy"), ROW, "policy row")
         table, windowed = c.one("B"), c.data[1:2] == b"\1"
-        if table in (32, 33):
-            return self.retention(key, c) if table == 32 else self.erasure(key, c)
+        others = {20: self.compartment, 32: self.retention, 33: self.erasure, 35: self.chart_label}
+        if table in others:
+            return others[table](key, c)
         forms = {1: "32sq", 2: f"{len(c.data) - 1}s", 3: "qq", 4: "32sq", 5: "BQI" if windowed else "B", 7: "Bqq",
             16: "IQ36s" if len(c.data) > 13 else "IQ"}
         row, label = c.read(forms.get(table, "0s")), "cap/kind" if table == 2 else "cap/kid"
@@ -333,6 +338,23 @@ class Vault:
         c.must(table != 5 or row == (0,) or windowed and 10**6 <= row[1] <= 6 * 10**10 and 1 <= row[2] <= 10_000)
         c.end()
         self.policies[POLICIES[table]][name.hex()] = text(row[0]) if table == 2 else row[1:]
+    def compartment(self, key, c):
+        """Kinds that are sealed under a key of their own as well."""
+        created, name = c.one("q"), c.sized("B")
+        kinds, ident = [c.sized("B") for _ in range(c.one("B"))], H(L("compartment-id") + name)[:16]
+        c.end()
+        c.must(1 <= len(name) <= 64 and 1 <= len(kinds) <= 32 and kinds == sorted(set(kinds)))
+        c.must(all(re.fullmatch(rb"[A-Za-z0-9._-]{1,64}", kind) for kind in kinds) and ident in self.keys.compartments)
+        c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, 20) + ident)[:16], key))
+        self.kept_apart |= {H(L("cap/kind") + kind)[:16]: ident for kind in kinds}
+        self.policies["compartments"][text(name)] = (created, *map(text, kinds))
+    def chart_label(self, key, c):
+        """How a chart is labelled as a whole, by its tag."""
+        tag, level, flags, categories = c.read("16sBBI")
+        c.end()
+        c.must(level < 6 and flags < 4 and (level or flags or categories))
+        c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, 35) + tag)[:16], key))
+        self.policies["chart_labels"][tag.hex()] = ("ULMNRV"[level], flags, categories)
     def retention(self, key, c):
         """What keeps a chart, by its tag, and records of it by kind and number."""
         def terms():
@@ -386,6 +408,10 @@ class Vault:
         secret, data_key = self.secrets.get((tag, generation)), self.keys.data.get(epoch)
         must(len(key) == 36 and secret is not None and data_key is not None, ROW, "record")
         prk = extract(expand(data_key, L("record-master"), 32), secret)
+        for kind, ident in self.kept_apart.items():
+            if HMAC(self.keys.index, L("kind") + tag + kind)[:8] == kind_tag:
+                master = expand(self.keys.compartments[ident], L("compartment-master"), 32)
+                prk = extract(master, expand(prk, L("compartment"), 32))
         body = self.open(RECORDS, key, value, prk, "record")
         must(HMAC(self.keys.index, L("kind") + tag + body[:16])[:8] == kind_tag, ROW, "record")
         self.bodies[self.patients[tag], body[:16], number, version] = body
@@ -398,7 +424,7 @@ EVENTS = {
     41: "record-read", 42: "records-listed", 43: "chart-read", 44: "history-read", 46: "record-amended",
     47: "record-voided", 48: "kinds-listed", 49: "records-exported", 60: "audit-verified", 61: "audit-queried",
     70: "clock-reset", 71: "read-audit-changed", 72: "journal-compacted", 73: "vault-checked", 74: "damage-found",
-    80: "key-added", 81: "key-activated", 82: "rows-resealed", 83: "key-dropped", 84: "root-key-changed",
+    39: "chart-labelled", 45: "chart-label-read", 58: "compartment-created", 80: "key-added", 81: "key-activated", 82: "rows-resealed", 83: "key-dropped", 84: "root-key-changed",
     85: "suite-changed", 15: "slot-added", 16: "slot-removed", 17: "slot-changed", 18: "header-written",
     19: "header-backed-up",
 }

@@ -88,6 +88,7 @@ pub(crate) fn full() -> Draft {
     fields.request_id = Some("req-7".to_owned());
     fields.host = Some("ward-3".to_owned());
     fields.device = Some("tablet-12".to_owned());
+    super::super::consent::note(&mut fields.consent, false, "no directive");
     draft.subjects.push(subject(1, vec![record(1, 1), record(1, 2), record(2, 1)]));
     draft
 }

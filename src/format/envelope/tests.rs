@@ -168,6 +168,13 @@ fn the_worked_example_is_true() {
     let (aead_key, commitment) = prk.expand64(&[b"\x14chartvault/v1/record", &context]);
     assert_eq!((*aead_key.expose(), commitment), (key("aead_key"), key("commitment")));
 
+    let master = Prk::from_key(&key("CK")).expand32(&[b"\x20chartvault/v1/compartment-master"]);
+    let record = prk.expand32(&[b"\x19chartvault/v1/compartment"]);
+    assert_eq!(hmac(master.expose(), &[record.expose()]), key("compartment_prk"));
+    let kept_apart = kdf::compartment_prk(&Key::new(Secret::take(&mut key("CK"))), &prk);
+    let expected = Prk::from_key(&key("compartment_prk"));
+    assert_eq!(kept_apart.expand32(&[b"x"]).expose(), expected.expand32(&[b"x"]).expose());
+
     let data = Key::new(Secret::take(&mut key("DK_1")));
     let patient = Key::new(Secret::take(&mut key("PS")));
     let sealer = Sealer::new(kdf::record_prk(&data, &patient), SEAL_RECORD, FLOOR_VALUE);

@@ -26,6 +26,8 @@ pub struct LiveGrant {
     pub rids: Vec<RevocationId>,
     /// Whom it is granted to.
     pub subject: PrincipalId,
+    /// The subject's name, if enrolled.
+    pub name: Option<String>,
     /// Who granted it.
     pub issuer: IssuerId,
     /// The roles that bound it, by name where the vault knows them, each at a revision.
@@ -56,6 +58,8 @@ pub struct LiveGrant {
 pub enum GrantState {
     /// It is, now or once its validity starts.
     Live,
+    /// Its subject is disabled; it is live again once the subject is enabled.
+    Disabled,
     /// It is not any more.
     Ended(Ended),
 }
@@ -64,6 +68,7 @@ impl fmt::Display for GrantState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live => f.write_str("live"),
+            Self::Disabled => f.write_str("disabled"),
             Self::Ended(how) => how.fmt(f),
         }
     }
@@ -110,6 +115,7 @@ const COLUMNS: &[&str] = &[
     "grant",
     "state",
     "subject",
+    "name",
     "issuer",
     "roles",
     "actions",
@@ -128,7 +134,7 @@ const COLUMNS: &[&str] = &[
 ];
 
 impl<'s> Grants<'s> {
-    /// Grants that are neither expired nor revoked, those included that become valid later.
+    /// Grants that are neither expired nor revoked and whose subject is not disabled, those included that become valid later.
     pub const fn live(&self) -> GrantQuery<'s> {
         GrantQuery { session: self.session, of: None, unused_for: None, after: None, limit: 100 }
     }
@@ -196,7 +202,8 @@ impl GrantQuery<'_> {
 
 fn cells(grant: &LiveGrant) -> Vec<Cell> {
     let mut cells =
-        vec![Cell::text(grant.id), Cell::text(grant.state), Cell::text(grant.subject), Cell::text(grant.issuer)];
+        vec![Cell::text(grant.id), Cell::text(grant.state), Cell::text(grant.subject), Cell::maybe(grant.name.as_ref())];
+    cells.push(Cell::text(grant.issuer));
     cells.extend(rights_cells(&grant.rights, &grant.roles, &grant.kinds));
     cells.extend([
         Cell::text(grant.issued_at),
@@ -243,6 +250,7 @@ impl Op<'_> {
             id: row.id(),
             rids: revocable.rids.clone(),
             subject: revocable.subject,
+            name: self.unlocked.policy.principal_name(revocable.subject),
             issuer: revocable.issuer,
             roles,
             rights,
@@ -253,7 +261,11 @@ impl Op<'_> {
             note: row.note.clone(),
             last_used: used.map(|used| used.last),
             sessions: used.map_or(0, |used| used.sessions),
-            state: self.unlocked.ended(known, self.now).map_or(GrantState::Live, GrantState::Ended),
+            state: match self.unlocked.ended(known, self.now) {
+                Some(how) => GrantState::Ended(how),
+                None if self.unlocked.is_live(known, self.now) => GrantState::Live,
+                None => GrantState::Disabled,
+            },
         }
     }
 

@@ -47,6 +47,8 @@ pub struct ReviewItem {
     pub grant: RevocationId,
     /// Whose it is.
     pub subject: PrincipalId,
+    /// The subject's name, if enrolled.
+    pub name: Option<String>,
     /// What was decided over it last, if anything was.
     pub decided: Option<Decided>,
     /// How it came to an end without a decision; nothing has to be decided over it then.
@@ -92,6 +94,7 @@ const COLUMNS: &[&str] = &[
     "review",
     "grant",
     "subject",
+    "name",
     "decision",
     "replaced_by",
     "decided_at",
@@ -213,7 +216,8 @@ fn cells(number: u32, item: &ReviewItem) -> Vec<Cell> {
         Some(ReviewDecision::Narrow { to }) => (Cell::text("narrow"), Cell::text(to)),
         Some(ReviewDecision::Revoke) => (Cell::text("revoke"), Cell::None),
     };
-    let mut cells = vec![Cell::Number(number.into()), Cell::text(item.grant), Cell::text(item.subject), decision, to];
+    let mut cells = vec![Cell::Number(number.into()), Cell::text(item.grant), Cell::text(item.subject)];
+    cells.extend([Cell::maybe(item.name.as_ref()), decision, to]);
     cells.extend([
         Cell::maybe(decided.map(|decided| decided.at)),
         Cell::maybe(decided.map(|decided| decided.by)),
@@ -252,6 +256,7 @@ impl Op<'_> {
             rights.as_ref().map_or((Vec::new(), Listed::Only(Vec::new())), |rights| self.named(rights));
         let ended = if row.closed.is_some() { ended } else { self.ended_undecided(row.number, grant) };
         let decided = decided.map(|row| row.decided.clone());
-        Ok(ReviewItem { grant, subject, decided, ended, rights, roles, kinds })
+        let name = self.unlocked.policy.principal_name(subject);
+        Ok(ReviewItem { grant, subject, name, decided, ended, rights, roles, kinds })
     }
 }

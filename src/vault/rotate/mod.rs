@@ -5,6 +5,7 @@
 //! loses it. Wherever that breaks off, the header holds all keys that anything stored needs, and a later call goes on.
 
 mod audit;
+mod compartment;
 mod data;
 mod root;
 mod suite;

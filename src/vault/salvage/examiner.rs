@@ -11,7 +11,7 @@ use crate::crypto::seal::Sealer;
 use crate::format::doubt::DoubtMap;
 use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::{PatientKey, RecordKey, Tree};
-use crate::ids::{KindId, PatientId, VaultId};
+use crate::ids::{CompartmentId, KindId, PatientId, VaultId};
 use crate::keyring::Keyring;
 use crate::policy::PolicyRow;
 use crate::record::Body;
@@ -28,7 +28,7 @@ const POLICY_KEY: usize = 16;
 struct Open {
     tag: [u8; 16],
     patient: Option<(PatientId, PatientSecret)>,
-    sealer: Option<(u32, Sealer)>,
+    sealer: Option<(u32, Option<CompartmentId>, Sealer)>,
 }
 
 /// Judges for one salvage.
@@ -38,6 +38,8 @@ pub(super) struct Examiner<'a> {
     keyring: &'a Keyring,
     now: Timestamp,
     kinds: Vec<KindId>,
+    /// Kinds that are kept in compartments.
+    kept_apart: Vec<(KindId, CompartmentId)>,
     open: Option<Open>,
     pub(super) tally: Tally,
     /// Doubt from an earlier salvage.
@@ -53,11 +55,11 @@ pub(super) struct Examiner<'a> {
 
 impl<'a> Examiner<'a> {
     pub(super) fn new(vault: VaultId, suite: Suite, keyring: &'a Keyring, now: Timestamp) -> Self {
-        let (kinds, tally, counters) = (Vec::new(), Tally::default(), HashMap::new());
+        let (kinds, kept_apart, tally, counters) = (Vec::new(), Vec::new(), Tally::default(), HashMap::new());
         let (open, before, doubt, owed) = (None, None, None, None);
         let (table, id) = PolicyRow::PLACE_OF_DOUBT;
         let doubt_key = keyring.policy_tag(table, &id);
-        Self { vault, suite, keyring, now, kinds, open, tally, before, doubt, doubt_key, counters, owed }
+        Self { vault, suite, keyring, now, kinds, kept_apart, open, tally, before, doubt, doubt_key, counters, owed }
     }
 
     fn opens(&self, sealer: &Sealer, row: &Chosen<'_>) -> bool {
@@ -71,6 +73,9 @@ impl<'a> Examiner<'a> {
         let parsed = opened.ok().and_then(|(_, body)| PolicyRow::parse(&body).ok());
         match parsed {
             Some(PolicyRow::Kind { kind }) => self.kinds.push(kind.id()),
+            Some(PolicyRow::Compartment(row)) => {
+                self.kept_apart.extend(row.kinds.iter().map(|kind| (kind.id(), row.id())));
+            }
             Some(PolicyRow::Doubt { salvaged_at, map }) => self.before = Some((salvaged_at, map)),
             Some(_) => {}
             None => return false,
@@ -99,12 +104,15 @@ impl<'a> Examiner<'a> {
     fn record(&mut self, key: RecordKey, row: &Chosen<'_>) -> Option<KindId> {
         let (head, sealed) = envelope::parse(row.value).ok()?;
         let (vault, keyring) = (self.vault, self.keyring);
+        let is = |kind| keyring.kind_tag(&key.patient_tag, kind) == key.kind_tag;
+        let compartment = self.kept_apart.iter().find(|(kind, _)| is(*kind)).map(|(_, compartment)| *compartment);
         let Open { patient, sealer, .. } = self.open.as_mut()?;
         let (_, secret) = patient.as_ref()?;
-        if sealer.as_ref().is_none_or(|(epoch, _)| *epoch != head.epoch) {
-            *sealer = keyring.record_sealer(head.epoch, secret).map(|sealer| (head.epoch, sealer));
+        if sealer.as_ref().is_none_or(|(epoch, of, _)| (*epoch, *of) != (head.epoch, compartment)) {
+            let made = keyring.record_sealer(head.epoch, secret, compartment);
+            *sealer = made.map(|sealer| (head.epoch, compartment, sealer));
         }
-        let (_, sealer) = sealer.as_ref()?;
+        let (.., sealer) = sealer.as_ref()?;
         let place = Place { vault, tree: Tree::Records, key: row.key };
         let opened = envelope::open_sealed(sealer, head, place, sealed).ok()?;
         let kind = Body::parse(&opened).ok()?.kind;

@@ -131,7 +131,7 @@ fn records_that_open(
     let sealers: Vec<Sealer> = keyring
         .data_epochs()
         .iter()
-        .flat_map(|epoch| secrets.iter().map(|secret| keyring.record_sealer(*epoch, secret).unwrap()))
+        .flat_map(|epoch| secrets.iter().map(|secret| keyring.record_sealer(*epoch, secret, None).unwrap()))
         .collect();
     let opens = |(key, value): &Row| {
         files.iter().any(|file| {
