@@ -5,12 +5,13 @@ mod told;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::audit::AuditFault;
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
-use crate::ids::{AttesterId, CaseId, KindId, PatientId, Ticket};
+use crate::ids::{AttesterId, CaseId, KindId, PatientId, PrincipalId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, Kind, RecordRef, Version};
@@ -381,6 +382,55 @@ pub enum Error {
     KindInUse {
         /// The kind.
         kind: Kind,
+    },
+    /// Nobody was signed in. Deliberately coarse, so that nobody learns which names there are; the log has the reason.
+    #[error("name, password or code is wrong, or the account is disabled; try again, or ask an administrator")]
+    SignInRefused,
+    /// Signing in failed too often under this name. Nothing was looked at.
+    #[error("signing in failed too often under this name; try again at {at}")]
+    TryAgain {
+        /// From when on the name is let in again.
+        at: Timestamp,
+    },
+    /// The session's token wants that one signs in again now and then, and it is time. Nothing was done; the session goes on
+    /// once a new proof is shown.
+    #[error(
+        "the token demands signing in at level {level} within the last {} s; sign in again and step the session up",
+        .oldest.as_secs()
+    )]
+    StepUpNeeded {
+        /// The level that it demands; see [`SignInLevel`](crate::SignInLevel).
+        level: u8,
+        /// How long ago it may be at most.
+        oldest: Duration,
+    },
+    /// Nobody of this name is enrolled.
+    #[error("{principal} is not enrolled in this vault; list its principals to see who is")]
+    NoSuchPrincipal {
+        /// The id of the name.
+        principal: PrincipalId,
+    },
+    /// Somebody of this name is enrolled already.
+    #[error("{principal} is enrolled already; change the account, or choose another name")]
+    AlreadyEnrolled {
+        /// The id of the name.
+        principal: PrincipalId,
+    },
+    /// The code of an authenticator that is to be confirmed does not fit.
+    #[error(
+        "the code does not fit the authenticator that is to be confirmed; check the clock of its device and try the next code"
+    )]
+    WrongCode,
+    /// There is no authenticator to be confirmed, or it was begun more than a day ago.
+    #[error("there is no authenticator to be confirmed; begin its enrolment anew")]
+    NothingToConfirm,
+    /// The memory that a password's derivation takes could not be had.
+    #[error(
+        "deriving a key from the password takes {memory_kib} KiB of memory, which are not there; free some and try again"
+    )]
+    NoMemory {
+        /// How much it takes.
+        memory_kib: u32,
     },
 }
 

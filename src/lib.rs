@@ -80,7 +80,8 @@
 //! patients ([`Vault::erase_patient`]); [`Session`] reads and writes, and [`Session::export`] takes out in bulk; [`Grant`]
 //! and [`Token`] say who may; [`AuditEntry`] says who did. [`Record`] is derived for the host's own types; [`Kind`] with
 //! [`Session::put_verbatim`] keeps bytes such as FHIR JSON as they came. A type that has to change names the one before
-//! as `previous`; see [`Record`] and `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations;
+//! as `previous`; see [`Record`] and `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations, or a proof that their subject signed in
+//! ([`Vault::sign_in`]; [`Session::principals`] enrols);
 //! [`LockedVault::salvage`] makes a new vault of all that verifies in a damaged one (`docs/repair.md`).
 //! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; the feature `async` has them as futures.
 //!
@@ -92,6 +93,7 @@
 //! * `tracing`: a span for each operation and events for what happens to a vault, through the `tracing` facade.
 //! * `metrics`: counters, gauges and histograms through the `metrics` facade. What both give out, and that none of it is
 //!   about anybody, stands in `docs/observability.md`.
+//! * `qr`: the enrolment of an authenticator app as a QR code, in SVG or for a terminal ([`TotpEnrolment`]).
 //! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -163,6 +165,7 @@ pub use crypto::RandomFailed;
 pub use crypto::aead::Suite;
 pub use crypto::kdf_parameters::KdfParameters;
 pub use crypto::passphrase::{CostOutOfBounds, Passphrase, PassphraseCost};
+pub use crypto::password::Password;
 pub use crypto::pbkdf2::{IterationsOutOfBounds, Pbkdf2Iterations};
 pub use error::Error;
 pub use format::ParseError;
@@ -181,7 +184,8 @@ pub use keyring::{
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
-    AccessRules, ChartLabel, Compartment, EmergencyReason, Erasure, LegalHold, Retention, RetentionOf, Review, Verdict,
+    AccessRules, ChartLabel, Compartment, Disabled, EmergencyReason, Erasure, LegalHold, RecoveryCodes, Retention,
+    RetentionOf, Review, TotpEnrolment, Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
@@ -192,23 +196,24 @@ pub use record::{
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor, ChartPage,
     ChartQuery, ChartRetention, Explanation, Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery,
-    Operation, Page, PutOptions, ReviewCase, Roles, Ruling, Scope, Session, SessionOpening, TokenStanding, VerifiedLog,
+    NewPrincipal, Operation, Page, Principal, PrincipalPage, Principals, PutOptions, ReviewCase, Roles, Ruling, Scope,
+    Session, SessionOpening, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};
 pub use token::{
-    AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, BlockRights,
+    AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, AuthProof, BlockRights,
     BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,
     DevicePublicKey, EffectiveRights, EmergencyRights, Grant, GrantError, HolderKey, HolderPublicKey, InvalidIssuerKey,
     InvalidProof, InvalidPublicKey, InvalidRole, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation,
-    Possession, ProofError, ProofKind, Rights, Role, RoleRevision, SealedToken, Statement, Token, TokenError,
-    UnverifiedToken,
+    Possession, ProofError, ProofKind, Rights, Role, RoleRevision, SealedToken, SignInLevel, Statement, Token,
+    TokenError, UnverifiedToken,
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,
     FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, MemoryGuard,
-    MemoryProtection, MissingReads, NewVault, Opening, Options, Replayed, RootRotation, Rotated, Rotation,
-    SalvageReport, SalvagedRecords, Unlocking, Vault,
+    MemoryProtection, MissingReads, NewVault, Opening, Options, OwnAccount, Replayed, RootRotation, Rotated, Rotation,
+    SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

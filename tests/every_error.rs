@@ -9,6 +9,8 @@ mod damage;
 mod erasure;
 #[path = "every_error/governance.rs"]
 mod governance;
+#[path = "every_error/people.rs"]
+mod people;
 #[path = "every_error/records.rs"]
 mod records;
 #[path = "every_error/resources.rs"]

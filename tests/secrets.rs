@@ -5,7 +5,12 @@ include!("support/lacks.rs");
 
 #[test]
 fn secrets_are_not_copied_compared_or_serialized() {
-    use chartvault::{IssuerKey, KeyFile, Passphrase, RawKey, RecoveryKey, Share, SharedKey};
+    use chartvault::{AuthProof, IssuerKey, KeyFile, Passphrase, Password, RawKey};
+    use chartvault::{RecoveryCodes, RecoveryKey, Share, SharedKey, TotpEnrolment};
+    lacks!(AuthProof: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
+    lacks!(Password: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
+    lacks!(RecoveryCodes: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
+    lacks!(TotpEnrolment: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
     lacks!(Passphrase: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
     lacks!(RawKey: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);
     lacks!(Share: Copy, Clone, PartialEq, serde::Serialize, std::fmt::Display);

@@ -104,6 +104,12 @@ events! {
     TokenRefused = 22, "token-refused";
     /// A session ended because it was idle or open for too long.
     SessionExpired = 23, "session-expired";
+    /// Somebody signed in; `detail` says at which level, and with what.
+    SignedIn = 24, "signed-in";
+    /// Somebody was not signed in; `detail` says why. Of a name that nobody has the entry says nothing.
+    SignInRefused = 25, "sign-in-refused";
+    /// A session went on with a newer proof of a sign-in.
+    SteppedUp = 26, "stepped-up";
     /// The glass was broken for a patient; `detail` has the reason, the case to be reviewed, and the session that was opened.
     GlassBroken = 27, "glass-broken";
     /// A patient was registered.
@@ -147,6 +153,16 @@ events! {
     KindsListed = 48, "kinds-listed";
     /// Records were taken out in bulk.
     RecordsExported = 49, "records-exported";
+    /// A principal was enrolled; `detail` names it.
+    PrincipalEnrolled = 50, "principal-enrolled";
+    /// What a principal signs in with was changed; `detail` names principal and change.
+    PrincipalChanged = 51, "principal-changed";
+    /// A principal was disabled; `detail` names it and says why.
+    PrincipalDisabled = 52, "principal-disabled";
+    /// A principal was enabled again; `detail` names it.
+    PrincipalEnabled = 53, "principal-enabled";
+    /// Principals were listed.
+    PrincipalsListed = 54, "principals-listed";
     /// A role was defined or changed; `detail` names it and its revision.
     RoleDefined = 55, "role-defined";
     /// A role was retired; `detail` names it and says why.

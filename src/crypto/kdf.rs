@@ -253,6 +253,12 @@ pub(crate) fn principal_id(name: &str) -> PrincipalId {
     PrincipalId::from_bytes(hash::sha256_short(&[label!("principal").bytes(), name.as_bytes()]))
 }
 
+/// What is kept of a recovery code: `H(L("recovery-code") ‖ principal id ‖ code)`. The code is random, so that nothing slower
+/// is needed.
+pub(crate) fn recovery_code_hash(principal: PrincipalId, code: &[u8; 15]) -> [u8; 32] {
+    hash::sha256(&[label!("recovery-code").bytes(), principal.as_bytes(), code])
+}
+
 /// A kind's id: `H(L("cap/kind") ‖ name)[..16]`.
 pub(crate) fn kind_id(name: &str) -> KindId {
     KindId::from_bytes(hash::sha256_short(&[label!("cap/kind").bytes(), name.as_bytes()]))

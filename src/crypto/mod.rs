@@ -9,6 +9,7 @@ pub(crate) mod kdf;
 pub(crate) mod kdf_parameters;
 pub(crate) mod pad;
 pub(crate) mod passphrase;
+pub(crate) mod password;
 pub(crate) mod pbkdf2;
 pub(crate) mod random;
 #[cfg(feature = "test-util")]
@@ -18,6 +19,7 @@ pub(crate) mod seal;
 pub(crate) mod seeded;
 pub(crate) mod shamir;
 pub(crate) mod sign;
+pub(crate) mod totp;
 
 #[cfg(test)]
 mod key_types;

@@ -97,12 +97,7 @@ impl Passphrase {
     /// Takes a passphrase of any length. An empty one is refused where it is used.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        // Reserved ahead, so that growing leaves no copies behind: NFC is at most three times as long in UTF-8.
-        let mut normal = Zeroizing::new(String::with_capacity(text.len() * 3));
-        normal.extend(text.nfc());
-        let bytes = normal.as_bytes().to_vec();
-        normal.zeroize();
-        Self(Zeroizing::new(bytes))
+        Self(composed(text))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -126,6 +121,16 @@ impl Passphrase {
         pbkdf2_hmac_sha256(&self.0, salt, iterations.get(), out.expose_mut());
         Key::new(out)
     }
+}
+
+/// What a person typed, in Unicode NFC.
+pub(super) fn composed(text: &str) -> SecretBytes {
+    // Reserved ahead, so that growing leaves no copies behind: NFC is at most three times as long in UTF-8.
+    let mut normal = Zeroizing::new(String::with_capacity(text.len() * 3));
+    normal.extend(text.nfc());
+    let bytes = normal.as_bytes().to_vec();
+    normal.zeroize();
+    Zeroizing::new(bytes)
 }
 
 impl fmt::Debug for Passphrase {

@@ -61,6 +61,14 @@ impl Error {
             Self::NotCommitted(_) | Self::OutcomeUnknown(_) => "not committed",
             Self::Storage(_) | Self::Io { .. } => "storage failed",
             Self::Random(_) => "no random bytes",
+            Self::SignInRefused => "sign-in refused",
+            Self::TryAgain { .. } => "too many failures",
+            Self::StepUpNeeded { .. } => "step-up needed",
+            Self::NoSuchPrincipal { .. } => "no such principal",
+            Self::AlreadyEnrolled { .. } => "enrolled already",
+            Self::WrongCode => "wrong code",
+            Self::NothingToConfirm => "nothing to confirm",
+            Self::NoMemory { .. } => "no memory",
         }
     }
 }
@@ -77,6 +85,9 @@ impl Told for Error {
                 | Self::Token(_)
                 | Self::SessionRefused(_)
                 | Self::Proof(_)
+                | Self::SignInRefused
+                | Self::TryAgain { .. }
+                | Self::StepUpNeeded { .. }
                 | Self::SessionEnded { .. }
                 | Self::ClockRollback { .. }
                 | Self::Doubtful { .. }

@@ -17,7 +17,7 @@ pub(super) const fn groups_of(len: usize) -> usize {
 
 /// Why a text does not give bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mistyped {
+pub(crate) enum Mistyped {
     /// Letters and digits found, which are too few or too many.
     Length { found: usize },
     /// Which group, counted from 1.
@@ -26,7 +26,7 @@ pub(super) enum Mistyped {
     Whole,
 }
 
-pub(super) fn text_of(bytes: &[u8]) -> Zeroizing<String> {
+pub(crate) fn text_of(bytes: &[u8]) -> Zeroizing<String> {
     text_of_symbols(&symbols(bytes))
 }
 
@@ -44,7 +44,7 @@ pub(super) fn text_of_symbols(symbols: &[u8]) -> Zeroizing<String> {
 }
 
 /// Reads upper and lower case alike, I and L as 1, O as 0, and whatever separates the groups, or nothing.
-pub(super) fn bytes_of(text: &str, len: usize) -> Result<SecretBytes, Mistyped> {
+pub(crate) fn bytes_of(text: &str, len: usize) -> Result<SecretBytes, Mistyped> {
     let groups = split_groups(text, groups_of(len))?;
     let mut symbols = Zeroizing::new(Vec::with_capacity(groups.len() * GROUP_DATA));
     for (index, group) in (0u8..).zip(groups.iter()) {

@@ -21,6 +21,7 @@ mod slot_info;
 pub use copies::{CopyFault, HeaderFileError};
 pub use credential::{Credential, RawKey, TwoPersons};
 pub use error::{NewSlotError, UnlockError};
+pub(crate) use grouped::{bytes_of, text_of};
 pub use identifier::IdentifierNotAllowed;
 pub(crate) use identifier::normal_form as normal_identifier;
 pub use key_file::{KeyFile, KeyFileError};

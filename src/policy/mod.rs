@@ -5,11 +5,16 @@ mod cases;
 mod chart_label;
 mod compartment;
 mod erasure;
+mod failures;
+mod people;
+mod principal;
+mod recovery_code;
 mod retention;
 mod role;
 mod roles;
 mod row;
 mod rules;
+mod totp_enrolment;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,11 +28,18 @@ pub use compartment::Compartment;
 pub(crate) use compartment::{MAX_COMPARTMENT_KINDS, MAX_COMPARTMENT_NAME};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
+pub(crate) use failures::Failures;
+pub(crate) use people::Enrolment;
+pub use principal::Disabled;
+pub(crate) use principal::{MAX_DISABLED_REASON, MAX_DISPLAY_NAME, MAX_NAME, PrincipalRow};
+pub use recovery_code::RecoveryCodes;
+pub(crate) use recovery_code::hash_of_typed;
 pub use retention::{LegalHold, Retention, RetentionOf};
 pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
 pub(crate) use roles::CitedRole;
 pub(crate) use row::{DataKeyRow, PolicyRow};
 pub use rules::AccessRules;
+pub use totp_enrolment::TotpEnrolment;
 
 #[cfg(test)]
 pub(crate) use erasure::tests::ledger_of_the_page;
@@ -39,6 +51,7 @@ use crate::ids::{AttesterId, CompartmentId, IssuerId, KindId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 use cases::Cases;
+use people::People;
 use roles::Roles;
 
 #[derive(Default)]
@@ -55,6 +68,7 @@ struct Known {
     slot_uses: BTreeMap<u8, (Timestamp, Timestamp)>,
     /// The erasure ledger, by patient tag.
     erasures: BTreeMap<[u8; 16], Erasure>,
+    people: People,
     /// How charts are labelled, by patient tag; of those that are.
     labels: HashMap<[u8; 16], ChartLabel>,
     compartments: BTreeMap<CompartmentId, Compartment>,
@@ -74,7 +88,7 @@ pub(crate) struct Policy {
 impl Policy {
     /// Takes a row in force, once it is durable.
     pub(crate) fn apply(&self, row: PolicyRow) {
-        let decides = !matches!(
+        let mut decides = !matches!(
             row,
             PolicyRow::Case(_)
                 | PolicyRow::Uses { .. }
@@ -109,6 +123,11 @@ impl Policy {
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
             // One for each chart that is to be kept: read when it is asked for.
             PolicyRow::Retention(_) => {}
+            PolicyRow::Principal(row) => decides = known.people.apply(&row),
+            PolicyRow::Failures(failures) => {
+                known.people.count(failures);
+                decides = false;
+            }
             PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label: ChartLabel::NONE }) => {
                 known.labels.remove(&patient_tag);
             }

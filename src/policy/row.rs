@@ -1,11 +1,14 @@
 //! Policy rows as bytes (docs/format/policy.md): `table u8 ‖ fields`, sealed under the policy key.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::case::CaseRow;
 use super::chart_label::ChartLabelRow;
 use super::compartment::Compartment;
 use super::erasure::Erasure;
+use super::failures::Failures;
+use super::principal::PrincipalRow;
 use super::retention::RetentionRow;
 use super::role;
 use super::rules::AccessRules;
@@ -13,7 +16,7 @@ use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
 use crate::format::doubt::DoubtMap;
 use crate::format::keys::RecordKey;
-use crate::ids::RevocationId;
+use crate::ids::{PrincipalId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 use crate::token::RoleRevision;
@@ -27,9 +30,11 @@ const TABLE_DOUBT: u8 = 6;
 const TABLE_SLOT_USE: u8 = 7;
 const TABLE_ROLE: u8 = 8;
 const TABLE_ROLE_BEFORE: u8 = 9;
+const TABLE_PRINCIPAL: u8 = 10;
 const TABLE_USES: u8 = 13;
 const TABLE_DATA_KEY: u8 = 16;
 const TABLE_RULES: u8 = 17;
+const TABLE_FAILURES: u8 = 18;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
@@ -63,6 +68,10 @@ pub(crate) enum PolicyRow {
     Retention(RetentionRow),
     /// An entry of the erasure ledger.
     Erasure(Erasure),
+    /// Somebody who may sign in. Holds secrets, of which a clone is no copy.
+    Principal(Arc<PrincipalRow>),
+    /// Sign-ins that failed under one name.
+    Failures(Failures),
     /// How a chart is labelled. Applied without any label it takes the label away; no such row is stored.
     ChartLabel(ChartLabelRow),
     /// Kinds that are kept apart.
@@ -108,6 +117,11 @@ impl PolicyRow {
         (TABLE_RETENTION, patient_tag)
     }
 
+    /// [`PolicyRow::place`] of a principal.
+    pub(crate) const fn place_of_principal(principal: PrincipalId) -> (u8, [u8; 16]) {
+        (TABLE_PRINCIPAL, *principal.as_bytes())
+    }
+
     /// Its table and the id that, blinded, is its storage key.
     pub(crate) fn place(&self) -> (u8, [u8; 16]) {
         match self {
@@ -121,6 +135,8 @@ impl PolicyRow {
             Self::SlotUse { slot, .. } => (TABLE_SLOT_USE, [*slot, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             Self::Retention(row) => Self::place_of_retention(row.patient_tag),
             Self::Erasure(row) => (TABLE_ERASURE, row.patient_tag),
+            Self::Principal(row) => Self::place_of_principal(row.id()),
+            Self::Failures(failures) => (TABLE_FAILURES, *failures.of.as_bytes()),
             Self::ChartLabel(row) => (TABLE_CHART_LABEL, row.patient_tag),
             Self::Compartment(row) => (TABLE_COMPARTMENT, *row.id().as_bytes()),
             Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
@@ -179,6 +195,14 @@ impl PolicyRow {
             Self::Erasure(row) => {
                 bytes.put_u8(TABLE_ERASURE);
                 row.encode(&mut bytes);
+            }
+            Self::Principal(row) => {
+                bytes.put_u8(TABLE_PRINCIPAL);
+                row.encode(&mut bytes);
+            }
+            Self::Failures(failures) => {
+                bytes.put_u8(TABLE_FAILURES);
+                failures.encode(&mut bytes);
             }
             Self::ChartLabel(row) => {
                 bytes.put_u8(TABLE_CHART_LABEL);
@@ -275,6 +299,8 @@ impl PolicyRow {
                 Ok(Self::Doubt { salvaged_at, map })
             }
             TABLE_RETENTION => RetentionRow::decode(reader).map(Self::Retention),
+            TABLE_PRINCIPAL => PrincipalRow::decode(reader).map(|row| Self::Principal(Arc::new(row))),
+            TABLE_FAILURES => Failures::decode(reader).map(Self::Failures),
             TABLE_ERASURE => Erasure::decode(reader).map(Self::Erasure),
             TABLE_CHART_LABEL => ChartLabelRow::decode(reader).map(Self::ChartLabel),
             TABLE_COMPARTMENT => Compartment::decode(reader).map(Self::Compartment),

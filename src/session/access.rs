@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::sensitive::Sensitive;
 use super::{Session, emergency};
@@ -17,7 +18,7 @@ use crate::observe::{Told, Watch};
 use crate::policy::PolicyRow;
 use crate::record::Kind;
 use crate::terms::{Action, Confidentiality, Purpose};
-use crate::token::{Denial, DenyReason, Reach, Request};
+use crate::token::{Denial, DenyReason, Reach, Request, SignInDemand};
 use crate::unlocked::{ByKind, Chart, Standing, Unlocked};
 
 /// What an operation is about to do.
@@ -172,15 +173,22 @@ impl Session {
         }
     }
 
-    /// Automatic log-off, and the proof of life that postpones it.
-    fn stay_alive(&self, unlocked: &Unlocked, standing: &Standing, now: Timestamp) -> Result<(), Error> {
+    /// Automatic log-off, and the proof of life that postpones it; and whether its principal signed in lately, where the token
+    /// wants that.
+    pub(super) fn stay_alive(&self, unlocked: &Unlocked, standing: &Standing, now: Timestamp) -> Result<(), Error> {
         let mut life = self.life();
         if let Some(why) = life.ended {
             return Err(Error::SessionEnded { why });
         }
         let Some(why) = self.0.too_long(&life, standing, now) else {
             life.last_used = life.last_used.max(now);
-            return Ok(());
+            return match self.0.sign_in {
+                Some(demand) if life.signed_in.meets(demand, now).is_err() => {
+                    let SignInDemand { level, oldest } = demand;
+                    Err(Error::StepUpNeeded { level, oldest: Duration::from_secs(oldest.into()) })
+                }
+                _ => Ok(()),
+            };
         };
         drop(life);
         self.end(why)?;
@@ -213,6 +221,9 @@ impl Session {
         let mut draft = self.refusal(unlocked, access, outcome);
         draft.fields.consent = consent;
         draft.fields.detail = Some(error.word().to_owned());
+        if let Error::StepUpNeeded { .. } = error {
+            draft.fields.reason = Some(DenyReason::SignIn.code());
+        }
         match unlocked.commit(Vec::new(), vec![draft]) {
             Ok(()) => error,
             Err(unlogged) => unlogged,
@@ -327,6 +338,14 @@ impl Op<'_> {
     /// The stripe of a patient's chart, whether there is one or not.
     pub(super) fn stripe(&self, patient: PatientId) -> Stripe {
         Stripe::chart(&self.unlocked.keyring().patient_tag(patient))
+    }
+
+    /// Work of an operation that was let in before it holds anything, because it takes long. Where it fails, that is logged.
+    pub(super) fn prepare<T>(self, work: impl FnOnce(&Unlocked) -> Result<T, Error>) -> Result<(Self, T), Error> {
+        match work(&self.unlocked) {
+            Ok(prepared) => Ok((self, prepared)),
+            Err(error) => Err(self.refuse(Outcome::Failed, error)),
+        }
     }
 
     /// Does the work, logs how it went, and answers only then; for a read, "logs" means what the vault chose it to mean.

@@ -80,16 +80,18 @@ impl Session {
             Ok(Done { detail, applies: vec![row], ..Done::write((op.now, longest), rows, subjects) })
         })?;
         let unlocked = self.0.gate.enter()?;
+        let signed_in = self.life().signed_in;
         let inner = Arc::new(Inner {
             gate: self.0.gate.clone(),
             token: self.0.token.clone(),
             standing: unlocked.standing(self.0.token.verified()).map_err(Error::SessionRefused)?,
+            sign_in: self.0.sign_in,
             limits: self.0.limits.clone(),
             purpose: Purpose::BreakGlass,
             emergency: Some(Emergency { patient, longest }),
             id,
             opened,
-            life: Mutex::new(Life { last_used: opened, ended: None }),
+            life: Mutex::new(Life { last_used: opened, signed_in, ended: None }),
             charts: Mutex::default(),
             open: observe::OpenSession::new(),
         });

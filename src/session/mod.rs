@@ -22,11 +22,13 @@ mod opening;
 mod options;
 mod order;
 mod patients;
+mod principals;
 mod read;
 mod retention;
 mod rights;
 mod roles;
 mod sensitive;
+mod step_up;
 mod write;
 
 use std::fmt;
@@ -45,6 +47,7 @@ pub use list::{ListCursor, ListQuery, Page};
 pub use opening::SessionOpening;
 pub use options::PutOptions;
 pub use patients::Identifier;
+pub use principals::{NewPrincipal, Principal, PrincipalPage, Principals};
 pub use retention::ChartRetention;
 pub use rights::{Operation, Ruling, TokenStanding};
 pub use roles::Roles;
@@ -55,7 +58,7 @@ use crate::error::Error;
 use crate::ids::{PrincipalId, SessionId};
 use crate::observe;
 use crate::terms::Purpose;
-use crate::token::{AdmittedToken, UseLimit};
+use crate::token::{AdmittedToken, SignInDemand, SignedIn, UseLimit};
 use crate::unlocked::{Gate, HoldsKeys, Lives, Resolved, Standing};
 use cache::Charts;
 use emergency::Emergency;
@@ -68,7 +71,8 @@ use emergency::Emergency;
 /// that is refused for its arguments alone (a value too large, a blank reason, too many ids) touches nothing and leaves
 /// no entry. Calls block; the feature `async` has them as futures.
 ///
-/// Any call can answer [`Error::Denied`] (the token does not allow it), [`Error::SessionEnded`] (idle or open too long,
+/// Any call can answer [`Error::Denied`] (the token does not allow it), [`Error::StepUpNeeded`] (the token wants that one signs
+/// in again now and then), [`Error::SessionEnded`] (idle or open too long,
 /// or closed), [`Error::ClockRollback`], [`Error::Sealed`] (the vault was closed), [`Error::AuditUnavailable`] (the log
 /// cannot be written), [`Error::Storage`], [`Error::TamperedRow`] or [`Error::Random`]. What else it can answer stands
 /// under its own `# Errors`.
@@ -79,6 +83,8 @@ struct Inner {
     gate: Gate,
     token: AdmittedToken,
     standing: Resolved,
+    /// How its subject must have signed in, by its blocks.
+    sign_in: Option<SignInDemand>,
     /// How often it may be used, by its blocks.
     limits: Vec<UseLimit>,
     purpose: Purpose,
@@ -93,6 +99,7 @@ struct Inner {
 
 struct Life {
     last_used: Timestamp,
+    signed_in: SignedIn,
     /// Why it ended, once it has.
     ended: Option<&'static str>,
 }

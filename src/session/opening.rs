@@ -11,7 +11,7 @@ use crate::ids::{FacilityId, SessionId};
 use crate::observe;
 use crate::terms::Purpose;
 use crate::token::{
-    Admission, Attestation, Denial, DeviceProof, Possession, Proven, Shown, UnverifiedToken, VerifiedToken,
+    Admission, Attestation, AuthProof, Denial, DeviceProof, Possession, Proven, Shown, UnverifiedToken, VerifiedToken,
 };
 use crate::unlocked::{Gate, Unlocked};
 
@@ -23,12 +23,13 @@ pub struct SessionOpening<'t> {
     purpose: Purpose,
     shown: Shown,
     facility: Option<FacilityId>,
+    sign_in: Option<AuthProof>,
     accept_doubtful: bool,
 }
 
 impl<'t> SessionOpening<'t> {
     pub(crate) fn new(gate: Gate, token: &'t UnverifiedToken, purpose: Purpose) -> Self {
-        Self { gate, token, purpose, shown: Shown::default(), facility: None, accept_doubtful: false }
+        Self { gate, token, purpose, shown: Shown::default(), facility: None, sign_in: None, accept_doubtful: false }
     }
 
     /// Shows that the holder of a bound token has its key.
@@ -53,6 +54,13 @@ impl<'t> SessionOpening<'t> {
     /// Shows what others attest; at most 32, and each must hold, demanded or not.
     pub fn attestations(mut self, attestations: impl IntoIterator<Item = Attestation>) -> Self {
         self.shown.attestations.extend(attestations);
+        self
+    }
+
+    /// Shows that the token's subject signed in ([`Vault::sign_in`](crate::Vault::sign_in)). The proof is used up, and must
+    /// hold, demanded or not.
+    pub fn sign_in(mut self, proof: AuthProof) -> Self {
+        self.sign_in = Some(proof);
         self
     }
 
@@ -85,7 +93,7 @@ impl<'t> SessionOpening<'t> {
         observe::operation(AuditEvent::SessionOpened.word(), "none", || self.verify())
     }
 
-    fn verify(self) -> Result<Session, Error> {
+    fn verify(mut self) -> Result<Session, Error> {
         let unlocked = self.gate.enter()?;
         let now = match unlocked.now() {
             Ok(now) => now,
@@ -122,7 +130,13 @@ impl<'t> SessionOpening<'t> {
             .then(|| facility.into_iter().chain(doubt).collect::<Vec<_>>().join("; "));
         let attester = |attester| unlocked.policy.attester(attester);
         let take = |nonce| unlocked.take_challenge(nonce, now);
-        match token.admit(&self.shown, Admission { purpose: self.purpose, now }, attester, take) {
+        let subject = token.subject();
+        let shown = self.sign_in.take().map(|proof| proof.look_for(subject, &unlocked.sign_ins.opened, now));
+        let admitted = shown.transpose().and_then(|shown| {
+            self.shown.sign_in = shown;
+            token.admit(&self.shown, Admission { purpose: self.purpose, now }, attester, take)
+        });
+        match admitted {
             Err(error) => {
                 draft.fields.outcome = Outcome::Denied;
                 draft.fields.reason = Some(error.code());
@@ -131,8 +145,10 @@ impl<'t> SessionOpening<'t> {
                 Err(Error::Proof(error))
             }
             Ok((token, proven)) => {
+                let signed_in = proven.signed_in;
                 say(proven, &mut draft);
-                let life = Mutex::new(Life { last_used: now, ended: None });
+                let life = Mutex::new(Life { last_used: now, signed_in, ended: None });
+                let sign_in = token.sign_in();
                 let (charts, open) = (Mutex::default(), observe::OpenSession::new());
                 let (gate, purpose) = (self.gate, self.purpose);
                 let limits = token.verified().max_uses().collect();
@@ -140,6 +156,7 @@ impl<'t> SessionOpening<'t> {
                     gate,
                     token,
                     standing,
+                    sign_in,
                     limits,
                     emergency: None,
                     purpose,
@@ -208,4 +225,8 @@ fn say(proven: Proven, draft: &mut Draft) {
     draft.fields.possession = proven.possession;
     draft.fields.device = proven.device.map(|device| device.to_string());
     draft.fields.attesters = proven.attesters;
+    if let Some(level) = proven.signed_in.highest() {
+        let before = draft.fields.detail.take().map(|said| format!("{said}; ")).unwrap_or_default();
+        draft.fields.detail = Some(format!("{before}signed in at level {level}"));
+    }
 }

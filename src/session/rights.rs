@@ -250,6 +250,7 @@ impl Op<'_> {
 fn demands(effective: &EffectiveRights) -> Vec<Caveat> {
     let shown = [
         (!effective.devices.is_empty(), Caveat::Device),
+        (effective.sign_in.is_some(), Caveat::Mfa),
         (!effective.attestations.is_empty(), Caveat::Attestations),
         (effective.facilities != Listed::All, Caveat::Facility),
     ];

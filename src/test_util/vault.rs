@@ -62,12 +62,12 @@ pub struct NewTestVault {
 }
 
 impl TestVault {
-    /// Starts making one, in memory and with a clock of its own unless told otherwise.
+    /// Starts making one, in memory, with a clock of its own and passwords that cost as little as they may unless told otherwise.
     #[allow(clippy::new_ret_no_self)]
     pub fn new() -> NewTestVault {
         NewTestVault {
             home: Home::Memory(MemoryStore::new()),
-            options: Options::new(),
+            options: Options::new().password_cost(PassphraseCost::MINIMUM),
             clock: TestClock::new(),
             passphrase: None,
             cost: PassphraseCost::MINIMUM,

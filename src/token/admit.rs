@@ -10,6 +10,7 @@ use super::decide::{self, Denial, Request};
 use super::item::{Item, Wanted};
 use super::possession::{Challenge, DeviceProof, Occasion, Possession};
 use super::proof_error::ProofError;
+use super::sign_in::{SignInDemand, SignInLevel, SignedIn};
 use super::verify::{CLOCK_TOLERANCE, VerifiedToken, shortest};
 use crate::clock::Timestamp;
 use crate::ids::{AttesterId, DeviceId};
@@ -22,6 +23,8 @@ pub(crate) struct Shown {
     pub(crate) device: Option<DeviceProof>,
     pub(crate) attestations: Vec<Attestation>,
     pub(crate) transcript: [u8; 32],
+    /// What a proof of this vault says about the subject, which was looked at before.
+    pub(crate) sign_in: Option<(SignInLevel, Timestamp)>,
 }
 
 /// What of it held, for the log.
@@ -31,6 +34,7 @@ pub(crate) struct Proven {
     pub(crate) device: Option<DeviceId>,
     /// Ascending, each once.
     pub(crate) attesters: Vec<AttesterId>,
+    pub(crate) signed_in: SignedIn,
 }
 
 /// Where and when a token is to be admitted.
@@ -64,6 +68,12 @@ impl AdmittedToken {
                 .items()
                 .filter_map(|item| if let Item::Session { longest, .. } = item { Some(*longest) } else { None }),
         )
+    }
+
+    /// How the subject must have signed in, and not longer ago than what, whenever something is done; `None` where the
+    /// token does not say.
+    pub(crate) fn sign_in(&self) -> Option<SignInDemand> {
+        self.0.sign_in()
     }
 
     /// For how long the glass may be broken with it; `None` where it gives nothing in an emergency.
@@ -106,7 +116,16 @@ impl VerifiedToken {
         let possession = self.check_possession(shown.possession.as_ref(), &occasion)?;
         let device = self.check_device(shown.device.as_ref(), &occasion)?;
         let attesters = self.check_attestations(&shown.attestations, at.now, attester)?;
-        Ok((AdmittedToken(self), Proven { possession, device, attesters }))
+        let signed_in = SignedIn::of(shown.sign_in, &shown.attestations);
+        if let Some(demand) = self.sign_in() {
+            signed_in.meets(demand, at.now)?;
+        }
+        Ok((AdmittedToken(self), Proven { possession, device, attesters, signed_in }))
+    }
+
+    fn sign_in(&self) -> Option<SignInDemand> {
+        let said = |item: &Item| if let Item::Mfa { level, oldest } = item { Some((*level, *oldest)) } else { None };
+        SignInDemand::of(self.items().filter_map(said))
     }
 
     fn check_possession(&self, shown: Option<&Possession>, occasion: &Occasion<'_>) -> Result<bool, ProofError> {

@@ -186,6 +186,9 @@ impl Item {
             (Self::Session { idle, longest }, Self::Session { idle: old_idle, longest: old_longest }) => {
                 idle <= old_idle && longest <= old_longest
             }
+            (Self::Mfa { level, oldest }, Self::Mfa { level: old_level, oldest: old_oldest }) => {
+                level >= old_level && oldest <= old_oldest
+            }
             (Self::MaxUses(new), Self::MaxUses(old)) => new <= old,
             (Self::Facility(new), Self::Facility(old)) => new.iter().all(|one| old.binary_search(one).is_ok()),
             (

@@ -38,6 +38,8 @@ impl Claim {
     pub const SIGNED_IN: Self = Self(1);
     /// 2: the subject signed in with a hardware key or passkey (WebAuthn).
     pub const HARDWARE_KEY: Self = Self(2);
+    /// 3: the subject signed in with two factors, in whatever way the attester holds to be sound.
+    pub const TWO_FACTORS: Self = Self(3);
     /// 0x8001: the subject is on duty.
     pub const ON_DUTY: Self = Self(0x8001);
 
@@ -67,6 +69,7 @@ impl fmt::Display for Claim {
         match *self {
             Self::SIGNED_IN => f.write_str("signed-in"),
             Self::HARDWARE_KEY => f.write_str("hardware-key"),
+            Self::TWO_FACTORS => f.write_str("two-factors"),
             Self::ON_DUTY => f.write_str("on-duty"),
             Self(code) => write!(f, "claim-{code}"),
         }

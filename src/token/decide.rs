@@ -100,7 +100,8 @@ pub(super) fn refusals_at_opening(
             Item::Facility(listed) if facility.is_none_or(|here| listed.binary_search(&here).is_err()) => {
                 DenyReason::Facility
             }
-            Item::Mfa { .. } => DenyReason::Unsupported(placed.item.caveat()),
+            // A level that only a later version knows.
+            Item::Mfa { level: 4.., .. } => DenyReason::Unsupported(placed.item.caveat()),
             _ => return None,
         };
         Some(Denial { block: placed.block, reason })
@@ -117,6 +118,7 @@ impl Item {
             Self::Subject(_)
             | Self::Roles(_)
             | Self::Session { .. }
+            | Self::Mfa { level: 0..4, .. }
             | Self::Device(_)
             | Self::Attestations(_)
             | Self::Facility(_)
@@ -130,6 +132,7 @@ impl Item {
             Self::Sensitivity(ceiling) => {
                 allow(request.confidentiality.is_none_or(|level| level <= *ceiling), DenyReason::Sensitivity)
             }
+            // A level that only a later version knows.
             Self::Mfa { .. } => Err(DenyReason::Unsupported(self.caveat())),
         }
     }

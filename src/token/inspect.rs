@@ -78,6 +78,9 @@ pub struct EffectiveRights {
     pub idle: Option<Duration>,
     /// How long a session may last; `None` is no limit.
     pub longest: Option<Duration>,
+    /// How the subject must have signed in, if a block says so: the highest level of all blocks, as a code, and the shortest
+    /// age.
+    pub sign_in: Option<(u8, Duration)>,
     /// The devices that must be shown. More than one cannot be.
     pub devices: Vec<DeviceId>,
     /// What has to be attested, by whom, and how long ago at most.
@@ -197,6 +200,7 @@ impl EffectiveRights {
             depth: Some(super::MAX_BLOCKS - 1),
             idle: None,
             longest: None,
+            sign_in: None,
             devices: Vec::new(),
             attestations: Vec::new(),
             roles: Vec::new(),
@@ -240,12 +244,16 @@ impl EffectiveRights {
                 self.idle = shorter(self.idle, *idle);
                 self.longest = shorter(self.longest, *longest);
             }
+            Statement::SignIn { level, oldest } => {
+                let (highest, shortest) = self.sign_in.unwrap_or((*level, *oldest));
+                self.sign_in = Some((highest.max(*level), shortest.min(*oldest)));
+            }
             Statement::Attestations(wanted) => self.demand(wanted),
             Statement::Roles(roles) => self.roles.clone_from(roles),
             Statement::MaxUses(uses) => self.max_uses = Some(self.max_uses.map_or(*uses, |most| most.min(*uses))),
             Statement::Facility(listed) => self.facilities.meet(&Listed::Only(listed.clone())),
-            // Both count by what all blocks say together.
-            Statement::SignIn { .. } | Statement::Emergency { .. } => {}
+            // Counts by what all blocks say together.
+            Statement::Emergency { .. } => {}
         }
     }
 
@@ -293,6 +301,9 @@ impl fmt::Display for EffectiveRights {
         match self.depth {
             Some(depth) => writeln!(f, "  depth: {depth} more blocks at most")?,
             None => writeln!(f, "  depth: more blocks than allowed; opens no session")?,
+        }
+        if let Some((level, oldest)) = self.sign_in {
+            writeln!(f, "  sign-in: level {level}, at most {} s ago", oldest.as_secs())?;
         }
         if !self.roles.is_empty() {
             let roles = self.roles.iter().map(|(id, revision)| format!("{id} revision {revision}"));

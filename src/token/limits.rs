@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::attestation::Claim;
 use super::caveat::Caveat;
 use super::item::{Item, Scope, Wanted};
+use super::sign_in::SignInLevel;
 use super::{MAX_BLOCKS, MAX_FACILITIES, MAX_LISTED, MAX_WANTED};
 use crate::clock::Timestamp;
 use crate::ids::{AttesterId, DeviceId, FacilityId, KindId, PatientId};
@@ -138,6 +139,7 @@ pub(super) struct Limits {
     pub(super) max_depth: Option<u8>,
     pub(super) idle: Option<Duration>,
     pub(super) longest: Option<Duration>,
+    pub(super) sign_in: Option<(SignInLevel, u32)>,
     pub(super) device: Option<DeviceId>,
     /// Oldest age in seconds, by attester and claim.
     pub(super) attestations: BTreeMap<(AttesterId, Claim), u32>,
@@ -181,6 +183,7 @@ impl Limits {
             }
             items.push(Item::MaxDepth(depth));
         }
+        items.extend(self.sign_in.map(|(level, oldest)| Item::Mfa { level: level.code(), oldest }));
         if self.idle.is_some() || self.longest.is_some() {
             let idle = self.idle.map_or(Ok(session.0), session_seconds)?;
             let longest = self.longest.map_or(Ok(session.1), session_seconds)?;
@@ -311,6 +314,15 @@ macro_rules! limit_steps {
         /// Ends sessions this long after they were opened: whole seconds, one at least.
         pub const fn longest(mut self, length: std::time::Duration) -> Self {
             self.limits.longest = Some(length);
+            self
+        }
+
+        /// Sessions open only for who signed in at this level or a higher one, at most so long ago: whole seconds. What is done in
+        /// them is held to the same age, so that one has to sign in again now and then
+        /// ([`Session::step_up`](crate::Session::step_up)). Said in several blocks, the highest level and the shortest age
+        /// count.
+        pub fn sign_in(mut self, level: super::sign_in::SignInLevel, oldest: std::time::Duration) -> Self {
+            self.limits.sign_in = Some((level, u32::try_from(oldest.as_secs()).unwrap_or(u32::MAX)));
             self
         }
 

@@ -4,7 +4,7 @@
 //!
 //! Read in this order: [`caveat`] (what a block can say), [`item`] and [`body`] (how it says it), [`chain`] (what is
 //! signed), [`wire`] (the whole token), [`grant`], [`attenuate`] and [`closed`] (making), [`verify`],
-//! [`admit`] and [`decide`] (judging), [`possession`] and [`attestation`] (what is shown beside a token), [`statement`] and
+//! [`admit`] and [`decide`] (judging), [`possession`], [`attestation`] and [`sign_in`] (what is shown beside a token), [`statement`] and
 //! [`inspect`] (for people to read).
 
 mod admit;
@@ -30,6 +30,7 @@ mod possession;
 mod proof_error;
 mod reason;
 mod role;
+mod sign_in;
 mod statement;
 mod text;
 mod verify;
@@ -59,6 +60,8 @@ pub use proof_error::{InvalidProof, ProofError};
 pub use reason::DenyReason;
 pub(crate) use role::RoleRights;
 pub use role::{InvalidRole, Role, RoleRevision};
+pub use sign_in::{AuthProof, SignInLevel};
+pub(crate) use sign_in::{Opened, SignInDemand, SignedIn};
 pub use statement::{Listed, Statement};
 pub(crate) use verify::{DEFAULT_LONGEST_TTL, UseLimit, VerifiedToken};
 

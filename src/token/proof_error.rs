@@ -138,6 +138,31 @@ pub enum ProofError {
         /// The oldest age it allows, in seconds.
         oldest: u32,
     },
+    /// The proof of a sign-in is one of another vault, or of this one before it was opened again.
+    #[error("the proof of a sign-in was given by another vault, or before this one was opened again; sign in here")]
+    SignInElsewhere,
+    /// The proof of a sign-in is older than a minute.
+    #[error("the proof of a sign-in is older than 60 seconds; sign in again")]
+    SignInExpired,
+    /// Somebody else signed in than the subject of the token.
+    #[error("somebody else signed in than the one for whom the token was granted; show the token of whoever signed in")]
+    SignInOfAnother,
+    /// What was shown is less than what is demanded: by the token, or for a change of one's own account.
+    #[error("signing in at level {level} is demanded, and {shown} was shown (0 is nothing); sign in with more factors")]
+    SignInTooLow {
+        /// The level that is demanded; see [`SignInLevel`](crate::SignInLevel).
+        level: u8,
+        /// The level that was shown.
+        shown: u8,
+    },
+    /// Whoever shows the token signed in longer ago than it allows.
+    #[error("signing in at level {level} is demanded within the last {oldest} seconds; sign in again")]
+    SignInTooOld {
+        /// The level that is demanded.
+        level: u8,
+        /// The oldest age, in seconds.
+        oldest: u32,
+    },
 }
 
 /// Added to the tag of the item whose demand was not met; alone where the token's own proof is what is missing.
@@ -155,6 +180,11 @@ impl ProofError {
             | Self::PossessionMissing
             | Self::PossessionInvalid => NOT_SHOWN,
             Self::DeviceMissing { .. } | Self::OtherDevice { .. } | Self::DeviceInvalid => NOT_SHOWN | 0x1A,
+            Self::SignInElsewhere
+            | Self::SignInExpired
+            | Self::SignInOfAnother
+            | Self::SignInTooLow { .. }
+            | Self::SignInTooOld { .. } => NOT_SHOWN | 0x19,
             Self::TooManyAttestations { .. }
             | Self::UnknownAttester { .. }
             | Self::AttestedOtherToken { .. }

@@ -67,9 +67,9 @@ pub enum Statement {
     MaxUses(u32),
     /// How many blocks may still follow.
     MaxDepth(u8),
-    /// How the subject must have signed in. Not supported yet; such a token opens no session.
+    /// How the subject must have signed in.
     SignIn {
-        /// How strong, as a level of the vault's.
+        /// How strong, as the code of a [`SignInLevel`](crate::SignInLevel); of a higher code, no session opens.
         level: u8,
         /// How long ago at most.
         oldest: Duration,
@@ -126,7 +126,8 @@ impl Statement {
     /// Whether this version can check it. A token that says anything it cannot check opens no session.
     #[must_use]
     pub const fn is_supported(&self) -> bool {
-        !matches!(self, Self::SignIn { .. })
+        // A level that only a later version knows.
+        !matches!(self, Self::SignIn { level: 4.., .. })
     }
 
     pub(super) fn of(item: &Item) -> Self {

@@ -15,6 +15,7 @@ mod numbers;
 mod overdue;
 mod renewed;
 mod retention;
+mod sign_in;
 mod standing;
 mod time;
 mod uses;
@@ -32,6 +33,7 @@ pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};
 pub(crate) use renewed::{OlderSealer, Renewed};
+pub(crate) use sign_in::{Attempt, Second, SignIns, account_draft};
 pub(crate) use standing::{Resolved, Standing};
 pub(crate) use time::Latest;
 
@@ -84,6 +86,7 @@ pub(crate) struct Unlocked {
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,
     pub(crate) at_once: AtOnce,
+    pub(crate) sign_ins: SignIns,
     pub(crate) decoys: Decoys,
     pub(crate) types: Mutex<Types>,
     /// The header in force, without its keyring.
@@ -172,7 +175,9 @@ impl Unlocked {
         let keyring = self.keyring();
         let key = keyring.policy_tag(table, &id);
         let replaces = self.committer.get(Tree::Policy, &key)?;
-        let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, &key, &row.to_bytes())?;
+        // Some hold secrets.
+        let body = SecretBytes::new(row.to_bytes());
+        let row = self.sealed_row(keyring.policy_sealer(), (0, 0), Tree::Policy, &key, &body)?;
         Ok(Row { replaces, ..row })
     }
 

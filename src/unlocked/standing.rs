@@ -1,5 +1,5 @@
-//! What the vault's own rules say of a token, beside what its blocks say: whether its roles are in force and what they
-//! allow. What does not depend on the operation is resolved once for a session, and again when the policy has changed.
+//! What the vault's own rules say of a token, beside what its blocks say: whether its subject may act, its roles are in
+//! force and what they allow. What does not depend on the operation is resolved once for a session, and again when the policy has changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Unlocked;
 use crate::clock::Timestamp;
 use crate::ids::KindId;
-use crate::policy::CitedRole;
+use crate::policy::{CitedRole, Enrolment};
 use crate::terms::Categories;
 use crate::token::{Denial, DenyReason, Reach, Request, RoleRights, TokenError, UnverifiedToken, VerifiedToken};
 
@@ -87,6 +87,12 @@ impl Unlocked {
     fn resolve(&self, token: &VerifiedToken) -> (u64, Result<Arc<Standing>, Denial>) {
         // Before anything is looked up: a change meanwhile makes it stale.
         let generation = self.policy.generation();
+        let enrolled_only = self.policy.rules().wants_enrolled_principals();
+        match self.policy.enrolment(token.subject()) {
+            Enrolment::Disabled => return (generation, Err(by_rule(DenyReason::Principal))),
+            Enrolment::None if enrolled_only => return (generation, Err(by_rule(DenyReason::Principal))),
+            Enrolment::None | Enrolment::Enabled => {}
+        }
         let roles = token.roles().map(|(id, revision)| match self.policy.cited_role(id, revision) {
             CitedRole::InForce(rights) => Ok(rights),
             CitedRole::Changed => Err(by_rule(DenyReason::RoleChanged)),

@@ -187,6 +187,7 @@ impl<'a> NewVault<'a> {
             lock,
             chain: Chain::new(id, None),
             record_cache: self.options.record_cache,
+            password_cost: self.options.password_cost,
             consent: self.options.consent.clone(),
         };
         let unlocked = assemble(parts, storage)?;

@@ -13,10 +13,12 @@ mod memory;
 mod open;
 mod opening;
 mod options;
+mod own_account;
 mod rotate;
 mod salvage;
 mod scrub;
 mod seal;
+mod sign_in;
 mod slots;
 
 use std::fmt;
@@ -35,9 +37,11 @@ pub(crate) use open::state_file_key;
 pub use open::{LockedVault, Unlocking};
 pub use opening::{KdfUpgrade, MissingReads, Opening};
 pub use options::Options;
+pub use own_account::OwnAccount;
 pub use rotate::{RootRotation, Rotated, Rotation};
 pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 pub use scrub::Health;
+pub use sign_in::SignIn;
 
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::committer::Stripe;

@@ -15,6 +15,7 @@ use crate::committer::{Committer, Stripes};
 use crate::consent::ConsentHook;
 use crate::crypto::aead::Suite;
 use crate::crypto::kdf_parameters::KdfParameters;
+use crate::crypto::passphrase::PassphraseCost;
 #[cfg(feature = "test-util")]
 use crate::crypto::{hash::HmacKey, kdf};
 use crate::error::Error;
@@ -29,7 +30,9 @@ use crate::progress::OnProgress;
 use crate::record::Types;
 use crate::secret::wipe_stack;
 use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{AtOnce, Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, Unlocked};
+use crate::unlocked::{
+    AtOnce, Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, SignIns, Unlocked,
+};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -176,9 +179,11 @@ impl LockedVault {
         let clock = Arc::clone(&self.options.clock);
         let chain = Chain::new(vault, Some(head));
         let held = HeldHeader { generation: header.generation, slots: header.slots.clone(), bytes };
+        let password_cost = self.options.password_cost;
         let (record_cache, consent) = (self.options.record_cache, self.options.consent.clone());
         let created = held.slots.iter().find(|held| held.number == slot).map(|slot| slot.created);
-        let parts = Parts { vault, suite, clock, keyring, header: held, lock, chain, record_cache, consent };
+        let parts =
+            Parts { vault, suite, clock, keyring, header: held, lock, chain, record_cache, consent, password_cost };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let attempts = self.home.attempts();
@@ -350,10 +355,11 @@ pub(super) struct Parts {
     /// Bytes of opened records to keep.
     pub(super) record_cache: u64,
     pub(super) consent: ConsentHook,
+    pub(super) password_cost: PassphraseCost,
 }
 
 pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlocked, Error> {
-    let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache, consent } = parts;
+    let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache, consent, password_cost } = parts;
     // The epoch of the newest entry is the one in force; a newer key waits for the entry that begins its epoch.
     let keyring = match chain.head() {
         None => keyring,
@@ -387,6 +393,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         compacting: Mutex::default(),
         counting: Mutex::default(),
         at_once: AtOnce::default(),
+        sign_ins: SignIns::new(password_cost),
         choosing,
         holders,
         lock,

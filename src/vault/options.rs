@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::consent::{Consent, ConsentHook};
+use crate::crypto::passphrase::PassphraseCost;
 use crate::storage::StorageOptions;
 
 /// A round of a million rows takes about an hour, and a thousandth of one core.
@@ -27,6 +28,7 @@ pub struct Options {
     pub(super) storage: StorageOptions,
     pub(super) record_cache: u64,
     pub(super) scrub_rate: u32,
+    pub(super) password_cost: PassphraseCost,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) seal_when_idle: Option<Duration>,
     pub(super) harden_process: bool,
@@ -42,6 +44,7 @@ impl Options {
             storage: StorageOptions::default(),
             record_cache: RECORD_CACHE,
             scrub_rate: SCRUB_RATE,
+            password_cost: PassphraseCost::default(),
             clock: Arc::new(SystemClock),
             seal_when_idle: None,
             harden_process: false,
@@ -128,6 +131,16 @@ impl Options {
     /// [`Vault::health`]: crate::Vault::health
     pub const fn scrub_rate(mut self, rows_per_second: u32) -> Self {
         self.scrub_rate = rows_per_second;
+        self
+    }
+
+    /// What guessing a password of those who sign in costs ([`Vault::sign_in`]), for passwords that are set from now on; 64 MiB,
+    /// 3 passes and 1 lane of Argon2id if not called. One that was set at a lower cost is kept at this one after its next use.
+    /// Passwords are derived with 256 MiB at a time, or with one if that takes more: who comes then waits.
+    ///
+    /// [`Vault::sign_in`]: crate::Vault::sign_in
+    pub const fn password_cost(mut self, cost: PassphraseCost) -> Self {
+        self.password_cost = cost;
         self
     }
 

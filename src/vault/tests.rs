@@ -6,6 +6,7 @@ mod memory;
 mod removed;
 mod rotated;
 mod same_work;
+mod sign_in;
 mod windowed;
 
 use super::*;

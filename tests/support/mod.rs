@@ -64,9 +64,9 @@ impl House {
         self.dir.path().join("clinic.vault")
     }
 
-    /// Small segments, so that a short test rolls them, and this house's clock.
+    /// Small segments, so that a short test rolls them, cheap passwords, and this house's clock.
     pub fn options(&self) -> Options {
-        (self.settings)(small().clock(self.clock.clone()))
+        (self.settings)(small().clock(self.clock.clone()).password_cost(PassphraseCost::MINIMUM))
     }
 
     pub fn open(&self) -> Vault {

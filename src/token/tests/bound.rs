@@ -223,7 +223,7 @@ fn a_token_for_one_device_opens_on_that_device_only() {
     let mut both = on(&device(), bound.as_ref());
     assert_eq!(open(&bound, &both).err(), Some(ProofError::PossessionMissing));
     both.possession = Some(prove(&bound));
-    let proven = Proven { possession: true, device: Some(id), attesters: Vec::new() };
+    let proven = Proven { possession: true, device: Some(id), attesters: Vec::new(), signed_in: Default::default() };
     assert_eq!(open(&bound, &both), Ok(proven));
     both.device = None;
     assert_eq!(open(&bound, &both).err(), Some(ProofError::DeviceMissing { block: 0, device: id }));

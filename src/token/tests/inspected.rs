@@ -12,7 +12,7 @@ fn talkative() -> Token {
     let grant = signed(&wide().not_before(NOW).idle(Duration::from_secs(300)));
     let rest = vec![
         Item::MaxUses(3),
-        Item::Mfa { level: 2, oldest: 60 },
+        Item::Mfa { level: 4, oldest: 60 },
         device,
         Item::Attestations(vec![wanted]),
         Item::Facility(vec![FacilityId::from_bytes([0xFA; 16])]),
@@ -35,7 +35,7 @@ fn the_list_shows_every_statement_of_every_block_and_calls_itself_unverified() {
         "  session length: idle at most 300 s, in all without limit",
         "  number of uses: at most 3",
         "  uses: at most 3",
-        "  sign-in level: level 2, at most 60 s ago (not supported yet: opens no session)",
+        "  sign-in level: level 4, at most 60 s ago (not supported yet: opens no session)",
         "  depth: 6 more blocks at most",
         "  sign-in level: not supported yet; opens no session",
         &format!("  device: device-{}", "1a".repeat(32)),

@@ -9,6 +9,7 @@ mod form;
 mod inspected;
 mod limits;
 mod sealed;
+mod signed_in;
 mod vector;
 mod widen;
 

@@ -147,7 +147,7 @@ fn the_pages_bound_token_its_proofs_and_its_attestation_are_what_the_code_makes(
         let attestations = vec![Attestation::parse(&written("attestation")).unwrap()];
         let possession = Some(Possession::parse(&written("possession")).unwrap());
         let device = Some(DeviceProof::parse(&written("device proof")).unwrap());
-        let shown = Shown { possession, device, attestations, transcript };
+        let shown = Shown { possession, device, attestations, transcript, sign_in: None };
         let verified = token.as_ref().verify(vault, trusted, |_| false, now, DEFAULT_LONGEST_TTL).unwrap();
         let known = |id| (id == attester.public().id()).then_some(*attester.public().as_bytes());
         assert!(verified.admit(&shown, Admission { purpose, now }, known, |_| Ok(challenge)).is_ok());

@@ -207,12 +207,14 @@ fn the_start_is_exact_at_every_depth() {
 
 #[test]
 fn items_that_cannot_be_checked_deny_at_every_depth() {
-    let items = [Item::Mfa { level: 1, oldest: 60 }];
+    let items = [Item::Mfa { level: 4, oldest: 60 }];
     for (item, block) in items.iter().flat_map(|item| (1..8).map(move |block| (item, block))) {
         let parent = deepen(signed(&wide()), usize::from(block) - 1);
         assert_eq!(verify(&parent).unwrap().decide(&request()), Ok(()));
-        let denial = verify(append(&parent, vec![item.clone()])).unwrap().decide(&request()).unwrap_err();
+        let narrowed = verify(append(&parent, vec![item.clone()])).unwrap();
+        let denial = narrowed.decide_opening(Purpose::Treatment, None).unwrap_err();
         assert_eq!((denial.block, denial.reason), (block, DenyReason::Unsupported(item.caveat())));
+        assert_eq!(crate::token::decide::decide(narrowed.blocks(), &request()), Err(denial));
     }
 }
 

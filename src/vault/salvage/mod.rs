@@ -17,6 +17,7 @@ use super::{Home, LockedVault, Vault, operate};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::consent::ConsentHook;
 use crate::crypto::aead::Suite;
+use crate::crypto::passphrase::PassphraseCost;
 use crate::error::Error;
 use crate::keyring::detached;
 use crate::keyring::{Credential, UnlockedKeyring, copies};
@@ -147,8 +148,10 @@ impl LockedVault {
         let chain = Chain::new(header.vault, Some(newest(&*storage, header.vault)?));
         let (vault, lock) = (header.vault, DirLock::take(&to)?);
         let header = HeldHeader { generation, slots: header.slots, bytes: header_bytes.clone() };
+        let password_cost = PassphraseCost::default();
         let consent = ConsentHook::default();
-        let parts = Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0, consent };
+        let parts =
+            Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0, consent, password_cost };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);
