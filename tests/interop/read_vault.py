@@ -521,10 +521,10 @@ class Vault:
 # ==== audit.md ====
 EVENTS = {
     1: "vault-created", 2: "vault-opened", 3: "vault-closed", 4: "unlock-failed", 5: "recovered", 6: "vault-salvaged",
-    7: "entry-lost", 10: "issuer-trusted", 11: "kind-registered", 13: "attester-trusted", 15: "slot-added",
-    16: "slot-removed", 17: "slot-changed", 18: "header-written", 19: "header-backed-up",
-    20: "session-opened", 21: "session-closed", 22: "token-refused", 23: "session-expired", 24: "signed-in",
-    25: "sign-in-refused", 26: "stepped-up", 27: "glass-broken",
+    7: "entry-lost", 10: "issuer-trusted", 11: "kind-registered", 12: "issuer-limited", 13: "attester-trusted",
+    14: "issuer-revoked", 15: "slot-added", 16: "slot-removed", 17: "slot-changed", 18: "header-written",
+    19: "header-backed-up", 20: "session-opened", 21: "session-closed", 22: "token-refused", 23: "session-expired",
+    24: "signed-in", 25: "sign-in-refused", 26: "stepped-up", 27: "glass-broken",
     30: "patient-registered", 31: "patient-found", 32: "identifier-added", 33: "retention-changed", 34: "hold-placed",
     35: "hold-lifted", 36: "retention-read", 37: "erasure-begun", 38: "patient-erased", 39: "chart-labelled",
     40: "record-put", 41: "record-read", 42: "records-listed", 43: "chart-read", 44: "history-read",
@@ -534,7 +534,9 @@ EVENTS = {
     58: "compartment-created", 60: "audit-verified", 61: "audit-queried", 62: "denial-explained", 63: "rights-read",
     70: "clock-reset", 71: "read-audit-changed", 72: "journal-compacted", 73: "vault-checked", 74: "damage-found",
     80: "key-added", 81: "key-activated", 82: "rows-resealed", 83: "key-dropped", 84: "root-key-changed",
-    85: "suite-changed", 94: "case-assigned", 95: "case-closed", 96: "case-overdue", 97: "cases-listed",
+    85: "suite-changed", 86: "grant-registered", 87: "grants-listed", 88: "revoked", 89: "review-overdue",
+    90: "review-opened", 91: "review-decided", 92: "review-closed", 93: "reviews-listed", 94: "case-assigned",
+    95: "case-closed", 96: "case-overdue", 97: "cases-listed",
 }
 OUTCOMES = (None, "allowed", "denied", "failed")
 EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)
