@@ -358,10 +358,11 @@ def principal(c):
     c.must(codes <= 10)
     shown |= {"password": password, "authenticator": code, "recovery_codes": codes}
     return H(L("principal") + name.encode())[:16], shown
-def failures(c):
-    name, count, last = c.read("16sIq")
+def counted(c):
+    """Sign-ins that failed under a name, or sessions that a grant opened: how many, and when the last."""
+    ident, count, last = c.read("16sIq")
     c.must(count)
-    return name, (count, last)
+    return ident, (count, last)
 def access_rules(c):
     registered, enrolled = only(c, 1, 2)
     validity, sessions, *times = c.read("IHIII")
@@ -371,6 +372,58 @@ def access_rules(c):
         "registered_only": registered, "enrolled_only": enrolled, "validity": validity, "sessions": sessions or None,
         "idle": idle, "longest": longest, "review": review,
     }
+def blocks(c):
+    """Issuer and blocks of a grant that the vault knows: their revocation ids."""
+    issuer, count = c.read("16sB")
+    c.must(1 <= count <= 8)
+    rids = [(c.one("16s"), c.sized("H"))[0] for _ in range(count)]
+    return issuer, rids
+def grant(c):
+    (registered,), since = only(c, 1), c.one("q")
+    by, note = c.one("16s") if registered else None, said(c, 0, 256, blank=True)
+    issuer, rids = blocks(c)
+    return rids[-1], {"since": since, "registered": by, "note": note, "issuer": issuer, "blocks": rids}
+SORTS = {1: "block", 2: "principal", 3: "role", 4: "issuer", 5: "attester"}
+def revocation(c):
+    sort, ident = c.read("B16s")
+    c.must(sort in SORTS)
+    (by_principal, replaced), at = only(c, 1, 2), c.one("q")
+    by, instead = c.one("16s") if by_principal else None, c.one("16s") if replaced else None
+    shown = {"sort": SORTS[sort], "id": ident, "at": at, "by": by, "replaced": instead, "reason": said(c, 1, 256)}
+    return H(L("revocation") + be(1, sort) + ident)[:16], shown
+def ceiling(c):
+    issuer, limits = c.one("16s"), only(c, 1, 2, 4, 8)
+    shown = {"sensitivity": level(c), "actions": None, "kinds": None, "purposes": None, "validity": None}
+    if limits[0]:
+        shown["actions"] = chosen(c, ACTIONS, c.one("I"))
+    if limits[2]:
+        shown["purposes"] = chosen(c, PURPOSES, c.one("I"))
+    if limits[3]:
+        shown["validity"] = c.one("I")
+    if limits[1]:
+        kinds = [kind_name(c, c.sized("H")) for _ in range(c.one("H"))]
+        c.must(len(kinds) <= 1_000 and kinds == sorted(set(kinds)))
+        shown["kinds"] = kinds
+    return issuer, shown
+def review(c):
+    number, (told, closed), opened, by, due = c.one("I"), only(c, 1, 2), *c.read("q16sq")
+    shown = {"opened": opened, "by": by, "due": due, "overdue": c.one("q") if told else None}
+    shown |= {"closed": c.read("q16s") if closed else None, "note": said(c, 0, 512, blank=True)}
+    count = c.one("I")
+    c.must(number and count <= 50_000)
+    listed = [c.read("16s16sB") for _ in range(count)]
+    c.must(all(a[0] < b[0] for a, b in zip(listed, listed[1:])))
+    c.must(all(state <= (2 if closed else 0) for *_, state in listed))
+    return be(4, number) + bytes(12), shown | {"grants": listed}
+DECISIONS = {1: "keep", 2: "narrow", 3: "revoke"}
+def decision(c):
+    number, code = c.read("IB")
+    c.must(number and code in DECISIONS)
+    instead, (at, by) = c.one("16s") if code == 2 else None, c.read("q16s")
+    shown = {"review": number, "decision": DECISIONS[code], "replaced": instead, "at": at, "by": by}
+    shown |= {"note": said(c, 0, 512, blank=True)}
+    _issuer, rids = blocks(c)
+    return H(L("review-decision") + be(4, number) + rids[-1])[:16], shown | {"grant": rids[-1]}
 def retention(c):
     """What keeps a chart, by its tag, and records of it by kind and number."""
     def terms():
@@ -426,11 +479,17 @@ TABLES = {
     8: ("roles", role),
     9: ("roles_before", role_before),
     10: ("principals", principal),
+    11: ("grants", grant),
+    12: ("revocations", revocation),
     13: ("uses", uses),
+    14: ("reviews", review),
+    15: ("decisions", decision),
     16: ("data_key", data_key),
     17: ("access_rules", access_rules),
-    18: ("failed_sign_ins", failures),
+    18: ("failed_sign_ins", counted),
+    19: ("ceilings", ceiling),
     20: ("compartments", compartment),
+    21: ("grant_uses", counted),
     32: ("retentions", retention),
     33: ("erasures", erasure),
     34: ("emergencies", emergency),
