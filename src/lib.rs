@@ -194,11 +194,12 @@ pub use record::{
     Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor, ChartPage,
-    ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState, Grants,
-    Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, NewPrincipal, Operation, Page, Principal,
-    PrincipalPage, Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews,
-    Roles, Ruling, Scope, Session, SessionOpening, TableFormat, TokenStanding, VerifiedLog,
+    AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
+    ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState,
+    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, NewPrincipal, Operation, Page,
+    PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage,
+    ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session, SessionOpening, TableFormat, TokenStanding,
+    VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};

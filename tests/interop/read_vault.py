@@ -506,13 +506,13 @@ EVENTS = {
     40: "record-put", 41: "record-read", 42: "records-listed", 43: "chart-read", 44: "history-read",
     45: "chart-label-read", 46: "record-amended", 47: "record-voided", 48: "kinds-listed", 49: "records-exported",
     50: "principal-enrolled", 51: "principal-changed", 52: "principal-disabled", 53: "principal-enabled",
-    54: "principals-listed", 55: "role-defined", 56: "role-retired", 57: "access-rules-changed", 59: "roles-listed",
-    58: "compartment-created", 60: "audit-verified", 61: "audit-queried", 62: "denial-explained", 63: "rights-read",
-    70: "clock-reset", 71: "read-audit-changed", 72: "journal-compacted", 73: "vault-checked", 74: "damage-found",
-    80: "key-added", 81: "key-activated", 82: "rows-resealed", 83: "key-dropped", 84: "root-key-changed",
-    85: "suite-changed", 86: "grant-registered", 87: "grants-listed", 88: "revoked", 89: "review-overdue",
-    90: "review-opened", 91: "review-decided", 92: "review-closed", 93: "reviews-listed", 94: "case-assigned",
-    95: "case-closed", 96: "case-overdue", 97: "cases-listed",
+    54: "principals-listed", 55: "role-defined", 56: "role-retired", 57: "access-rules-changed",
+    58: "compartment-created", 59: "roles-listed", 60: "audit-verified", 61: "audit-queried", 62: "denial-explained",
+    63: "rights-read", 64: "risks-reported", 70: "clock-reset", 71: "read-audit-changed", 72: "journal-compacted",
+    73: "vault-checked", 74: "damage-found", 80: "key-added", 81: "key-activated", 82: "rows-resealed",
+    83: "key-dropped", 84: "root-key-changed", 85: "suite-changed", 86: "grant-registered", 87: "grants-listed",
+    88: "revoked", 89: "review-overdue", 90: "review-opened", 91: "review-decided", 92: "review-closed",
+    93: "reviews-listed", 94: "case-assigned", 95: "case-closed", 96: "case-overdue", 97: "cases-listed",
 }
 OUTCOMES = (None, "allowed", "denied", "failed")
 EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)
