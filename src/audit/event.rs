@@ -173,10 +173,10 @@ events! {
     RoleRetired = 56, "role-retired";
     /// The rules for all tokens were set anew; `detail` has them.
     AccessRulesChanged = 57, "access-rules-changed";
-    /// Roles were listed.
-    RolesListed = 59, "roles-listed";
     /// Kinds were put into a compartment; `detail` names it and them, `count` says how many.
     CompartmentCreated = 58, "compartment-created";
+    /// Roles were listed.
+    RolesListed = 59, "roles-listed";
     /// The audit log was verified.
     AuditVerified = 60, "audit-verified";
     /// The audit log was read.
