@@ -83,6 +83,7 @@
 //! as `previous`; see [`Record`] and `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations, or a proof that their subject signed in
 //! ([`Vault::sign_in`]; [`Session::principals`] enrols);
 //! [`LockedVault::salvage`] makes a new vault of all that verifies in a damaged one (`docs/repair.md`).
+//! [`Session::grants`] lists, registers and revokes grants, [`Session::reviews`] has them reviewed.
 //! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; the feature `async` has them as futures.
 //!
 //! # Features

@@ -394,6 +394,58 @@ def compartment(c):
     kinds = [kind_name(c, c.sized("B")) for _ in range(c.one("B"))]
     c.must(1 <= len(name) <= 64 and 1 <= len(kinds) <= 32 and kinds == sorted(set(kinds)))
     return H(L("compartment-id") + name)[:16], (text(name), created, *kinds)
+def blocks_kept(c):
+    """What is kept of a token's blocks: issuer, revocation ids and bodies, of which only the frame is read here."""
+    issuer, count, rids = c.one("16s"), c.one("B"), []
+    for number in range(count):
+        rids.append(c.one("16s"))
+        body = c.sized("H")
+        c.must(26 <= len(body) <= 1_024 and body[0] == (number > 0) and body[25] <= 24)
+    c.must(1 <= count <= 8)
+    return rids[-1], {"issuer": issuer, "revocation_ids": rids}
+def grant(c):
+    registered, = only(c, 1)
+    since, by, note = c.one("q"), c.one("16s") if registered else None, said(c, 0, 256, blank=True)
+    ident, shown = blocks_kept(c)
+    return ident, {"since": since, "registered_by": by, "note": note} | shown
+def grant_use(c):
+    ident, sessions, last = c.read("16sIq")
+    c.must(sessions)
+    return ident, (sessions, last)
+SORTS = {1: "block", 2: "principal", 3: "role", 4: "issuer", 5: "attester"}
+def revocation(c):
+    (sort, ident), (asked, replaced), at = c.read("B16s"), only(c, 1, 2), c.one("q")
+    by, to = c.one("16s") if asked else None, c.one("16s") if replaced else None
+    c.must(sort in SORTS)
+    shown = {"sort": SORTS.get(sort), "id": ident, "at": at, "by": by, "replaced_by": to, "reason": said(c, 1, 256)}
+    c.must(shown["reason"])
+    return H(L("revocation") + be(1, sort) + ident)[:16], shown
+def review(c):
+    number, (told, closed) = c.one("I"), only(c, 1, 2)
+    opened, by, due = c.read("q16sq")
+    shown = {"opened": opened, "opened_by": by, "due": due, "told": c.one("q") if told else None}
+    shown |= {"closed": c.read("q16s") if closed else None, "note": said(c, 0, 512, blank=True)}
+    shown["grants"] = grants = [c.read("16s16sB") for _ in range(c.one("I"))]
+    ids = [ident for ident, _, _ in grants]
+    c.must(number and len(grants) <= 50_000 and ids == sorted(set(ids)))
+    c.must(all(ended == 0 or closed and ended <= 2 for _, _, ended in grants))
+    return be(4, number) + bytes(12), shown
+DECISIONS = {1: "keep", 2: "narrow", 3: "revoke"}
+def decision(c):
+    number, decided = c.read("IB")
+    to, at, by, note = c.one("16s") if decided == 2 else None, c.one("q"), c.one("16s"), said(c, 0, 512, blank=True)
+    ident, shown = blocks_kept(c)
+    c.must(number and decided in DECISIONS)
+    shown = {"decision": DECISIONS[decided], "replaced_by": to, "at": at, "reviewer": by, "note": note} | shown
+    return H(L("review-decision") + be(4, number) + ident)[:16], shown
+def ceiling(c):
+    issuer, (acts, kinds, purposes, valid), most = c.one("16s"), only(c, 1, 2, 4, 8), level(c)
+    shown = {"actions": chosen(c, ACTIONS, c.one("I")) if acts else "all"}
+    shown |= {"purposes": chosen(c, PURPOSES, c.one("I")) if purposes else "all", "sensitivity": most}
+    shown |= {"validity": c.one("I") if valid else None}
+    shown["kinds"] = listed = [kind_name(c, c.sized("H")) for _ in range(c.one("H"))] if kinds else "all"
+    c.must(not kinds or len(listed) <= 1_000 and listed == sorted(set(listed)))
+    return issuer, shown
 TABLES = {
     1: ("issuers", trusted),
     2: ("kinds", kind),
@@ -403,10 +455,16 @@ TABLES = {
     7: ("slot_uses", slot_use),
     8: ("roles", role),
     9: ("roles_before", role_before),
+    11: ("grants", grant),
+    12: ("revocations", revocation),
     13: ("uses", uses),
+    14: ("reviews", review),
+    15: ("review_decisions", decision),
     16: ("data_key", data_key),
     17: ("access_rules", access_rules),
+    19: ("ceilings", ceiling),
     20: ("compartments", compartment),
+    21: ("grant_uses", grant_use),
     32: ("retentions", retention),
     33: ("erasures", erasure),
     34: ("emergencies", emergency),
