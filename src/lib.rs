@@ -83,6 +83,7 @@
 //! as `previous`; see [`Record`] and `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations, or a proof that their subject signed in
 //! ([`Vault::sign_in`]; [`Session::principals`] enrols);
 //! [`LockedVault::salvage`] makes a new vault of all that verifies in a damaged one (`docs/repair.md`).
+//! [`Session::grants`] lists, registers and revokes grants, [`Session::reviews`] has them reviewed.
 //! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; the feature `async` has them as futures.
 //!
 //! # Features
@@ -194,11 +195,12 @@ pub use record::{
     Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor, ChartPage,
-    ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState, Grants,
-    Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, NewPrincipal, Operation, Page, Principal,
-    PrincipalPage, Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews,
-    Roles, Ruling, Scope, Session, SessionOpening, TableFormat, TokenStanding, VerifiedLog,
+    AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
+    ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState,
+    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, NewPrincipal, Operation, Page,
+    PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage,
+    ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session, SessionOpening, TableFormat, TokenStanding,
+    VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};

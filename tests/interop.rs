@@ -491,6 +491,49 @@ fn a_stranger_reads_what_keeps_a_chart() {
 }
 
 #[test]
+fn a_stranger_reads_grants_what_was_revoked_ceilings_and_reviews() {
+    if !can_run() {
+        return;
+    }
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    let (path, pass) = (dir.path().join("vault"), Passphrase::new(PASSPHRASE));
+    let new = Vault::create(&path).passphrase(&pass).passphrase_cost(PassphraseCost::MINIMUM);
+    let (vault, _) = new.options(small().clock(clock.clone())).finish().unwrap();
+    let issuer = IssuerKey::generate().unwrap();
+    vault.trust_issuer(issuer.public(), &pass).unwrap();
+    let ceiling = Ceiling::new().kind::<support::Note>().purposes([Purpose::Treatment]);
+    vault.limit_issuer(issuer.public().id(), ceiling, &pass).unwrap();
+    let grant = support::base_grant().all_patients().kind::<support::Note>();
+    let grant = grant.actions(Action::ALL.iter().copied()).issued_at(clock.now());
+    let session = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
+    let other = Grant::to("n.adu").all_patients().kind::<support::Note>().actions([Action::Read]);
+    let other = other.purpose(Purpose::Treatment).valid_for(std::time::Duration::from_secs(60)).issued_at(clock.now());
+    let token = other.sign(&issuer, vault.id()).unwrap().attenuate().finish().unwrap();
+    session.grants().register(&token, "night shift").unwrap();
+    session.reviews().open(clock.now(), "first").unwrap();
+    session.reviews().overdue().unwrap();
+    session.reviews().decide(1, token.id(), ReviewDecision::Revoke, "left").unwrap();
+    vault.distrust_attester(AttesterId::from_bytes([7; 16]), "shared its key", &pass).unwrap();
+    vault.close().unwrap();
+
+    let found = json(&path, PASSPHRASE);
+    let policy = &found["policy"];
+    let rows = |table: &str| policy[table].as_object().unwrap().values().cloned().collect::<Vec<_>>();
+    let notes: Vec<_> = rows("grants").iter().map(|grant| grant["note"].clone()).collect();
+    assert!(notes.len() == 2 && notes.contains(&"night shift".into()), "{found}");
+    assert_eq!(rows("grant_uses")[0][0], 1, "{found}");
+    let reasons: Vec<_> = rows("revocations").iter().map(|row| (row["sort"].clone(), row["reason"].clone())).collect();
+    assert!(reasons.contains(&("attester".into(), "shared its key".into())), "{reasons:?}");
+    assert!(reasons.contains(&("block".into(), "review 1".into())), "{reasons:?}");
+    assert_eq!(rows("ceilings")[0]["kinds"][0], "note", "{found}");
+    assert_eq!((&rows("reviews")[0]["note"], rows("reviews")[0]["told"].is_null()), (&"first".into(), false));
+    assert_eq!(
+        (&rows("review_decisions")[0]["decision"], &rows("review_decisions")[0]["note"]),
+        (&"revoke".into(), &"left".into())
+    );
+}
+
+#[test]
 fn a_stranger_reads_labels_of_charts_and_what_is_kept_in_a_compartment() {
     if !can_run() {
         return;

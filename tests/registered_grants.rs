@@ -258,3 +258,21 @@ fn nothing_with_which_a_token_could_be_used_is_kept_and_nothing_of_it_is_readabl
         }
     }
 }
+
+#[test]
+fn grants_of_somebody_who_is_disabled_are_not_live_until_they_are_enabled() {
+    let (house, vault) = House::create();
+    let office = house.session(&vault);
+    let token = grant_for(&house, "n.adu").sign(&house.issuer, vault.id()).unwrap();
+    let registered = office.grants().register(&token, "").unwrap();
+    assert_eq!(registered.name, None);
+    office.principals().enrol("n.adu", NewPrincipal::new()).unwrap();
+    assert_eq!(office.grants().get(token.id()).unwrap().name.as_deref(), Some("n.adu"));
+    let states = || (office.grants().get(token.id()).unwrap().state, ids(&office.grants().live().page().unwrap()));
+    office.principals().disable("n.adu", "on leave").unwrap();
+    let (state, live) = states();
+    assert!(state == GrantState::Disabled && !live.contains(&token.id()));
+    office.principals().enable("n.adu").unwrap();
+    let (state, live) = states();
+    assert!(state == GrantState::Live && live.contains(&token.id()));
+}

@@ -213,12 +213,21 @@ fn the_log_is_told_once_of_a_round_that_is_overdue() {
     let log = whole_log(&lund);
     let told: Vec<_> = log.iter().filter(|entry| entry.event == AuditEvent::ReviewOverdue).collect();
     assert!(matches!(&told[..], [entry] if entry.detail.as_ref().unwrap().starts_with("review 1, due")), "{told:?}");
+    // A second one becomes overdue while the vault is closed: opening it tells.
+    lund.reviews().open(due(&house, 1), "").unwrap();
+    vault.close().unwrap();
+    house.clock.step(DAY_SECONDS);
+    let vault = house.open();
     let bo = reviewer(&house, &vault, "m.bo");
+    let told =
+        |session: &Session| whole_log(session).iter().filter(|entry| entry.event == AuditEvent::ReviewOverdue).count();
+    assert_eq!(told(&bo), 2);
     for item in bo.reviews().items(1).page().unwrap().items {
         bo.reviews().decide(1, item.grant, ReviewDecision::Keep, "").unwrap();
     }
     bo.reviews().close(1).unwrap();
-    assert!(bo.reviews().overdue().unwrap().is_empty());
+    let overdue: Vec<u32> = bo.reviews().overdue().unwrap().iter().map(|round| round.number).collect();
+    assert_eq!((overdue, told(&bo)), (vec![2], 2));
 }
 
 /// Every write and every sync of a decision fails once, and the process ends there.

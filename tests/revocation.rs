@@ -165,6 +165,13 @@ fn an_attester_who_is_distrusted_attests_nothing_any_more_not_even_in_open_sessi
     let open = |vault: &Vault| vault.session_with(&token, Purpose::Treatment).attestations([attest()]).open();
     let session = open(&vault).unwrap();
     let patient = session.register_patient([]).unwrap();
+    // One whose token demands no attestation, opened with one beside it.
+    let plain = house.grant().sign(&house.issuer, vault.id()).unwrap();
+    let shown = || {
+        let shown = Attestation::of(&plain, Claim::ON_DUTY).issued_at(house.clock.now()).valid_for(MINUTE);
+        vault.session_with(&plain, Purpose::Treatment).attestations([shown.sign(&attester).unwrap()]).open()
+    };
+    let (vouched_for, alone) = (shown().unwrap(), vault.session(&plain, Purpose::Treatment).unwrap());
     vault.distrust_attester(attester.public().id(), "shared its key", &house.key).unwrap();
     let denied = session.list::<Note>(patient).page();
     assert!(matches!(denied, Err(Error::Denied { .. })), "{denied:?}");
@@ -175,11 +182,10 @@ fn an_attester_who_is_distrusted_attests_nothing_any_more_not_even_in_open_sessi
     assert!(refused(open(&vault)));
     let again = vault.trust_attester(attester.public(), &house.key);
     assert!(matches!(again, Err(Error::WasRevoked { what: Revoke::Attester(_), .. })), "{again:?}");
-    // Shown where nobody demands it, it does not hold either.
-    let plain = house.grant().sign(&house.issuer, vault.id()).unwrap();
-    let shown = Attestation::of(&plain, Claim::ON_DUTY).issued_at(house.clock.now()).valid_for(MINUTE);
-    let shown = shown.sign(&attester).unwrap();
-    let shown = vault.session_with(&plain, Purpose::Treatment).attestations([shown]).open();
+    // What it vouched for counts no more than it does; without it the same token is as good as ever.
+    assert!(matches!(vouched_for.list::<Note>(patient).page(), Err(Error::Denied { .. })));
+    assert!(alone.list::<Note>(patient).page().is_ok());
+    let shown = shown();
     assert!(matches!(shown, Err(Error::Proof(ProofError::UnknownAttester { .. }))), "{shown:?}");
     vault.close().unwrap();
     assert!(refused(open(&house.open())));

@@ -185,6 +185,8 @@ events! {
     DenialExplained = 62, "denial-explained";
     /// It was asked what a token allows, or who could see a patient; `detail` says which.
     RightsRead = 63, "rights-read";
+    /// What there is to look at of rights was reported; `count` says how much.
+    RisksReported = 64, "risks-reported";
     /// The highest time seen was set back to the system clock.
     ClockReset = 70, "clock-reset";
     /// When entries of reads become durable was chosen anew; `detail` names the old choice and the new one.

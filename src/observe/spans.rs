@@ -38,7 +38,7 @@ spans! {
     "principal-enrolled" "principal-changed" "principal-disabled" "principal-enabled" "principals-listed"
     "patient-registered" "patient-found" "identifier-added" "retention-changed" "hold-placed" "hold-lifted"
     "retention-read" "erasure-begun" "patient-erased" "chart-labelled" "chart-label-read"
-    "glass-broken" "role-defined" "role-retired" "roles-listed" "access-rules-changed" "denial-explained" "rights-read"
+    "glass-broken" "role-defined" "role-retired" "roles-listed" "access-rules-changed" "denial-explained" "rights-read" "risks-reported"
     "grant-registered" "grants-listed" "revoked" "review-opened" "review-decided" "review-closed" "reviews-listed"
     "case-assigned" "case-closed" "cases-listed"
     "record-put" "record-read" "records-listed" "chart-read" "history-read" "record-amended" "record-voided"

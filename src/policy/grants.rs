@@ -109,3 +109,34 @@ impl Policy {
         ids.iter().for_each(|id| known.grants.remove(*id));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::PolicyRow;
+    use super::super::grant::tests::documented;
+    use super::*;
+
+    #[test]
+    fn grants_take_their_room_once_and_give_it_back() {
+        let policy = Policy::default();
+        let (row, id) = (Arc::new(documented()), documented().id());
+        for _ in 0..2 {
+            policy.apply(PolicyRow::Grant(Arc::clone(&row)));
+            assert_eq!(policy.room_for_grants(), MOST_GRANT_BYTES - row.len());
+        }
+        let end = row.grant.revocable().not_after;
+        assert_eq!(policy.grants_ended(Timestamp::from_micros(end.as_micros() - 1), 9), []);
+        assert_eq!(policy.grants_ended(end, 9), [id]);
+        policy.forget_grants(&[id]);
+        assert_eq!((policy.room_for_grants(), policy.grants_ended(end, 9)), (MOST_GRANT_BYTES, Vec::new()));
+        assert!(policy.grant(id).is_none());
+    }
+
+    #[test]
+    fn a_row_is_counted_as_what_its_page_says() {
+        let row = documented();
+        let behind_the_note =
+            PolicyRow::Grant(Arc::new(row.clone())).to_bytes().len() - (1 + 1 + 8 + 16 + 2) - row.note.len();
+        assert_eq!(row.len(), behind_the_note + row.note.len() + 64);
+    }
+}

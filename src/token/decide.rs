@@ -7,7 +7,7 @@ use super::item::{Item, Scope};
 use super::reason::DenyReason;
 use super::wire::{Placed, placed_items};
 use crate::clock::Timestamp;
-use crate::ids::{FacilityId, KindId, PatientId};
+use crate::ids::{FacilityId, KindId, PatientId, RoleId};
 use crate::terms::{Action, Confidentiality, Purpose};
 
 /// What an operation touches, along one dimension (kinds, or patients).
@@ -58,6 +58,22 @@ fn says_emergency(blocks: &[Body], request: &Request) -> Result<(), Denial> {
         Some((block, _)) => Err(Denial { block, reason: DenyReason::Emergency }),
         None => Ok(()),
     }
+}
+
+/// The roles that a grant cites, each at a revision.
+pub(super) fn cited_roles(blocks: &[Body]) -> impl Iterator<Item = (RoleId, u32)> {
+    let items = blocks.iter().flat_map(Body::items);
+    let cited = items.filter_map(|item| if let Item::Roles(cited) = item { Some(cited) } else { None });
+    cited.flatten().map(|role| (role.id, role.revision))
+}
+
+/// Whether every block that says anything of kinds names this one.
+pub(super) fn names_kind(blocks: &[Body], kind: KindId) -> bool {
+    blocks.iter().flat_map(Body::items).all(|item| match item {
+        Item::Kinds(Scope::Only(listed)) => listed.binary_search(&kind).is_ok(),
+        Item::Kinds(Scope::All) => false,
+        _ => true,
+    })
 }
 
 /// What refuses an operation: the first item of each block that does.

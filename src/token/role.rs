@@ -339,6 +339,11 @@ impl RoleRights {
         self.categories
     }
 
+    /// How confidential a record may be at most.
+    pub(crate) const fn sensitivity(&self) -> Confidentiality {
+        self.sensitivity
+    }
+
     /// Whether the role alone allows the operation.
     pub(crate) fn allows(&self, request: &Request) -> bool {
         let kind = match (&self.kinds, request.kind) {

@@ -2,12 +2,13 @@
 
 use super::MAX_BLOCKS;
 use super::body::Body;
+use super::decide::{self, Request};
 use super::error::TokenError;
 use super::inspect::{BlockRights, EffectiveRights, blocks_of, effective_of};
 use super::revoke::Revocable;
 use super::verify::VerifiedToken;
 use crate::bytes::{Put, Reader};
-use crate::ids::{IssuerId, RevocationId};
+use crate::ids::{IssuerId, KindId, RevocationId, RoleId};
 
 /// The bodies of a token's blocks and their revocation ids, without signatures and proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,21 @@ impl StoredGrant {
 
     pub(crate) fn revocable(&self) -> Revocable {
         Revocable::of(self.issuer, &self.rids, &self.blocks)
+    }
+
+    /// The roles that it cites, each at a revision.
+    pub(crate) fn roles(&self) -> impl Iterator<Item = (RoleId, u32)> {
+        decide::cited_roles(&self.blocks)
+    }
+
+    /// Whether every block that says anything of kinds names this one.
+    pub(crate) fn names_kind(&self, kind: KindId) -> bool {
+        decide::names_kind(&self.blocks, kind)
+    }
+
+    /// Whether all blocks allow an operation.
+    pub(crate) fn allows(&self, request: &Request) -> bool {
+        decide::decide(&self.blocks, request).is_ok()
     }
 
     /// What each block says.

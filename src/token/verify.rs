@@ -12,7 +12,7 @@ use super::error::TokenError;
 use super::holder::{UnverifiedToken, earliest_end, instant};
 use super::inspect::Rights;
 use super::issuer::IssuerPublicKey;
-use super::item::{Item, Scope};
+use super::item::Item;
 use super::revoke::Revocable;
 use super::wire::{Placed, Proof, Wire, placed_items};
 use crate::clock::Timestamp;
@@ -210,8 +210,7 @@ impl VerifiedToken {
 
     /// The roles that its grant cites, each at a revision.
     pub(crate) fn roles(&self) -> impl Iterator<Item = (RoleId, u32)> {
-        let cited = self.items().filter_map(|item| if let Item::Roles(cited) = item { Some(cited) } else { None });
-        cited.flatten().map(|role| (role.id, role.revision))
+        decide::cited_roles(&self.blocks)
     }
 
     pub(super) const fn vault(&self) -> VaultId {
@@ -241,11 +240,7 @@ impl VerifiedToken {
 
     /// Whether each block that speaks of kinds, and so the grant at least, names this one. "All kinds" names none.
     pub(crate) fn names_kind(&self, kind: KindId) -> bool {
-        self.items().all(|item| match item {
-            Item::Kinds(Scope::Only(listed)) => listed.binary_search(&kind).is_ok(),
-            Item::Kinds(Scope::All) => false,
-            _ => true,
-        })
+        decide::names_kind(&self.blocks, kind)
     }
 
     /// Every item behind the number of its block.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::Unlocked;
 use crate::clock::Timestamp;
-use crate::ids::KindId;
+use crate::ids::{KindId, RoleId};
 use crate::policy::{CitedRole, Enrolment};
-use crate::terms::{Categories, Purpose};
+use crate::terms::{Categories, Confidentiality, Purpose};
 use crate::token::{
-    CeilingRights, Denial, DenyReason, Reach, Request, Revocable, Revoke, RoleRights, TokenError, UnverifiedToken,
-    VerifiedToken,
+    CeilingRights, Denial, DenyReason, Reach, Request, Revocable, Revoke, RoleRights, StoredGrant, TokenError,
+    UnverifiedToken, VerifiedToken,
 };
 
 /// What the rules leave to a token, whatever the operation.
@@ -36,6 +36,11 @@ impl Standing {
             Some(ceiling) if !ceiling.allows_purpose(purpose) => Err(by_rule(DenyReason::Issuer)),
             _ => Ok(()),
         }
+    }
+
+    /// How confidential a record may be at most, by the roles.
+    pub(crate) fn most_confidential(&self) -> Confidentiality {
+        self.roles.iter().map(|role| role.sensitivity()).max().unwrap_or(Confidentiality::VeryRestricted)
     }
 
     /// Whether the rules allow an operation that the token allows.
@@ -120,7 +125,21 @@ impl Unlocked {
     }
 
     fn resolve_now(&self, token: &VerifiedToken) -> Result<Standing, Denial> {
-        let (policy, names) = (&self.policy, token.revocable());
+        self.resolve_named(token.revocable(), token.roles(), |kind| token.names_kind(kind))
+    }
+
+    /// How a grant stands that the vault keeps.
+    pub(crate) fn standing_of(&self, grant: &StoredGrant, names: &Revocable) -> Result<Standing, Denial> {
+        self.resolve_named(names, grant.roles(), |kind| grant.names_kind(kind))
+    }
+
+    fn resolve_named(
+        &self,
+        names: &Revocable,
+        roles: impl Iterator<Item = (RoleId, u32)>,
+        names_kind: impl Fn(KindId) -> bool,
+    ) -> Result<Standing, Denial> {
+        let policy = &self.policy;
         if policy.revoked_by(names).is_some() {
             return Err(by_rule(DenyReason::Revoked));
         }
@@ -141,13 +160,13 @@ impl Unlocked {
             }
             ceiling => ceiling.map(|(_, rights)| rights),
         };
-        let roles = token.roles().map(|(id, revision)| match policy.cited_role(id, revision) {
+        let roles = roles.map(|(id, revision)| match policy.cited_role(id, revision) {
             CitedRole::InForce(rights) => Ok(rights),
             CitedRole::Changed => Err(by_rule(DenyReason::RoleChanged)),
             CitedRole::Unknown => Err(by_rule(DenyReason::RoleUnknown)),
         });
         let (idle, longest) = (rules.idle_limit(), rules.longest_session());
-        let out_of_reach = policy.kept_apart().into_keys().filter(|kind| !token.names_kind(*kind)).collect();
+        let out_of_reach = policy.kept_apart().into_keys().filter(|kind| !names_kind(*kind)).collect();
         Ok(Standing { roles: roles.collect::<Result<_, _>>()?, ceiling, out_of_reach, idle, longest })
     }
 }

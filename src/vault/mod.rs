@@ -98,6 +98,7 @@ impl Vault {
         let _ = vault.follow(&unlocked, unlocked.policy.read_audit());
         // What cannot be told now is told later.
         let _ = unlocked.escalate_overdue();
+        let _ = unlocked.tell_of_overdue_reviews();
         drop(unlocked);
         Ok(vault)
     }

@@ -1,5 +1,6 @@
 mod checked;
 mod erased;
+mod grants;
 mod idle;
 mod kept_apart;
 mod memory;

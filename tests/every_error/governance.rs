@@ -51,3 +51,71 @@ fn a_case_is_reviewed_once_and_by_somebody_else() {
     assert!(matches!(refused, Err(Error::NoSuchCase { .. })), "{refused:?}");
     advises(refused, "list the cases");
 }
+
+#[test]
+fn a_key_that_was_revoked_is_never_trusted_again() {
+    let clinic = TestVault::new().passphrase(PASSPHRASE).build().unwrap();
+    let (key, pass) = (IssuerKey::generate().unwrap().public(), Passphrase::new(PASSPHRASE));
+    clinic.vault().distrust_issuer(key.id(), "stolen", &pass).unwrap();
+    let refused = clinic.vault().trust_issuer(key, &pass);
+    assert!(matches!(refused, Err(Error::WasRevoked { what: Revoke::Issuer(_), .. })), "{refused:?}");
+    advises(refused, "make another key");
+}
+
+#[test]
+fn a_grant_that_is_not_known_is_named_and_a_list_that_cannot_be_written_is_an_error() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let ward = Ward::new();
+    let office = office(&ward, "a.lund");
+    let refused = office.grants().get(RevocationId::from_bytes([7; 16]));
+    assert!(matches!(refused, Err(Error::NoSuchGrant { .. })), "{refused:?}");
+    advises(refused, "list the grants");
+    let refused = office.grants().live().export(TableFormat::Json, &mut Full);
+    assert!(matches!(refused, Err(Error::Output(_))), "{refused:?}");
+    advises(refused, "write it again");
+}
+
+#[test]
+fn a_review_is_closed_by_others_once_each_grant_is_decided_over() {
+    let ward = Ward::new();
+    let (lund, bo) = (office(&ward, "a.lund"), office(&ward, "m.bo"));
+    let refused = lund.reviews().get(1);
+    assert!(matches!(refused, Err(Error::NoSuchReview { review: 1 })), "{refused:?}");
+    advises(refused, "list the reviews");
+    let grant = |name: &str, actions: &[Action]| {
+        let token = ward.clinic.token(&ward.clinic.grant(name).all_kinds().actions(actions.iter().copied())).unwrap();
+        lund.grants().register(&token, "").unwrap().id
+    };
+    let (narrow, wide) = (grant("n.adu", &[Action::Read]), grant("n.adu", &[Action::Read, Action::List]));
+    lund.reviews().open(ward.clinic.clock().now(), "").unwrap();
+    let refused = lund.reviews().close(1);
+    assert!(matches!(refused, Err(Error::ReviewUnfinished { review: 1, .. })), "{refused:?}");
+    advises(refused, "decide over them");
+    let own = lund.grants().of(lund.principal()).page().unwrap().grants[0].id;
+    let refused = lund.reviews().decide(1, own, ReviewDecision::Keep, "");
+    assert!(matches!(refused, Err(Error::OwnGrant { .. })), "{refused:?}");
+    advises(refused, "somebody else has to decide");
+    let refused = lund.reviews().decide(1, narrow, ReviewDecision::Narrow { to: wide }, "");
+    assert!(matches!(refused, Err(Error::NoReplacement { .. })), "{refused:?}");
+    advises(refused, "register one that can");
+    lund.reviews().decide(1, narrow, ReviewDecision::Revoke, "").unwrap();
+    let refused = lund.reviews().decide(1, narrow, ReviewDecision::Keep, "");
+    assert!(matches!(refused, Err(Error::GrantEnded { .. })), "{refused:?}");
+    advises(refused, "counts it as settled");
+    for item in lund.reviews().items(1).page().unwrap().items.into_iter().filter(ReviewItem::is_left) {
+        let by = if item.subject == lund.principal() { &bo } else { &lund };
+        by.reviews().decide(1, item.grant, ReviewDecision::Keep, "").unwrap();
+    }
+    lund.reviews().close(1).unwrap();
+    let refused = lund.reviews().close(1);
+    assert!(matches!(refused, Err(Error::ReviewClosed { review: 1, .. })), "{refused:?}");
+    advises(refused, "decide in one that is open");
+}

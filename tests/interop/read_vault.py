@@ -358,11 +358,6 @@ def principal(c):
     c.must(codes <= 10)
     shown |= {"password": password, "authenticator": code, "recovery_codes": codes}
     return H(L("principal") + name.encode())[:16], shown
-def counted(c):
-    """Sign-ins that failed under a name, or sessions that a grant opened: how many, and when the last."""
-    ident, count, last = c.read("16sIq")
-    c.must(count)
-    return ident, (count, last)
 def access_rules(c):
     registered, enrolled = only(c, 1, 2)
     validity, sessions, *times = c.read("IHIII")
@@ -372,58 +367,6 @@ def access_rules(c):
         "registered_only": registered, "enrolled_only": enrolled, "validity": validity, "sessions": sessions or None,
         "idle": idle, "longest": longest, "review": review,
     }
-def blocks(c):
-    """Issuer and blocks of a grant that the vault knows: their revocation ids."""
-    issuer, count = c.read("16sB")
-    c.must(1 <= count <= 8)
-    rids = [(c.one("16s"), c.sized("H"))[0] for _ in range(count)]
-    return issuer, rids
-def grant(c):
-    (registered,), since = only(c, 1), c.one("q")
-    by, note = c.one("16s") if registered else None, said(c, 0, 256, blank=True)
-    issuer, rids = blocks(c)
-    return rids[-1], {"since": since, "registered": by, "note": note, "issuer": issuer, "blocks": rids}
-SORTS = {1: "block", 2: "principal", 3: "role", 4: "issuer", 5: "attester"}
-def revocation(c):
-    sort, ident = c.read("B16s")
-    c.must(sort in SORTS)
-    (by_principal, replaced), at = only(c, 1, 2), c.one("q")
-    by, instead = c.one("16s") if by_principal else None, c.one("16s") if replaced else None
-    shown = {"sort": SORTS[sort], "id": ident, "at": at, "by": by, "replaced": instead, "reason": said(c, 1, 256)}
-    return H(L("revocation") + be(1, sort) + ident)[:16], shown
-def ceiling(c):
-    issuer, limits = c.one("16s"), only(c, 1, 2, 4, 8)
-    shown = {"sensitivity": level(c), "actions": None, "kinds": None, "purposes": None, "validity": None}
-    if limits[0]:
-        shown["actions"] = chosen(c, ACTIONS, c.one("I"))
-    if limits[2]:
-        shown["purposes"] = chosen(c, PURPOSES, c.one("I"))
-    if limits[3]:
-        shown["validity"] = c.one("I")
-    if limits[1]:
-        kinds = [kind_name(c, c.sized("H")) for _ in range(c.one("H"))]
-        c.must(len(kinds) <= 1_000 and kinds == sorted(set(kinds)))
-        shown["kinds"] = kinds
-    return issuer, shown
-def review(c):
-    number, (told, closed), opened, by, due = c.one("I"), only(c, 1, 2), *c.read("q16sq")
-    shown = {"opened": opened, "by": by, "due": due, "overdue": c.one("q") if told else None}
-    shown |= {"closed": c.read("q16s") if closed else None, "note": said(c, 0, 512, blank=True)}
-    count = c.one("I")
-    c.must(number and count <= 50_000)
-    listed = [c.read("16s16sB") for _ in range(count)]
-    c.must(all(a[0] < b[0] for a, b in zip(listed, listed[1:])))
-    c.must(all(state <= (2 if closed else 0) for *_, state in listed))
-    return be(4, number) + bytes(12), shown | {"grants": listed}
-DECISIONS = {1: "keep", 2: "narrow", 3: "revoke"}
-def decision(c):
-    number, code = c.read("IB")
-    c.must(number and code in DECISIONS)
-    instead, (at, by) = c.one("16s") if code == 2 else None, c.read("q16s")
-    shown = {"review": number, "decision": DECISIONS[code], "replaced": instead, "at": at, "by": by}
-    shown |= {"note": said(c, 0, 512, blank=True)}
-    _issuer, rids = blocks(c)
-    return H(L("review-decision") + be(4, number) + rids[-1])[:16], shown | {"grant": rids[-1]}
 def retention(c):
     """What keeps a chart, by its tag, and records of it by kind and number."""
     def terms():
@@ -469,6 +412,59 @@ def compartment(c):
     kinds = [kind_name(c, c.sized("B")) for _ in range(c.one("B"))]
     c.must(1 <= len(name) <= 64 and 1 <= len(kinds) <= 32 and kinds == sorted(set(kinds)))
     return H(L("compartment-id") + name)[:16], (text(name), created, *kinds)
+def blocks_kept(c):
+    """What is kept of a token's blocks: issuer, revocation ids and bodies, of which only the frame is read here."""
+    issuer, count, rids = c.one("16s"), c.one("B"), []
+    for number in range(count):
+        rids.append(c.one("16s"))
+        body = c.sized("H")
+        c.must(26 <= len(body) <= 1_024 and body[0] == (number > 0) and body[25] <= 24)
+    c.must(1 <= count <= 8)
+    return rids[-1], {"issuer": issuer, "revocation_ids": rids}
+def grant(c):
+    registered, = only(c, 1)
+    since, by, note = c.one("q"), c.one("16s") if registered else None, said(c, 0, 256, blank=True)
+    ident, shown = blocks_kept(c)
+    return ident, {"since": since, "registered_by": by, "note": note} | shown
+def counted(c):
+    """Sessions that a grant opened, or sign-ins that failed under a name: how many, and when the last."""
+    ident, count, last = c.read("16sIq")
+    c.must(count)
+    return ident, (count, last)
+SORTS = {1: "block", 2: "principal", 3: "role", 4: "issuer", 5: "attester"}
+def revocation(c):
+    (sort, ident), (asked, replaced), at = c.read("B16s"), only(c, 1, 2), c.one("q")
+    by, to = c.one("16s") if asked else None, c.one("16s") if replaced else None
+    c.must(sort in SORTS)
+    shown = {"sort": SORTS.get(sort), "id": ident, "at": at, "by": by, "replaced_by": to, "reason": said(c, 1, 256)}
+    c.must(shown["reason"])
+    return H(L("revocation") + be(1, sort) + ident)[:16], shown
+def review(c):
+    number, (told, closed) = c.one("I"), only(c, 1, 2)
+    opened, by, due = c.read("q16sq")
+    shown = {"opened": opened, "opened_by": by, "due": due, "told": c.one("q") if told else None}
+    shown |= {"closed": c.read("q16s") if closed else None, "note": said(c, 0, 512, blank=True)}
+    shown["grants"] = grants = [c.read("16s16sB") for _ in range(c.one("I"))]
+    ids = [ident for ident, _, _ in grants]
+    c.must(number and len(grants) <= 50_000 and ids == sorted(set(ids)))
+    c.must(all(ended == 0 or closed and ended <= 2 for _, _, ended in grants))
+    return be(4, number) + bytes(12), shown
+DECISIONS = {1: "keep", 2: "narrow", 3: "revoke"}
+def decision(c):
+    number, decided = c.read("IB")
+    to, at, by, note = c.one("16s") if decided == 2 else None, c.one("q"), c.one("16s"), said(c, 0, 512, blank=True)
+    ident, shown = blocks_kept(c)
+    c.must(number and decided in DECISIONS)
+    shown = {"decision": DECISIONS[decided], "replaced_by": to, "at": at, "reviewer": by, "note": note} | shown
+    return H(L("review-decision") + be(4, number) + ident)[:16], shown
+def ceiling(c):
+    issuer, (acts, kinds, purposes, valid), most = c.one("16s"), only(c, 1, 2, 4, 8), level(c)
+    shown = {"actions": chosen(c, ACTIONS, c.one("I")) if acts else "all"}
+    shown |= {"purposes": chosen(c, PURPOSES, c.one("I")) if purposes else "all", "sensitivity": most}
+    shown |= {"validity": c.one("I") if valid else None}
+    shown["kinds"] = listed = [kind_name(c, c.sized("H")) for _ in range(c.one("H"))] if kinds else "all"
+    c.must(not kinds or len(listed) <= 1_000 and listed == sorted(set(listed)))
+    return issuer, shown
 TABLES = {
     1: ("issuers", trusted),
     2: ("kinds", kind),
@@ -483,7 +479,7 @@ TABLES = {
     12: ("revocations", revocation),
     13: ("uses", uses),
     14: ("reviews", review),
-    15: ("decisions", decision),
+    15: ("review_decisions", decision),
     16: ("data_key", data_key),
     17: ("access_rules", access_rules),
     18: ("failed_sign_ins", counted),
@@ -589,13 +585,13 @@ EVENTS = {
     40: "record-put", 41: "record-read", 42: "records-listed", 43: "chart-read", 44: "history-read",
     45: "chart-label-read", 46: "record-amended", 47: "record-voided", 48: "kinds-listed", 49: "records-exported",
     50: "principal-enrolled", 51: "principal-changed", 52: "principal-disabled", 53: "principal-enabled",
-    54: "principals-listed", 55: "role-defined", 56: "role-retired", 57: "access-rules-changed", 59: "roles-listed",
-    58: "compartment-created", 60: "audit-verified", 61: "audit-queried", 62: "denial-explained", 63: "rights-read",
-    70: "clock-reset", 71: "read-audit-changed", 72: "journal-compacted", 73: "vault-checked", 74: "damage-found",
-    80: "key-added", 81: "key-activated", 82: "rows-resealed", 83: "key-dropped", 84: "root-key-changed",
-    85: "suite-changed", 86: "grant-registered", 87: "grants-listed", 88: "revoked", 89: "review-overdue",
-    90: "review-opened", 91: "review-decided", 92: "review-closed", 93: "reviews-listed", 94: "case-assigned",
-    95: "case-closed", 96: "case-overdue", 97: "cases-listed",
+    54: "principals-listed", 55: "role-defined", 56: "role-retired", 57: "access-rules-changed",
+    58: "compartment-created", 59: "roles-listed", 60: "audit-verified", 61: "audit-queried", 62: "denial-explained",
+    63: "rights-read", 64: "risks-reported", 70: "clock-reset", 71: "read-audit-changed", 72: "journal-compacted",
+    73: "vault-checked", 74: "damage-found", 80: "key-added", 81: "key-activated", 82: "rows-resealed",
+    83: "key-dropped", 84: "root-key-changed", 85: "suite-changed", 86: "grant-registered", 87: "grants-listed",
+    88: "revoked", 89: "review-overdue", 90: "review-opened", 91: "review-decided", 92: "review-closed",
+    93: "reviews-listed", 94: "case-assigned", 95: "case-closed", 96: "case-overdue", 97: "cases-listed",
 }
 OUTCOMES = (None, "allowed", "denied", "failed")
 EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)

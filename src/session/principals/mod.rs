@@ -195,7 +195,7 @@ impl Principals<'_> {
 }
 
 impl Op<'_> {
-    fn principal(&self, name: &str) -> Result<PrincipalRow, Error> {
+    pub(in crate::session) fn principal(&self, name: &str) -> Result<PrincipalRow, Error> {
         let principal = kdf::principal_id(name);
         self.unlocked.principal(principal)?.ok_or(Error::NoSuchPrincipal { principal })
     }

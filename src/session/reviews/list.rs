@@ -120,8 +120,8 @@ impl<'s> Reviews<'s> {
         self.rounds(|_, _| true)
     }
 
-    /// Rounds that are open and past their due time. The log is told of each once, when it is found here or when the vault's
-    /// own thread finds it, which looks every minute.
+    /// Rounds that are open and past their due time. The log is told of each once: when it is found here, when
+    /// the vault is opened, or when the vault's own thread finds it, which looks every minute.
     ///
     /// # Errors
     /// What [`Session`] lists.
