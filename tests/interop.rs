@@ -7,8 +7,6 @@
 mod attested;
 #[path = "interop/governed.rs"]
 mod governed;
-#[path = "support/people.rs"]
-mod people;
 mod support;
 
 use std::collections::BTreeMap;

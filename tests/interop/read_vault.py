@@ -96,8 +96,6 @@ def open_sealed(prk, label, suite, aad, sealed, floor):
     return aead_open(suite, keys[:32], ciphertext, floor) if same(keys[32:], commitment) else None
 
 # ==== header.md: Layout, Slots, Copies ====
-def is_bounded(m, t, lanes):  # what Argon2id may cost
-    return 19_456 <= m <= 1_048_576 and (2 if m < 47_104 else 1) <= t <= 16 and 1 <= lanes <= 16
 class Header:
     """One copy of the header, as far as it can be judged without a key."""
     def __init__(self, file):
@@ -129,7 +127,7 @@ class Header:
             return number, 0, None, aad, sealed
         c.must(len(parameters) == 44)
         m, t, lanes, salt = struct.unpack(">3I32s", parameters)
-        c.must(is_bounded(m, t, lanes))
+        c.must(19_456 <= m <= 1_048_576 and (2 if m < 47_104 else 1) <= t <= 16 and 1 <= lanes <= 16)
         c.must(m * t <= 4_194_304)
         cost = {"salt": salt, "length": 32, "iterations": t, "lanes": lanes, "memory_cost": m}
         return number, m * t, lambda passphrase: Argon2id(**cost).derive(passphrase), aad, sealed
@@ -343,21 +341,6 @@ def role_before(c):
     return H(L("role-revision") + ident + be(4, shown["revision"]))[:16], shown
 def uses(c):
     return c.read("16sI")
-def principal(c):
-    """Who can sign in, with how much; what they sign in with is checked, and not shown."""
-    (shown_as, known, disabled, password, code, new_code), name = only(c, 1, 2, 4, 8, 16, 32), said(c, 1, 128)
-    shown = {"name": name, "shown_as": said(c, 1, 128) if shown_as else None, "enrolled": c.one("q")}
-    shown["last_sign_in"] = c.one("q") if known else None
-    shown["disabled"] = (c.one("q"), said(c, 1, 256)) if disabled else None
-    if password:
-        form, *cost = c.read("BIII64x")
-        c.must(form == 1 and is_bounded(*cost))
-    c.read(("20xQ" if code else "") + ("20xq" if new_code else ""))
-    codes = c.one("B")
-    c.take(32 * codes)
-    c.must(codes <= 10)
-    shown |= {"password": password, "authenticator": code, "recovery_codes": codes}
-    return H(L("principal") + name.encode())[:16], shown
 def access_rules(c):
     registered, enrolled = only(c, 1, 2)
     validity, sessions, *times = c.read("IHIII")
@@ -426,11 +409,10 @@ def grant(c):
     since, by, note = c.one("q"), c.one("16s") if registered else None, said(c, 0, 256, blank=True)
     ident, shown = blocks_kept(c)
     return ident, {"since": since, "registered_by": by, "note": note} | shown
-def counted(c):
-    """Sessions that a grant opened, or sign-ins that failed under a name: how many, and when the last."""
-    ident, count, last = c.read("16sIq")
-    c.must(count)
-    return ident, (count, last)
+def grant_use(c):
+    ident, sessions, last = c.read("16sIq")
+    c.must(sessions)
+    return ident, (sessions, last)
 SORTS = {1: "block", 2: "principal", 3: "role", 4: "issuer", 5: "attester"}
 def revocation(c):
     (sort, ident), (asked, replaced), at = c.read("B16s"), only(c, 1, 2), c.one("q")
@@ -474,7 +456,6 @@ TABLES = {
     7: ("slot_uses", slot_use),
     8: ("roles", role),
     9: ("roles_before", role_before),
-    10: ("principals", principal),
     11: ("grants", grant),
     12: ("revocations", revocation),
     13: ("uses", uses),
@@ -482,10 +463,9 @@ TABLES = {
     15: ("review_decisions", decision),
     16: ("data_key", data_key),
     17: ("access_rules", access_rules),
-    18: ("failed_sign_ins", counted),
     19: ("ceilings", ceiling),
     20: ("compartments", compartment),
-    21: ("grant_uses", counted),
+    21: ("grant_uses", grant_use),
     32: ("retentions", retention),
     33: ("erasures", erasure),
     34: ("emergencies", emergency),
