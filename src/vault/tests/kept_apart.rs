@@ -34,7 +34,7 @@ fn neither_the_data_key_with_the_patients_secret_nor_another_compartment_opens_i
     let patient_key = PatientKey::from_bytes(&secret_key).unwrap();
     let (_, secret) = keyring.open_patient_secret(vault.id(), patient_key, &sealed_secret).unwrap();
     let opens = |compartment: Option<&str>| {
-        let id = compartment.map(|name| crate::crypto::kdf::compartment_id(name));
+        let id = compartment.map(crate::crypto::kdf::compartment_id);
         let sealer = keyring.record_sealer(keyring.data_epoch(), &secret, id).unwrap();
         let place = Place { vault: vault.id(), tree: Tree::Records, key: &storage_key };
         envelope::open_value(&sealer, place, &value).is_ok()
