@@ -8,10 +8,14 @@
 mod beside;
 #[path = "interop/handed_on.rs"]
 mod handed_on;
+#[path = "interop/longest.rs"]
+mod longest;
 #[path = "interop/malformed.rs"]
 mod malformed;
 #[path = "interop/orders.rs"]
 mod orders;
+#[path = "support/people.rs"]
+mod people;
 mod support;
 #[path = "interop/worked.rs"]
 mod worked;
@@ -147,9 +151,10 @@ fn items(clinic: &Clinic) -> Vec<(Value, Holds)> {
             assert!(session.get(clinic.note).is_ok() && session.get(clinic.note).is_ok());
             clinic.denied(session.get(clinic.note), DenyReason::Uses);
         }),
-        // Whatever a vault asks for, a session without any sign-in is not opened.
+        // With which sign-ins they open is told in `beside`.
         (json!({ "sign_in": [1, 60] }), |clinic, token| {
-            assert!(clinic.vault.session(token, Purpose::Treatment).is_err());
+            let answer = clinic.vault.session(token, Purpose::Treatment);
+            assert!(matches!(answer, Err(Error::Proof(ProofError::SignInTooLow { level: 1, shown: 0 }))), "{answer:?}");
         }),
         (json!({ "facility": ["ward-4", "ward-3"] }), |clinic, token| {
             let open = |ward: &str| clinic.vault.session_with(token, Purpose::Treatment).facility(ward).open();

@@ -23,8 +23,10 @@ fn open(vault: &Vault, made: &[String], token: usize, (possession, device, attes
     opening.attestations(attested.iter().map(|at| made[*at].parse().unwrap())).open()
 }
 
+type Right = fn(&ProofError) -> bool;
+
 #[track_caller]
-fn proof_refused(answer: Result<Session, Error>, expected: fn(&ProofError) -> bool) {
+fn proof_refused(answer: Result<Session, Error>, expected: Right) {
     assert!(matches!(&answer, Err(Error::Proof(error)) if expected(error)), "{answer:?}");
 }
 
@@ -159,7 +161,7 @@ fn a_token_that_wants_attestations_opens_with_those_that_another_issuer_signs() 
     ]);
     let open = |token, shown| open(&desk.clinic.vault, &made, token, shown);
     assert!(open(0, (None, None, &[3])).unwrap().get(desk.clinic.note).is_ok());
-    let table: [(&'static [usize], fn(&ProofError) -> bool); 7] = [
+    let table: [(&'static [usize], Right); 7] = [
         (&[], |error| matches!(error, ProofError::AttestationMissing { block: 0, .. })),
         (&[4], |error| matches!(error, ProofError::AttestationTooOld { oldest: 120, .. })),
         (&[5], |error| matches!(error, ProofError::AttestedInTheFuture { .. })),
@@ -182,4 +184,49 @@ fn a_token_that_wants_attestations_opens_with_those_that_another_issuer_signs() 
     proof_refused(forged, |error| matches!(error, ProofError::AttestationForged { .. }));
     // Signed in, in answer to the challenge that the holder answers as well.
     assert!(open(1, (Some(11), None, &[10])).unwrap().get(desk.clinic.note).is_ok());
+}
+
+#[test]
+fn a_token_that_wants_a_sign_in_opens_with_the_sign_ins_that_the_page_lists() {
+    if !can_run() {
+        return;
+    }
+    let desk = Desk::new();
+    let vault = &desk.clinic.vault;
+    people::enrol(&desk.clinic.office, people::NAME);
+    let signed_in = || vault.sign_in(people::NAME, &people::password()).finish().unwrap();
+    let wants = |level: u8| json!({ "subject": people::NAME, "sign_in": [level, 60] });
+    let challenges = [(); 3].map(|()| vault.challenge().unwrap());
+    let claims = |claim: u16, at: usize| json!({ "claim": claim, "challenge": challenges[at].to_string() });
+    let strict = block(desk.clinic.start, &with(everything(desk.clinic.start), wants(1)));
+    let lax = json!({ "sign_in": [0, u32::MAX] });
+    let made = run(&[
+        desk.clinic.issue(&[strict, block(desk.clinic.start, &lax)]),
+        desk.token(wants(2), "bound"),
+        desk.token(wants(3), "bound"),
+        desk.token(wants(4), "open"),
+        desk.attest(1, ATTESTER, 0, claims(1, 0)),
+        desk.attest(1, ATTESTER, 0, claims(3, 1)),
+        desk.attest(2, ATTESTER, 0, claims(2, 2)),
+        desk.answer("possession", 1, HOLDER, challenges[0]),
+        desk.answer("possession", 1, HOLDER, challenges[1]),
+        desk.answer("possession", 2, HOLDER, challenges[2]),
+    ]);
+    let first = read(&made[0]);
+    let with_proof = || vault.session_with(&first, Purpose::Treatment).sign_in(signed_in()).open();
+    assert!(with_proof().unwrap().get(desk.clinic.note).is_ok());
+    let late = signed_in();
+    desk.clinic.house.clock.step(59);
+    assert!(vault.session_with(&first, Purpose::Treatment).sign_in(late).open().is_ok());
+    desk.clinic.house.clock.step(-59);
+
+    let open = |token, shown| open(vault, &made, token, shown);
+    let low = |error: &ProofError| matches!(error, ProofError::SignInTooLow { level: 2, shown: 1 });
+    proof_refused(open(1, (Some(7), None, &[4])), low);
+    assert!(open(1, (Some(8), None, &[5])).is_ok(), "two factors, attested");
+    let third = read(&made[2]);
+    let hardware = vault.session_with(&third, Purpose::Treatment).host_transcript(TRANSCRIPT).sign_in(signed_in());
+    let hardware = hardware.possession(made[9].parse().unwrap()).attestations([made[6].parse().unwrap()]);
+    assert!(hardware.open().is_ok(), "a password here, and a hardware key, attested");
+    refused(open(3, (None, None, &[])), DenyReason::Unsupported(Caveat::Mfa));
 }

@@ -114,7 +114,7 @@ def forged_body(kind, head, items, /, values=None, tags=None, n_items=None, more
 
     `more` follows the items, `kind` is another kind, `fill` cuts the body to so many bytes or fills it with zeros. Of
     the block: `length` is what it says of its body's, `next_pub` another key, `signer` the seed of who signs it,
-    `times` how often the order of the group is added to the S of its signature.
+    `times` how often the order of the group is added to the S of its signature, `sig` another signature.
     """
     changed = dict(items) | {int(tag, 16): v if v is None else bytes.fromhex(v) for tag, v in (values or {}).items()}
     order = [int(tag, 16) for tag in tags] if tags else sorted(changed)
@@ -157,7 +157,8 @@ class Token:
         content, length = body(min(len(self.blocks), 1), block), forged.get("length")
         sig = key(forged.get("signer", signer.seed.hex())).sign(self.message(content, next_pub, length))
         s = int.from_bytes(sig[32:], "little") + GROUP_ORDER * forged.get("times", 0)
-        self.add(content, next_pub, sig[:32] + s.to_bytes(32, "little"), length)
+        sig = bytes.fromhex(forged["sig"]) if "sig" in forged else sig[:32] + s.to_bytes(32, "little")
+        self.add(content, next_pub, sig, length)
         return following
     def unproven(self, magic="CVT1", kid=None, n=None):
         count = be(1, len(self.blocks) if n is None else n)
@@ -175,11 +176,12 @@ class Token:
         if form == "bound":
             return b""
         return holder.seed if form == "open" else holder.sign(D("seal") + H(unproven))
-    def forged_token(self, form, holder, /, proof_kind=None, prover=None, more="", **front):
-        """Another magic, kid, number of blocks or kind of proof; a proof with another's seed; more bytes behind it."""
+    def forged_token(self, form, holder, /, proof_kind=None, prover=None, proof=None, more="", **front):
+        """Another magic, kid, number of blocks, kind of proof or proof; one with another's seed; more bytes behind it."""
         unproven, holder = self.unproven(**front), key(prover) if prover else holder
         kind = PROOFS[form] if proof_kind is None else proof_kind
-        return to_text("cvt1", unproven + be(1, kind) + self.proof(form, holder, unproven) + bytes.fromhex(more))
+        made = self.proof(form, holder, unproven) if proof is None else bytes.fromhex(proof)
+        return to_text("cvt1", unproven + be(1, kind) + made + bytes.fromhex(more))
 def extended(token, holder, order):
     for block in order["blocks"]:
         holder = token.sign(block, holder)

@@ -163,7 +163,8 @@ class Keys:
         self.index, self.lookup, self.state, self.journal, self.policy = c.read("32s" * 5)
         held = [c.read("16s32s") for _ in range(c.one("H") if plain[:1] == b"\3" else 0)]
         self.compartments = dict(held)
-        c.must(bool(held) == (plain[:1] == b"\3") and [*self.compartments] == sorted(self.compartments) and len(held) < 65)
+        c.must(bool(held) == (plain[:1] == b"\3") and len(held) < 65)
+        c.must([*self.compartments] == sorted(self.compartments))
         c.end()
 def unlock(path, passphrase):
     """Header and keys. A copy whose MAC is wrong does not stand in the way of a genuine one."""
