@@ -1,23 +1,21 @@
-//! How every operation goes: decide, work, log, answer. Nothing leaves this file without an entry.
+//! How every operation goes: decide, work, log, answer. Nothing leaves this file, and refusal.rs, without an entry.
 
-use std::any::Any;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::sensitive::Sensitive;
 use super::{Session, emergency};
-use crate::audit::{AuditConsent, AuditEvent, Draft, DraftSubject, Outcome};
+use crate::audit::{AuditEvent, Draft, DraftSubject, Outcome};
 use crate::clock::Timestamp;
 use crate::committer::{Row, Stripe};
-use crate::crypto::random;
 use crate::error::Error;
-use crate::ids::{KindId, PatientId, Ticket};
+use crate::ids::{KindId, PatientId};
 use crate::observe::{Told, Watch};
 use crate::policy::PolicyRow;
 use crate::record::Kind;
-use crate::terms::{Action, Confidentiality, Purpose};
+use crate::terms::Action;
 use crate::token::{Denial, DenyReason, Reach, Request, SignInDemand};
 use crate::unlocked::{ByKind, Chart, Standing, Unlocked};
 
@@ -38,12 +36,12 @@ pub(super) struct Op<'s> {
     /// What the vault's rules left to the token when the operation began.
     pub(super) standing: Arc<Standing>,
     pub(super) sensitive: Sensitive,
-    access: Access,
+    pub(super) access: Access,
     /// What it was about when it last asked: what a refusal is about.
-    asked: Cell<Access>,
+    pub(super) asked: Cell<Access>,
     /// What was refused last.
-    refused: Cell<Option<Request>>,
-    watch: Watch,
+    pub(super) refused: Cell<Option<Request>>,
+    pub(super) watch: Watch,
 }
 
 /// What an operation did, to be made durable together with its entry.
@@ -207,126 +205,12 @@ impl Session {
         }
         draft
     }
-
-    /// Logs an operation that did not happen, and gives back the error to answer with: the original one, or that not
-    /// even the log could be written.
-    fn log_failure(
-        &self,
-        unlocked: &Unlocked,
-        access: Access,
-        outcome: Outcome,
-        error: Error,
-        consent: Vec<AuditConsent>,
-    ) -> Error {
-        let mut draft = self.refusal(unlocked, access, outcome);
-        draft.fields.consent = consent;
-        draft.fields.detail = Some(error.word().to_owned());
-        if let Error::StepUpNeeded { .. } = error {
-            draft.fields.reason = Some(DenyReason::SignIn.code());
-        }
-        match unlocked.commit(Vec::new(), vec![draft]) {
-            Ok(()) => error,
-            Err(unlogged) => unlogged,
-        }
-    }
 }
 
 impl Op<'_> {
-    /// Asks the token, and the rules of the vault.
-    pub(super) fn decide(
-        &self,
-        kind: Reach<KindId>,
-        patient: Reach<PatientId>,
-        confidentiality: Option<Confidentiality>,
-    ) -> Result<(), Denial> {
-        self.ask(kind, patient);
-        let request = self.request(kind, patient, confidentiality);
-        let decision = self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request));
-        decision.inspect_err(|_| self.refused.set(Some(request)))
-    }
-
-    /// Everything that refuses what was denied.
-    fn refusals(&self, denial: Denial) -> Vec<(u8, u16)> {
-        let mut refusals = vec![denial];
-        if let Some(request) = self.refused.get() {
-            let rest = self.session.0.token.refusals(&request).into_iter().chain(self.standing.allows(&request).err());
-            rest.filter(|other| *other != denial).for_each(|other| refusals.push(other));
-        }
-        refusals.sort_by_key(|denial| denial.block);
-        refusals.into_iter().map(|denial| (denial.block, denial.reason.code())).collect()
-    }
-
-    /// Asks whether the glass may be broken for a patient, whose chart is so confidential: whether any of the emergency's
-    /// actions would be allowed then.
-    pub(super) fn decide_emergency(
-        &self,
-        patient: PatientId,
-        confidentiality: Option<Confidentiality>,
-    ) -> Result<(), Denial> {
-        let request = |action: Action| Request {
-            action,
-            kind: Reach::Filtered,
-            patient: Reach::One(patient),
-            purpose: Purpose::BreakGlass,
-            confidentiality,
-            now: self.now,
-            emergency: Some(patient),
-        };
-        let decide = |action: &Action| {
-            let request = request(*action);
-            self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request))
-        };
-        let mut answers = Action::ALL.iter().map(decide);
-        let first = answers.next().unwrap_or(Ok(()));
-        if first.is_ok() || answers.any(|answer| answer.is_ok()) { Ok(()) } else { first }
-    }
-
-    pub(super) fn request(
-        &self,
-        kind: Reach<KindId>,
-        patient: Reach<PatientId>,
-        confidentiality: Option<Confidentiality>,
-    ) -> Request {
-        let (action, purpose) = (self.access.action, self.session.0.purpose);
-        let emergency = self.session.0.emergency.map(|emergency| emergency.patient);
-        Request { action, kind, patient, purpose, confidentiality, now: self.now, emergency }
-    }
-
     /// What it is about to do.
     pub(super) const fn access(&self) -> Access {
         self.access
-    }
-
-    /// Whether the token and the rules allow more than they were asked for so far; nothing is noted.
-    pub(super) fn would_allow(&self, kind: Reach<KindId>, patient: Reach<PatientId>) -> bool {
-        let request = self.request(kind, patient, None);
-        self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request)).is_ok()
-    }
-
-    /// Notes what the operation turns to.
-    fn ask(&self, kind: Reach<KindId>, patient: Reach<PatientId>) {
-        let mut asked = self.asked.get();
-        if matches!(kind, Reach::One(_)) {
-            asked.kind = kind;
-        }
-        if matches!(patient, Reach::One(_)) {
-            asked.patient = patient;
-            if !matches!(kind, Reach::One(_)) {
-                // A kind of the chart before says nothing about this one.
-                asked.kind = self.access.kind;
-            }
-        }
-        self.asked.set(asked);
-    }
-
-    /// Asks the token about a record that has been opened but not given out.
-    pub(super) fn may_see(
-        &self,
-        kind: KindId,
-        patient: PatientId,
-        confidentiality: Confidentiality,
-    ) -> Result<(), Denial> {
-        self.decide(Reach::One(kind), Reach::One(patient), Some(confidentiality))
     }
 
     /// Whether it reads what those at work read again.
@@ -444,70 +328,5 @@ impl Op<'_> {
             done.count = leave_out(&mut done.value, gone.patient);
         }
         Ok(done)
-    }
-
-    /// Of a patient who was erased meanwhile, rows may be missing: that is why.
-    fn instead_of(&self, error: Error) -> Error {
-        match self.asked.get().patient {
-            Reach::One(patient) => {
-                // Whoever erases shows the rows gone before the ledger says so, and has the chart until both are done.
-                let _settled = self.unlocked.stripes.read(self.stripe(patient));
-                self.unlocked.erased(patient).map_or(error, |at| Error::Erased { patient, at })
-            }
-            _ => error,
-        }
-    }
-
-    /// Logs that an operation that was let in is refused after all; gives the error to answer with.
-    pub(super) fn refuse(self, outcome: Outcome, error: Error) -> Error {
-        self.watch.refused(self.write_failure(self.access, outcome, error))
-    }
-
-    fn write_failure(&self, access: Access, outcome: Outcome, error: Error) -> Error {
-        self.session.log_failure(&self.unlocked, access, outcome, error, self.sensitive.answers())
-    }
-
-    /// Logs that a record's type, or whatever else of the host's ran within, panicked over what it was shown; goes on
-    /// unwinding.
-    fn log_panic(&self, panic: Box<dyn Any + Send>) -> ! {
-        let mut draft = self.session.refusal(&self.unlocked, self.asked.get(), Outcome::Failed);
-        draft.fields.consent = self.sensitive.answers();
-        draft.fields.detail = Some("panicked".to_owned());
-        // If it cannot be written the vault stops; the answer is the panic either way.
-        let _ = self.unlocked.commit(Vec::new(), vec![draft]);
-        resume_unwind(panic)
-    }
-
-    pub(super) fn log_denial(&self, denial: Denial) -> Error {
-        self.watch.refused(self.write_denial(denial))
-    }
-
-    fn write_denial(&self, denial: Denial) -> Error {
-        let ticket = match random::array() {
-            Ok(bytes) => Ticket::from_bytes(bytes),
-            Err(error) => return error.into(),
-        };
-        let mut draft = self.session.refusal(&self.unlocked, self.asked.get(), Outcome::Denied);
-        draft.fields.reason = Some(denial.reason.code());
-        draft.fields.ticket = Some(ticket);
-        draft.fields.detail = Some(format!("block {}", denial.block));
-        draft.fields.refusals = self.refusals(denial);
-        draft.fields.consent = self.sensitive.answers();
-        match self.unlocked.commit(Vec::new(), vec![draft]) {
-            Ok(()) => Error::Denied { ticket },
-            Err(unlogged) => unlogged,
-        }
-    }
-
-    /// Logs that a chart was not to be opened; the answer is that of a patient who is not there, without a ticket, which
-    /// that one has not.
-    fn write_hidden(&self, denial: Denial, error: Error) -> Error {
-        let mut draft = self.session.refusal(&self.unlocked, self.asked.get(), Outcome::Denied);
-        draft.fields.reason = Some(denial.reason.code());
-        draft.fields.consent = self.sensitive.answers();
-        match self.unlocked.commit(Vec::new(), vec![draft]) {
-            Ok(()) => error,
-            Err(unlogged) => unlogged,
-        }
     }
 }
