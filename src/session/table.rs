@@ -53,7 +53,7 @@ impl<'w> Table<'w> {
     ) -> io::Result<Self> {
         let mut table = Self { out, format, columns, rows: 0 };
         match format {
-            TableFormat::Csv => table.line(columns.iter().map(|name| Cell::text(name)))?,
+            TableFormat::Csv => table.line(columns.iter().map(Cell::text))?,
             TableFormat::Json => table.out.write_all(b"[")?,
         }
         Ok(table)

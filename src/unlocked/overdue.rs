@@ -59,7 +59,8 @@ impl Unlocked {
                 draft.fields.detail = Some(format!("review {}, due {}", round.number, round.due));
                 let row = PolicyRow::Round(Arc::new(RoundRow { told: Some(now), ..(*round).clone() }));
                 rows.push(self.policy_row(&row)?);
-                (drafts.push(draft), applies.push(row));
+                drafts.push(draft);
+                applies.push(row);
             }
             let (told, queued) = (rows.len(), self.committer.queue(rows, drafts)?);
             applies.into_iter().for_each(|row| self.policy.apply(row));
