@@ -11,12 +11,12 @@ use crate::audit::AuditFault;
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
-use crate::ids::{AttesterId, CaseId, KindId, PatientId, PrincipalId, Ticket};
+use crate::ids::{AttesterId, CaseId, KindId, PatientId, PrincipalId, RevocationId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, Kind, RecordRef, Version};
 use crate::storage::StorageError;
-use crate::token::{Denial, InvalidRole, ProofError, TokenError};
+use crate::token::{Denial, InvalidRole, ProofError, Revoke, TokenError};
 
 /// Whatever a vault or a session may answer instead of a result. Every message says what happened and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -432,6 +432,67 @@ pub enum Error {
         /// How much it takes.
         memory_kib: u32,
     },
+    /// It was revoked for good: it is never trusted again. Nothing was changed.
+    #[error("{what} was revoked at {at}, for good; make another key and have that trusted")]
+    WasRevoked {
+        /// What.
+        what: Revoke,
+        /// When.
+        at: Timestamp,
+    },
+    /// The vault knows no such grant, or the review does not list it.
+    #[error("there is no grant {grant} here; list the grants, or what the review lists, to see which there are")]
+    NoSuchGrant {
+        /// Its id.
+        grant: RevocationId,
+    },
+    /// There is no such review of grants.
+    #[error("this vault has no review {review}; list the reviews to see which there are")]
+    NoSuchReview {
+        /// Its number.
+        review: u32,
+    },
+    /// The review was closed. Nothing was changed.
+    #[error("review {review} was closed at {at}; decide in one that is open, or revoke the grant")]
+    ReviewClosed {
+        /// Its number.
+        review: u32,
+        /// When it was closed.
+        at: Timestamp,
+    },
+    /// Grants of the review were not decided over. It stays open.
+    #[error("{left} grants of review {review} are not decided over; decide over them, then close it")]
+    ReviewUnfinished {
+        /// Its number.
+        review: u32,
+        /// How many.
+        left: usize,
+    },
+    /// Nobody decides over a grant of their own. Nothing was changed.
+    #[error("{grant} is a grant of the same person; somebody else has to decide over it")]
+    OwnGrant {
+        /// Its id.
+        grant: RevocationId,
+    },
+    /// The grant came to an end, so that there is nothing to decide. Nothing was changed.
+    #[error("{grant} has ended ({how}), so that there is nothing to decide; the review counts it as settled")]
+    GrantEnded {
+        /// Its id.
+        grant: RevocationId,
+        /// Whether it expired or was revoked.
+        how: &'static str,
+    },
+    /// The grant cannot take the place of the other. Nothing was changed.
+    #[error("{grant} cannot take the place of the other grant: {why}; register one that can")]
+    NoReplacement {
+        /// Its id.
+        grant: RevocationId,
+        /// Why not.
+        why: &'static str,
+    },
+    /// What was to be written out could not be.
+    #[error("the list could not be written ({0}); see to where it goes, and write it again")]
+    Output(#[source] io::Error),
 }
 
 fn revision_of(revision: Option<u32>) -> String {

@@ -184,8 +184,8 @@ pub use keyring::{
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
-    AccessRules, ChartLabel, Compartment, Disabled, EmergencyReason, Erasure, LegalHold, RecoveryCodes, Retention,
-    RetentionOf, Review, TotpEnrolment, Verdict,
+    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, LegalHold, RecoveryCodes,
+    Retention, RetentionOf, Review, ReviewDecision, Revocation, TotpEnrolment, Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
@@ -195,19 +195,20 @@ pub use record::{
 };
 pub use session::{
     AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor, ChartPage,
-    ChartQuery, ChartRetention, Explanation, Export, ExportStream, Identifier, KindCount, ListCursor, ListQuery,
-    NewPrincipal, Operation, Page, Principal, PrincipalPage, Principals, PutOptions, ReviewCase, Roles, Ruling, Scope,
-    Session, SessionOpening, TokenStanding, VerifiedLog,
+    ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState, Grants,
+    Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, NewPrincipal, Operation, Page, Principal,
+    PrincipalPage, Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews,
+    Roles, Ruling, Scope, Session, SessionOpening, TableFormat, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, AuthProof, BlockRights,
-    BoundAttenuation, BoundGrant, BoundToken, Caveat, Challenge, Claim, Denial, DenyReason, DeviceKey, DeviceProof,
-    DevicePublicKey, EffectiveRights, EmergencyRights, Grant, GrantError, HolderKey, HolderPublicKey, InvalidIssuerKey,
-    InvalidProof, InvalidPublicKey, InvalidRole, IssuerKey, IssuerPublicKey, LimitError, Listed, NewAttestation,
-    Possession, ProofError, ProofKind, Rights, Role, RoleRevision, SealedToken, SignInLevel, Statement, Token,
-    TokenError, UnverifiedToken,
+    BoundAttenuation, BoundGrant, BoundToken, Caveat, Ceiling, Challenge, Claim, Denial, DenyReason, DeviceKey,
+    DeviceProof, DevicePublicKey, EffectiveRights, EmergencyRights, Grant, GrantError, HolderKey, HolderPublicKey,
+    InvalidIssuerKey, InvalidProof, InvalidPublicKey, InvalidRole, IssuerKey, IssuerPublicKey, LimitError, Listed,
+    NewAttestation, Possession, ProofError, ProofKind, Revoke, Rights, Role, RoleRevision, SealedToken, SignInLevel,
+    Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,

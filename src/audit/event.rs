@@ -82,8 +82,12 @@ events! {
     IssuerTrusted = 10, "issuer-trusted";
     /// A record kind was registered.
     KindRegistered = 11, "kind-registered";
+    /// What the tokens of an issuer can allow at most was set; `detail` has it.
+    IssuerLimited = 12, "issuer-limited";
     /// An attester's public key was trusted.
     AttesterTrusted = 13, "attester-trusted";
+    /// An issuer was revoked, for good; `detail` names it and says why.
+    IssuerRevoked = 14, "issuer-revoked";
     /// A key slot was added; `detail` names it. Stands before the header that has it; see [`AuditEvent::HeaderWritten`].
     SlotAdded = 15, "slot-added";
     /// A key slot was removed; `detail` names it.
@@ -169,10 +173,10 @@ events! {
     RoleRetired = 56, "role-retired";
     /// The rules for all tokens were set anew; `detail` has them.
     AccessRulesChanged = 57, "access-rules-changed";
-    /// Roles were listed.
-    RolesListed = 59, "roles-listed";
     /// Kinds were put into a compartment; `detail` names it and them, `count` says how many.
     CompartmentCreated = 58, "compartment-created";
+    /// Roles were listed.
+    RolesListed = 59, "roles-listed";
     /// The audit log was verified.
     AuditVerified = 60, "audit-verified";
     /// The audit log was read.
@@ -205,6 +209,22 @@ events! {
     RootKeyChanged = 84, "root-key-changed";
     /// Another suite seals from the next header on; `detail` names both.
     SuiteChanged = 85, "suite-changed";
+    /// A grant was registered; `detail` names it.
+    GrantRegistered = 86, "grant-registered";
+    /// Grants or issuers were listed; `count` says how many.
+    GrantsListed = 87, "grants-listed";
+    /// Tokens, or an attester, were revoked; `detail` names what, and says why.
+    Revoked = 88, "revoked";
+    /// A review of grants was not closed in time; `detail` names it. Once for each.
+    ReviewOverdue = 89, "review-overdue";
+    /// A review of grants was opened; `detail` names it, `count` says how many grants it lists.
+    ReviewOpened = 90, "review-opened";
+    /// It was decided over a grant in a review; `detail` has the grant, the decision and the note.
+    ReviewDecided = 91, "review-decided";
+    /// A review of grants was closed; `detail` names it.
+    ReviewClosed = 92, "review-closed";
+    /// Reviews of grants, or what they list, were read.
+    ReviewsListed = 93, "reviews-listed";
     /// The review of an emergency was given to somebody; `detail` names both.
     CaseAssigned = 94, "case-assigned";
     /// An emergency was reviewed; `detail` has the verdict and the note.

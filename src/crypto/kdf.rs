@@ -3,7 +3,9 @@
 //! `L(x)` is the text `chartvault/v1/x` behind one byte with its length.
 
 use super::hash::{self, HmacKey, Prk};
-use crate::ids::{AttesterId, CompartmentId, FacilityId, IssuerId, KindId, PatientId, PrincipalId, RoleId};
+use crate::ids::{
+    AttesterId, CompartmentId, FacilityId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId,
+};
 use crate::secret::{Key, Secret};
 
 /// What each key is for; see [`Key`].
@@ -272,6 +274,16 @@ pub(crate) fn role_id(name: &str) -> RoleId {
 /// Where an older revision of a role is kept: `H(L("role-revision") ‖ role id ‖ revision)[..16]`.
 pub(crate) fn role_revision_id(role: RoleId, revision: u32) -> [u8; 16] {
     hash::sha256_short(&[label!("role-revision").bytes(), role.as_bytes(), &revision.to_be_bytes()])
+}
+
+/// Where it is kept that something was revoked: `H(L("revocation") ‖ sort ‖ id)[..16]`.
+pub(crate) fn revocation_place(sort: u8, id: &[u8; 16]) -> [u8; 16] {
+    hash::sha256_short(&[label!("revocation").bytes(), &[sort], id])
+}
+
+/// Where it is kept what was decided over a grant in a review: `H(L("review-decision") ‖ round ‖ rid)[..16]`.
+pub(crate) fn review_decision_id(round: u32, grant: RevocationId) -> [u8; 16] {
+    hash::sha256_short(&[label!("review-decision").bytes(), &round.to_be_bytes(), grant.as_bytes()])
 }
 
 /// A facility's id: `H(L("facility") ‖ name)[..16]`.

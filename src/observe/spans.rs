@@ -31,7 +31,7 @@ macro_rules! spans {
 }
 
 spans! {
-    "vault-created" "vault-opened" "vault-closed" "vault-salvaged" "checkpoint" "issuer-trusted" "attester-trusted"
+    "vault-created" "vault-opened" "vault-closed" "vault-salvaged" "checkpoint" "issuer-trusted" "issuer-limited" "issuer-revoked" "attester-trusted"
     "slot-added" "slot-removed" "slot-changed" "header-backed-up" "kind-registered" "clock-reset" "read-audit-changed" "journal-compacted" "vault-checked"
     "key-added" "rows-resealed" "root-key-changed" "suite-changed" "compartment-created"
     "session-opened" "session-closed" "signed-in" "sign-in-refused" "stepped-up"
@@ -39,6 +39,7 @@ spans! {
     "patient-registered" "patient-found" "identifier-added" "retention-changed" "hold-placed" "hold-lifted"
     "retention-read" "erasure-begun" "patient-erased" "chart-labelled" "chart-label-read"
     "glass-broken" "role-defined" "role-retired" "roles-listed" "access-rules-changed" "denial-explained" "rights-read"
+    "grant-registered" "grants-listed" "revoked" "review-opened" "review-decided" "review-closed" "reviews-listed"
     "case-assigned" "case-closed" "cases-listed"
     "record-put" "record-read" "records-listed" "chart-read" "history-read" "record-amended" "record-voided"
     "kinds-listed" "records-exported" "audit-verified" "audit-queried"

@@ -2,18 +2,26 @@
 
 mod case;
 mod cases;
+mod ceiling;
 mod chart_label;
 mod compartment;
+mod decides;
 mod erasure;
 mod failures;
+mod grant;
+mod grants;
 mod people;
 mod principal;
 mod recovery_code;
 mod retention;
+mod revocation;
 mod role;
 mod roles;
+mod round;
+mod rounds;
 mod row;
 mod rules;
+mod text;
 mod totp_enrolment;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +37,8 @@ pub(crate) use compartment::{MAX_COMPARTMENT_KINDS, MAX_COMPARTMENT_NAME};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub(crate) use failures::Failures;
+pub(crate) use grant::{GrantRow, GrantUse, MAX_GRANT_NOTE};
+pub(crate) use grants::KnownGrant;
 pub(crate) use people::Enrolment;
 pub use principal::Disabled;
 pub(crate) use principal::{MAX_DISABLED_REASON, MAX_DISPLAY_NAME, MAX_NAME, PrincipalRow};
@@ -36,7 +46,11 @@ pub use recovery_code::RecoveryCodes;
 pub(crate) use recovery_code::hash_of_typed;
 pub use retention::{LegalHold, Retention, RetentionOf};
 pub(crate) use retention::{MAX_HOLD_REASON, MAX_RETAINED, RetentionRow};
+pub(crate) use revocation::MAX_REVOKE_REASON;
+pub use revocation::Revocation;
 pub(crate) use roles::CitedRole;
+pub use round::{Decided, Ended, ReviewDecision};
+pub(crate) use round::{DecisionRow, MAX_REVIEW_NOTE, MOST_IN_ROUND, RoundItem, RoundRow};
 pub(crate) use row::{DataKeyRow, PolicyRow};
 pub use rules::AccessRules;
 pub use totp_enrolment::TotpEnrolment;
@@ -47,16 +61,24 @@ pub(crate) use erasure::tests::ledger_of_the_page;
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::format::doubt::DoubtMap;
-use crate::ids::{AttesterId, CompartmentId, IssuerId, KindId, RevocationId};
+use crate::ids::{AttesterId, CompartmentId, KindId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
+use crate::token::Revoke;
 use cases::Cases;
+use ceiling::Issuers;
+use grants::Grants;
 use people::People;
+use revocation::Revoked;
 use roles::Roles;
+use rounds::Rounds;
 
 #[derive(Default)]
 struct Known {
-    issuers: HashMap<IssuerId, [u8; 32]>,
+    issuers: Issuers,
+    revoked: Revoked,
+    grants: Grants,
+    reviews: Rounds,
     attesters: HashMap<AttesterId, [u8; 32]>,
     kinds: BTreeMap<KindId, Kind>,
     clock_reset: Option<(Timestamp, Timestamp)>,
@@ -88,14 +110,7 @@ pub(crate) struct Policy {
 impl Policy {
     /// Takes a row in force, once it is durable.
     pub(crate) fn apply(&self, row: PolicyRow) {
-        let mut decides = !matches!(
-            row,
-            PolicyRow::Case(_)
-                | PolicyRow::Uses { .. }
-                | PolicyRow::Kind { .. }
-                | PolicyRow::SlotUse { .. }
-                | PolicyRow::ChartLabel(_)
-        );
+        let mut decides = row.decides();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match row {
             PolicyRow::Uses { rid, used } => {
@@ -105,9 +120,13 @@ impl Policy {
             PolicyRow::Rules(rules) => known.rules = rules,
             PolicyRow::Role(row) => known.roles.define(row),
             PolicyRow::RoleBefore(row) => known.roles.remember(row),
-            PolicyRow::Issuer { public, .. } => {
-                known.issuers.insert(kdf::issuer_id(&public), public);
-            }
+            PolicyRow::Issuer { public, trusted_at } => known.issuers.trust(public, trusted_at),
+            PolicyRow::Ceiling(issuer, ceiling) => known.issuers.limit(issuer, ceiling),
+            PolicyRow::Revocation(row) => known.revoked.put(row),
+            PolicyRow::Grant(row) => known.grants.put(row),
+            PolicyRow::GrantUse(used) => known.grants.used(used),
+            PolicyRow::Round(row) => known.reviews.put(row),
+            PolicyRow::Decision(row) => known.reviews.decide(&row),
             PolicyRow::Attester { public, .. } => {
                 known.attesters.insert(kdf::attester_id(&public), public);
             }
@@ -124,10 +143,7 @@ impl Policy {
             // One for each chart that is to be kept: read when it is asked for.
             PolicyRow::Retention(_) => {}
             PolicyRow::Principal(row) => decides = known.people.apply(&row),
-            PolicyRow::Failures(failures) => {
-                known.people.count(failures);
-                decides = false;
-            }
+            PolicyRow::Failures(failures) => known.people.count(failures),
             PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label: ChartLabel::NONE }) => {
                 known.labels.remove(&patient_tag);
             }
@@ -193,14 +209,10 @@ impl Policy {
         self.read().uses.get(&rid).copied().unwrap_or(0)
     }
 
-    /// The public key of a trusted issuer.
-    pub(crate) fn issuer(&self, id: IssuerId) -> Option<[u8; 32]> {
-        self.read().issuers.get(&id).copied()
-    }
-
-    /// The public key of a trusted attester.
+    /// The public key of an attester who is trusted, and was not revoked.
     pub(crate) fn attester(&self, id: AttesterId) -> Option<[u8; 32]> {
-        self.read().attesters.get(&id).copied()
+        let known = self.read();
+        known.attesters.get(&id).copied().filter(|_| !known.revoked.has(Revoke::Attester(id)))
     }
 
     /// The kind of an id, if it has been used in this vault.

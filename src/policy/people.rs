@@ -20,6 +20,7 @@ pub(super) struct People {
 }
 
 struct Person {
+    name: String,
     disabled: bool,
     /// Of the password, where there is one.
     cost: Option<PassphraseCost>,
@@ -39,7 +40,8 @@ impl People {
     pub(super) fn apply(&mut self, row: &PrincipalRow) -> bool {
         let (disabled, cost) = (row.disabled.is_some(), row.password.as_ref().map(|verifier| verifier.cost));
         self.names.insert(row.name.clone(), row.id());
-        self.by_id.insert(row.id(), Person { disabled, cost }).is_none_or(|before| before.disabled != disabled)
+        let person = Person { name: row.name.clone(), disabled, cost };
+        self.by_id.insert(row.id(), person).is_none_or(|before| before.disabled != disabled)
     }
 
     pub(super) fn count(&mut self, failures: Failures) {
@@ -59,6 +61,11 @@ impl Policy {
             Some(Person { disabled: false, .. }) => Enrolment::Enabled,
             Some(Person { disabled: true, .. }) => Enrolment::Disabled,
         }
+    }
+
+    /// The name of a principal who is enrolled.
+    pub(crate) fn principal_name(&self, principal: PrincipalId) -> Option<String> {
+        self.read().people.by_id.get(&principal).map(|person| person.name.clone())
     }
 
     /// Whether a principal is enrolled, disabled or not.

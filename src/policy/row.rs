@@ -4,22 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::case::CaseRow;
+use super::ceiling;
 use super::chart_label::ChartLabelRow;
 use super::compartment::Compartment;
 use super::erasure::Erasure;
 use super::failures::Failures;
+use super::grant::{GrantRow, GrantUse};
 use super::principal::PrincipalRow;
 use super::retention::RetentionRow;
+use super::revocation::Revocation;
 use super::role;
+use super::round::{DecisionRow, RoundRow};
 use super::rules::AccessRules;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
+use crate::crypto::kdf;
 use crate::format::doubt::DoubtMap;
 use crate::format::keys::RecordKey;
-use crate::ids::{PrincipalId, RevocationId};
+use crate::ids::{IssuerId, PrincipalId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
-use crate::token::RoleRevision;
+use crate::token::{Ceiling, RoleRevision};
 
 const TABLE_ISSUER: u8 = 1;
 const TABLE_KIND: u8 = 2;
@@ -30,10 +35,16 @@ const TABLE_DOUBT: u8 = 6;
 const TABLE_SLOT_USE: u8 = 7;
 const TABLE_ROLE: u8 = 8;
 const TABLE_ROLE_BEFORE: u8 = 9;
+const TABLE_GRANT: u8 = 11;
+const TABLE_REVOCATION: u8 = 12;
 const TABLE_PRINCIPAL: u8 = 10;
 const TABLE_USES: u8 = 13;
+const TABLE_ROUND: u8 = 14;
+const TABLE_DECISION: u8 = 15;
 const TABLE_DATA_KEY: u8 = 16;
 const TABLE_RULES: u8 = 17;
+const TABLE_CEILING: u8 = 19;
+const TABLE_GRANT_USE: u8 = 21;
 const TABLE_FAILURES: u8 = 18;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
@@ -86,6 +97,18 @@ pub(crate) enum PolicyRow {
     Role(RoleRevision),
     /// A role, as it was before.
     RoleBefore(RoleRevision),
+    /// Something that was revoked.
+    Revocation(Revocation),
+    /// What an issuer can grant at most.
+    Ceiling(IssuerId, Ceiling),
+    /// A grant that was registered, or seen.
+    Grant(Arc<GrantRow>),
+    /// When a grant opened sessions.
+    GrantUse(GrantUse),
+    /// A review of grants.
+    Round(Arc<RoundRow>),
+    /// What was decided over a grant in a review.
+    Decision(Arc<DecisionRow>),
 }
 
 /// Which data key seals, and how far older records were sealed anew under it.
@@ -117,6 +140,21 @@ impl PolicyRow {
         (TABLE_RETENTION, patient_tag)
     }
 
+    /// [`PolicyRow::place`] of a grant.
+    pub(crate) const fn place_of_grant(id: RevocationId) -> (u8, [u8; 16]) {
+        (TABLE_GRANT, *id.as_bytes())
+    }
+
+    /// [`PolicyRow::place`] of when a grant was used.
+    pub(crate) const fn place_of_grant_use(id: RevocationId) -> (u8, [u8; 16]) {
+        (TABLE_GRANT_USE, *id.as_bytes())
+    }
+
+    /// [`PolicyRow::place`] of what was decided over a grant.
+    pub(crate) fn place_of_decision(round: u32, grant: RevocationId) -> (u8, [u8; 16]) {
+        (TABLE_DECISION, kdf::review_decision_id(round, grant))
+    }
+
     /// [`PolicyRow::place`] of a principal.
     pub(crate) const fn place_of_principal(principal: PrincipalId) -> (u8, [u8; 16]) {
         (TABLE_PRINCIPAL, *principal.as_bytes())
@@ -125,11 +163,11 @@ impl PolicyRow {
     /// Its table and the id that, blinded, is its storage key.
     pub(crate) fn place(&self) -> (u8, [u8; 16]) {
         match self {
-            Self::Issuer { public, .. } => (TABLE_ISSUER, *crate::crypto::kdf::issuer_id(public).as_bytes()),
+            Self::Issuer { public, .. } => (TABLE_ISSUER, *kdf::issuer_id(public).as_bytes()),
             Self::Kind { kind } => (TABLE_KIND, *kind.id().as_bytes()),
             Self::ClockReset { .. } => (TABLE_CLOCK, [0; 16]),
             Self::ReadAudit(_) => (TABLE_READ_AUDIT, [0; 16]),
-            Self::Attester { public, .. } => (TABLE_ATTESTER, *crate::crypto::kdf::attester_id(public).as_bytes()),
+            Self::Attester { public, .. } => (TABLE_ATTESTER, *kdf::attester_id(public).as_bytes()),
             Self::Doubt { .. } => Self::PLACE_OF_DOUBT,
             Self::DataKey(_) => (TABLE_DATA_KEY, [0; 16]),
             Self::SlotUse { slot, .. } => (TABLE_SLOT_USE, [*slot, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
@@ -142,6 +180,12 @@ impl PolicyRow {
             Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
             Self::Case(row) => (TABLE_CASE, *row.id.as_bytes()),
             Self::Rules(_) => (TABLE_RULES, [0; 16]),
+            Self::Revocation(row) => (TABLE_REVOCATION, row.place()),
+            Self::Ceiling(issuer, _) => (TABLE_CEILING, *issuer.as_bytes()),
+            Self::Grant(row) => Self::place_of_grant(row.id()),
+            Self::GrantUse(row) => Self::place_of_grant_use(row.id),
+            Self::Round(row) => (TABLE_ROUND, row.place()),
+            Self::Decision(row) => (TABLE_DECISION, row.place()),
             Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
             Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
         }
@@ -233,6 +277,14 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_ROLE_BEFORE);
                 role::encode(row, &mut bytes);
             }
+            Self::Revocation(row) => behind(TABLE_REVOCATION, &mut bytes, |bytes| row.encode(bytes)),
+            Self::Ceiling(issuer, row) => {
+                behind(TABLE_CEILING, &mut bytes, |bytes| ceiling::encode((issuer, row), bytes))
+            }
+            Self::Grant(row) => behind(TABLE_GRANT, &mut bytes, |bytes| row.encode(bytes)),
+            Self::GrantUse(row) => behind(TABLE_GRANT_USE, &mut bytes, |bytes| row.encode(bytes)),
+            Self::Round(row) => behind(TABLE_ROUND, &mut bytes, |bytes| row.encode(bytes)),
+            Self::Decision(row) => behind(TABLE_DECISION, &mut bytes, |bytes| row.encode(bytes)),
             Self::ReadAudit(choice) => {
                 bytes.put_u8(TABLE_READ_AUDIT);
                 match choice {
@@ -313,6 +365,12 @@ impl PolicyRow {
             TABLE_RULES => AccessRules::decode(reader).map(Self::Rules),
             TABLE_ROLE => role::decode(reader).map(Self::Role),
             TABLE_ROLE_BEFORE => role::decode(reader).map(Self::RoleBefore),
+            TABLE_REVOCATION => Revocation::decode(reader).map(Self::Revocation),
+            TABLE_CEILING => ceiling::decode(reader).map(|(issuer, row)| Self::Ceiling(issuer, row)),
+            TABLE_GRANT => GrantRow::decode(reader).map(|row| Self::Grant(Arc::new(row))),
+            TABLE_GRANT_USE => GrantUse::decode(reader).map(Self::GrantUse),
+            TABLE_ROUND => RoundRow::decode(reader).map(|row| Self::Round(Arc::new(row))),
+            TABLE_DECISION => DecisionRow::decode(reader).map(|row| Self::Decision(Arc::new(row))),
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {
                     CHOICE_DURABLE => ReadAudit::Durable,
@@ -327,6 +385,11 @@ impl PolicyRow {
             _ => Err(BadRow),
         }
     }
+}
+
+fn behind(table: u8, bytes: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
+    bytes.put_u8(table);
+    encode(bytes);
 }
 
 #[cfg(test)]

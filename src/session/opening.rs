@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::{Inner, Life, Session};
 use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::clock::Timestamp;
+use crate::committer::Stripe;
 use crate::crypto::{kdf, random};
 use crate::error::Error;
 use crate::ids::{FacilityId, SessionId};
@@ -13,7 +15,7 @@ use crate::terms::Purpose;
 use crate::token::{
     Admission, Attestation, AuthProof, Denial, DeviceProof, Possession, Proven, Shown, UnverifiedToken, VerifiedToken,
 };
-use crate::unlocked::{Gate, Unlocked};
+use crate::unlocked::{Gate, Resolved, Unlocked};
 
 /// A session about to be opened with a token and what is shown beside it; see [`Vault::session_with`](crate::Vault::session_with).
 #[must_use = "no session is opened before `open`"]
@@ -111,8 +113,9 @@ impl<'t> SessionOpening<'t> {
         };
         let id = SessionId::from_bytes(random::array()?);
         let mut draft = draft(AuditEvent::SessionOpened, Outcome::Allowed, &token, id, self.purpose);
-        let standing = match token.decide_opening(self.purpose, self.facility).and_then(|()| unlocked.standing(&token))
-        {
+        let allowed = token.decide_opening(self.purpose, self.facility).and_then(|()| unlocked.standing(&token));
+        let opens = |standing: Resolved| standing.last()?.opens(self.purpose).map(|()| standing);
+        let standing = match allowed.and_then(opens) {
             Ok(standing) => standing,
             Err(denial) => return refuse(&unlocked, draft, denial),
         };
@@ -169,7 +172,7 @@ impl<'t> SessionOpening<'t> {
                 if let Err(denial) = unlocked.let_live(inner.token.verified().subject(), &inner, now) {
                     return refuse(&unlocked, draft, denial);
                 }
-                unlocked.commit(Vec::new(), vec![draft])?;
+                log_opening(&unlocked, &inner, draft, now)?;
                 let holder: Weak<Inner> = Arc::downgrade(&inner);
                 unlocked.add_holder(holder);
                 Ok(Session(inner))
@@ -195,8 +198,34 @@ impl fmt::Debug for SessionOpening<'_> {
     }
 }
 
+/// Logs that a session was opened, and keeps in the same commit which grant opened it and when. A vault in doubt takes no
+/// writes.
+fn log_opening(unlocked: &Unlocked, inner: &Inner, mut draft: Draft, now: Timestamp) -> Result<(), Error> {
+    let token = inner.token.verified();
+    if unlocked.policy.doubt().is_some() {
+        return unlocked.commit(Vec::new(), vec![draft]);
+    }
+    let queued = {
+        let held = unlocked.stripes.write(&[Stripe::Policy]);
+        // Whoever revoked it meanwhile had the policy, and has answered.
+        if let Err(denial) = inner.standing.now(unlocked, token) {
+            drop(held);
+            return refuse(unlocked, draft, denial);
+        }
+        let mut sighting = unlocked.sighting(token, now)?;
+        if sighting.not_kept {
+            let said = draft.fields.detail.take().map(|said| format!("{said}; ")).unwrap_or_default();
+            draft.fields.detail = Some(format!("{said}no room to keep the grant"));
+        }
+        let queued = unlocked.committer.queue(std::mem::take(&mut sighting.rows), vec![draft])?;
+        unlocked.saw(sighting);
+        queued
+    };
+    Ok(unlocked.committer.wait(queued)?)
+}
+
 /// Logs that a token opens no session, and answers why.
-fn refuse(unlocked: &Unlocked, mut draft: Draft, denial: Denial) -> Result<Session, Error> {
+fn refuse<T>(unlocked: &Unlocked, mut draft: Draft, denial: Denial) -> Result<T, Error> {
     draft.fields.outcome = Outcome::Denied;
     draft.fields.reason = Some(denial.reason.code());
     unlocked.commit(Vec::new(), vec![draft])?;

@@ -98,7 +98,7 @@ impl VerifiedToken {
     /// `attester` gives the public key of a trusted attester. `take` gives the outstanding challenge with this nonce,
     /// and no second time; it is asked at most once.
     pub(crate) fn admit(
-        self,
+        mut self,
         shown: &Shown,
         at: Admission,
         attester: impl Fn(AttesterId) -> Option<[u8; 32]>,
@@ -120,6 +120,8 @@ impl VerifiedToken {
         if let Some(demand) = self.sign_in() {
             signed_in.meets(demand, at.now)?;
         }
+        // What they vouched for counts no more than they do.
+        self.revocable.attesters.extend(&attesters);
         Ok((AdmittedToken(self), Proven { possession, device, attesters, signed_in }))
     }
 

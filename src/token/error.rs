@@ -6,7 +6,7 @@ use super::caveat::Caveat;
 use super::{MAX_BLOCKS, MAX_BODY_LEN, MAX_ITEMS, MIN_BODY_LEN};
 use crate::bytes::Truncated;
 use crate::clock::Timestamp;
-use crate::ids::{IssuerId, RevocationId, VaultId};
+use crate::ids::{AttesterId, IssuerId, PrincipalId, RevocationId, RoleId, VaultId};
 
 /// Why a token is not accepted. Blocks are counted from 0, the grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -145,6 +145,45 @@ pub enum TokenError {
         block: u8,
         /// The revocation id.
         rid: RevocationId,
+    },
+    /// All tokens granted to its subject until then were revoked.
+    #[error("tokens granted to {principal} until {until} were revoked; ask for a new grant")]
+    PrincipalRevoked {
+        /// The subject.
+        principal: PrincipalId,
+        /// Grants issued until then, inclusive, are revoked.
+        until: Timestamp,
+    },
+    /// All tokens that cite one of its roles and were issued until then were revoked.
+    #[error("tokens that cite {role} and were issued until {until} were revoked; ask for a new grant")]
+    RoleRevoked {
+        /// The role.
+        role: RoleId,
+        /// Grants issued until then, inclusive, are revoked.
+        until: Timestamp,
+    },
+    /// The issuer was revoked, and all its tokens with it.
+    #[error("{issuer} was revoked, and all its tokens with it; ask another issuer for a grant")]
+    IssuerRevoked {
+        /// The issuer.
+        issuer: IssuerId,
+    },
+    /// The token demands what an attester who was revoked would have to attest.
+    #[error("the token demands an attestation by {attester}, who was revoked; ask for a grant that demands another")]
+    AttesterRevoked {
+        /// The attester.
+        attester: AttesterId,
+    },
+    /// Valid for longer than the vault lets this issuer grant.
+    #[error(
+        "the token is valid for longer than {issuer} may grant here ({} s); ask for a shorter one",
+        .longest.as_secs()
+    )]
+    BeyondCeiling {
+        /// The issuer.
+        issuer: IssuerId,
+        /// The longest validity that it may grant.
+        longest: Duration,
     },
     /// Not valid yet.
     #[error("block {block}: the token is valid from {from} on; check the clocks, or wait")]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::attestation::Claim;
+use super::body::Body;
 use super::caveat::Caveat;
 use super::holder::{ProofKind, UnverifiedToken, instant};
 use super::statement::{Limit, Listed, Statement, words};
@@ -133,14 +134,8 @@ impl EmergencyRights {
 impl Rights {
     pub(super) fn of(token: &UnverifiedToken) -> Self {
         let wire = token.wire();
-        let bodies = wire.blocks.iter().map(|block| &block.body);
-        let blocks = (0..).zip(bodies).zip(token.revocation_ids()).map(|((number, body), revocation_id)| BlockRights {
-            number,
-            issued_at: instant(body.issued_at()),
-            revocation_id,
-            statements: body.items().iter().map(Statement::of).collect(),
-        });
-        Self { vault: wire.vault, issuer: wire.issuer, proof: token.proof(), blocks: blocks.collect() }
+        let blocks = blocks_of(wire.blocks.iter().map(|block| &block.body), token.revocation_ids());
+        Self { vault: wire.vault, issuer: wire.issuer, proof: token.proof(), blocks }
     }
 
     /// The vault it claims to be for.
@@ -175,14 +170,33 @@ impl Rights {
     /// What all blocks together leave: an operation is allowed only if every block allows it.
     #[must_use]
     pub fn effective(&self) -> EffectiveRights {
-        let mut rights = EffectiveRights::everything();
-        let last = self.blocks.last().map_or(0, |block| block.number);
-        for (block, said) in self.statements() {
-            rights.narrow(said, last.saturating_sub(block));
-        }
-        rights.emergency = EmergencyRights::of(&self.blocks);
-        rights
+        effective_of(&self.blocks)
     }
+}
+
+/// What each of a token's blocks says.
+pub(super) fn blocks_of<'a>(
+    bodies: impl Iterator<Item = &'a Body>,
+    rids: impl IntoIterator<Item = RevocationId>,
+) -> Vec<BlockRights> {
+    let blocks = (0..).zip(bodies).zip(rids).map(|((number, body), revocation_id)| BlockRights {
+        number,
+        issued_at: instant(body.issued_at()),
+        revocation_id,
+        statements: body.items().iter().map(Statement::of).collect(),
+    });
+    blocks.collect()
+}
+
+/// What all of them together leave.
+pub(super) fn effective_of(blocks: &[BlockRights]) -> EffectiveRights {
+    let mut rights = EffectiveRights::everything();
+    let last = blocks.last().map_or(0, |block| block.number);
+    for block in blocks {
+        block.statements.iter().for_each(|said| rights.narrow(said, last.saturating_sub(block.number)));
+    }
+    rights.emergency = EmergencyRights::of(blocks);
+    rights
 }
 
 impl EffectiveRights {

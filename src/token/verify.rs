@@ -13,6 +13,7 @@ use super::holder::{UnverifiedToken, earliest_end, instant};
 use super::inspect::Rights;
 use super::issuer::IssuerPublicKey;
 use super::item::{Item, Scope};
+use super::revoke::Revocable;
 use super::wire::{Placed, Proof, Wire, placed_items};
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
@@ -24,20 +25,19 @@ use crate::terms::Purpose;
 pub(crate) const DEFAULT_LONGEST_TTL: Duration = Duration::from_secs(366 * 86_400);
 
 /// How far an issuer's clock may be ahead of the vault's.
-pub(super) const CLOCK_TOLERANCE: u64 = 120;
+pub(crate) const CLOCK_TOLERANCE: u64 = 120;
 
 /// A token whose signatures, proof, revocations, validity and depth were found good at one instant. Nobody has shown yet
 /// that they hold the key of a bound one.
 #[derive(Clone, Debug)]
 pub(crate) struct VerifiedToken {
     vault: VaultId,
-    issuer: IssuerId,
     /// SHA-256 of its bytes.
     digest: [u8; 32],
     last_public: [u8; 32],
     bound: bool,
-    subject: PrincipalId,
-    rids: Vec<RevocationId>,
+    /// Attesters included whose attestations were shown, once it was admitted.
+    pub(super) revocable: Revocable,
     blocks: Vec<Body>,
 }
 
@@ -92,14 +92,14 @@ impl UnverifiedToken {
         for placed in wire.items() {
             placed.item.stands(now, placed.below).map_err(|_| refusal(placed))?;
         }
-        let subject = wire
-            .items()
-            .find_map(|placed| if let Item::Subject(subject) = placed.item { Some(*subject) } else { None })
-            .ok_or(TokenError::MissingItem { caveat: Caveat::Subject })?;
-        let blocks = wire.blocks.iter().map(|block| block.body.clone()).collect();
+        if !wire.items().any(|placed| matches!(placed.item, Item::Subject(_))) {
+            return Err(TokenError::MissingItem { caveat: Caveat::Subject });
+        }
+        let blocks: Vec<Body> = wire.blocks.iter().map(|block| block.body.clone()).collect();
+        let revocable = Revocable::of(wire.issuer, &rids, &blocks);
         let last_public = wire.last_public().ok_or(TokenError::BlockCount { found: 0 })?;
         let (digest, bound) = (self.digest(), matches!(wire.proof, Proof::Bound));
-        Ok(VerifiedToken { vault, issuer: wire.issuer, digest, last_public, bound, subject, rids, blocks })
+        Ok(VerifiedToken { vault, digest, last_public, bound, revocable, blocks })
     }
 }
 
@@ -149,27 +149,32 @@ fn refusal(placed: Placed<'_>) -> TokenError {
 impl VerifiedToken {
     /// Whom it was granted to.
     pub(crate) const fn subject(&self) -> PrincipalId {
-        self.subject
+        self.revocable.subject
     }
 
     /// Who granted it.
     pub(crate) const fn issuer(&self) -> IssuerId {
-        self.issuer
+        self.revocable.issuer
     }
 
     /// The token's own id: that of its last block.
     pub(crate) fn id(&self) -> RevocationId {
-        self.rids.last().copied().unwrap_or(RevocationId::from_bytes([0; 16]))
+        self.revocable.id()
     }
 
     /// Each block's revocation id, the grant's first.
     pub(crate) fn rids(&self) -> &[RevocationId] {
-        &self.rids
+        &self.revocable.rids
+    }
+
+    /// By what it can be revoked.
+    pub(crate) const fn revocable(&self) -> &Revocable {
+        &self.revocable
     }
 
     /// The first instant at which it is not valid any more.
     pub(crate) fn not_after(&self) -> Timestamp {
-        instant(earliest_end(self.items()))
+        self.revocable.not_after
     }
 
     /// Decides whether a session may open at all: for this purpose, in this facility, and with nothing in the token that
@@ -198,7 +203,9 @@ impl VerifiedToken {
             Item::MaxUses(most) => Some((block, *most)),
             _ => None,
         });
-        placed.filter_map(|(block, most)| Some(UseLimit { block, rid: *self.rids.get(usize::from(block))?, most }))
+        placed.filter_map(|(block, most)| {
+            Some(UseLimit { block, rid: *self.revocable.rids.get(usize::from(block))?, most })
+        })
     }
 
     /// The roles that its grant cites, each at a revision.

@@ -8,6 +8,7 @@ mod chart;
 mod decoy;
 mod erased;
 mod gate;
+mod grants;
 mod idle;
 mod in_force;
 mod lock;

@@ -1,5 +1,6 @@
-//! What the vault's own rules say of a token, beside what its blocks say: whether its subject may act, its roles are in
-//! force and what they allow. What does not depend on the operation is resolved once for a session, and again when the policy has changed.
+//! What the vault's own rules say of a token, beside what its blocks say: whether it was revoked, whether its subject may
+//! act, what its issuer can grant, whether it is registered where it has to be, whether its roles are in force and what they
+//! allow. What does not depend on the operation is resolved once for a session, and again when the policy has changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,14 +9,19 @@ use super::Unlocked;
 use crate::clock::Timestamp;
 use crate::ids::KindId;
 use crate::policy::{CitedRole, Enrolment};
-use crate::terms::Categories;
-use crate::token::{Denial, DenyReason, Reach, Request, RoleRights, TokenError, UnverifiedToken, VerifiedToken};
+use crate::terms::{Categories, Purpose};
+use crate::token::{
+    CeilingRights, Denial, DenyReason, Reach, Request, Revocable, Revoke, RoleRights, TokenError, UnverifiedToken,
+    VerifiedToken,
+};
 
 /// What the rules leave to a token, whatever the operation.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     /// Those that the grant cites; none is no limit.
     roles: Vec<Arc<RoleRights>>,
+    /// What the issuer can grant at most; none is no limit.
+    ceiling: Option<Arc<CeilingRights>>,
     /// Kinds in compartments that the token does not name.
     out_of_reach: Vec<KindId>,
     /// How long sessions may lie idle and last, by the rules for all tokens.
@@ -24,8 +30,19 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// Whether the rules leave anything to be done for a purpose.
+    pub(crate) fn opens(&self, purpose: Purpose) -> Result<(), Denial> {
+        match &self.ceiling {
+            Some(ceiling) if !ceiling.allows_purpose(purpose) => Err(by_rule(DenyReason::Issuer)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the rules allow an operation that the token allows.
     pub(crate) fn allows(&self, request: &Request) -> Result<(), Denial> {
+        if self.ceiling.as_ref().is_some_and(|ceiling| !ceiling.allows(request)) {
+            return Err(by_rule(DenyReason::Issuer));
+        }
         if let Reach::One(kind) = request.kind
             && self.out_of_reach.contains(&kind)
         {
@@ -74,8 +91,20 @@ impl Resolved {
 impl Unlocked {
     /// Verifies a token as it was received, against the issuers and the rules of this vault.
     pub(crate) fn verify(&self, token: &UnverifiedToken, now: Timestamp) -> Result<VerifiedToken, TokenError> {
-        let longest = self.policy.rules().longest_validity_of_tokens();
-        token.verify(self.vault, |issuer| self.policy.issuer(issuer), |_| false, now, longest)
+        let (policy, issuer) = (&self.policy, token.issuer());
+        if token.vault() == self.vault && policy.revocation(Revoke::Issuer(issuer)).is_some() {
+            return Err(TokenError::IssuerRevoked { issuer });
+        }
+        let longest = policy.rules().longest_validity_of_tokens();
+        let revoked = |rid| policy.revocation(Revoke::Block(rid)).is_some();
+        let verified = token.verify(self.vault, |issuer| policy.issuer(issuer), revoked, now, longest)?;
+        policy.check_not_revoked(verified.revocable())?;
+        match policy.ceiling(issuer).and_then(|(ceiling, _)| ceiling.longest_validity_of_grants()) {
+            Some(longest) if lives_longer(verified.revocable(), longest) => {
+                Err(TokenError::BeyondCeiling { issuer, longest })
+            }
+            _ => Ok(verified),
+        }
     }
 
     /// How a token stands, to be kept for as long as the policy stays as it is.
@@ -87,22 +116,43 @@ impl Unlocked {
     fn resolve(&self, token: &VerifiedToken) -> (u64, Result<Arc<Standing>, Denial>) {
         // Before anything is looked up: a change meanwhile makes it stale.
         let generation = self.policy.generation();
-        let enrolled_only = self.policy.rules().wants_enrolled_principals();
-        match self.policy.enrolment(token.subject()) {
-            Enrolment::Disabled => return (generation, Err(by_rule(DenyReason::Principal))),
-            Enrolment::None if enrolled_only => return (generation, Err(by_rule(DenyReason::Principal))),
+        (generation, self.resolve_now(token).map(Arc::new))
+    }
+
+    fn resolve_now(&self, token: &VerifiedToken) -> Result<Standing, Denial> {
+        let (policy, names) = (&self.policy, token.revocable());
+        if policy.revoked_by(names).is_some() {
+            return Err(by_rule(DenyReason::Revoked));
+        }
+        let rules = policy.rules();
+        match policy.enrolment(names.subject) {
+            Enrolment::Disabled => return Err(by_rule(DenyReason::Principal)),
+            Enrolment::None if rules.wants_enrolled_principals() => return Err(by_rule(DenyReason::Principal)),
             Enrolment::None | Enrolment::Enabled => {}
         }
-        let roles = token.roles().map(|(id, revision)| match self.policy.cited_role(id, revision) {
+        if rules.wants_registered_grants() && !policy.is_registered(names) {
+            return Err(by_rule(DenyReason::NotRegistered));
+        }
+        let ceiling = match policy.ceiling(names.issuer) {
+            Some((ceiling, _))
+                if ceiling.longest_validity_of_grants().is_some_and(|longest| lives_longer(names, longest)) =>
+            {
+                return Err(by_rule(DenyReason::Issuer));
+            }
+            ceiling => ceiling.map(|(_, rights)| rights),
+        };
+        let roles = token.roles().map(|(id, revision)| match policy.cited_role(id, revision) {
             CitedRole::InForce(rights) => Ok(rights),
             CitedRole::Changed => Err(by_rule(DenyReason::RoleChanged)),
             CitedRole::Unknown => Err(by_rule(DenyReason::RoleUnknown)),
         });
-        let rules = self.policy.rules();
         let (idle, longest) = (rules.idle_limit(), rules.longest_session());
-        let out_of_reach: Vec<KindId> =
-            self.policy.kept_apart().into_keys().filter(|kind| !token.names_kind(*kind)).collect();
-        let roles = roles.collect::<Result<Vec<_>, _>>();
-        (generation, roles.map(|roles| Arc::new(Standing { roles, out_of_reach, idle, longest })))
+        let out_of_reach = policy.kept_apart().into_keys().filter(|kind| !token.names_kind(*kind)).collect();
+        Ok(Standing { roles: roles.collect::<Result<_, _>>()?, ceiling, out_of_reach, idle, longest })
     }
+}
+
+/// Whether the grant itself, whatever it was narrowed to, is valid for longer than its issuer can grant.
+fn lives_longer(token: &Revocable, longest: Duration) -> bool {
+    token.granted_until > token.issued_at.saturating_add(longest)
 }

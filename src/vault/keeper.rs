@@ -43,6 +43,7 @@ impl Keeper {
                     if looked.elapsed() >= wait {
                         // What cannot be told now is told later.
                         let _ = unlocked.escalate_overdue();
+                        let _ = unlocked.tell_of_overdue_reviews();
                         let due = unlocked.committer.storage().compaction_due().unwrap_or(false);
                         let done = !due || compact(unlocked, &mut |_| (), &|| !stop.load(Ordering::Relaxed)).is_ok();
                         wait = if done { LOOK_EVERY } else { wait.saturating_mul(4).min(LOOK_AT_LEAST_EVERY) };

@@ -20,6 +20,7 @@ mod scrub;
 mod seal;
 mod sign_in;
 mod slots;
+mod trust;
 
 use std::fmt;
 use std::path::Path;
@@ -56,7 +57,7 @@ use crate::record::{self, Kind, Record};
 use crate::secret::wipe_stack;
 use crate::session::{Session, SessionOpening};
 use crate::terms::{Action, Purpose};
-use crate::token::{AttesterPublicKey, Challenge, IssuerPublicKey, UnverifiedToken};
+use crate::token::{Challenge, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
 use keeper::Keeper;
 use seal::IdleSeal;
@@ -172,44 +173,6 @@ impl Vault {
     /// [`Error::TooManyChallenges`], [`Error::ClockRollback`], [`Error::Sealed`], [`Error::Random`].
     pub fn challenge(&self) -> Result<Challenge, Error> {
         self.0.gate.enter()?.challenge()
-    }
-
-    /// Trusts an issuer: tokens signed with its secret key are accepted from now on. Asks for a credential of the vault,
-    /// because whoever issues tokens decides who reads charts.
-    ///
-    /// # Errors
-    /// [`Error::Unlock`] when the credential does not open the vault, [`Error::Sealed`], [`Error::AuditUnavailable`].
-    pub fn trust_issuer<'c>(
-        &self,
-        issuer: IssuerPublicKey,
-        credential: impl Into<Credential<'c>>,
-    ) -> Result<(), Error> {
-        let mut draft = Draft::new(AuditEvent::IssuerTrusted, Outcome::Allowed);
-        draft.fields.issuer = Some(issuer.id());
-        self.administer(credential.into(), draft, |unlocked| {
-            Ok(PolicyRow::Issuer { public: *issuer.as_bytes(), trusted_at: unlocked.now()? })
-        })
-    }
-
-    /// Trusts an attester: attestations signed with its secret key count from now on. Asks for a credential of the vault,
-    /// as [`Vault::trust_issuer`] does.
-    ///
-    /// # Errors
-    /// [`Error::AlreadyTrusted`] when an attester of this id is trusted already, [`Error::Unlock`] when the credential
-    /// does not open the vault, [`Error::Sealed`], [`Error::AuditUnavailable`].
-    pub fn trust_attester<'c>(
-        &self,
-        attester: AttesterPublicKey,
-        credential: impl Into<Credential<'c>>,
-    ) -> Result<(), Error> {
-        let mut draft = Draft::new(AuditEvent::AttesterTrusted, Outcome::Allowed);
-        draft.fields.attesters = vec![attester.id()];
-        self.administer(credential.into(), draft, |unlocked| {
-            if unlocked.policy.attester(attester.id()).is_some() {
-                return Err(Error::AlreadyTrusted { attester: attester.id() });
-            }
-            Ok(PolicyRow::Attester { public: *attester.as_bytes(), trusted_at: unlocked.now()? })
-        })
     }
 
     /// Sets the latest time that the vault has seen back to the system clock. Needed once after the clock had jumped
@@ -329,13 +292,11 @@ impl Vault {
         operate(draft.fields.event, || self.keep(&unlocked, PolicyRow::Kind { kind }, draft))
     }
 
-    /// Makes a policy row durable with its entry, then takes it in force.
+    /// Makes a policy row durable with its entry, then takes it in force; one after the other, so that what is in force is
+    /// what stands there last.
     fn keep(&self, unlocked: &Unlocked, row: PolicyRow, draft: Draft) -> Result<(), Error> {
-        let queued = {
-            let _held = unlocked.stripes.write(&[Stripe::Policy]);
-            unlocked.committer.queue(vec![unlocked.policy_row(&row)?], vec![draft])?
-        };
-        unlocked.committer.wait(queued)?;
+        let _held = unlocked.stripes.write(&[Stripe::Policy]);
+        unlocked.committer.commit(vec![unlocked.policy_row(&row)?], vec![draft])?;
         unlocked.policy.apply(row);
         Ok(())
     }

@@ -281,24 +281,154 @@ class Journal:
                 number, known = struct.unpack_from(">Q32s", mark, start)
                 must(self.hashes[number : number + 1] == [known], DAMAGED, f"frames up to {number} are not all there")
 
-# ==== envelope.md: Envelope, Storage keys; policy.md; record.md: Record body ====
+# ==== policy.md: Policy rows ====
+# The reader of a table takes what stands behind the table's number, and yields the row's id and what is shown of it.
+ACTIONS = "read list create amend void export erase audit review grant operate".split()
+PURPOSES = "TREAT ETREAT BTG HPAYMT HOPERAT HRESCH PUBHLTH PATRQT FAMRQT COVERAGE HLEGAL HSYSADMIN".split()
+LEVELS, NO_ID, NO_LIMIT = "ULMNRV", bytes(16), 0xFFFFFFFF
+def said(c, least, most, of="H", blank=False):
+    """A text behind its length: UTF-8, so many bytes, not all blank unless it may be."""
+    data = c.sized(of)
+    c.must(least <= len(data) <= most and text(data).encode() == data and (blank or text(data).strip() or not data))
+    return text(data)
+def kind_name(c, data):
+    c.must(re.fullmatch(rb"[A-Za-z0-9._-]{1,64}", data))
+    return text(data)
+def chosen(c, names, bits):
+    c.must(bits >> len(names) == 0)
+    return [name for bit, name in enumerate(names) if bits >> bit & 1]
+def level(c):
+    code = c.one("B")
+    c.must(code < len(LEVELS))
+    return LEVELS[code]
+def only(c, *bits):
+    """Flags: whether each of these bits is set; no other is."""
+    flags = c.one("B")
+    c.must(flags & ~sum(bits) == 0)
+    return [flags & bit != 0 for bit in bits]
+def trusted(c):
+    public, since = c.read("32sq")
+    return H(L("cap/kid") + public)[:16], (since,)
+def kind(c):
+    name = bytes(c.rest())
+    return H(L("cap/kind") + name)[:16], kind_name(c, name)
+def read_audit(c):
+    windowed, = only(c, 1)
+    delay, entries = c.read("QI") if windowed else (10**6, 1)
+    c.must(10**6 <= delay <= 6 * 10**10 and 1 <= entries <= 10_000)
+    return NO_ID, (delay, entries) if windowed else ()
+def slot_use(c):
+    slot, created, used = c.read("Bqq")
+    return be(1, slot) + bytes(15), (created, used)
+def data_key(c):
+    row = c.read("IQ" if len(c.data) == 13 else "IQ36s")
+    c.must(len(row) < 3 or row[2][24:32] != b"\xff" * 8 and row[2][32:] != b"\xff" * 4)
+    return NO_ID, row
+def role(c):
+    (retired, every), (revision, defined, by, actions, purposes) = only(c, 1, 2), c.read("Iq16sII")
+    ceiling, categories, name, description = level(c), c.one("I"), said(c, 1, 64), said(c, 0, 256, blank=True)
+    kinds = "all" if every else [kind_name(c, c.sized("H")) for _ in range(c.one("B"))]
+    c.must(every or 1 <= len(kinds) <= 32 and kinds == sorted(set(kinds)))
+    c.must(revision and actions and purposes and categories >> 24 == 0)
+    return H(L("role") + name.encode())[:16], {
+        "name": name, "revision": revision, "retired": retired, "defined_at": defined, "defined_by": by,
+        "actions": chosen(c, ACTIONS, actions), "purposes": chosen(c, PURPOSES, purposes), "sensitivity": ceiling,
+        "categories": categories, "description": description, "kinds": kinds,
+    }
+def role_before(c):
+    ident, shown = role(c)
+    return H(L("role-revision") + ident + be(4, shown["revision"]))[:16], shown
+def uses(c):
+    return c.read("16sI")
+def access_rules(c):
+    registered, enrolled = only(c, 1, 2)
+    validity, sessions, *times = c.read("IHIII")
+    c.must(validity and all(times))
+    idle, longest, review = (None if time == NO_LIMIT else time for time in times)
+    return NO_ID, {
+        "registered_only": registered, "enrolled_only": enrolled, "validity": validity, "sessions": sessions or None,
+        "idle": idle, "longest": longest, "review": review,
+    }
+def retention(c):
+    """What keeps a chart, by its tag, and records of it by kind and number."""
+    def terms():
+        ends, held = only(c, 1, 2)
+        until = c.one("q") if ends else None
+        return {"until": until, "hold": (*c.read("q16s"), said(c, 1, 256, blank=True)) if held else None}
+    tag, kept = c.one("16s"), {"": terms()}
+    count, before = c.one("H"), b""
+    for _ in range(count):
+        place = c.take(24)
+        kept[f"{place[:16].hex()}-{int.from_bytes(place[16:], 'big')}"] = found = terms()
+        c.must(place > before and place[16:] > bytes(8) and found != {"until": None, "hold": None})
+        before = place
+    c.must(count <= 1_000 and (count or kept[""] != {"until": None, "hold": None}))
+    return tag, kept
+def erasure(c):
+    """A patient who was erased, by the tag: when, when all was done, by whom, how much the log has, why."""
+    tag, (ended, _sealed, asked), begun = c.one("16s"), only(c, 1, 2, 4), c.one("q")
+    finished, by = c.one("q") if ended else None, c.one("16s") if asked else None
+    return tag, (begun, finished, by, c.one("Q"), *(said(c, 1, 256, blank=True) for _ in range(2)))
+REASONS = {1: "patient in danger", 2: "nobody else there", 3: "rights missing", 4: "others in danger", 255: "other"}
+VERDICTS = {1: "justified", 2: "not justified", 3: "referred"}
+def emergency(c):
+    (case, patient), (assigned, closed, told) = c.read("16s16s"), only(c, 1, 2, 4)
+    actor, session, token, start, until, reason = c.read("16s16s16sqqB")
+    shown = {"patient_tag": patient, "actor": actor, "session": session, "token": token, "from": start, "until": until}
+    shown |= {"reason": REASONS.get(reason), "text": said(c, 1, 512)}
+    shown |= {"assigned": c.read("16sq") if assigned else None, "review": None}
+    if closed:
+        by, at, verdict = c.read("16sqB")
+        shown["review"] = (by, at, VERDICTS.get(verdict), said(c, 1, 512))
+        c.must(verdict in VERDICTS)
+    shown["overdue"] = c.one("q") if told else None
+    c.must(reason in REASONS)
+    return case, shown
+def chart_label(c):
+    tag, ceiling, (staff, many), categories = c.one("16s"), level(c), only(c, 1, 2), c.one("I")
+    c.must(ceiling != "U" or staff or many or categories)
+    return tag, (ceiling, staff + 2 * many, categories)
+def compartment(c):
+    """Kinds that are sealed under a key of their own as well."""
+    created, name = c.one("q"), c.sized("B")
+    kinds = [kind_name(c, c.sized("B")) for _ in range(c.one("B"))]
+    c.must(1 <= len(name) <= 64 and 1 <= len(kinds) <= 32 and kinds == sorted(set(kinds)))
+    return H(L("compartment-id") + name)[:16], (text(name), created, *kinds)
+TABLES = {
+    1: ("issuers", trusted),
+    2: ("kinds", kind),
+    3: ("clock_resets", lambda c: (NO_ID, c.read("qq"))),
+    4: ("attesters", trusted),
+    5: ("read_audit", read_audit),
+    7: ("slot_uses", slot_use),
+    8: ("roles", role),
+    9: ("roles_before", role_before),
+    13: ("uses", uses),
+    16: ("data_key", data_key),
+    17: ("access_rules", access_rules),
+    20: ("compartments", compartment),
+    32: ("retentions", retention),
+    33: ("erasures", erasure),
+    34: ("emergencies", emergency),
+    35: ("chart_labels", chart_label),
+}
+
+# ==== envelope.md: Envelope, Storage keys; record.md: Record body ====
 RECORDS, PATIENTS, LOOKUP, POLICY = 1, 2, 3, 4
-POLICIES = {1: "issuers", 2: "kinds", 3: "clock_resets", 4: "attesters", 5: "read_audit", 7: "slot_uses",
-    16: "data_key", 20: "compartments", 32: "retentions", 33: "erasures", 35: "chart_labels"}
 def inverse(data):
     return int.from_bytes(bytes(255 - byte for byte in data), "big")
 def record_body(body):
     c = Cursor(body, ROW, "record body")
-    kind, version, shape, codec, author, recorded, given, clinical, status, level = c.read("16sH8sB16sqBqBB")
+    kind, version, shape, codec, author, recorded, given, clinical, status, secrecy = c.read("16sH8sB16sqBqBB")
     reason, labels, value = c.sized("H"), [c.sized("B") for _ in range(c.one("B"))], c.rest()
     c.must(codec == 1 and version > 0 or codec == 2 and version == 0 and not any(shape))
     c.must(given == 1 or given == 0 and clinical == 0)
-    c.must(status in (1, 2) and level < 6 and len(reason) <= 1_024 and len(value) <= 1 << 20)
+    c.must(status in (1, 2) and secrecy < 6 and len(reason) <= 1_024 and len(value) <= 1 << 20)
     c.must(len(labels) <= 16 and labels == sorted(set(labels)) and b"" not in labels)
     return kind, value, {
         "type_version": version, "shape": shape.hex(), "codec": codec, "author": author.hex(), "recorded_at": recorded,
         "clinical_time": clinical if given else None, "status": ("active", "voided")[status - 1],
-        "confidentiality": "ULMNRV"[level], "reason": text(reason), "labels": [*map(text, labels)], "size": len(value),
+        "confidentiality": LEVELS[secrecy], "reason": text(reason), "labels": [*map(text, labels)], "size": len(value),
     }
 class Vault:
     def __init__(self, path, passphrase):
@@ -306,7 +436,7 @@ class Vault:
         self.id = header.vault
         self.journal = Journal(path, self.id, self.keys)
         must(self.journal.generation <= header.generation, ROLLED_BACK)
-        self.secrets, self.patients, self.bodies, self.policies = {}, {}, {}, {name: {} for name in POLICIES.values()}
+        self.secrets, self.patients, self.bodies, self.policies = {}, {}, {}, {name: {} for name, _ in TABLES.values()}
         self.kept_apart = {}
         readers = {POLICY: self.policy, PATIENTS: self.patient, LOOKUP: self.pointer, RECORDS: self.record}
         for tree, read in readers.items():
@@ -320,70 +450,18 @@ class Vault:
         must(body is not None, ROW, f"tree {tree}")
         return body
     def policy(self, key, value):
-        """Policy rows: issuers, kinds by their names, clock resets, attesters, when entries of reads become durable, uses of slots, the data key."""
         c = Cursor(self.open(POLICY, key, value, self.keys.policy, "policy"), ROW, "policy row")
-        table, windowed = c.one("B"), c.data[1:2] == b"\1"
-        others = {20: self.compartment, 32: self.retention, 33: self.erasure, 35: self.chart_label}
-        if table in others:
-            return others[table](key, c)
-        forms = {1: "32sq", 2: f"{len(c.data) - 1}s", 3: "qq", 4: "32sq", 5: "BQI" if windowed else "B", 7: "Bqq",
-            16: "IQ36s" if len(c.data) > 13 else "IQ"}
-        row, label = c.read(forms.get(table, "0s")), "cap/kind" if table == 2 else "cap/kid"
-        name = H(L(label) + row[0])[:16] if table in (1, 2, 4) else bytes(16)
-        name = bytes([row[0]]) + bytes(15) if table == 7 else name
-        c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, table) + name)[:16], key) and table in forms)
-        c.must(table != 2 or re.fullmatch(rb"[A-Za-z0-9._-]{1,64}", row[0]))
-        c.must(table != 16 or row[0] in self.keys.data)
-        c.must(table != 16 or len(row) < 3 or row[2][24:32] != b"\xff" * 8 and row[2][32:] != b"\xff" * 4)
-        c.must(table != 5 or row == (0,) or windowed and 10**6 <= row[1] <= 6 * 10**10 and 1 <= row[2] <= 10_000)
+        table = c.one("B")
+        c.must(table in TABLES)
+        name, read = TABLES[table]
+        ident, shown = read(c)
         c.end()
-        self.policies[POLICIES[table]][name.hex()] = text(row[0]) if table == 2 else row[1:]
-    def compartment(self, key, c):
-        """Kinds that are sealed under a key of their own as well."""
-        created, name = c.one("q"), c.sized("B")
-        kinds, ident = [c.sized("B") for _ in range(c.one("B"))], H(L("compartment-id") + name)[:16]
-        c.end()
-        c.must(1 <= len(name) <= 64 and 1 <= len(kinds) <= 32 and kinds == sorted(set(kinds)))
-        c.must(all(re.fullmatch(rb"[A-Za-z0-9._-]{1,64}", kind) for kind in kinds) and ident in self.keys.compartments)
-        c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, 20) + ident)[:16], key))
-        self.kept_apart |= {H(L("cap/kind") + kind)[:16]: ident for kind in kinds}
-        self.policies["compartments"][text(name)] = (created, *map(text, kinds))
-    def chart_label(self, key, c):
-        """How a chart is labelled as a whole, by its tag."""
-        tag, level, flags, categories = c.read("16sBBI")
-        c.end()
-        c.must(level < 6 and flags < 4 and (level or flags or categories))
-        c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, 35) + tag)[:16], key))
-        self.policies["chart_labels"][tag.hex()] = ("ULMNRV"[level], flags, categories)
-    def retention(self, key, c):
-        """What keeps a chart, by its tag, and records of it by kind and number."""
-        def terms():
-            flags = c.one("B")
-            c.must(flags <= 3)
-            until = c.one("q") if flags & 1 else None
-            hold = (*c.read("q16s"), text(c.take(c.one("H")))) if flags & 2 else None
-            c.must(hold is None or 1 <= len(hold[2].encode()) <= 256)
-            return {"until": until, "hold": hold}
-        tag, kept = c.one("16s"), {"": terms()}
-        count, before = c.one("H"), b""
-        for _ in range(count):
-            place = c.take(24)
-            kept[f"{place[:16].hex()}-{int.from_bytes(place[16:], 'big')}"] = found = terms()
-            c.must(place > before and place[16:] > bytes(8) and found != {"until": None, "hold": None})
-            before = place
-        c.end()
-        c.must(count <= 1_000 and (count or kept[""] != {"until": None, "hold": None}))
-        c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, 32) + tag)[:16], key))
-        self.policies["retentions"][tag.hex()] = kept
-    def erasure(self, key, c):
-        """A patient who was erased, by the tag: when, when all was done, by whom, why."""
-        tag, flags, begun = c.read("16sBq")
-        c.must(flags <= 7 and same(HMAC(self.keys.policy, L("policy-row") + be(1, 33) + tag)[:16], key))
-        finished, by = c.one("q") if flags & 1 else None, c.one("16s") if flags & 4 else None
-        entries, texts = c.one("Q"), [text(c.sized("H")) for _ in range(2)]
-        c.end()
-        c.must(all(1 <= len(said.encode()) <= 256 for said in texts))
-        self.policies["erasures"][tag.hex()] = (begun, finished, by, entries, *texts)
+        c.must(same(HMAC(self.keys.policy, L("policy-row") + be(1, table) + ident)[:16], key))
+        c.must(name != "data_key" or shown[0] in self.keys.data)
+        if name == "compartments":
+            c.must(ident in self.keys.compartments)
+            self.kept_apart |= {H(L("cap/kind") + kind.encode())[:16]: ident for kind in shown[2:]}
+        self.policies[name][ident.hex()] = shown
     def left(self, tag):
         """Whether rows of a patient are left who was erased."""
         return tag.hex() in self.policies["erasures"] and tag not in self.patients
@@ -418,22 +496,31 @@ class Vault:
 
 # ==== audit.md ====
 EVENTS = {
-    1: "vault-created", 2: "vault-opened", 3: "vault-closed", 4: "unlock-failed", 5: "recovered", 10: "issuer-trusted",
-    11: "kind-registered", 13: "attester-trusted", 20: "session-opened", 21: "session-closed", 22: "token-refused",
-    23: "session-expired", 30: "patient-registered", 31: "patient-found", 32: "identifier-added", 40: "record-put",
-    41: "record-read", 42: "records-listed", 43: "chart-read", 44: "history-read", 46: "record-amended",
-    47: "record-voided", 48: "kinds-listed", 49: "records-exported", 60: "audit-verified", 61: "audit-queried",
+    1: "vault-created", 2: "vault-opened", 3: "vault-closed", 4: "unlock-failed", 5: "recovered", 6: "vault-salvaged",
+    7: "entry-lost", 10: "issuer-trusted", 11: "kind-registered", 12: "issuer-limited", 13: "attester-trusted",
+    14: "issuer-revoked", 15: "slot-added", 16: "slot-removed", 17: "slot-changed", 18: "header-written",
+    19: "header-backed-up", 20: "session-opened", 21: "session-closed", 22: "token-refused", 23: "session-expired",
+    24: "signed-in", 25: "sign-in-refused", 26: "stepped-up", 27: "glass-broken",
+    30: "patient-registered", 31: "patient-found", 32: "identifier-added", 33: "retention-changed", 34: "hold-placed",
+    35: "hold-lifted", 36: "retention-read", 37: "erasure-begun", 38: "patient-erased", 39: "chart-labelled",
+    40: "record-put", 41: "record-read", 42: "records-listed", 43: "chart-read", 44: "history-read",
+    45: "chart-label-read", 46: "record-amended", 47: "record-voided", 48: "kinds-listed", 49: "records-exported",
+    50: "principal-enrolled", 51: "principal-changed", 52: "principal-disabled", 53: "principal-enabled",
+    54: "principals-listed", 55: "role-defined", 56: "role-retired", 57: "access-rules-changed", 59: "roles-listed",
+    58: "compartment-created", 60: "audit-verified", 61: "audit-queried", 62: "denial-explained", 63: "rights-read",
     70: "clock-reset", 71: "read-audit-changed", 72: "journal-compacted", 73: "vault-checked", 74: "damage-found",
-    39: "chart-labelled", 45: "chart-label-read", 58: "compartment-created", 80: "key-added", 81: "key-activated", 82: "rows-resealed", 83: "key-dropped", 84: "root-key-changed",
-    85: "suite-changed", 15: "slot-added", 16: "slot-removed", 17: "slot-changed", 18: "header-written",
-    19: "header-backed-up",
+    80: "key-added", 81: "key-activated", 82: "rows-resealed", 83: "key-dropped", 84: "root-key-changed",
+    85: "suite-changed", 86: "grant-registered", 87: "grants-listed", 88: "revoked", 89: "review-overdue",
+    90: "review-opened", 91: "review-decided", 92: "review-closed", 93: "reviews-listed", 94: "case-assigned",
+    95: "case-closed", 96: "case-overdue", 97: "cases-listed",
 }
 OUTCOMES = (None, "allowed", "denied", "failed")
-ACTIONS = "read list create amend void export erase audit review grant operate".split()
-PURPOSES = "TREAT ETREAT BTG HPAYMT HOPERAT HRESCH PUBHLTH PATRQT FAMRQT COVERAGE HLEGAL HSYSADMIN".split()
 EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)
 SIZES = {EVENT: 2, OUTCOME: 1, 3: 16, 4: 16, 6: 16, 7: 4, 8: 4, 9: 2, 0xA: 16, 0xB: 16, 0xC: 16, 0xD: 4, CLOCK: 8}
-POSSESSION, ATTESTERS, IDS = 0x8005, 0x8006, {5: range(16, 129, 16), 0x8006: range(16, 513, 16), 0x8007: range(16, 8001, 8)}
+POSSESSION, ATTESTERS, REFUSALS = 0x8005, 0x8006, 0x8008
+LISTS = {
+    5: range(16, 129, 16), ATTESTERS: range(16, 513, 16), 0x8007: range(16, 8_001, 8), REFUSALS: range(3, 289, 3),
+}
 class Log:
     """The entries of all frames: chained, opened, and shown in a line each."""
     def __init__(self, vault):
@@ -467,7 +554,7 @@ class Log:
         while p.at < len(p.data):
             tag, value = p.one("H"), p.sized("H")
             known = len(value) == SIZES[tag] if tag in SIZES else tag == SUBJECTS or tag & 0x8000
-            known = len(value) in IDS[tag] if tag in IDS else known and (tag != POSSESSION or value == b"\1")
+            known = len(value) in LISTS[tag] if tag in LISTS else known and (tag != POSSESSION or value == b"\1")
             p.must(tag > last and known and (tag not in TEXTS or len(value) <= (1_024 if tag == TEXTS[0] else 128)))
             last, fields[tag] = tag, value
         p.must(EVENT in fields and fields.get(OUTCOME) in (b"\1", b"\2", b"\3"))
@@ -482,6 +569,9 @@ class Log:
                 yield names[number[tag].bit_length() - 1]
         named = (3, "actor"), (0xA, "ticket"), (POSSESSION, "possession"), (ATTESTERS, "attesters")
         yield from (f"{name} {fields[tag].hex()}" for tag, name in named if tag in fields)
+        if REFUSALS in fields:
+            refusals = struct.iter_unpack(">BH", fields[REFUSALS])
+            yield "refused " + " ".join(f"{block}:{code:04X}" for block, code in refusals)
         yield from (json.dumps(text(fields[tag])) for tag in TEXTS if tag in fields)
     def subjects(self, c, seq, suite, key):
         """Subjects: the tag of each, and what the entry says of it."""

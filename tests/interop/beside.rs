@@ -1,0 +1,185 @@
+//! What the issuer in another language shows beside a token: possession, devices, attestations.
+
+use super::*;
+
+const HOLDER: u8 = 0x51;
+const DEVICE: u8 = 0x52;
+const ATTESTER: u8 = 0x53;
+const OTHER: u8 = 0x54;
+const TRANSCRIPT: [u8; 32] = [7; 32];
+
+/// What is shown at one opening, as the places of the orders that made it.
+type Shown = (Option<usize>, Option<usize>, &'static [usize]);
+
+fn open(vault: &Vault, made: &[String], token: usize, (possession, device, attested): Shown) -> Result<Session, Error> {
+    let token = read(&made[token]);
+    let mut opening = vault.session_with(&token, Purpose::Treatment).host_transcript(TRANSCRIPT);
+    if let Some(at) = possession {
+        opening = opening.possession(made[at].parse().unwrap());
+    }
+    if let Some(at) = device {
+        opening = opening.device(made[at].parse().unwrap());
+    }
+    opening.attestations(attested.iter().map(|at| made[*at].parse().unwrap())).open()
+}
+
+#[track_caller]
+fn proof_refused(answer: Result<Session, Error>, expected: fn(&ProofError) -> bool) {
+    assert!(matches!(&answer, Err(Error::Proof(error)) if expected(error)), "{answer:?}");
+}
+
+/// A clinic with an attester that it trusts; orders of tokens bound to a holder, for a device, and attested.
+struct Desk {
+    clinic: Clinic,
+    device: String,
+    attester: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let clinic = Clinic::new();
+        let attester = AttesterKey::from_secret_bytes(&[ATTESTER; 32]).public();
+        clinic.vault.trust_attester(attester, &clinic.house.key).unwrap();
+        let device = DeviceKey::from_secret_bytes(&[DEVICE; 32]).public().to_string();
+        Self { clinic, device, attester: attester.to_string() }
+    }
+
+    fn token(&self, items: Value, form: &str) -> Value {
+        let block = block(self.clinic.start, &with(everything(self.clinic.start), items));
+        let holder = HolderKey::from_secret_bytes(&[HOLDER; 32]).public().to_string();
+        let block = if form == "bound" { with(block, json!({ "holder": holder })) } else { block };
+        with(self.clinic.issue(&[block]), json!({ "proof": form }))
+    }
+
+    /// A possession or a device's proof for a token, over a fresh challenge, as the host and the purpose are.
+    fn prove(&self, what: &str, token: usize, key: u8) -> Value {
+        self.answer(what, token, key, self.clinic.vault.challenge().unwrap())
+    }
+
+    fn answer(&self, what: &str, token: usize, key: u8, challenge: Challenge) -> Value {
+        json!({
+            "do": what, "token": token, "challenge": challenge.to_string(), "purpose": "TREAT",
+            "key": orders::seed(key), "transcript": orders::hex(&TRANSCRIPT),
+        })
+    }
+
+    fn attest(&self, token: usize, key: u8, issued: i64, changed: Value) -> Value {
+        let start = i64::try_from(self.clinic.start).unwrap();
+        let order = json!({
+            "do": "attest", "token": token, "attester": orders::seed(key), "claim": 0x8001,
+            "issued_at": start + issued, "not_after": start + 600,
+        });
+        with(order, changed)
+    }
+}
+
+#[test]
+fn a_bound_token_opens_with_the_possession_that_another_issuer_proves() {
+    if !can_run() {
+        return;
+    }
+    let desk = Desk::new();
+    let ours = desk.clinic.house.grant().bound_to(HolderKey::from_secret_bytes(&[HOLDER; 32]).public());
+    let ours = ours.sign(&desk.clinic.house.issuer, desk.clinic.vault.id()).unwrap();
+    let of_ours = desk.prove("possession", 0, HOLDER);
+    let made = run(&[
+        desk.token(json!({}), "bound"),
+        desk.token(json!({}), "bound"),
+        desk.prove("possession", 0, HOLDER),
+        desk.prove("possession", 1, HOLDER),
+        desk.prove("possession", 0, OTHER),
+        with(desk.prove("possession", 0, HOLDER), json!({ "purpose": "HPAYMT" })),
+        with(desk.prove("possession", 0, HOLDER), json!({ "transcript": orders::seed(8) })),
+        desk.answer("possession", 0, HOLDER, Challenge::from_bytes([1; 32])),
+        with(of_ours, json!({ "token": *ours.expose_text() })),
+    ]);
+    let open = |token, shown| open(&desk.clinic.vault, &made, token, (shown, None, &[]));
+    assert!(open(0, Some(2)).unwrap().get(desk.clinic.note).is_ok());
+    proof_refused(open(0, Some(2)), |error| matches!(error, ProofError::UnknownChallenge));
+    proof_refused(open(0, None), |error| matches!(error, ProofError::PossessionMissing));
+    for other in 3..7 {
+        proof_refused(open(0, Some(other)), |error| matches!(error, ProofError::PossessionInvalid));
+    }
+    proof_refused(open(0, Some(7)), |error| matches!(error, ProofError::UnknownChallenge));
+    // What the library bound, opened with Python's proof.
+    let opening = desk.clinic.vault.session_with(&ours, Purpose::Treatment).host_transcript(TRANSCRIPT);
+    assert!(opening.possession(made[8].parse().unwrap()).open().unwrap().get(desk.clinic.note).is_ok());
+}
+
+#[test]
+fn a_token_for_a_device_opens_with_the_proof_that_another_issuer_makes() {
+    if !can_run() {
+        return;
+    }
+    let desk = Desk::new();
+    let challenge = desk.clinic.vault.challenge().unwrap();
+    let made = run(&[
+        desk.token(json!({ "device": desk.device }), "open"),
+        desk.token(json!({ "device": desk.device }), "bound"),
+        desk.prove("device", 0, DEVICE),
+        desk.prove("device", 0, OTHER),
+        desk.prove("device", 1, DEVICE),
+        desk.answer("possession", 1, HOLDER, challenge),
+        desk.answer("device", 1, DEVICE, challenge),
+        desk.prove("possession", 1, HOLDER),
+        desk.prove("device", 1, DEVICE),
+    ]);
+    let open = |token, shown| open(&desk.clinic.vault, &made, token, shown);
+    assert!(open(0, (None, Some(2), &[])).unwrap().get(desk.clinic.note).is_ok());
+    proof_refused(open(0, (None, None, &[])), |error| matches!(error, ProofError::DeviceMissing { block: 0, .. }));
+    proof_refused(open(0, (None, Some(3), &[])), |error| matches!(error, ProofError::OtherDevice { .. }));
+    proof_refused(open(0, (None, Some(4), &[])), |error| matches!(error, ProofError::DeviceInvalid));
+    assert!(open(1, (Some(5), Some(6), &[])).is_ok());
+    let two = open(1, (Some(7), Some(8), &[]));
+    proof_refused(two, |error| matches!(error, ProofError::ChallengesDiffer));
+}
+
+#[test]
+fn a_token_that_wants_attestations_opens_with_those_that_another_issuer_signs() {
+    if !can_run() {
+        return;
+    }
+    let desk = Desk::new();
+    let wants = |claim: u16| json!({ "attestations": [[desk.attester, claim, 120]] });
+    let (challenge, none) = (desk.clinic.vault.challenge().unwrap(), json!({}));
+    let signed_in = json!({ "claim": 1, "challenge": challenge.to_string() });
+    let made = run(&[
+        desk.token(wants(0x8001), "open"),
+        desk.token(wants(1), "bound"),
+        desk.token(json!({}), "open"),
+        desk.attest(0, ATTESTER, -120, none.clone()),
+        desk.attest(0, ATTESTER, -121, none.clone()),
+        desk.attest(0, ATTESTER, 121, none.clone()),
+        desk.attest(0, OTHER, 0, none.clone()),
+        desk.attest(2, ATTESTER, 0, none.clone()),
+        desk.attest(0, ATTESTER, -600, json!({ "not_after": desk.clinic.start })),
+        desk.attest(0, ATTESTER, 0, json!({ "claim": 0x8002 })),
+        desk.attest(1, ATTESTER, 0, signed_in),
+        desk.answer("possession", 1, HOLDER, challenge),
+    ]);
+    let open = |token, shown| open(&desk.clinic.vault, &made, token, shown);
+    assert!(open(0, (None, None, &[3])).unwrap().get(desk.clinic.note).is_ok());
+    let table: [(&'static [usize], fn(&ProofError) -> bool); 7] = [
+        (&[], |error| matches!(error, ProofError::AttestationMissing { block: 0, .. })),
+        (&[4], |error| matches!(error, ProofError::AttestationTooOld { oldest: 120, .. })),
+        (&[5], |error| matches!(error, ProofError::AttestedInTheFuture { .. })),
+        (&[3, 6], |error| matches!(error, ProofError::UnknownAttester { .. })),
+        (&[3, 7], |error| matches!(error, ProofError::AttestedOtherToken { .. })),
+        (&[3, 8], |error| matches!(error, ProofError::AttestationExpired { .. })),
+        (&[9], |error| matches!(error, ProofError::AttestationMissing { .. })),
+    ];
+    for (attested, expected) in table {
+        proof_refused(open(0, (None, None, attested)), expected);
+    }
+    let mut forged: Vec<u8> = made[3].parse::<Attestation>().unwrap().to_bytes();
+    *forged.last_mut().unwrap() ^= 1;
+    let forged = desk
+        .clinic
+        .vault
+        .session_with(&read(&made[0]), Purpose::Treatment)
+        .attestations([Attestation::parse(&forged).unwrap()])
+        .open();
+    proof_refused(forged, |error| matches!(error, ProofError::AttestationForged { .. }));
+    // Signed in, in answer to the challenge that the holder answers as well.
+    assert!(open(1, (Some(11), None, &[10])).unwrap().get(desk.clinic.note).is_ok());
+}
