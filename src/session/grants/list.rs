@@ -201,8 +201,12 @@ impl GrantQuery<'_> {
 }
 
 fn cells(grant: &LiveGrant) -> Vec<Cell> {
-    let mut cells =
-        vec![Cell::text(grant.id), Cell::text(grant.state), Cell::text(grant.subject), Cell::maybe(grant.name.as_ref())];
+    let mut cells = vec![
+        Cell::text(grant.id),
+        Cell::text(grant.state),
+        Cell::text(grant.subject),
+        Cell::maybe(grant.name.as_ref()),
+    ];
     cells.push(Cell::text(grant.issuer));
     cells.extend(rights_cells(&grant.rights, &grant.roles, &grant.kinds));
     cells.extend([
