@@ -7,6 +7,8 @@
 mod attested;
 #[path = "interop/governed.rs"]
 mod governed;
+#[path = "interop/people.rs"]
+mod people;
 mod support;
 
 use std::collections::BTreeMap;

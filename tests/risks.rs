@@ -21,7 +21,7 @@ fn who_could_see_a_patient_is_told_of_every_live_grant_that_reaches_the_chart_an
     let nurse = Role::new("nurse").kind::<Note>().actions([Action::Read]).purposes([Purpose::Treatment]);
     let nurse = office.roles().define(&nurse).unwrap();
     let base = |name: &str| Grant::to(name).all_kinds().purpose(Purpose::Treatment).valid_for(DAY);
-    let register = |grant: Grant, note: &str| office.grants().register(&sign(&house, &vault, grant), note).unwrap().id;
+    let register = |grant: Grant, note: &str| office.grants().register(sign(&house, &vault, grant), note).unwrap().id;
     let of_ama = register(base("a").patient(ama).actions([Action::Read, Action::List]), "one patient");
     let of_ben = register(base("b").patient(ben).actions([Action::Read]), "another patient");
     let by_role =

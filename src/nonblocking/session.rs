@@ -9,6 +9,7 @@ use crate::session::{
     AuditPage, Batch, ChartCursor, ChartPage, Identifier, KindCount, ListCursor, Page, PutOptions, Scope, Session,
     VerifiedLog,
 };
+use crate::token::AuthProof;
 
 /// A [`Session`] whose calls are futures; see [`Call`] for what dropping one means. Cheap to clone; clones are the same
 /// session. Values move in. Each method answers, and fails, as the one of [`Session`] that it names; whatever has no
@@ -234,6 +235,11 @@ impl AsyncSession {
     /// [`AuditView::verify`](crate::AuditView::verify).
     pub fn verify_audit(&self, scope: Scope) -> Answer<VerifiedLog> {
         self.call(move |session| session.audit()?.verify(scope).run())
+    }
+
+    /// [`Session::step_up`].
+    pub fn step_up(&self, proof: AuthProof) -> Answer<()> {
+        self.call(move |session| session.step_up(proof))
     }
 
     /// [`Session::close`].

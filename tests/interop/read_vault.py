@@ -339,6 +339,26 @@ def role(c):
 def role_before(c):
     ident, shown = role(c)
     return H(L("role-revision") + ident + be(4, shown["revision"]))[:16], shown
+def principal(c):
+    """Who may sign in. Of what it is checked with, only that it is there."""
+    shown, signed, off, password, totp, pending = only(c, 1, 2, 4, 8, 16, 32)
+    name, display = said(c, 1, 128), said(c, 1, 128) if shown else None
+    enrolled, last = c.one("q"), c.one("q") if signed else None
+    disabled = (c.one("q"), said(c, 1, 256)) if off else None
+    argon = c.read("BIII32s32s")[:4] if password else None
+    c.must(not argon or argon[0] == 1)
+    step, begun = c.read("20sQ")[1] if totp else None, c.read("20sq")[1] if pending else None
+    codes = c.one("B")
+    c.must(name and (display or not shown) and (not off or disabled[1]) and codes <= 10)
+    c.take(32 * codes)
+    return H(L("principal") + name.encode())[:16], {
+        "name": name, "display_name": display, "enrolled": enrolled, "last_sign_in": last, "disabled": disabled,
+        "argon2id": argon and argon[1:], "step": step, "pending_since": begun, "recovery_codes": codes,
+    }
+def failures(c):
+    who, count, last = c.read("16sIq")
+    c.must(count)
+    return who, (count, last)
 def uses(c):
     return c.read("16sI")
 def access_rules(c):
@@ -456,6 +476,7 @@ TABLES = {
     7: ("slot_uses", slot_use),
     8: ("roles", role),
     9: ("roles_before", role_before),
+    10: ("principals", principal),
     11: ("grants", grant),
     12: ("revocations", revocation),
     13: ("uses", uses),
@@ -463,6 +484,7 @@ TABLES = {
     15: ("review_decisions", decision),
     16: ("data_key", data_key),
     17: ("access_rules", access_rules),
+    18: ("failed_sign_ins", failures),
     19: ("ceilings", ceiling),
     20: ("compartments", compartment),
     21: ("grant_uses", grant_use),

@@ -31,7 +31,12 @@ pub struct App {
 impl App {
     /// Takes in the secret, as an app does.
     pub fn scan(enrolment: &TotpEnrolment, clock: &Arc<TestClock>) -> Self {
-        let secret = data_encoding::BASE32_NOPAD.decode(enrolment.expose_secret().as_bytes()).unwrap();
+        Self::with_secret(&enrolment.expose_secret(), clock)
+    }
+
+    /// Takes in the secret as it is typed.
+    pub fn with_secret(secret: &str, clock: &Arc<TestClock>) -> Self {
+        let secret = data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
         let secret = totp_rs::Secret::new_stack(secret.try_into().unwrap());
         let totp = Builder::new().with_algorithm(Algorithm::SHA1).with_secret(secret).with_skew(0).build().unwrap();
         Self { totp, clock: Arc::clone(clock) }
