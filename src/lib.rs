@@ -80,11 +80,15 @@
 //! patients ([`Vault::erase_patient`]); [`Session`] reads and writes, and [`Session::export`] takes out in bulk; [`Grant`]
 //! and [`Token`] say who may; [`AuditEntry`] says who did. [`Record`] is derived for the host's own types; [`Kind`] with
 //! [`Session::put_verbatim`] keeps bytes such as FHIR JSON as they came. A type that has to change names the one before
-//! as `previous`; see [`Record`] and `docs/records.md`. [`Vault::session_with`] takes tokens that are bound to a key or a device or demand attestations, or a proof that their subject signed in
-//! ([`Vault::sign_in`]; [`Session::principals`] enrols);
-//! [`LockedVault::salvage`] makes a new vault of all that verifies in a damaged one (`docs/repair.md`).
-//! [`Session::grants`] lists, registers and revokes grants, [`Session::reviews`] has them reviewed.
-//! [`UnverifiedToken::inspect`] lists a token's rights. Calls block; the feature `async` has them as futures.
+//! as `previous`; see [`Record`] and `docs/records.md`. [`LockedVault::salvage`] makes a new vault of all that verifies in a
+//! damaged one (`docs/repair.md`). Calls block; the feature `async` has them as futures.
+//!
+//! Who may do what is looked after with [`Session::roles`], [`Session::principals`] and [`Vault::sign_in`], [`Session::grants`]
+//! (registered, unused, revoked), [`Session::reviews`], and [`AccessRules`] for all tokens; [`Vault::session_with`] takes
+//! tokens that demand something beside themselves. [`Session::break_glass`] is for emergencies, and [`Session::cases`] for
+//! those who review them. [`Session::explain`], [`Session::would_allow`], [`Session::could_access`] and
+//! [`Session::risk_report`] answer auditors; [`UnverifiedToken::inspect`] lists a token's rights. `docs/access.md` shows how a
+//! vendor wires it, and `cargo run --release --example ward` a day of it.
 //!
 //! # Features
 //!
