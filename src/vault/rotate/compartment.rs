@@ -25,10 +25,11 @@ impl Vault {
     /// ```
     /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
     /// # use clinic::*;
-    /// # let Clinic { vault, key, .. } = Clinic::new();
+    /// # let Clinic { vault, key, dir, .. } = Clinic::new();
     /// let notes = Kind::new("psychotherapy-note").unwrap();
     /// vault.create_compartment(Compartment::PSYCHOTHERAPY, [notes.clone()], &key)?;
     /// assert_eq!(vault.compartments()?[0].kinds, [notes]);
+    /// # drop(dir);
     /// # Ok::<(), Error>(())
     /// ```
     ///
