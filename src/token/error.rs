@@ -146,6 +146,37 @@ pub enum TokenError {
         /// The revocation id.
         rid: RevocationId,
     },
+    /// Not valid yet.
+    #[error("block {block}: the token is valid from {from} on; check the clocks, or wait")]
+    NotYetValid {
+        /// The block.
+        block: u8,
+        /// When its validity starts.
+        from: Timestamp,
+    },
+    /// Not valid any more.
+    #[error("block {block}: the token was valid until {end}; ask for a new one")]
+    Expired {
+        /// The block.
+        block: u8,
+        /// The first instant at which it is not valid.
+        end: Timestamp,
+    },
+    /// Valid for longer than the vault allows.
+    #[error(
+        "the token is valid for longer than this vault allows ({} days); ask for a shorter one",
+        .longest.as_secs() / 86_400
+    )]
+    LifetimeTooLong {
+        /// The longest validity the vault allows.
+        longest: Duration,
+    },
+    /// More blocks follow than this one allows.
+    #[error("more blocks follow than block {block} allows")]
+    TooDeep {
+        /// The block whose limit is passed.
+        block: u8,
+    },
     /// All tokens granted to its subject until then were revoked.
     #[error("tokens granted to {principal} until {until} were revoked; ask for a new grant")]
     PrincipalRevoked {
@@ -184,37 +215,6 @@ pub enum TokenError {
         issuer: IssuerId,
         /// The longest validity that it may grant.
         longest: Duration,
-    },
-    /// Not valid yet.
-    #[error("block {block}: the token is valid from {from} on; check the clocks, or wait")]
-    NotYetValid {
-        /// The block.
-        block: u8,
-        /// When its validity starts.
-        from: Timestamp,
-    },
-    /// Not valid any more.
-    #[error("block {block}: the token was valid until {end}; ask for a new one")]
-    Expired {
-        /// The block.
-        block: u8,
-        /// The first instant at which it is not valid.
-        end: Timestamp,
-    },
-    /// Valid for longer than the vault allows.
-    #[error(
-        "the token is valid for longer than this vault allows ({} days); ask for a shorter one",
-        .longest.as_secs() / 86_400
-    )]
-    LifetimeTooLong {
-        /// The longest validity the vault allows.
-        longest: Duration,
-    },
-    /// More blocks follow than this one allows.
-    #[error("more blocks follow than block {block} allows")]
-    TooDeep {
-        /// The block whose limit is passed.
-        block: u8,
     },
 }
 
