@@ -192,8 +192,11 @@ fn a_broken_glass_is_told_and_the_host_decides() {
     let id = session.put_with(patient, &note("positive"), hiv()).unwrap();
     let taboo = PutOptions::new().labels(Labels::new([Category::Hiv, Category::Taboo]).unwrap());
     let other = session.put_with(patient, &note("found"), taboo).unwrap();
-    let grant = house.grant().purpose(Purpose::BreakGlass).sign(&house.issuer, vault.id()).unwrap();
-    let emergency = vault.session(&grant, Purpose::BreakGlass).unwrap();
+    let urgent = std::time::Duration::from_secs(900);
+    let grant = house.grant().purpose(Purpose::BreakGlass);
+    let grant = grant.emergency([Action::Read], Confidentiality::VeryRestricted, urgent);
+    let usual = vault.session(grant.sign(&house.issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
+    let emergency = usual.break_glass(patient, EmergencyReason::PatientInDanger, "needle stick").unwrap();
     assert!(matches!(session.get(id), Err(Error::Denied { .. })));
     assert!(emergency.get(id).is_ok());
     assert!(matches!(emergency.get(other), Err(Error::Denied { .. })));

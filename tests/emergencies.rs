@@ -132,6 +132,10 @@ fn the_glass_is_not_broken_without_a_reason_the_purpose_or_the_item_in_every_blo
     // Repeated behind a block that is silent it stays gone.
     let revived = stripped.attenuate().issued_at(now).emergency([Action::Read], Confidentiality::Normal, QUARTER);
     assert!(is_denied(try_with(&revived.finish().unwrap())));
+    // Nothing that is about more than one chart, and nothing that cannot be made good.
+    let more =
+        kept.attenuate().emergency([Action::Read, Action::Operate], Confidentiality::Normal, QUARTER / 2).finish();
+    assert!(matches!(more, Err(AttenuateError::Limit(LimitError::NotUrgent))), "{more:?}");
     let wider = kept.attenuate().emergency([Action::Read, Action::Void], Confidentiality::Normal, QUARTER / 2).finish();
     assert!(matches!(wider, Err(AttenuateError::Widening { caveat: Caveat::Emergency })));
     let no_purpose = Grant::to("n.adu").all_patients().all_kinds().actions([Action::List]).purpose(Purpose::Treatment);
@@ -179,6 +183,7 @@ fn cases_are_reviewed_by_somebody_else_once_and_overdue_ones_are_told_to_the_log
     let (one, two) = (open[0].id, open[1].id);
     assert!(matches!(actor.cases().close(one, Verdict::Justified, "fine"), Err(Error::OwnCase { .. })));
     assert!(matches!(review.cases().assign(one, actor.principal()), Err(Error::OwnCase { .. })));
+    assert!(matches!(actor.cases().assign(one, review.principal()), Err(Error::OwnCase { .. })));
     assert!(matches!(review.cases().close(one, Verdict::Justified, " "), Err(Error::InvalidText { .. })));
     let assigned = review.cases().assign(one, review.principal()).unwrap();
     assert_eq!(assigned.assigned.unwrap().0, review.principal());
@@ -202,4 +207,45 @@ fn cases_are_reviewed_by_somebody_else_once_and_overdue_ones_are_told_to_the_log
         assert!(told[0].detail.as_ref().unwrap().starts_with(&two.to_string()));
         vault.close().unwrap();
     }
+}
+
+#[test]
+fn the_purpose_alone_breaks_no_glass() {
+    let ward = Ward::new();
+    let token = ward.grant().actions([Action::Read]).sign(&ward.house.issuer, ward.vault.id()).unwrap();
+    let refused = ward.vault.session(&token, Purpose::BreakGlass).unwrap_err();
+    assert!(matches!(&refused, Error::SessionRefused(denial) if denial.reason == DenyReason::Emergency), "{refused}");
+    assert!(ward.reviewer().cases().list(CaseState::Any, None).unwrap().is_empty());
+}
+
+#[test]
+fn cases_are_told_to_those_who_look_after_all_and_name_the_patient_to_whom_the_chart_would_open() {
+    let ward = Ward::new();
+    ward.session().break_glass(ward.patient, EmergencyReason::Other, "alarm").unwrap();
+    let review = Grant::to("a.lund").all_patients().all_kinds().actions([Action::Review]).purpose(Purpose::Treatment);
+    let review = review.valid_for(QUARTER).issued_at(ward.house.clock.now());
+    let token = review.sign(&ward.house.issuer, ward.vault.id()).unwrap();
+    let narrow = token.attenuate().issued_at(ward.house.clock.now()).patient(ward.patient).finish().unwrap();
+    let narrow = ward.vault.session(&narrow, Purpose::Treatment).unwrap();
+    assert!(is_denied(narrow.cases().list(CaseState::Any, None)));
+    let whole = ward.vault.session(&token, Purpose::Treatment).unwrap();
+    let patient = || whole.cases().list(CaseState::Any, None).unwrap()[0].patient;
+    assert_eq!(patient(), Some(ward.patient));
+    let label = ChartLabel::new().confidentiality(Confidentiality::VeryRestricted);
+    ward.house.session(&ward.vault).label_chart(ward.patient, label, "a colleague").unwrap();
+    assert_eq!(patient(), None);
+}
+
+#[test]
+fn the_case_of_an_erased_patient_is_reviewed_like_others() {
+    let ward = Ward::new();
+    ward.session().break_glass(ward.patient, EmergencyReason::Other, "alarm").unwrap();
+    let office = ward.house.session(&ward.vault);
+    let order = ErasureOrder::new("asked for it", "GDPR 17(1)(b)");
+    ward.vault.erase_patient(&office, ward.patient, &order, &ward.house.key, &mut |_| ()).unwrap();
+    let review = ward.reviewer();
+    let case = review.cases().list(CaseState::Open, None).unwrap().remove(0);
+    assert_eq!(case.patient, None);
+    review.cases().assign(case.id, review.principal()).unwrap();
+    assert!(review.cases().close(case.id, Verdict::Justified, "it rang").unwrap().review.is_some());
 }

@@ -233,7 +233,7 @@ fn the_log_says_of_a_hidden_chart_who_it_was_and_why() {
     let id = all.put(patient, &note("private")).unwrap();
     all.label_chart(patient, restricted(), "policy 7").unwrap();
     let labelled = newest(&all, AuditEvent::ChartLabelled);
-    assert_eq!(labelled.detail.as_deref(), Some("R, 0 categories: policy 7"));
+    assert_eq!(labelled.detail.as_deref(), Some("open U, 0 categories -> restricted R, 0 categories: policy 7"));
     assert_eq!(labelled.subjects[0].patient, Some(patient));
 
     let told = |entry: &AuditEntry| (entry.outcome, entry.reason.and_then(DenyReason::from_code), entry.ticket);

@@ -46,6 +46,12 @@ fn who_could_see_a_patient_is_told_of_every_live_grant_that_reaches_the_chart_an
     // The office itself, of_ama or of_ben, by_role, urgent.
     assert_eq!((reach(ama).len(), reach(ben).len()), (4, 4));
 
+    // The question is in the log, about the patient, and names nobody in words that would outlive them.
+    let about =
+        office.audit().unwrap().query(AuditFilter::new().patient(ama).event(AuditEvent::RightsRead)).page().unwrap();
+    assert!(!about.entries.is_empty());
+    assert!(about.entries.iter().all(|entry| !entry.detail.as_ref().unwrap().contains("patient-")));
+
     // A chart's label takes those away whose ceiling is lower; a changed role, all who cite it.
     let label = ChartLabel::new().confidentiality(Confidentiality::Restricted);
     office.label_chart(ama, label, "a colleague").unwrap();

@@ -140,4 +140,24 @@ fn a_token_lives_no_longer_than_the_rules_allow() {
     assert!(open(day).is_ok());
     let longer = open(day + Duration::from_secs(1)).unwrap_err();
     assert!(matches!(longer, Error::Token(TokenError::LifetimeTooLong { longest }) if longest == day), "{longer}");
+    let session = open(day).unwrap();
+    vault.set_access_rules(AccessRules::new().longest_validity(day / 2), &house.key).unwrap();
+    assert!(matches!(session.register_patient([]), Err(Error::Denied { .. })), "in open sessions, too");
+}
+
+#[test]
+fn a_session_that_could_do_nothing_keeps_nobody_out() {
+    let (house, vault) = House::create();
+    let office = house.session(&vault);
+    vault.set_access_rules(AccessRules::new().sessions_at_once(1), &house.key).unwrap();
+    let grant = || Grant::to("n.adu").all_patients().all_kinds().actions([Action::Read]).purpose(Purpose::Treatment);
+    let sign = || grant().valid_for(Duration::from_secs(3_600)).issued_at(house.clock.now());
+    let stolen = sign().sign(&house.issuer, vault.id()).unwrap();
+    let thief = vault.session(&stolen, Purpose::Treatment).unwrap();
+    let anew = sign().sign(&house.issuer, vault.id()).unwrap();
+    let kept_out = vault.session(&anew, Purpose::Treatment).unwrap_err();
+    assert_eq!(refused(&kept_out), Some(DenyReason::TooManySessions));
+    office.grants().revoke(Revoke::Block(stolen.id()), "stolen").unwrap();
+    assert!(vault.session(&anew, Purpose::Treatment).is_ok());
+    drop(thief);
 }

@@ -12,6 +12,8 @@ use crate::token::Revocable;
 
 /// Bytes that all grants of a vault may take together.
 pub(crate) const MOST_GRANT_BYTES: usize = 32 << 20;
+/// Bytes of grants that nobody registered.
+const MOST_SEEN_BYTES: usize = 8 << 20;
 
 /// By id.
 #[derive(Default)]
@@ -21,6 +23,8 @@ pub(super) struct Grants {
     ends: BTreeSet<(Timestamp, RevocationId)>,
     uses: HashMap<RevocationId, GrantUse>,
     bytes: usize,
+    /// Of them, those of grants that nobody registered.
+    seen_bytes: usize,
 }
 
 struct Known {
@@ -40,9 +44,9 @@ impl Grants {
     pub(super) fn put(&mut self, row: Arc<GrantRow>) {
         let (id, revocable) = (row.id(), Arc::new(row.grant.revocable()));
         self.ends.insert((revocable.not_after, id));
-        self.bytes = self.bytes.saturating_add(row.len());
+        self.count(&row, usize::saturating_add);
         if let Some(old) = self.rows.insert(id, Known { row, revocable }) {
-            self.bytes = self.bytes.saturating_sub(old.row.len());
+            self.count(&old.row, usize::saturating_sub);
         }
     }
 
@@ -54,7 +58,14 @@ impl Grants {
         self.uses.remove(&id);
         if let Some(known) = self.rows.remove(&id) {
             self.ends.remove(&(known.revocable.not_after, id));
-            self.bytes = self.bytes.saturating_sub(known.row.len());
+            self.count(&known.row, usize::saturating_sub);
+        }
+    }
+
+    fn count(&mut self, row: &GrantRow, change: fn(usize, usize) -> usize) {
+        self.bytes = change(self.bytes, row.len());
+        if row.registered_by.is_none() {
+            self.seen_bytes = change(self.seen_bytes, row.len());
         }
     }
 
@@ -91,9 +102,15 @@ impl Policy {
         token.rids.iter().any(registered)
     }
 
-    /// How many bytes of grants there may be more.
-    pub(crate) fn room_for_grants(&self) -> usize {
-        MOST_GRANT_BYTES.saturating_sub(self.read().grants.bytes)
+    /// How many bytes of grants there may be more that somebody registers, or that open a session without: of those, so that
+    /// whoever narrows a token again and again does not keep others from registering theirs.
+    pub(crate) fn room_for_grants(&self, registered: bool) -> usize {
+        let grants = &self.read().grants;
+        if registered {
+            MOST_GRANT_BYTES.saturating_sub(grants.bytes.saturating_sub(grants.seen_bytes))
+        } else {
+            MOST_SEEN_BYTES.saturating_sub(grants.seen_bytes)
+        }
     }
 
     /// Some of the grants that ended until then.
@@ -122,13 +139,13 @@ mod tests {
         let (row, id) = (Arc::new(documented()), documented().id());
         for _ in 0..2 {
             policy.apply(PolicyRow::Grant(Arc::clone(&row)));
-            assert_eq!(policy.room_for_grants(), MOST_GRANT_BYTES - row.len());
+            assert_eq!(policy.room_for_grants(true), MOST_GRANT_BYTES - row.len());
         }
         let end = row.grant.revocable().not_after;
         assert_eq!(policy.grants_ended(Timestamp::from_micros(end.as_micros() - 1), 9), []);
         assert_eq!(policy.grants_ended(end, 9), [id]);
         policy.forget_grants(&[id]);
-        assert_eq!((policy.room_for_grants(), policy.grants_ended(end, 9)), (MOST_GRANT_BYTES, Vec::new()));
+        assert_eq!((policy.room_for_grants(true), policy.grants_ended(end, 9)), (MOST_GRANT_BYTES, Vec::new()));
         assert!(policy.grant(id).is_none());
     }
 

@@ -204,6 +204,11 @@ impl Policy {
         self.read().rules
     }
 
+    /// Of how many blocks the uses were counted.
+    pub(crate) fn counted(&self) -> usize {
+        self.read().uses.len()
+    }
+
     /// How often tokens with this block were used.
     pub(crate) fn used(&self, rid: RevocationId) -> u32 {
         self.read().uses.get(&rid).copied().unwrap_or(0)

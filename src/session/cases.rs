@@ -26,7 +26,8 @@ pub struct Cases<'s> {
 pub struct ReviewCase {
     /// Its id.
     pub id: CaseId,
-    /// Whose chart was opened; `None` where the patient was erased since.
+    /// Whose chart was opened; `None` where the patient was erased since, and to whom the token or a label of the chart does not
+    /// let in.
     pub patient: Option<PatientId>,
     /// Who broke the glass.
     pub actor: PrincipalId,
@@ -102,7 +103,7 @@ impl Cases<'_> {
                 CaseState::Closed => row.review.is_some(),
             };
             let rows = policy.cases(after.map(|case| (case.at, case.id)), PAGE, wanted);
-            let cases: Vec<ReviewCase> = rows.into_iter().map(|row| op.told(row)).collect::<Result<_, _>>()?;
+            let cases: Vec<ReviewCase> = rows.into_iter().map(|row| op.told(row)).collect();
             let count = u32::try_from(cases.len()).ok();
             Ok(Done { count, ..Done::read(cases, Vec::new()) })
         })
@@ -115,7 +116,7 @@ impl Cases<'_> {
     pub fn get(&self, id: CaseId) -> Result<ReviewCase, Error> {
         let op = self.session.begin(access(AuditEvent::CasesListed))?;
         op.run(Hold::Nothing, |op| {
-            let case = op.told(op.unlocked.policy.case(id).ok_or(Error::NoSuchCase { case: id })?)?;
+            let case = op.told(op.unlocked.policy.case(id).ok_or(Error::NoSuchCase { case: id })?);
             Ok(Done { detail: Some(id.to_string()), ..Done::read(case, Vec::new()) })
         })
     }
@@ -123,12 +124,12 @@ impl Cases<'_> {
     /// Gives an open case to a principal to review, instead of whomever it was given to before.
     ///
     /// # Errors
-    /// [`Error::NoSuchCase`], [`Error::CaseClosed`], [`Error::OwnCase`] where the principal is who broke the glass, and
-    /// what [`Session`] lists.
+    /// [`Error::NoSuchCase`], [`Error::CaseClosed`], [`Error::OwnCase`] where either of them broke the glass, and what
+    /// [`Session`] lists.
     pub fn assign(&self, id: CaseId, to: PrincipalId) -> Result<ReviewCase, Error> {
-        let said = format!("{id} to {to}");
+        let (by, said) = (self.session.principal(), format!("{id} to {to}"));
         self.change(id, AuditEvent::CaseAssigned, said, |row, now| {
-            if row.actor == to {
+            if row.actor == to || row.actor == by {
                 return Err(Error::OwnCase { case: id });
             }
             row.assigned = Some((to, now));
@@ -171,7 +172,7 @@ impl Cases<'_> {
                 return Err(Refused::Failed(Error::CaseClosed { case: id, at: review.at }));
             }
             change(&mut row, op.now)?;
-            let case = op.told(row.clone())?;
+            let case = op.told(row.clone());
             let row = PolicyRow::Case(row);
             let rows = vec![op.unlocked.policy_row(&row)?];
             Ok(Done { detail: Some(said), applies: vec![row], ..Done::write(case, rows, Vec::new()) })
@@ -180,16 +181,20 @@ impl Cases<'_> {
 }
 
 impl Op<'_> {
-    fn told(&self, row: CaseRow) -> Result<ReviewCase, Error> {
+    /// The patient is named to whom the token and the rules would let into that chart. No lock is taken: the policy's may be held.
+    fn told(&self, row: CaseRow) -> ReviewCase {
         let CaseRow { id, patient_tag, actor, session, token, at, until, reason, text, assigned, review, escalated } =
             row;
-        let patient = self.unlocked.patient_unless_erased(&patient_tag)?;
+        let level = self.unlocked.policy.chart_label(&patient_tag).confidentiality;
+        let named = |patient: &PatientId| self.would_allow(Reach::Filtered, Reach::One(*patient), Some(level));
+        // A patient's row that is gone or damaged does not stand in the way of a review.
+        let patient = self.unlocked.patient_of(&patient_tag).ok().flatten().filter(named);
         let due = at.saturating_add(self.unlocked.policy.rules().time_for_review());
-        Ok(ReviewCase { id, patient, actor, session, token, at, until, reason, text, assigned, review, due, escalated })
+        ReviewCase { id, patient, actor, session, token, at, until, reason, text, assigned, review, due, escalated }
     }
 }
 
-/// About no chart.
+/// About no chart, and so about everybody.
 const fn access(event: AuditEvent) -> Access {
-    Access { event, action: Action::Review, kind: Reach::Filtered, patient: Reach::Filtered }
+    Access { event, action: Action::Review, kind: Reach::Whole, patient: Reach::Whole }
 }

@@ -41,7 +41,11 @@ impl Op<'_> {
         };
         let mut answers = Action::ALL.iter().map(decide);
         let first = answers.next().unwrap_or(Ok(()));
-        if first.is_ok() || answers.any(|answer| answer.is_ok()) { Ok(()) } else { first }
+        if first.is_ok() || answers.any(|answer| answer.is_ok()) {
+            return Ok(());
+        }
+        self.refused.set(Some(request(Action::Read)));
+        first
     }
 
     pub(super) fn request(
@@ -56,8 +60,13 @@ impl Op<'_> {
     }
 
     /// Whether the token and the rules allow more than they were asked for so far; nothing is noted.
-    pub(super) fn would_allow(&self, kind: Reach<KindId>, patient: Reach<PatientId>) -> bool {
-        let request = self.request(kind, patient, None);
+    pub(super) fn would_allow(
+        &self,
+        kind: Reach<KindId>,
+        patient: Reach<PatientId>,
+        level: Option<Confidentiality>,
+    ) -> bool {
+        let request = self.request(kind, patient, level);
         self.session.0.token.decide(&request).and_then(|()| self.standing.allows(&request)).is_ok()
     }
 

@@ -45,7 +45,7 @@ impl Session {
     /// # Errors
     /// What [`Session`] lists.
     pub fn issuers(&self) -> Result<Vec<IssuerInfo>, Error> {
-        let (kind, patient) = (Reach::Filtered, Reach::Filtered);
+        let (kind, patient) = (Reach::Whole, Reach::Whole);
         let op = self.begin(Access { event: AuditEvent::GrantsListed, action: Action::Operate, kind, patient })?;
         op.run(Hold::Nothing, |op| {
             let policy = &op.unlocked.policy;

@@ -49,7 +49,11 @@ impl Session {
             let before = op.unlocked.policy.chart_label(&chart.tag);
             let rows = op.unlocked.chart_label_row(chart.tag, label)?.into_iter().collect();
             let applies = vec![PolicyRow::ChartLabel(ChartLabelRow { patient_tag: chart.tag, label })];
-            let detail = Some(format!("{}, {} categories: {reason}", label.confidentiality, label.categories.len()));
+            let said = |label: ChartLabel| {
+                let what = if label.is_restricted() { "restricted" } else { "open" };
+                format!("{what} {}, {} categories", label.confidentiality, label.categories.len())
+            };
+            let detail = Some(format!("{} -> {}: {reason}", said(before), said(label)));
             Ok(Done { applies, detail, ..Done::write(before, rows, vec![chart.audited(Vec::new())]) })
         })
     }

@@ -73,7 +73,7 @@ use crate::ids::{PrincipalId, SessionId};
 use crate::observe;
 use crate::terms::Purpose;
 use crate::token::{AdmittedToken, SignInDemand, SignedIn, UseLimit};
-use crate::unlocked::{Gate, HoldsKeys, Lives, Resolved, Standing};
+use crate::unlocked::{Gate, HoldsKeys, Lives, Resolved, Standing, Unlocked};
 use cache::Charts;
 use emergency::Emergency;
 
@@ -205,8 +205,8 @@ impl Inner {
 }
 
 impl Lives for Inner {
-    fn is_alive(&self, now: Timestamp) -> bool {
-        let Ok(standing) = self.standing.last() else { return false };
+    fn is_alive(&self, unlocked: &Unlocked, now: Timestamp) -> bool {
+        let Ok(standing) = self.standing.now(unlocked, self.token.verified()) else { return false };
         let life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
         let expired = now >= self.token.verified().not_after();
         !expired && life.ended.is_none() && self.too_long(&life, &standing, now).is_none()

@@ -73,7 +73,7 @@ impl<'t> SessionOpening<'t> {
     }
 
     /// Takes a vault as it is that was salvaged and is in doubt ([`Vault::doubt`](crate::Vault::doubt)): the session reads
-    /// and exports, and writes nothing. What comes from a doubtful place says so ([`Entry::is_doubtful`]); records that
+    /// and exports, and writes no records. What comes from a doubtful place says so ([`Entry::is_doubtful`]); records that
     /// such a place lacks say nothing. The log has what was accepted.
     ///
     /// [`Entry::is_doubtful`]: crate::Entry::is_doubtful

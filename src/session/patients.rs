@@ -194,7 +194,7 @@ impl Op<'_> {
     /// Whom an identifier leads to, as far as the caller may know. Nobody, somebody whom the token leaves out, and somebody
     /// whose chart is not to be opened are one answer, and take the same work.
     fn found(&self, identifier: &Identifier) -> Result<Done<Option<PatientId>>, Refused> {
-        let everybody = self.would_allow(Reach::Filtered, Reach::Whole);
+        let everybody = self.would_allow(Reach::Filtered, Reach::Whole, None);
         let Some(patient) = self.lookup(identifier)? else {
             self.unlocked.open_decoy_pointer();
             self.unlocked.look_up_decoy();

@@ -89,8 +89,10 @@ impl Session {
             let level = op.unlocked.policy.chart_label(&tag).confidentiality;
             let live = op.unlocked.live_grants(op.now, None, usize::MAX, |_| true);
             let found: Vec<PatientReach> = live.iter().filter_map(|known| op.reach(known, patient, level)).collect();
-            let (count, detail) = (u32::try_from(found.len()).ok(), Some(format!("who could see {patient}")));
-            Ok(Done { count, detail, ..Done::read(found, Vec::new()) })
+            let (count, detail) = (u32::try_from(found.len()).ok(), Some("who could see the patient".to_owned()));
+            let chart = op.unlocked.find_chart(patient)?;
+            let subjects = chart.map(|chart| chart.audited(Vec::new())).into_iter().collect();
+            Ok(Done { count, detail, ..Done::read(found, subjects) })
         })
     }
 }

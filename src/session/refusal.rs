@@ -41,8 +41,12 @@ impl Op<'_> {
     pub(super) fn refusals(&self, denial: Denial) -> Vec<(u8, u16)> {
         let mut refusals = vec![denial];
         if let Some(request) = self.refused.get() {
-            let rest = self.session.0.token.refusals(&request).into_iter().chain(self.standing.allows(&request).err());
-            rest.filter(|other| *other != denial).for_each(|other| refusals.push(other));
+            let all = self.session.0.token.refusals(&request).into_iter().chain(self.standing.allows(&request).err());
+            let all: Vec<Denial> = all.collect();
+            // What was refused before may have been something else, which was left out.
+            if all.contains(&denial) {
+                refusals.extend(all.into_iter().filter(|other| *other != denial));
+            }
         }
         refusals.sort_by_key(|denial| denial.block);
         refusals.into_iter().map(|denial| (denial.block, denial.reason.code())).collect()

@@ -151,7 +151,8 @@ impl Session {
         let Ok(now) = unlocked.now() else { return false };
         let Ok(standing) = self.0.standing.now(&unlocked, self.0.token.verified()) else { return false };
         let life = self.life();
-        if life.ended.is_some() || self.0.too_long(&life, &standing, now).is_some() {
+        let signed_in = self.0.sign_in.is_none_or(|demand| life.signed_in.meets(demand, now).is_ok());
+        if life.ended.is_some() || self.0.too_long(&life, &standing, now).is_some() || !signed_in {
             return false;
         }
         drop(life);

@@ -212,8 +212,9 @@ impl Op<'_> {
             let page = AuditQuery::new(self.session, filter.clone(), before).limit(PAGE).collect(self)?;
             for entry in &page.entries {
                 entries = entries.saturating_add(1);
-                if let (Outcome::Allowed, Some(token)) = (entry.outcome, entry.revocation_ids.last()) {
-                    used.entry(*token).or_default().note(entry);
+                if entry.outcome == Outcome::Allowed {
+                    // What is done with a narrowed token is done with those that it comes from.
+                    entry.revocation_ids.iter().for_each(|rid| used.entry(*rid).or_default().note(entry));
                 }
             }
             // Times never go back: a page that is not full has reached what was before the window.

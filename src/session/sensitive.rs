@@ -130,6 +130,6 @@ impl Op<'_> {
 
     /// Whether the glass was broken for this operation, or is about to be.
     fn breaks_glass(&self) -> bool {
-        self.session.purpose() == Purpose::BreakGlass || self.access().event == AuditEvent::GlassBroken
+        self.session.emergency_patient().is_some() || self.access().event == AuditEvent::GlassBroken
     }
 }

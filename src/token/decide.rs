@@ -45,6 +45,10 @@ pub struct Denial {
     pub reason: DenyReason,
 }
 
+/// What an emergency can allow: what is done with one chart, and can be made good.
+pub(super) const URGENT: [Action; 6] =
+    [Action::Read, Action::List, Action::Create, Action::Amend, Action::Void, Action::Export];
+
 /// Decides on one operation.
 pub(super) fn decide(blocks: &[Body], request: &Request) -> Result<(), Denial> {
     says_emergency(blocks, request)?;
@@ -113,6 +117,8 @@ pub(super) fn refusals_at_opening(
     placed_items(blocks.iter()).filter_map(move |placed| {
         let reason = match placed.item {
             Item::Purposes(bits) if bits & purpose.bit() == 0 => DenyReason::Purpose,
+            // Such a session is opened by breaking the glass alone.
+            Item::Subject(_) if purpose == Purpose::BreakGlass => DenyReason::Emergency,
             Item::Facility(listed) if facility.is_none_or(|here| listed.binary_search(&here).is_err()) => {
                 DenyReason::Facility
             }
@@ -159,6 +165,9 @@ impl Item {
         match self {
             Self::Actions(_) | Self::Sensitivity(_) => Ok(()),
             Self::Emergency { actions, sensitivity, .. } => {
+                if !URGENT.contains(&request.action) {
+                    return Err(DenyReason::Emergency);
+                }
                 Self::Actions(*actions).allows(request, placed.below)?;
                 Self::Sensitivity(*sensitivity).allows(request, placed.below)
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::attestation::Claim;
 use super::caveat::Caveat;
+use super::decide::URGENT;
 use super::item::{Item, Scope, Wanted};
 use super::sign_in::SignInLevel;
 use super::{MAX_BLOCKS, MAX_FACILITIES, MAX_LISTED, MAX_WANTED};
@@ -53,6 +54,9 @@ pub enum LimitError {
         /// Blocks asked for.
         found: u8,
     },
+    /// An emergency was to allow more than what is done with a chart.
+    #[error("an emergency can allow reading, listing, creating, amending, voiding and exporting, and nothing else")]
+    NotUrgent,
 }
 
 /// Nothing yet, all, some, or by mistake both.
@@ -113,6 +117,9 @@ impl Emergency {
         let Self { actions, sensitivity, longest } = self;
         if actions == 0 {
             return Err(LimitError::Empty { caveat: Caveat::Emergency });
+        }
+        if URGENT.iter().fold(actions, |bits, action| bits & !action.bit()) != 0 {
+            return Err(LimitError::NotUrgent);
         }
         Ok(Item::Emergency { actions, sensitivity, longest: session_seconds(longest)? })
     }

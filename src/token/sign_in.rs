@@ -1,7 +1,9 @@
 //! Signing in as a token sees it: how strong, how long ago, and whether that is what item 19 demands.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::attestation::{Attestation, Claim};
@@ -70,15 +72,37 @@ pub struct AuthProof {
     principal: PrincipalId,
     level: SignInLevel,
     at: Timestamp,
+    /// Its number among the proofs of the vault.
+    made: u64,
 }
 
 /// One unlocked vault, as its proofs remember it.
 #[derive(Debug, Default)]
-pub(crate) struct Opened;
+pub(crate) struct Opened {
+    /// Counts proofs, and changes of what others sign in with.
+    made: AtomicU64,
+    /// When that was changed last, by principal.
+    reset: Mutex<HashMap<PrincipalId, u64>>,
+}
+
+impl Opened {
+    /// Makes worthless whatever a principal was signed in with until now.
+    pub(crate) fn reset(&self, principal: PrincipalId) {
+        let now = self.made.fetch_add(1, Ordering::SeqCst);
+        self.reset.lock().unwrap_or_else(PoisonError::into_inner).insert(principal, now);
+    }
+
+    /// Whether what a principal signs in with was changed by somebody else since.
+    pub(crate) fn was_reset(&self, principal: PrincipalId, since: u64) -> bool {
+        let reset = self.reset.lock().unwrap_or_else(PoisonError::into_inner);
+        reset.get(&principal).is_some_and(|changed| *changed > since)
+    }
+}
 
 impl AuthProof {
     pub(crate) fn new(of: &Arc<Opened>, principal: PrincipalId, level: SignInLevel, at: Timestamp) -> Self {
-        Self { of: Arc::clone(of), principal, level, at }
+        let made = of.made.fetch_add(1, Ordering::SeqCst);
+        Self { of: Arc::clone(of), principal, level, at, made }
     }
 
     /// Who signed in.
@@ -99,6 +123,11 @@ impl AuthProof {
         self.at
     }
 
+    /// Its number among the proofs of the vault.
+    pub(crate) const fn made(&self) -> u64 {
+        self.made
+    }
+
     /// Uses it up: says how strongly and when its principal signed in, if it is good here and now.
     pub(crate) fn look(self, here: &Arc<Opened>, now: Timestamp) -> Result<(SignInLevel, Timestamp), ProofError> {
         if !Arc::ptr_eq(&self.of, here) {
@@ -106,6 +135,9 @@ impl AuthProof {
         }
         // A clock that went back makes a proof stale rather than longer-lived.
         if now < self.at || now.saturating_since(self.at) >= LIFETIME {
+            return Err(ProofError::SignInExpired);
+        }
+        if here.was_reset(self.principal, self.made) {
             return Err(ProofError::SignInExpired);
         }
         Ok((self.level, self.at))
@@ -263,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_proof_is_good_for_its_principal_in_its_vault_for_less_than_sixty_seconds() {
-        let (here, elsewhere) = (Arc::new(Opened), Arc::new(Opened));
+        let (here, elsewhere) = (Arc::new(Opened::default()), Arc::new(Opened::default()));
         let [osei, ama] = [7, 8].map(|byte| PrincipalId::from_bytes([byte; 16]));
         let proof = || AuthProof::new(&here, osei, SignInLevel::OneFactor, at(100));
         let seen = (SignInLevel::OneFactor, at(100));
@@ -273,6 +305,10 @@ mod tests {
         assert_eq!(proof().look_for(osei, &here, at(99)), Err(ProofError::SignInExpired));
         assert_eq!(proof().look_for(ama, &here, at(100)), Err(ProofError::SignInOfAnother));
         assert_eq!(proof().look_for(osei, &elsewhere, at(100)), Err(ProofError::SignInElsewhere));
+        let before = proof();
+        here.reset(osei);
+        assert_eq!(before.look_for(osei, &here, at(100)), Err(ProofError::SignInExpired));
+        assert_eq!(proof().look_for(osei, &here, at(100)), Ok(seen));
     }
 
     #[test]

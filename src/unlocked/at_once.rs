@@ -11,7 +11,7 @@ use crate::token::{Denial, DenyReason};
 /// Something that is open until it says otherwise.
 pub(crate) trait Lives: Send + Sync {
     /// Whether it can still be used.
-    fn is_alive(&self, now: Timestamp) -> bool;
+    fn is_alive(&self, unlocked: &Unlocked, now: Timestamp) -> bool;
 }
 
 /// Those that are open, by principal.
@@ -29,7 +29,7 @@ impl Unlocked {
         let Some(most) = self.policy.rules().most_sessions_at_once() else { return Ok(()) };
         let mut open = self.at_once.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, theirs| {
-            theirs.retain(|session| session.upgrade().is_some_and(|session| session.is_alive(now)));
+            theirs.retain(|session| session.upgrade().is_some_and(|session| session.is_alive(self, now)));
             !theirs.is_empty()
         });
         let theirs = open.entry(principal).or_default();

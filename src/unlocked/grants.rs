@@ -75,17 +75,23 @@ impl Unlocked {
         if known.is_none() {
             let (grant, note) = (StoredGrant::of(token), String::new());
             let row = GrantRow { grant, since: now, registered_by: None, note };
-            found.not_kept = row.len() > self.policy.room_for_grants();
+            found.not_kept = row.len() > self.policy.room_for_grants(false);
             if !found.not_kept {
                 found.applies.push(PolicyRow::Grant(Arc::new(row)));
             }
         }
-        if !found.not_kept {
-            let before = known.and_then(|grant| grant.used);
+        // Whoever uses a narrowed token uses those that it comes from.
+        let used = token.rids().iter().filter_map(|rid| match self.policy.grant(*rid) {
+            Some(known) => Some((*rid, known.used)),
+            None => (*rid == token.id() && !found.not_kept).then_some((*rid, None)),
+        });
+        let used = used.map(|(id, before): (RevocationId, Option<GrantUse>)| {
             let sessions = before.map_or(0, |used| used.sessions).saturating_add(1);
             let last = before.map_or(now, |used| used.last.max(now));
-            found.applies.push(PolicyRow::GrantUse(GrantUse { id: token.id(), sessions, last }));
-        }
+            PolicyRow::GrantUse(GrantUse { id, sessions, last })
+        });
+        let used: Vec<PolicyRow> = used.collect();
+        found.applies.extend(used);
         found.rows = found.applies.iter().map(|row| self.policy_row(row)).collect::<Result<_, _>>()?;
         let until = Timestamp::from_micros(now.as_micros().saturating_sub(micros(KEPT_AFTER_END)));
         found.dropped = self.policy.grants_ended(until, DROPPED_AT_ONCE);

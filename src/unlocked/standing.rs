@@ -152,6 +152,9 @@ impl Unlocked {
         if rules.wants_registered_grants() && !policy.is_registered(names) {
             return Err(by_rule(DenyReason::NotRegistered));
         }
+        if lives_longer(names, rules.longest_validity_of_tokens()) {
+            return Err(by_rule(DenyReason::Issuer));
+        }
         let ceiling = match policy.ceiling(names.issuer) {
             Some((ceiling, _))
                 if ceiling.longest_validity_of_grants().is_some_and(|longest| lives_longer(names, longest)) =>

@@ -43,11 +43,11 @@ impl Vault {
     /// [`Error::SignInRefused`] when the account was disabled since, [`Error::ClockRollback`], [`Error::Sealed`],
     /// [`Error::AuditUnavailable`].
     pub fn own_account(&self, proof: AuthProof) -> Result<OwnAccount, Error> {
-        let principal = proof.principal();
+        let (principal, made) = (proof.principal(), proof.made());
         operate(AuditEvent::PrincipalChanged, || {
             let unlocked = self.0.gate.enter()?;
             let now = unlocked.now()?;
-            let account = |(level, at)| OwnAccount { gate: self.0.gate.clone(), principal, level, at };
+            let account = |(level, at)| OwnAccount { gate: self.0.gate.clone(), principal, level, at, made };
             let account = proof.look(&unlocked.sign_ins.opened, now).map(account);
             // One of another vault does not know this vault's principals.
             let account = account.map_err(|error| refused(&unlocked, None, error.into()))?;
@@ -78,6 +78,8 @@ pub struct OwnAccount {
     principal: PrincipalId,
     level: SignInLevel,
     at: Timestamp,
+    /// The number of the proof among those of the vault.
+    made: u64,
 }
 
 impl OwnAccount {
@@ -123,13 +125,18 @@ impl OwnAccount {
         self.change("authenticator confirmed", |_| Ok(()), |row, (), now| TotpEnrolment::confirm(row, code, now))
     }
 
-    /// Makes ten new recovery codes, which are shown once; those from before are worthless.
+    /// Makes ten new recovery codes, which are shown once; those from before are worthless. Only beside a second factor that
+    /// counts already: the first one comes from an authenticator, or from the help desk.
     ///
     /// # Errors
-    /// What [`OwnAccount`] lists.
+    /// [`Error::NothingToConfirm`] where there is none, and what [`OwnAccount`] lists.
     pub fn new_recovery_codes(&self) -> Result<RecoveryCodes, Error> {
         let prepare = |_: &Unlocked| Ok(RecoveryCodes::generate()?);
         self.change("new recovery codes", prepare, |row, codes, _| {
+            // Or whoever knows the password would make the second factor of it.
+            if !row.has_second_factor() {
+                return Err(Error::NothingToConfirm);
+            }
             row.recovery_codes = codes.hashes(row.id());
             Ok(codes)
         })
@@ -147,6 +154,9 @@ impl OwnAccount {
             let draft = account_draft(AuditEvent::PrincipalChanged, self.principal, detail);
             let changed = prepare(&unlocked).and_then(|prepared| {
                 unlocked.change_principal(self.principal, draft, |row, now| {
+                    if unlocked.sign_ins.opened.was_reset(self.principal, self.made) {
+                        return Err(Error::SignInRefused);
+                    }
                     self.may_change(row, now)?;
                     change(row, prepared, now)
                 })

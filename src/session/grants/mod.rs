@@ -29,8 +29,8 @@ pub struct Grants<'s> {
 impl Session {
     /// The grants that this vault knows: those that were registered, used or not, and those that opened a session. All calls
     /// need the grant action, but for revoking issuers and attesters, which needs the operate action. A grant is kept for 30
-    /// days after it has ended. All grants together may take 32 MiB, about 1/2 KiB each; one that opens a session beyond is not
-    /// kept, and the session's entry says so.
+    /// days after it has ended. Registered grants together may take 32 MiB, about 1/2 KiB each, and those that were
+    /// only seen 8 MiB; one that opens a session beyond is not kept, and the session's entry says so.
     ///
     /// ```
     /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
@@ -82,7 +82,7 @@ impl<'s> Grants<'s> {
             let (since, used) = known.map_or((op.now, None), |known| (known.row.since, known.used));
             let (grant, registered_by) = (StoredGrant::of(&verified), Some(self.session.principal()));
             let row = Arc::new(GrantRow { grant, since, registered_by, note: note.to_owned() });
-            let (len, limit) = (row.len(), policy.room_for_grants());
+            let (len, limit) = (row.len(), policy.room_for_grants(true));
             if len > limit {
                 return Err(Refused::Failed(Error::TooMany { what: "bytes of known grants", len, limit }));
             }
@@ -107,7 +107,7 @@ impl<'s> Grants<'s> {
     }
 }
 
-/// About no chart.
+/// About no chart, and so about everybody.
 const fn access(event: AuditEvent) -> Access {
-    Access { event, action: Action::Grant, kind: Reach::Filtered, patient: Reach::Filtered }
+    Access { event, action: Action::Grant, kind: Reach::Whole, patient: Reach::Whole }
 }

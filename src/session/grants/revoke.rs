@@ -51,12 +51,12 @@ pub(in crate::session) fn revocation(
     }
 }
 
-/// About no chart.
+/// About no chart, and so about everybody.
 const fn access(what: Revoke) -> Access {
     let (event, action) = match what {
         Revoke::Issuer(_) => (AuditEvent::IssuerRevoked, Action::Operate),
         Revoke::Attester(_) => (AuditEvent::Revoked, Action::Operate),
         Revoke::Block(_) | Revoke::Principal(_) | Revoke::Role(_) => (AuditEvent::Revoked, Action::Grant),
     };
-    Access { event, action, kind: Reach::Filtered, patient: Reach::Filtered }
+    Access { event, action, kind: Reach::Whole, patient: Reach::Whole }
 }

@@ -145,7 +145,7 @@ impl Principals<'_> {
         })
     }
 
-    /// Those who are enrolled, disabled ones included, in the order of their names: `limit` of them, 1,000 at most, behind
+    /// Those who are enrolled, disabled ones included, in the order of their names: `limit` of them, 1,000 at most and 1 at least, behind
     /// the name `after`.
     ///
     /// # Errors
@@ -154,6 +154,7 @@ impl Principals<'_> {
         if limit > MAX_PAGE {
             return Err(Error::TooMany { what: "principals of a page", len: limit, limit: MAX_PAGE });
         }
+        let limit = limit.max(1);
         let op = self.session.begin(access(AuditEvent::PrincipalsListed))?;
         op.run(Hold::Read(Stripe::Policy), |op| {
             let names = op.unlocked.policy.names_after(after, limit.saturating_add(1));
@@ -203,6 +204,8 @@ impl Op<'_> {
     /// Keeps a principal; `anew`: without the failures before.
     fn keep_principal<T>(&self, row: PrincipalRow, anew: bool, said: &str, value: T) -> Result<Done<T>, Refused> {
         let id = row.id();
+        // Whoever signed in with what was there before has to do so again.
+        self.unlocked.sign_ins.opened.reset(id);
         let (mut rows, mut applies) = self.unlocked.principal_rows(row)?;
         if anew {
             rows.extend(self.unlocked.failures_row(Failures::none(id))?);
@@ -213,9 +216,9 @@ impl Op<'_> {
     }
 }
 
-/// About no chart.
+/// About no chart, and so about everybody.
 const fn access(event: AuditEvent) -> Access {
-    Access { event, action: Action::Operate, kind: Reach::Filtered, patient: Reach::Filtered }
+    Access { event, action: Action::Operate, kind: Reach::Whole, patient: Reach::Whole }
 }
 
 fn check_text(what: &'static str, text: &str, limit: usize) -> Result<(), Error> {

@@ -27,10 +27,10 @@ fn sessions_open_where_there_is_no_room_to_keep_their_grant_and_registering_it_i
             let (since, registered_by) = (unlocked.clock.now(), None);
             Arc::new(GrantRow { grant, since, registered_by, note: "x".repeat(note) })
         };
-        let full = unlocked.policy.room_for_grants();
+        let full = unlocked.policy.room_for_grants(false);
         let overhead = row(0).len();
         unlocked.policy.apply(PolicyRow::Grant(row(full - 2 * overhead)));
-        assert_eq!(unlocked.policy.room_for_grants(), overhead);
+        assert_eq!(unlocked.policy.room_for_grants(false), overhead);
     }
     // There is room for exactly one more.
     let kept = token();
