@@ -503,9 +503,11 @@ fn a_stranger_reads_grants_what_was_revoked_ceilings_and_reviews() {
     vault.trust_issuer(issuer.public(), &pass).unwrap();
     let ceiling = Ceiling::new().kind::<support::Note>().purposes([Purpose::Treatment]);
     vault.limit_issuer(issuer.public().id(), ceiling, &pass).unwrap();
-    let grant = support::base_grant().all_patients().kind::<support::Note>();
-    let grant = grant.actions(Action::ALL.iter().copied()).issued_at(clock.now());
-    let session = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
+    // Of another desk, since whoever looks after grants looks after those of all kinds.
+    let office = IssuerKey::generate().unwrap();
+    vault.trust_issuer(office.public(), &pass).unwrap();
+    let grant = support::everything().issued_at(clock.now());
+    let session = vault.session(grant.sign(&office, vault.id()).unwrap(), Purpose::Treatment).unwrap();
     let other = Grant::to("n.adu").all_patients().kind::<support::Note>().actions([Action::Read]);
     let other = other.purpose(Purpose::Treatment).valid_for(std::time::Duration::from_secs(60)).issued_at(clock.now());
     let token = other.sign(&issuer, vault.id()).unwrap().attenuate().finish().unwrap();

@@ -118,7 +118,7 @@ pub(super) fn refusals_at_opening(
         let reason = match placed.item {
             Item::Purposes(bits) if bits & purpose.bit() == 0 => DenyReason::Purpose,
             // Such a session is opened by breaking the glass alone.
-            Item::Subject(_) if purpose == Purpose::BreakGlass => DenyReason::Emergency,
+            Item::Purposes(_) if purpose == Purpose::BreakGlass => DenyReason::Emergency,
             Item::Facility(listed) if facility.is_none_or(|here| listed.binary_search(&here).is_err()) => {
                 DenyReason::Facility
             }
