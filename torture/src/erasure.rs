@@ -16,7 +16,8 @@ pub fn erase(shared: &Shared, vault: &Vault, session: &Session, patient: Patient
     let order = if op.is_multiple_of(2) { order.identity() } else { order };
     match vault.erase_patient(session, patient, &order, key, &mut |_| ()) {
         Ok(report) => {
-            if report.left > 0 {
+            // What the disk did not give just now is removed when the vault is opened.
+            if report.left > 0 && !shared.plan.faults {
                 shared.wrong(op, &format!("erased, and rows are left: {report}"));
             }
             if report.compaction.is_some() {
