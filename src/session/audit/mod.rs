@@ -1,5 +1,6 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
+mod parallel;
 mod query;
 mod subjects;
 mod verify;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::subjects::SubjectKeys;
-use super::{CHUNK, access, read};
+use super::parallel::{self, Range, examine};
+use super::{access, read};
 use crate::audit::{AuditEvent, AuditFault, EntryRef, FaultKind, Head, Lost, Verifier};
 use crate::error::Error;
 use crate::progress::OnProgress;
@@ -42,6 +42,7 @@ pub struct AuditVerify<'s, 'a> {
     scope: Scope,
     progress: Option<OnProgress<'a>>,
     past_lost: bool,
+    threads: Option<usize>,
 }
 
 impl fmt::Debug for AuditVerify<'_, '_> {
@@ -52,12 +53,18 @@ impl fmt::Debug for AuditVerify<'_, '_> {
 
 impl<'s, 'a> AuditVerify<'s, 'a> {
     pub(super) const fn new(session: &'s Session, scope: Scope) -> Self {
-        Self { session, scope, progress: None, past_lost: false }
+        Self { session, scope, progress: None, past_lost: false, threads: None }
     }
 
     /// Reports progress, in entries.
     pub fn on_progress(self, progress: OnProgress<'a>) -> Self {
         Self { progress: Some(progress), ..self }
+    }
+
+    /// With so many threads, 1 at least; as many as there are processors if not called, 16 at most.
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
     }
 
     /// Takes entries for sound that were lost before the vault was salvaged ([`LockedVault::salvage`]) and have others in
@@ -80,8 +87,9 @@ impl<'s, 'a> AuditVerify<'s, 'a> {
     pub fn run(self) -> Result<VerifiedLog, Error> {
         let op = self.session.begin(access(AuditEvent::AuditVerified))?;
         let (scope, progress, past_lost) = (self.scope, self.progress, self.past_lost);
+        let threads = self.threads.unwrap_or_else(parallel::processors);
         op.run(Hold::Nothing, |op| {
-            let (verified, lost) = verify(&op.unlocked, scope, progress)?;
+            let (verified, lost) = verify(&op.unlocked, scope, threads, progress)?;
             if let Some(fault) = lost.fault().filter(|_| !past_lost) {
                 return Err(Error::from(fault).into());
             }
@@ -92,37 +100,34 @@ impl<'s, 'a> AuditVerify<'s, 'a> {
     }
 }
 
-fn verify(unlocked: &Unlocked, scope: Scope, progress: Option<OnProgress<'_>>) -> Result<(VerifiedLog, Lost), Error> {
+fn verify(
+    unlocked: &Unlocked,
+    scope: Scope,
+    threads: usize,
+    progress: Option<OnProgress<'_>>,
+) -> Result<(VerifiedLog, Lost), Error> {
     unlocked.committer.flush()?;
     let storage = unlocked.committer.storage();
     let expected = unlocked.committer.newest_entry();
     let Some(expected) = expected else {
         return Ok((VerifiedLog { entries: 0, head: [0; 32] }, Lost::default()));
     };
-    let mut keys = SubjectKeys::new(unlocked);
-    let mut open = |entry: &EntryRef<'_>| keys.open(entry);
-    let (mut verifier, mut next) = match scope {
-        Scope::All => (Verifier::new(unlocked.vault).opening(&mut open), 0),
-        Scope::Chain => (Verifier::new(unlocked.vault), 0),
+    let (mut verifier, from, keyed) = match scope {
+        Scope::All => (Verifier::new(unlocked.vault), 0, true),
+        Scope::Chain => (Verifier::new(unlocked.vault), 0, false),
         Scope::Since(earlier) => {
             let head = trusted_head(storage, &earlier)?;
-            (Verifier::after(unlocked.vault, head).opening(&mut open), earlier.entries)
+            (Verifier::after(unlocked.vault, head), earlier.entries, true)
         }
     };
     if let Some(progress) = progress {
-        verifier = verifier.reporting(progress, Some(expected.seq.saturating_add(1).saturating_sub(next)));
+        verifier = verifier.reporting(progress, Some(expected.seq.saturating_add(1).saturating_sub(from)));
     }
-    let before = next;
-    while next <= expected.seq {
-        let entries = read(storage, next, CHUNK.min(expected.seq - next + 1))?;
-        for (seq, bytes) in &entries {
-            verifier.push(*seq, bytes)?;
-        }
-        let Some((last, _)) = entries.last() else { break };
-        next = last.saturating_add(1);
-    }
+    examine(unlocked, Range { from, to: expected.seq.saturating_add(1), keyed }, threads, &mut |examined| {
+        Ok(verifier.push_examined(examined)?)
+    })?;
     let verified = verifier.finish(Some(&expected))?;
-    let entries = before.saturating_add(verified.entries);
+    let entries = from.saturating_add(verified.entries);
     Ok((VerifiedLog { entries, head: verified.head.map_or([0; 32], |head| head.leaf) }, verified.lost))
 }
 
