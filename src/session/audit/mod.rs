@@ -3,6 +3,7 @@
 mod parallel;
 mod query;
 mod subjects;
+mod verdicts;
 mod verify;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::terms::Action;
 use crate::token::Reach;
 
 pub use query::{AuditPage, AuditQuery};
+pub use verdicts::{LogFault, LogReport, LogVerdict};
 pub use verify::{AuditVerify, Scope, VerifiedLog};
 
 /// Entries read from storage at once.
