@@ -12,6 +12,7 @@ mod grants;
 mod idle;
 mod in_force;
 mod lock;
+mod log_root;
 mod numbers;
 mod overdue;
 mod renewed;
