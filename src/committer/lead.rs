@@ -92,6 +92,7 @@ impl Committer {
         let pending = committed?;
         (order.chain, order.keys) = (chain, keys);
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
+        self.growth.reaches(chain.head().map_or(0, |head| head.seq.saturating_add(1)));
         Ok(pending)
     }
 

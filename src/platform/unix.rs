@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// A file that is read and written at named places, by any number of threads.
@@ -82,4 +82,9 @@ pub(crate) fn refuse_core_dumps() -> Result<(), &'static str> {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .map_err(|_| "the system refused to make the process not dumpable")?;
     Ok(())
+}
+
+/// Whether both are about the same file, whatever its name.
+pub(crate) fn same_file(a: &Metadata, b: &Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
