@@ -245,6 +245,11 @@ pub mod __private {
 #[doc = include_str!("../docs/testing.md")]
 mod testing_page {}
 
+/// The examples of docs/following.md.
+#[cfg(all(doctest, feature = "derive"))]
+#[doc = include_str!("../docs/following.md")]
+mod following_page {}
+
 /// The examples of docs/repair.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/repair.md")]

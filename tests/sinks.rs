@@ -461,3 +461,46 @@ fn a_syslog_server_gets_every_message_over_tcp_also_after_the_connection_broke()
     let seqs = seqs_of(&messages);
     assert!(seqs.iter().copied().eq(*seqs.first().unwrap()..end), "{seqs:?}");
 }
+
+/// A file system of its own, unmounted when dropped.
+#[cfg(target_os = "linux")]
+struct SmallDisk<'a>(&'a Path);
+
+#[cfg(target_os = "linux")]
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0).output();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_access_until_there_is_room_and_cuts_no_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mount =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(dir.path()).output();
+    if !mount.is_ok_and(|done| done.status.success()) {
+        println!("skipped: a tmpfs cannot be mounted here");
+        return;
+    }
+    let _disk = SmallDisk(dir.path());
+    let (house, vault) = House::create();
+    let policy = required(1_000, Duration::from_millis(300));
+    vault.attach_sink("siem", Box::new(FileSink::new(dir.path())), policy, &house.key).unwrap();
+    let session = house.session(&vault);
+    let patient = session.register_patient([]).unwrap();
+    let ballast = dir.path().join("ballast");
+    caught_up(&vault);
+    assert!(fs::write(&ballast, vec![0; 9 << 20]).is_err(), "it fills the disk");
+    let began = Instant::now();
+    while !is_behind(&session.put(patient, &note("pulse 60"))) {
+        assert!(began.elapsed() < LONG, "calls are refused");
+    }
+    assert!(state(&vault).failing.unwrap().contains("writing a file of the sink"));
+    fs::remove_file(&ballast).unwrap();
+    until("calls go on", || session.kinds(patient).is_ok());
+    caught_up(&vault);
+    let seqs = lines(dir.path());
+    assert!(seqs.iter().copied().eq(seqs[0]..=*seqs.last().unwrap()), "each line is whole, and there once");
+    verify(&session);
+}

@@ -12,11 +12,11 @@ mod unix;
 
 #[cfg(not(unix))]
 pub(crate) use portable::{
-    PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, same_file, sync_dir,
+    LocalSocket, PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, same_file, sync_dir,
 };
 #[cfg(unix)]
 pub(crate) use unix::{
-    PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, same_file, sync_dir,
+    LocalSocket, PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, same_file, sync_dir,
 };
 
 /// An error if there is something under this name that is no ordinary file: opening a named pipe would wait for whoever

@@ -3,13 +3,11 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
-#[cfg(unix)]
-use std::os::unix::net::UnixDatagram;
-#[cfg(unix)]
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{AuditSink, Delivered, LineFormat, SinkError, SinkForm, line};
+use crate::platform::LocalSocket;
 
 /// Bytes of a message that goes as one datagram; a longer one says so instead of what the entry says.
 const DATAGRAM: usize = 60_000;
@@ -44,8 +42,7 @@ pub struct SyslogSink {
 enum Transport {
     Udp(SocketAddr, Option<UdpSocket>),
     Tcp(SocketAddr, Option<TcpStream>),
-    #[cfg(unix)]
-    Local(PathBuf, Option<UnixDatagram>),
+    Local(PathBuf, Option<LocalSocket>),
 }
 
 impl SyslogSink {
@@ -65,8 +62,7 @@ impl SyslogSink {
         Self::new(Transport::Tcp(server, None))
     }
 
-    /// To a local datagram socket, usually `/dev/log`.
-    #[cfg(unix)]
+    /// To a local datagram socket, usually `/dev/log`; where there are none (Windows), delivering is an error.
     #[must_use]
     pub fn local(path: impl Into<PathBuf>) -> Self {
         Self::new(Transport::Local(path.into(), None))
@@ -171,18 +167,11 @@ impl AuditSink for SyslogSink {
                 || bound(*server),
                 |socket| messages.iter().try_for_each(|message| socket.send(message.as_bytes()).map(drop)),
             ),
-            #[cfg(unix)]
-            Transport::Local(path, held) => {
-                let connect = || {
-                    let socket = UnixDatagram::unbound()?;
-                    socket.set_write_timeout(Some(PATIENCE))?;
-                    socket.connect(&*path)?;
-                    Ok(socket)
-                };
-                over(held, connect, |socket| {
-                    messages.iter().try_for_each(|message| socket.send(message.as_bytes()).map(drop))
-                })
-            }
+            Transport::Local(path, held) => over(
+                held,
+                || LocalSocket::connect(path, PATIENCE),
+                |socket| messages.iter().try_for_each(|message| socket.send(message.as_bytes())),
+            ),
             Transport::Tcp(..) => Ok(()),
         };
         sent.map_err(SinkError::io("sending to the syslog server"))
@@ -198,7 +187,6 @@ impl fmt::Debug for SyslogSink {
         let to = match &self.to {
             Transport::Udp(server, _) => format!("udp {server}"),
             Transport::Tcp(server, _) => format!("tcp {server}"),
-            #[cfg(unix)]
             Transport::Local(path, _) => format!("local {}", path.display()),
         };
         f.debug_struct("SyslogSink").field("to", &to).field("form", &self.form).finish_non_exhaustive()
