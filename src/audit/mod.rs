@@ -43,4 +43,4 @@ pub use verify::{AuditFault, FaultKind};
 pub use view::AuditEntry;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
