@@ -160,7 +160,7 @@ mod vault;
 
 pub use audit::{
     AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect,
-    FaultKind, Outcome,
+    FaultKind, LogArchive, LogArchiveError, Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
@@ -178,8 +178,8 @@ pub use format::header::HeaderError;
 pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
-    AttesterId, CaseId, CompartmentId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId,
-    RevocationId, RoleId, SessionId, Ticket, VaultId,
+    AttesterId, CaseId, CompartmentId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, LogHoldId, PatientId,
+    PrincipalId, RevocationId, RoleId, SessionId, Ticket, VaultId,
 };
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
@@ -189,8 +189,9 @@ pub use keyring::{
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
-    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, LegalHold, RecoveryCodes,
-    Retention, RetentionOf, Review, ReviewDecision, Revocation, TotpEnrolment, Verdict,
+    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, LegalHold, LogHold,
+    LogRetention, LogRetentionTooShort, RecoveryCodes, Retention, RetentionOf, Review, ReviewDecision, Revocation,
+    TotpEnrolment, Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
@@ -201,10 +202,10 @@ pub use record::{
 pub use session::{
     AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
     ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState,
-    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, LogFault, LogReport, LogVerdict,
-    NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase,
-    ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
-    SessionOpening, TableFormat, TokenStanding, VerifiedLog,
+    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, LogFault, LogKept, LogReport,
+    LogRetentionReport, LogVerdict, NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals,
+    PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling,
+    Scope, Session, SessionOpening, TableFormat, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};

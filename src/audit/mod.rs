@@ -1,6 +1,7 @@
 //! Floor 3: the audit log as bytes and rules. Entries, the chain that links them, and verification; knows no
 //! storage and no session, and does no I/O.
 
+pub(crate) mod archive;
 pub(crate) mod chain;
 pub(crate) mod consent;
 pub(crate) mod defect;
@@ -26,6 +27,7 @@ pub(crate) use subject::{DraftSubject, seal_and_discard};
 pub(crate) use verify::{Examined, Verified, Verifier};
 pub(crate) use view::{OpenEntryError, open_entry, subject_tags};
 
+pub use archive::{LogArchive, LogArchiveError};
 pub use consent::AuditConsent;
 pub(crate) use consent::note as note_consent;
 pub use defect::EntryDefect;

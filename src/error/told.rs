@@ -54,6 +54,8 @@ impl Error {
             Self::GrantEnded { .. } => "grant ended",
             Self::NoReplacement { .. } => "no replacement",
             Self::Output(_) => "output failed",
+            Self::LogArchive(_) => "not archived",
+            Self::NoSuchLogHold { .. } => "no such hold",
             Self::NoSuchTicket { .. } => "no such ticket",
             Self::NoSuchCase { .. } => "no such case",
             Self::CaseClosed { .. } => "closed already",

@@ -119,3 +119,15 @@ fn a_review_is_closed_by_others_once_each_grant_is_decided_over() {
     assert!(matches!(refused, Err(Error::ReviewClosed { review: 1, .. })), "{refused:?}");
     advises(refused, "decide in one that is open");
 }
+
+#[test]
+fn only_whole_tiles_of_the_log_are_archived_and_only_a_hold_that_stands_is_lifted() {
+    let ward = Ward::new();
+    let auditor = office(&ward, "a.lund");
+    let refused = auditor.audit().unwrap().archive(0..255, &mut Vec::new());
+    assert!(matches!(refused, Err(Error::LogArchive(LogArchiveError::NotWhole { .. }))), "{refused:?}");
+    advises(refused, "begin and end at multiples of 256");
+    let refused = auditor.audit().unwrap().lift_log_hold(LogHoldId::from_bytes([7; 16]), "closed");
+    assert!(matches!(refused, Err(Error::NoSuchLogHold { .. })), "{refused:?}");
+    advises(refused, "ask for the retention of the log");
+}

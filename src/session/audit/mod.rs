@@ -1,7 +1,10 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
+mod archive;
+mod hold;
 mod parallel;
 mod query;
+mod retention;
 mod subjects;
 mod verdicts;
 mod verify;
@@ -17,6 +20,7 @@ use crate::terms::Action;
 use crate::token::Reach;
 
 pub use query::{AuditPage, AuditQuery};
+pub use retention::{LogKept, LogRetentionReport};
 pub use verdicts::{LogFault, LogReport, LogVerdict};
 pub use verify::{AuditVerify, Scope, VerifiedLog};
 
