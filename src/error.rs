@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::{AuditFault, LogProofError};
+use crate::audit::{AuditFault, LogArchiveError, LogProofError};
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
-use crate::ids::{AttesterId, CaseId, KindId, PatientId, PrincipalId, RevocationId, Ticket};
+use crate::ids::{AttesterId, CaseId, KindId, LogHoldId, PatientId, PrincipalId, RevocationId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, Kind, RecordRef, Version};
@@ -510,6 +510,15 @@ pub enum Error {
         from: u64,
         /// How many entries there are.
         entries: u64,
+    },
+    /// Entries of the log were not archived, or the archive is not what the log says.
+    #[error("the archive of the log: {0}")]
+    LogArchive(#[from] LogArchiveError),
+    /// No such hold stands on the log. Nothing was changed.
+    #[error("{hold} does not stand on the log; ask for the retention of the log, which lists those that do")]
+    NoSuchLogHold {
+        /// Its id.
+        hold: LogHoldId,
     },
 }
 
