@@ -139,6 +139,7 @@ mod format;
 pub mod fuzzing;
 mod ids;
 mod keyring;
+mod monitor;
 #[cfg(feature = "async")]
 mod nonblocking;
 mod observe;
@@ -178,13 +179,17 @@ pub use format::header::HeaderError;
 pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
-    AttesterId, CaseId, CompartmentId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId,
-    RevocationId, RoleId, SessionId, Ticket, VaultId,
+    AttesterId, CaseId, CompartmentId, DeviceId, FacilityId, FlagId, InvalidId, IssuerId, KindId, PatientId,
+    PrincipalId, RevocationId, RoleId, SessionId, Ticket, VaultId,
 };
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
     KeyFile, KeyFileError, KeyProvider, NewSlot, NewSlotError, ProviderError, RawKey, RecoveryKey, Share, ShareError,
     ShareGroup, ShareSetId, SharedKey, SlotInfo, SlotPartner, TwoPersons, UnlockError,
+};
+pub use monitor::{
+    CareAnswer, CareContext, FlagQuestion, InvalidMonitorState, InvalidZone, Monitor, MonitorRule, MonitoringRules,
+    OpeningHours, RaisedFlag, Suppressor, Tally,
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
