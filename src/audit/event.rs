@@ -235,6 +235,50 @@ events! {
     CaseOverdue = 96, "case-overdue";
     /// Emergencies and their reviews were listed.
     CasesListed = 97, "cases-listed";
+    /// A signing epoch of the log began; `detail` says why, and names its public key.
+    SigningEpochBegun = 98, "signing-epoch-begun";
+    /// A checkpoint of the log was given to an anchor outside the vault; `detail` names both.
+    CheckpointAnchored = 99, "checkpoint-anchored";
+    /// An anchor did not take a checkpoint; `detail` names it. Once until it takes one again.
+    AnchorFailed = 100, "anchor-failed";
+    /// The key of one entry was given out, with the proof of its place; `detail` names the entry, and why.
+    EntryDisclosed = 101, "entry-disclosed";
+    /// Entries of the log were exported; `detail` says which, and in which form.
+    LogExported = 102, "log-exported";
+    /// Entries of the log were pruned; `detail` says which, who agreed, and the hash of what stood there.
+    LogPruned = 103, "log-pruned";
+    /// A hold was placed on the log: nothing is pruned until it is lifted.
+    LogHoldPlaced = 104, "log-hold-placed";
+    /// The hold on the log was lifted.
+    LogHoldLifted = 105, "log-hold-lifted";
+    /// All that the log says about one patient was read.
+    AccessReportRead = 106, "access-report-read";
+    /// The disclosures of one patient's chart were accounted for.
+    DisclosuresAccounted = 107, "disclosures-accounted";
+    /// A sink was attached to the log; `detail` names it, and its policy.
+    SinkAttached = 108, "sink-attached";
+    /// A sink was detached from the log, or gave up; `detail` names it, and says why.
+    SinkDetached = 109, "sink-detached";
+    /// Somebody began to follow the log.
+    LogSubscribed = 110, "log-subscribed";
+    /// A rule raised a flag; `detail` has the flag, the rule and the entries.
+    FlagRaised = 111, "flag-raised";
+    /// A flag was given to somebody; `detail` names both.
+    FlagAssigned = 112, "flag-assigned";
+    /// A flag was closed; `detail` has the verdict and the note.
+    FlagClosed = 113, "flag-closed";
+    /// A flag was not closed in time; `detail` names it. Once for each.
+    FlagOverdue = 114, "flag-overdue";
+    /// Flags were listed.
+    FlagsListed = 115, "flags-listed";
+    /// The rules were run over a part of the log; `detail` says which, `count` how many flags were raised.
+    LogMonitored = 116, "log-monitored";
+    /// Rules of monitoring, or what suppresses them, were changed; `detail` says how.
+    MonitoringChanged = 117, "monitoring-changed";
+    /// A part of the log was summed up; `detail` says which.
+    LogSummarised = 118, "log-summarised";
+    /// Proofs of the log's tree were given out; `detail` says of what.
+    ProofGiven = 119, "proof-given";
 }
 
 /// How it ended.

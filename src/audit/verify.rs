@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::chain::Head;
 use super::defect::EntryDefect;
-use super::entry::{EntryKind, EntryRef};
+use super::entry::{EntryKind, EntryRef, Front};
 use super::view::{AuditEntry, OpenEntryError};
 use crate::clock::Timestamp;
 use crate::ids::{PatientId, VaultId};
@@ -159,7 +159,43 @@ impl Lost {
     }
 }
 
-/// Opens entries for a [`Verifier`].
+/// An entry as it stands by itself: what many threads can find out at once.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    seq: u64,
+    found: Result<Found, EntryDefect>,
+}
+
+#[derive(Debug)]
+struct Found {
+    front: Front,
+    leaf: [u8; 32],
+    /// The patients whom it is about, with their counters, where it was to be opened.
+    counted: Option<Result<Vec<(PatientId, u64)>, FaultKind>>,
+}
+
+impl Examined {
+    /// What was stored under `seq`; opened if there is something to open it with.
+    pub(crate) fn of(seq: u64, entry: &[u8], open: Option<Opener<'_>>) -> Self {
+        let found = EntryRef::parse(entry).map(|entry| {
+            let counted = |opened: AuditEntry| {
+                opened.subjects.iter().filter_map(|subject| subject.patient.zip(subject.counter)).collect()
+            };
+            let counted = open.map(|open| open(&entry).map(counted).map_err(FaultKind::from));
+            Found { front: entry.front, leaf: entry.leaf(), counted }
+        });
+        Self { seq, found }
+    }
+}
+
+impl Found {
+    const fn head(&self) -> Head {
+        let Front { seq, time, epoch, key_id, .. } = self.front;
+        Head { seq, leaf: self.leaf, time, epoch, key_id }
+    }
+}
+
+/// Opens entries that are to be verified.
 pub(crate) type Opener<'a> = &'a mut dyn FnMut(&EntryRef<'_>) -> Result<AuditEntry, OpenEntryError>;
 
 /// Entries between two reports of progress.
@@ -171,7 +207,6 @@ pub(crate) struct Verifier<'a> {
     head: Option<Head>,
     next: u64,
     entries: u64,
-    opener: Option<Opener<'a>>,
     /// The last counter seen of each patient, and the entry that had it.
     counters: HashMap<PatientId, (u64, u64)>,
     lost: Lost,
@@ -193,7 +228,6 @@ impl<'a> Verifier<'a> {
             head: None,
             next: 0,
             entries: 0,
-            opener: None,
             counters: HashMap::new(),
             lost: Lost::default(),
             from_genesis: true,
@@ -206,37 +240,36 @@ impl<'a> Verifier<'a> {
         Self { head: Some(head), next: head.seq.saturating_add(1), from_genesis: false, ..Self::new(vault) }
     }
 
-    /// Opens each entry as well: finds what was changed with all hashes recomputed, and gaps in patients' counters.
-    pub(crate) fn opening(self, opener: Opener<'a>) -> Self {
-        Self { opener: Some(opener), ..self }
-    }
-
     /// Reports progress, in entries out of `total`.
     pub(crate) fn reporting(self, progress: OnProgress<'a>, total: Option<u64>) -> Self {
         Self { progress: Some((progress, total)), ..self }
     }
 
-    /// Verifies the next entry, which was stored under `seq`.
+    /// Verifies the next entry, which was stored under `seq`, without a key.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn push(&mut self, seq: u64, entry: &[u8]) -> Result<(), AuditFault> {
+        self.push_examined(Examined::of(seq, entry, None))
+    }
+
+    /// Verifies the next entry. Where it was opened as well, that finds what was changed with all hashes recomputed, and
+    /// gaps in patients' counters.
+    pub(crate) fn push_examined(&mut self, examined: Examined) -> Result<(), AuditFault> {
+        let Examined { seq, found } = examined;
         if seq != self.next {
             return Err(self.fault(misplaced(self.next, seq)));
         }
-        let entry = EntryRef::parse(entry).map_err(|defect| self.fault(FaultKind::Malformed(defect)))?;
-        self.push_entry(&entry)
-    }
-
-    fn push_entry(&mut self, entry: &EntryRef<'_>) -> Result<(), AuditFault> {
-        self.check_link(entry).map_err(|what| self.fault(what))?;
-        let open = self.opener.as_mut().map(|open| open(entry));
-        if let Some(opened) = open {
-            opened
-                .map_err(FaultKind::from)
-                .and_then(|opened| self.check_counters(&opened))
+        let found = found.map_err(|defect| self.fault(FaultKind::Malformed(defect)))?;
+        self.check_link(&found).map_err(|what| self.fault(what))?;
+        if let Some(counted) = &found.counted {
+            counted
+                .as_ref()
+                .map_err(|what| *what)
+                .and_then(|counted| self.check_counters(seq, counted))
                 .map_err(|what| self.fault(what))?;
         }
-        self.head = Some(Head::of(entry));
-        if entry.front.kind == EntryKind::Lost {
-            self.lost.add(entry.front.seq);
+        self.head = Some(found.head());
+        if found.front.kind == EntryKind::Lost {
+            self.lost.add(seq);
         }
         self.entries += 1;
         self.next = self.next.saturating_add(1);
@@ -246,13 +279,13 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    fn check_link(&self, entry: &EntryRef<'_>) -> Result<(), FaultKind> {
+    fn check_link(&self, entry: &Found) -> Result<(), FaultKind> {
         let front = &entry.front;
         if front.vault != self.vault {
             return Err(FaultKind::WrongVault { found: front.vault });
         }
         if front.seq != self.next {
-            let again = self.head.is_some_and(|head| head.seq == front.seq && head.leaf == entry.leaf());
+            let again = self.head.is_some_and(|head| head.seq == front.seq && head.leaf == entry.leaf);
             return Err(if again { FaultKind::Duplicated } else { misplaced(self.next, front.seq) });
         }
         let Some(head) = self.head else { return Ok(()) };
@@ -271,10 +304,9 @@ impl<'a> Verifier<'a> {
     }
 
     /// Counters run without gaps; after a trusted head the first one seen of a patient is taken as it is.
-    fn check_counters(&mut self, entry: &AuditEntry) -> Result<(), FaultKind> {
-        for subject in &entry.subjects {
-            let (Some(patient), Some(found)) = (subject.patient, subject.counter) else { continue };
-            let before = self.counters.insert(patient, (found, entry.seq));
+    fn check_counters(&mut self, seq: u64, counted: &[(PatientId, u64)]) -> Result<(), FaultKind> {
+        for (patient, found) in counted.iter().copied() {
+            let before = self.counters.insert(patient, (found, seq));
             let first = if self.from_genesis { 1 } else { found };
             let expected = before.map_or(first, |(before, _)| before.saturating_add(1));
             // Some of them may be among the lost ones.

@@ -68,11 +68,12 @@ fn limbs(leaf: &[u8; 32]) -> [u64; 4] {
     std::array::from_fn(|_| reader.u64().unwrap_or_default())
 }
 
-/// The trees that the digest covers, with their number of buckets. The audit tree has a chain of its own.
+/// The trees that the digest covers, with their number of buckets. The audit tree has a chain of its own,
+/// and what is derived from it is compared with it.
 const TREES: [(Tree, usize); 4] =
     [(Tree::Records, 4096), (Tree::Patients, 256), (Tree::Lookup, 256), (Tree::Policy, 1)];
 
-/// Number of buckets of a tree; 0 for the one that is not covered.
+/// Number of buckets of a tree; 0 for one that is not covered.
 pub(crate) fn buckets(tree: Tree) -> usize {
     TREES.iter().find(|(covered, _)| *covered == tree).map_or(0, |(_, buckets)| *buckets)
 }
@@ -84,7 +85,7 @@ pub(crate) fn bucket_of(tree: Tree, key: &[u8]) -> usize {
     match tree {
         Tree::Records => (first << 4) | (second >> 4),
         Tree::Patients | Tree::Lookup => first,
-        Tree::Policy | Tree::Audit => 0,
+        Tree::Policy | Tree::Audit | Tree::Log => 0,
     }
 }
 
@@ -99,7 +100,7 @@ fn lowest_key(tree: Tree, bucket: usize) -> Vec<u8> {
     let bits = match tree {
         Tree::Records => bucket << 4,
         Tree::Patients | Tree::Lookup => bucket << 8,
-        Tree::Policy | Tree::Audit => 0,
+        Tree::Policy | Tree::Audit | Tree::Log => 0,
     };
     let mut key = u16::try_from(bits).unwrap_or(u16::MAX).to_be_bytes().to_vec();
     while key.last() == Some(&0) {

@@ -12,10 +12,13 @@ pub(crate) enum Tree {
     Lookup,
     Policy,
     Audit,
+    /// What is derived from the entries of the log, and can be built anew from them.
+    Log,
 }
 
 impl Tree {
-    pub(crate) const ALL: [Self; 5] = [Self::Records, Self::Patients, Self::Lookup, Self::Policy, Self::Audit];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Records, Self::Patients, Self::Lookup, Self::Policy, Self::Audit, Self::Log];
 
     /// The byte that stands for it in stored formats.
     pub(crate) const fn code(self) -> u8 {
@@ -25,6 +28,7 @@ impl Tree {
             Self::Lookup => 3,
             Self::Policy => 4,
             Self::Audit => 5,
+            Self::Log => 6,
         }
     }
 
@@ -206,6 +210,6 @@ mod tests {
         for tree in Tree::ALL {
             assert_eq!(Tree::from_code(tree.code()), Some(tree));
         }
-        assert_eq!((Tree::from_code(0), Tree::from_code(6)), (None, None));
+        assert_eq!((Tree::from_code(0), Tree::from_code(7)), (None, None));
     }
 }

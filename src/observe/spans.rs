@@ -43,6 +43,9 @@ spans! {
     "case-assigned" "case-closed" "cases-listed"
     "record-put" "record-read" "records-listed" "chart-read" "history-read" "record-amended" "record-voided"
     "kinds-listed" "records-exported" "audit-verified" "audit-queried"
+    "entry-disclosed" "log-exported" "log-pruned" "log-hold-placed" "log-hold-lifted" "access-report-read" "disclosures-accounted"
+    "sink-attached" "log-subscribed" "flag-assigned" "flag-closed" "flags-listed" "log-monitored" "monitoring-changed"
+    "log-summarised" "proof-given"
 }
 
 pub(super) struct Span(EnteredSpan);

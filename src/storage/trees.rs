@@ -40,6 +40,7 @@ struct Handles {
     lookup: sled::Tree,
     policy: sled::Tree,
     audit: sled::Tree,
+    log: sled::Tree,
     meta: sled::Tree,
 }
 
@@ -123,6 +124,7 @@ impl Trees {
             lookup: tree("lookup")?,
             policy: tree("policy")?,
             audit: tree("audit")?,
+            log: tree("log")?,
             meta: tree("meta")?,
             db,
         };
@@ -145,6 +147,7 @@ impl Trees {
             Tree::Lookup => &handles.lookup,
             Tree::Policy => &handles.policy,
             Tree::Audit => &handles.audit,
+            Tree::Log => &handles.log,
         })
     }
 

@@ -176,6 +176,12 @@ fn every_event_of_an_operation_has_a_span_of_its_own_name() {
         E::KeyDropped,
         E::CaseOverdue,
         E::ReviewOverdue,
+        E::SigningEpochBegun,
+        E::CheckpointAnchored,
+        E::AnchorFailed,
+        E::SinkDetached,
+        E::FlagRaised,
+        E::FlagOverdue,
     ];
     for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
         assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");

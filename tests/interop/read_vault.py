@@ -221,7 +221,7 @@ class Journal:
     """All frames from the first on: the rows that they leave, and the entries of the log."""
     def __init__(self, path, vault, keys):
         self.keys, self.number, self.generation, self.hashes = keys, 0, 0, [bytes(32)]
-        self.rows, self.entries, self.torn = {1: {}, 2: {}, 3: {}, 4: {}}, [], 0
+        self.rows, self.entries, self.torn = {1: {}, 2: {}, 3: {}, 4: {}, 6: {}}, [], 0
         directory = os.path.join(path, "journal")
         names = sorted(name for name in os.listdir(directory) if name[:10].isdecimal() and name[10:] == ".cvj")
         must(names and names == [f"{n:010}.cvj" for n in range(1, len(names) + 1)], DAMAGED, "segments are missing")
@@ -594,6 +594,11 @@ EVENTS = {
     83: "key-dropped", 84: "root-key-changed", 85: "suite-changed", 86: "grant-registered", 87: "grants-listed",
     88: "revoked", 89: "review-overdue", 90: "review-opened", 91: "review-decided", 92: "review-closed",
     93: "reviews-listed", 94: "case-assigned", 95: "case-closed", 96: "case-overdue", 97: "cases-listed",
+    98: "signing-epoch-begun", 99: "checkpoint-anchored", 100: "anchor-failed", 101: "entry-disclosed",
+    102: "log-exported", 103: "log-pruned", 104: "log-hold-placed", 105: "log-hold-lifted", 106: "access-report-read",
+    107: "disclosures-accounted", 108: "sink-attached", 109: "sink-detached",
+    110: "log-subscribed", 111: "flag-raised", 112: "flag-assigned", 113: "flag-closed", 114: "flag-overdue",
+    115: "flags-listed", 116: "log-monitored", 117: "monitoring-changed", 118: "log-summarised", 119: "proof-given",
 }
 OUTCOMES = (None, "allowed", "denied", "failed")
 EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)

@@ -211,5 +211,5 @@ fn only_records_stand_in_the_journal_alone() {
     let records = |held: bool| Tree::ALL.map(|tree| tree != Tree::Records || held);
     assert_eq!(inline(usual, sealed), records(false));
     assert_eq!(inline(StorageOptions { inline_limit: 4_096, ..usual }, sealed), records(true));
-    assert_eq!(inline(StorageOptions { inline_limit: usize::MAX, ..usual }, 4_097), [false; 5]);
+    assert_eq!(inline(StorageOptions { inline_limit: usize::MAX, ..usual }, 4_097), [false; 6]);
 }

@@ -32,12 +32,23 @@ pub(super) fn fill(storage: &Embedded, round: u8) {
     }
     put(storage, &[(&[3], None), (&[4, round], Some(b"")), (b"deleted", Some(&[1; 700]))], vec![]);
     put(storage, &[(b"deleted", None)], vec![entry(&[round; 6_000], &[1, 2])]);
+    // Rows of a tree that no digest covers: written again, and deleted.
+    for (key, value) in
+        [(&b"tile"[..], Some(&[round; 5_000][..])), (&[round], Some(&[round; 90])), (&[round - 1], None)]
+    {
+        let old = storage.get(Tree::Log, key).unwrap();
+        let write = storage.prepare(Tree::Log, key.into(), value.map(Arc::from), old.as_deref());
+        let batch = Batch { writes: vec![write], entries: vec![], header_generation: 1 };
+        let pending = storage.commit(storage.head(), batch).unwrap();
+        storage.settle(pending).unwrap();
+    }
 }
 
 /// What anybody can ask for.
 #[derive(Debug, PartialEq)]
 pub(super) struct Seen {
     pub(super) rows: Vec<(Vec<u8>, Vec<u8>)>,
+    log: Vec<(Vec<u8>, Bytes)>,
     entries: Vec<(u64, Bytes)>,
     tallies: Vec<u64>,
     head: Head,
@@ -47,6 +58,7 @@ pub(super) struct Seen {
 pub(super) fn seen(storage: &Embedded) -> Seen {
     Seen {
         rows: all(storage),
+        log: storage.scan(Tree::Log, Scan { prefix: b"", after: None, limit: usize::MAX }).unwrap(),
         entries: storage.entries(0, usize::MAX).unwrap(),
         tallies: (0..4).map(|tag| storage.tally(&[tag; 16])).collect(),
         head: storage.head(),

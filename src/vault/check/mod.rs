@@ -299,6 +299,7 @@ const fn rows_of(tree: Tree) -> FindingPlace {
             Tree::Lookup => "identifiers",
             Tree::Policy => "policy",
             Tree::Audit => "the log",
+            Tree::Log => "the index of the log",
         },
     }
 }

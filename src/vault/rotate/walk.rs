@@ -295,6 +295,7 @@ const fn name(tree: Tree) -> &'static str {
         Tree::Lookup => "lookup",
         Tree::Policy => "policy",
         Tree::Audit => "audit",
+        Tree::Log => "log",
     }
 }
 

@@ -139,7 +139,8 @@ impl Judge for Examiner<'_> {
             Tree::Patients => self.patient_row(row.key, row.value).is_some(),
             Tree::Lookup => row.key.len() == LOOKUP_KEY && self.opens(self.keyring.lookup_sealer(), row),
             Tree::Policy => self.policy_row(row),
-            Tree::Audit => false,
+            // What is derived from the entries is made anew.
+            Tree::Audit | Tree::Log => false,
             Tree::Records => {
                 let Ok(key) = RecordKey::from_bytes(row.key) else { return false };
                 self.turn_to(key.patient_tag, patients);

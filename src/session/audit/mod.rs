@@ -1,0 +1,77 @@
+//! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
+
+mod parallel;
+mod query;
+mod subjects;
+mod verify;
+
+use std::fmt;
+
+use super::Session;
+use super::access::Access;
+use crate::audit::{AuditEvent, AuditFilter};
+use crate::error::Error;
+use crate::storage::{Bytes, Storage};
+use crate::terms::Action;
+use crate::token::Reach;
+
+pub use query::{AuditPage, AuditQuery};
+pub use verify::{AuditVerify, Scope, VerifiedLog};
+
+/// Entries read from storage at once.
+const CHUNK: u64 = 1_000;
+
+/// The audit log, for a session with the audit action; see [`Session::audit`].
+#[must_use = "nothing is read before `run` or `page`"]
+pub struct AuditView<'s>(&'s Session);
+
+impl fmt::Debug for AuditView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuditView({:?})", self.0)
+    }
+}
+
+impl Session {
+    /// The audit log, if the token has the audit action for all patients and kinds.
+    ///
+    /// # Errors
+    /// What [`Session`] lists.
+    ///
+    /// ```
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let clinic = Clinic::new();
+    /// # let session = clinic.session();
+    /// let verified = session.audit()?.verify(Scope::All).run()?;
+    /// assert!(verified.entries > 0);
+    /// let page = session.audit()?.query(AuditFilter::new().outcome(Outcome::Denied)).limit(10).page()?;
+    /// assert!(page.entries.is_empty());
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub fn audit(&self) -> Result<AuditView<'_>, Error> {
+        // Only the decision: what is then read or verified makes the entry.
+        drop(self.begin(access(AuditEvent::AuditQueried))?);
+        Ok(AuditView(self))
+    }
+}
+
+pub(super) const fn access(event: AuditEvent) -> Access {
+    Access { event, action: Action::Audit, kind: Reach::Whole, patient: Reach::Whole }
+}
+
+impl<'s> AuditView<'s> {
+    /// Verifies the log from the vault's first entry to the newest.
+    pub const fn verify<'a>(self, scope: Scope) -> AuditVerify<'s, 'a> {
+        AuditVerify::new(self.0, scope)
+    }
+
+    /// Reads the log, newest entries first.
+    pub const fn query(self, filter: AuditFilter) -> AuditQuery<'s> {
+        AuditQuery::new(self.0, filter, None)
+    }
+}
+
+/// Entries as they are stored, from a number on.
+fn read(storage: &dyn Storage, from: u64, limit: u64) -> Result<Vec<(u64, Bytes)>, Error> {
+    Ok(storage.entries(from, usize::try_from(limit).unwrap_or(usize::MAX))?)
+}

@@ -1,0 +1,145 @@
+//! Verifying the log.
+
+use std::fmt;
+
+use super::parallel::{self, Range, examine};
+use super::{access, read};
+use crate::audit::{AuditEvent, AuditFault, EntryRef, FaultKind, Head, Lost, Verifier};
+use crate::error::Error;
+use crate::progress::OnProgress;
+use crate::session::Session;
+use crate::session::access::{Done, Hold};
+use crate::storage::Storage;
+use crate::unlocked::Unlocked;
+
+/// What a verification looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// The chain, and every entry opened under its key: finds everything, a log rewritten with all its hashes included.
+    All,
+    /// The chain alone, which anyone can check without a key: quicker, and blind to who could have forged an entry.
+    Chain,
+    /// As [`Scope::All`], but only what came after an earlier verification, whose result was kept where nobody could
+    /// change it. Finds at once when the log was rewritten since.
+    Since(VerifiedLog),
+}
+
+/// What a verification found sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifiedLog {
+    /// Entries of the log, from the first one of the vault on.
+    pub entries: u64,
+    /// Leaf hash of the newest of them. Kept elsewhere, it shows later whether the log was rewritten or cut.
+    pub head: [u8; 32],
+}
+
+/// A verification about to run.
+#[must_use = "nothing is verified before `run`"]
+pub struct AuditVerify<'s, 'a> {
+    session: &'s Session,
+    scope: Scope,
+    progress: Option<OnProgress<'a>>,
+    past_lost: bool,
+    threads: Option<usize>,
+}
+
+impl fmt::Debug for AuditVerify<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuditVerify({:?})", self.scope)
+    }
+}
+
+impl<'s, 'a> AuditVerify<'s, 'a> {
+    pub(super) const fn new(session: &'s Session, scope: Scope) -> Self {
+        Self { session, scope, progress: None, past_lost: false, threads: None }
+    }
+
+    /// Reports progress, in entries.
+    pub fn on_progress(self, progress: OnProgress<'a>) -> Self {
+        Self { progress: Some(progress), ..self }
+    }
+
+    /// With so many threads, 1 at least; as many as there are processors if not called, 16 at most.
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Takes entries for sound that were lost before the vault was salvaged ([`LockedVault::salvage`]) and have others in
+    /// their places: those are in the log as [`AuditEvent::EntryLost`], so that it can be asked which they are. What
+    /// stands behind a lost entry is verified all the same, except that nobody knows the hash of the lost one.
+    ///
+    /// [`LockedVault::salvage`]: crate::LockedVault::salvage
+    pub const fn past_lost_entries(mut self) -> Self {
+        self.past_lost = true;
+        self
+    }
+
+    /// Verifies: every entry is there, in order, linked to the one before, of this vault, and with [`Scope::All`] made
+    /// with the vault's key, with no gap in what is counted for each patient. Takes as long as reading the log does;
+    /// other work goes on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] with the number of the first entry that is not sound and what is wrong with it (of a salvaged
+    /// vault, [`FaultKind::Lost`] only if nothing else is wrong), and what [`Session`] lists.
+    pub fn run(self) -> Result<VerifiedLog, Error> {
+        let op = self.session.begin(access(AuditEvent::AuditVerified))?;
+        let (scope, progress, past_lost) = (self.scope, self.progress, self.past_lost);
+        let threads = self.threads.unwrap_or_else(parallel::processors);
+        op.run(Hold::Nothing, |op| {
+            let (verified, lost) = verify(&op.unlocked, scope, threads, progress)?;
+            if let Some(fault) = lost.fault().filter(|_| !past_lost) {
+                return Err(Error::from(fault).into());
+            }
+            let mut done = Done::read(verified, Vec::new());
+            done.count = u32::try_from(verified.entries).ok();
+            Ok(done)
+        })
+    }
+}
+
+fn verify(
+    unlocked: &Unlocked,
+    scope: Scope,
+    threads: usize,
+    progress: Option<OnProgress<'_>>,
+) -> Result<(VerifiedLog, Lost), Error> {
+    unlocked.committer.flush()?;
+    let storage = unlocked.committer.storage();
+    let expected = unlocked.committer.newest_entry();
+    let Some(expected) = expected else {
+        return Ok((VerifiedLog { entries: 0, head: [0; 32] }, Lost::default()));
+    };
+    let (mut verifier, from, keyed) = match scope {
+        Scope::All => (Verifier::new(unlocked.vault), 0, true),
+        Scope::Chain => (Verifier::new(unlocked.vault), 0, false),
+        Scope::Since(earlier) => {
+            let head = trusted_head(storage, &earlier)?;
+            (Verifier::after(unlocked.vault, head), earlier.entries, true)
+        }
+    };
+    if let Some(progress) = progress {
+        verifier = verifier.reporting(progress, Some(expected.seq.saturating_add(1).saturating_sub(from)));
+    }
+    examine(unlocked, Range { from, to: expected.seq.saturating_add(1), keyed }, threads, &mut |examined| {
+        Ok(verifier.push_examined(examined)?)
+    })?;
+    let verified = verifier.finish(Some(&expected))?;
+    let entries = from.saturating_add(verified.entries);
+    Ok((VerifiedLog { entries, head: verified.head.map_or([0; 32], |head| head.leaf) }, verified.lost))
+}
+
+/// The entry that was the newest at an earlier verification, if it still is what it was.
+fn trusted_head(storage: &dyn Storage, earlier: &VerifiedLog) -> Result<Head, Error> {
+    let seq = earlier.entries.saturating_sub(1);
+    let fault = |what| AuditFault { seq, what };
+    let found = read(storage, seq, 1)?;
+    let (_, bytes) = found.first().ok_or_else(|| fault(FaultKind::TruncatedTail { last: seq }))?;
+    let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
+    if entry.leaf() != earlier.head {
+        return Err(fault(FaultKind::OtherHead).into());
+    }
+    Ok(Head::of(&entry))
+}
