@@ -188,14 +188,14 @@ pub use keyring::{
     ShareGroup, ShareSetId, SharedKey, SlotInfo, SlotPartner, TwoPersons, UnlockError,
 };
 pub use monitor::{
-    CareAnswer, CareContext, FlagQuestion, InvalidMonitorState, InvalidZone, Monitor, MonitorRule, MonitoringRules,
-    OpeningHours, RaisedFlag, Suppressor, Tally,
+    CareAnswer, CareContext, FlagError, FlagQuestion, FlagVerdict, InvalidMonitorState, InvalidZone, Monitor,
+    MonitorRule, MonitoringRules, OpeningHours, RaisedFlag, Suppressor, Tally,
 };
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
-    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, LegalHold, RecoveryCodes,
-    Retention, RetentionOf, Review, ReviewDecision, Revocation, TotpEnrolment, Verdict,
+    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, FlagClosed, LegalHold,
+    RecoveryCodes, Retention, RetentionOf, Review, ReviewDecision, Revocation, TotpEnrolment, Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
@@ -204,12 +204,12 @@ pub use record::{
     Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
-    ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState,
-    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, NewPrincipal, Operation, Page,
-    PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage,
-    ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session, SessionOpening, TableFormat, TokenStanding,
-    VerifiedLog,
+    AccessRisk, ActiveSuppressor, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases,
+    ChartCursor, ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, Flag, FlagState, Flags,
+    GrantPage, GrantQuery, GrantState, Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant,
+    MonitorReport, NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions,
+    ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
+    SessionOpening, TableFormat, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};

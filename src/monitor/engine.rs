@@ -129,6 +129,22 @@ impl Monitor {
         self.next
     }
 
+    /// Begins with the entry of this number.
+    pub(crate) const fn starting_at(mut self, seq: u64) -> Self {
+        self.next = seq;
+        self
+    }
+
+    /// Passes over an entry that cannot be read.
+    pub(crate) fn pass_over(&mut self, seq: u64) {
+        self.next = self.next.max(seq.saturating_add(1));
+    }
+
+    /// Whether it goes by these rules.
+    pub(crate) fn has_rules(&self, rules: &MonitoringRules) -> bool {
+        self.rules == *rules
+    }
+
     /// What came of it since the last call of this.
     pub fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)

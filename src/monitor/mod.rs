@@ -10,6 +10,7 @@ mod rule;
 mod rules;
 mod state;
 mod suppressor;
+mod verdict;
 
 pub(crate) use context::CareHook;
 pub use context::{CareAnswer, CareContext, FlagQuestion};
@@ -23,6 +24,7 @@ pub use rules::MonitoringRules;
 pub use state::InvalidMonitorState;
 pub use suppressor::Suppressor;
 pub(crate) use suppressor::{MAX_GROUP, MAX_SUPPRESS_REASON};
+pub use verdict::{FlagError, FlagVerdict};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,11 @@ impl PolicyRow {
             | Self::ChartLabel(_)
             | Self::Failures(_)
             | Self::Round(_)
-            | Self::Decision(_) => false,
+            | Self::Decision(_)
+            | Self::Flag(_)
+            | Self::Monitoring(_)
+            | Self::MonitorState(_)
+            | Self::Suppressor(_) => false,
             Self::Grant(row) => row.registered_by.is_some(),
             _ => true,
         }

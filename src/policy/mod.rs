@@ -8,8 +8,10 @@ mod compartment;
 mod decides;
 mod erasure;
 mod failures;
+mod flag;
 mod grant;
 mod grants;
+mod monitoring;
 mod people;
 mod principal;
 mod recovery_code;
@@ -37,8 +39,11 @@ pub(crate) use compartment::{MAX_COMPARTMENT_KINDS, MAX_COMPARTMENT_NAME};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub(crate) use failures::Failures;
+pub use flag::FlagClosed;
+pub(crate) use flag::{FlagRow, MAX_FLAG_NOTE};
 pub(crate) use grant::{GrantRow, GrantUse, MAX_GRANT_NOTE};
 pub(crate) use grants::KnownGrant;
+pub(crate) use monitoring::{MonitoringRow, SuppressorRow};
 pub(crate) use people::Enrolment;
 pub use principal::Disabled;
 pub(crate) use principal::{MAX_DISABLED_REASON, MAX_DISPLAY_NAME, MAX_NAME, PrincipalRow};
@@ -68,6 +73,7 @@ use crate::token::Revoke;
 use cases::Cases;
 use ceiling::Issuers;
 use grants::Grants;
+use monitoring::Monitoring;
 use people::People;
 use revocation::Revoked;
 use roles::Roles;
@@ -98,6 +104,7 @@ struct Known {
     uses: HashMap<RevocationId, u32>,
     rules: AccessRules,
     cases: Cases,
+    monitoring: Monitoring,
 }
 
 /// The policy in force.
@@ -117,6 +124,12 @@ impl Policy {
                 known.uses.insert(rid, used);
             }
             PolicyRow::Case(row) => known.cases.put(row),
+            PolicyRow::Flag(row) => known.monitoring.put(row),
+            PolicyRow::Monitoring(row) => known.monitoring.rules = Some(row),
+            PolicyRow::MonitorState(state) => known.monitoring.state = Some(state),
+            PolicyRow::Suppressor(row) => {
+                known.monitoring.suppressors.insert(row.number, row);
+            }
             PolicyRow::Rules(rules) => known.rules = rules,
             PolicyRow::Role(row) => known.roles.define(row),
             PolicyRow::RoleBefore(row) => known.roles.remember(row),

@@ -7,6 +7,7 @@ mod challenges;
 mod chart;
 mod decoy;
 mod erased;
+mod flags;
 mod gate;
 mod grants;
 mod idle;
@@ -29,6 +30,7 @@ pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
 pub(crate) use decoy::Decoys;
 pub(crate) use erased::Removed;
+pub(crate) use flags::{Known, RunEnd};
 pub(crate) use gate::Gate;
 pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
@@ -49,6 +51,7 @@ use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::Tree;
 use crate::format::slot::Slot;
 use crate::ids::VaultId;
+use crate::monitor::{CareHook, Monitor};
 use crate::policy::{ChartLabel, ChartLabelRow, Policy, PolicyRow};
 use crate::record::{Kind, Types};
 use crate::secret::SecretBytes;
@@ -83,6 +86,10 @@ pub(crate) struct Unlocked {
     pub(crate) policy: Policy,
     /// What the host decides about sensitive records and restricted charts.
     pub(crate) consent: ConsentHook,
+    /// What the host knows of staff and patients.
+    pub(crate) care: CareHook,
+    /// What the rules of monitoring remember, and of how many entries since it was saved; held while they run.
+    pub(crate) watching: Mutex<Option<(Monitor, u64)>>,
     pub(crate) numbers: Numbers,
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,

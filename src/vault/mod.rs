@@ -10,6 +10,7 @@ mod home;
 mod keeper;
 mod key_report;
 mod memory;
+mod monitoring;
 mod open;
 mod opening;
 mod options;
@@ -99,6 +100,7 @@ impl Vault {
         // What cannot be told now is told later.
         let _ = unlocked.escalate_overdue();
         let _ = unlocked.tell_of_overdue_reviews();
+        let _ = unlocked.escalate_flags();
         drop(unlocked);
         Ok(vault)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::consent::{Consent, ConsentHook};
 use crate::crypto::passphrase::PassphraseCost;
+use crate::monitor::{CareContext, CareHook};
 use crate::storage::StorageOptions;
 
 /// A round of a million rows takes about an hour, and a thousandth of one core.
@@ -34,6 +35,7 @@ pub struct Options {
     pub(super) harden_process: bool,
     pub(super) header: Option<PathBuf>,
     pub(super) consent: ConsentHook,
+    pub(super) care: CareHook,
 }
 
 impl Options {
@@ -50,6 +52,7 @@ impl Options {
             harden_process: false,
             header: None,
             consent: ConsentHook::default(),
+            care: CareHook::default(),
         }
     }
 
@@ -188,6 +191,13 @@ impl Options {
     /// nobody is: then a record with a category is given only to whom a role allows the category.
     pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
         self.consent = ConsentHook::new(consent);
+        self
+    }
+
+    /// What the host knows of staff and patients, for the rules of monitoring; see [`CareContext`]. If not called, rules that
+    /// rest on it raise nothing.
+    pub fn care_context(mut self, context: Arc<dyn CareContext>) -> Self {
+        self.care = CareHook::new(context);
         self
     }
 

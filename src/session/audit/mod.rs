@@ -1,5 +1,6 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
+mod monitor;
 mod parallel;
 mod query;
 mod subjects;
@@ -14,6 +15,8 @@ use crate::error::Error;
 use crate::storage::{Bytes, Storage};
 use crate::terms::Action;
 use crate::token::Reach;
+
+pub(super) use subjects::SubjectKeys;
 
 pub use query::{AuditPage, AuditQuery};
 pub use verify::{AuditVerify, Scope, VerifiedLog};
