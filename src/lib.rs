@@ -151,6 +151,7 @@ mod record;
 mod secret;
 mod session;
 mod storage;
+mod summary;
 mod terms;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
@@ -212,6 +213,7 @@ pub use session::{
     SessionOpening, TableFormat, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
+pub use summary::{ActorSummary, ChartSummary, DaySummary, EmergencySummary, FlagSummary, Summary, SummaryPage};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, AuthProof, BlockRights,

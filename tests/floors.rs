@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("policy", 6),
     ("committer", 6),
     ("unlocked", 7),
+    ("summary", 7),
     ("session", 8),
     ("vault", 9),
     ("nonblocking", 10),

@@ -297,6 +297,11 @@ pub(crate) fn seen_patient(patient: PatientId) -> [u8; 8] {
     hash::sha256_short(&[label!("seen").bytes(), patient.as_bytes()])
 }
 
+/// What stands for a patient on pages that a key joins: `HMAC(key, L("page-patient") ‖ PatientId)[..4]`.
+pub(crate) fn page_patient(key: &[u8; 32], patient: PatientId) -> [u8; 4] {
+    hash::truncate(&hash::hmac(key, &[label!("page-patient").bytes(), patient.as_bytes()]))
+}
+
 /// A facility's id: `H(L("facility") ‖ name)[..16]`.
 pub(crate) fn facility_id(name: &str) -> FacilityId {
     FacilityId::from_bytes(hash::sha256_short(&[label!("facility").bytes(), name.as_bytes()]))

@@ -374,7 +374,7 @@ impl Monitor {
 }
 
 /// Whether it tells of somebody in a chart.
-fn is_access(entry: &AuditEntry) -> bool {
+pub(crate) fn is_access(entry: &AuditEntry) -> bool {
     use Action::{Amend, Create, Export, List, Read, Void};
     matches!(entry.action, Some(Read | List | Create | Amend | Void | Export))
         && entry.event != AuditEvent::PatientRegistered

@@ -78,6 +78,11 @@ impl OpeningHours {
         self.days.get(local.weekday).is_some_and(|(from, until)| (*from..*until).contains(&local.minute))
     }
 
+    /// Of a day, 0 for Monday: the minutes from which and until which it is open.
+    pub(crate) fn of_day(&self, weekday: usize) -> Option<(u16, u16)> {
+        self.days.get(weekday).copied().filter(|(from, until)| from < until)
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.put_u8(u8::try_from(self.zone.len()).unwrap_or(u8::MAX));
         out.put(self.zone.as_bytes());
@@ -129,4 +134,17 @@ pub(crate) fn local(hours: Option<&OpeningHours>, at: Timestamp) -> Option<Local
         weekday: usize::try_from(there.weekday().to_monday_zero_offset()).ok()?,
         minute: part(there.hour())? * 60 + part(there.minute())?,
     })
+}
+
+/// An instant on the clocks of the place, to the minute.
+pub(crate) fn clock_text(hours: Option<&OpeningHours>, at: Timestamp) -> String {
+    let Ok(instant) = jiff::Timestamp::from_microsecond(at.as_micros()) else { return at.to_string() };
+    let there = instant.to_zoned(hours.map_or(TimeZone::UTC, |hours| hours.tz.clone()));
+    format!("{} {:02}:{:02}", there.date(), there.hour(), there.minute())
+}
+
+/// A day since 1970-01-01 as a date.
+pub(crate) fn day_text(day: i32) -> String {
+    let start = jiff::Timestamp::from_second(i64::from(day).saturating_mul(86_400));
+    start.map_or_else(|_| day.to_string(), |start| start.to_zoned(TimeZone::UTC).date().to_string())
 }

@@ -14,11 +14,12 @@ mod verdict;
 
 pub(crate) use context::CareHook;
 pub use context::{CareAnswer, CareContext, FlagQuestion};
+pub(crate) use engine::is_access;
 pub use engine::{Monitor, Tally};
 pub use flag::RaisedFlag;
 pub(crate) use flag::{MAX_AGAINST, MAX_EVIDENCE, MAX_WHY};
 pub use hours::{InvalidZone, OpeningHours};
-pub(crate) use hours::{Local, local};
+pub(crate) use hours::{clock_text, day_text, local};
 pub use rule::MonitorRule;
 pub use rules::MonitoringRules;
 pub use state::InvalidMonitorState;

@@ -4,6 +4,7 @@ mod monitor;
 mod parallel;
 mod query;
 mod subjects;
+mod summary;
 mod verify;
 
 use std::fmt;
