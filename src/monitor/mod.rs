@@ -28,4 +28,4 @@ pub(crate) use suppressor::{MAX_GROUP, MAX_SUPPRESS_REASON};
 pub use verdict::{FlagError, FlagVerdict};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,27 +12,27 @@ use crate::ids::{PatientId, PrincipalId};
 use crate::terms::{Action, Purpose};
 
 /// A Monday noon.
-pub(super) const NOON: &str = "2026-01-05T12:00:00Z";
+pub(crate) const NOON: &str = "2026-01-05T12:00:00Z";
 
-pub(super) fn noon() -> Timestamp {
+pub(crate) fn noon() -> Timestamp {
     NOON.parse().unwrap()
 }
 
-pub(super) fn later(seconds: u64) -> Timestamp {
+pub(crate) fn later(seconds: u64) -> Timestamp {
     noon().saturating_add(Duration::from_secs(seconds))
 }
 
-pub(super) fn actor(n: u8) -> PrincipalId {
+pub(crate) fn actor(n: u8) -> PrincipalId {
     PrincipalId::from_bytes([n; 16])
 }
 
-pub(super) fn patient(n: u16) -> PatientId {
+pub(crate) fn patient(n: u16) -> PatientId {
     let mut bytes = [0xEE; 16];
     bytes[..2].copy_from_slice(&n.to_be_bytes());
     PatientId::from_bytes(bytes)
 }
 
-pub(super) fn entry(seq: u64, time: Timestamp, event: AuditEvent, outcome: Outcome) -> AuditEntry {
+pub(crate) fn entry(seq: u64, time: Timestamp, event: AuditEvent, outcome: Outcome) -> AuditEntry {
     AuditEntry {
         seq,
         time,
@@ -64,7 +64,7 @@ pub(super) fn entry(seq: u64, time: Timestamp, event: AuditEvent, outcome: Outco
 }
 
 /// An actor read in a patient's chart.
-pub(super) fn read(seq: u64, time: Timestamp, who: u8, whom: u16) -> AuditEntry {
+pub(crate) fn read(seq: u64, time: Timestamp, who: u8, whom: u16) -> AuditEntry {
     let subjects = vec![AuditSubject { patient: Some(patient(whom)), counter: Some(1), records: Vec::new() }];
     let read = entry(seq, time, AuditEvent::RecordRead, Outcome::Allowed);
     AuditEntry {
@@ -76,7 +76,7 @@ pub(super) fn read(seq: u64, time: Timestamp, who: u8, whom: u16) -> AuditEntry 
     }
 }
 
-pub(super) fn denied(seq: u64, time: Timestamp, who: u8) -> AuditEntry {
+pub(crate) fn denied(seq: u64, time: Timestamp, who: u8) -> AuditEntry {
     let denied = entry(seq, time, AuditEvent::RecordRead, Outcome::Denied);
     AuditEntry { actor: Some(actor(who)), action: Some(Action::Read), ..denied }
 }

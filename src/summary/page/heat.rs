@@ -49,18 +49,28 @@ pub(super) fn chart(out: &mut Html, summary: &Summary) {
     });
 }
 
-/// 0 for nothing, and then in equal steps.
-fn shade(n: u64, most: u64) -> u64 {
-    if n == 0 { 0 } else { (n.saturating_mul(SHADES)).div_ceil(most.max(1)).clamp(1, SHADES) }
+/// What a shade goes up to: in steps that grow, so that quiet hours differ as well.
+fn up_to(shade: u64, most: u64) -> u64 {
+    part(shade * shade, SHADES * SHADES, most)
 }
 
-/// Opening hours, day by day.
+/// 0 for nothing, and then the first that holds it.
+fn shade(n: u64, most: u64) -> u64 {
+    if n == 0 { 0 } else { (1..SHADES).find(|shade| n <= up_to(*shade, most)).unwrap_or(SHADES) }
+}
+
+/// Opening hours; days that follow each other with the same ones share a frame.
 fn frames(out: &mut Html, summary: &Summary) {
-    for (row, day) in (0_u64..7).zip(0_usize..) {
-        let Some((from, until)) = summary.hours.as_ref().and_then(|hours| hours.of_day(day)) else { continue };
+    let of_day = |day| summary.hours.as_ref().and_then(|hours| hours.of_day(day));
+    let days: Vec<_> = (0..7).map(of_day).collect();
+    let mut row = 0;
+    for same in days.chunk_by(|a, b| a == b) {
+        let (first, rows) = (row, u64::try_from(same.len()).unwrap_or(0));
+        row += rows;
+        let Some(Some((from, until))) = same.first().copied() else { continue };
         let at = |minute: u16| part(minute.into(), 24 * 60, 24 * CELL.0);
         let (x, width) = (LEFT + at(from), at(until).saturating_sub(at(from)));
-        let [x, y, width, height] = [x, TOP + row * CELL.1, width, CELL.1].map(|n| n.to_string());
+        let [x, y, width, height] = [x, TOP + first * CELL.1, width, rows * CELL.1].map(|n| n.to_string());
         let place = [("x", x.as_str()), ("y", &y), ("width", &width), ("height", &height), ("class", "frame")];
         out.empty("rect", &place);
     }
@@ -69,7 +79,7 @@ fn frames(out: &mut Html, summary: &Summary) {
 fn legend(out: &mut Html, most: u64, y: u64) {
     out.label("axis end", (LEFT + 40, y + 11), "none");
     for shade in 0..=SHADES {
-        let says = if shade == 0 { "none".to_owned() } else { format!("up to {}", grouped(most * shade / SHADES)) };
+        let says = if shade == 0 { "none".to_owned() } else { format!("up to {}", grouped(up_to(shade, most))) };
         out.bar(&format!("heat s{shade}"), (LEFT + 48 + shade * 24, y), (22, 14), &says);
     }
     out.label("axis", (LEFT + 52 + (SHADES + 1) * 24, y + 11), &format!("{} in an hour", grouped(most)));

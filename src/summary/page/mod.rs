@@ -108,7 +108,8 @@ impl Summary {
         let hours = self.hours.as_ref();
         out.open("header", &[]);
         out.element("h1", &[], title);
-        let zone = hours.map_or("UTC", |hours| hours.zone());
+        // Without the rules of summer time.
+        let zone = hours.map_or("UTC", |hours| hours.zone().split(',').next().unwrap_or_default());
         let period = format!("{} until {}", clock_text(hours, self.from), clock_text(hours, self.to));
         out.element("p", &[("class", "period")], &period);
         let made = format!("From the audit log, made {}. Times: {zone}.", clock_text(hours, self.made));
@@ -167,7 +168,7 @@ impl Summary {
 }
 
 /// A number with its thousands apart.
-fn grouped(n: u64) -> String {
+pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -180,7 +181,7 @@ fn grouped(n: u64) -> String {
 }
 
 /// The end of an axis for values up to `most`, and the step between its lines: some three or four of them.
-fn axis(most: u64) -> (u64, u64) {
+pub(super) fn axis(most: u64) -> (u64, u64) {
     let mut step: u64 = 1;
     'found: loop {
         for factor in [1, 2, 5] {
@@ -196,7 +197,7 @@ fn axis(most: u64) -> (u64, u64) {
 }
 
 /// How many of `length` units a value takes on an axis; in hundredths, so that no float is needed.
-fn part(value: u64, end: u64, length: u64) -> u64 {
+pub(super) fn part(value: u64, end: u64, length: u64) -> u64 {
     let parts = u128::from(value.min(end)) * u128::from(length) / u128::from(end.max(1));
     u64::try_from(parts).unwrap_or(length)
 }

@@ -54,6 +54,7 @@ svg .name, svg .value { fill: var(--ink); }
 .frame { fill: none; stroke: var(--after); stroke-width: 1.5; }
 table { border-collapse: collapse; width: 100%; margin-top: 0.7rem; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--quiet); font-size: 0.85rem; padding-bottom: 0.35rem; }
+section caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 th, td { padding: 0.38rem 0.9rem 0.38rem 0; border-bottom: 1px solid var(--grid); font-weight: 400; vertical-align: top; }
 th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--quiet); border-bottom: 1px solid var(--rule); font-size: 0.85rem; }

@@ -3,6 +3,7 @@
 use super::super::Summary;
 use super::super::pseudonyms::Pseudonyms;
 use super::super::text::WEEKDAYS;
+use super::grouped;
 use super::html::Html;
 use crate::monitor::{FlagVerdict, clock_text};
 
@@ -36,8 +37,8 @@ fn emergencies(out: &mut Html, summary: &Summary, patients: &mut Pseudonyms<'_>,
 
 fn flags(out: &mut Html, summary: &Summary) {
     let rows = summary.flags.iter().map(|flag| {
-        let of = |verdict| flag.closed.get(verdict).copied().unwrap_or(0).to_string();
-        let mut row = vec![flag.rule.to_string(), flag.open.to_string(), flag.overdue.to_string()];
+        let of = |verdict| flag.closed.get(verdict).map_or_else(|| grouped(0), |n| grouped(*n));
+        let mut row = vec![flag.rule.to_string(), grouped(flag.open), grouped(flag.overdue)];
         row.extend(FlagVerdict::ALL.iter().map(of));
         row
     });
@@ -49,15 +50,14 @@ fn flags(out: &mut Html, summary: &Summary) {
 }
 
 fn denials(out: &mut Html, summary: &Summary) {
-    let rows: Vec<_> = summary.denials.iter().map(|(cause, n)| vec![cause.clone(), n.to_string()]).collect();
+    let rows: Vec<_> = summary.denials.iter().map(|(cause, n)| vec![cause.clone(), grouped(*n)]).collect();
     out.section("Denials by cause", "", |out| {
         out.table("What was refused, and why", &["Cause", "Denials"], &[], &rows)
     });
 }
 
 fn charts(out: &mut Html, summary: &Summary, patients: &mut Pseudonyms<'_>) {
-    let row =
-        |chart: &super::super::ChartSummary, name| vec![name, chart.actors.to_string(), chart.accesses.to_string()];
+    let row = |chart: &super::super::ChartSummary, name| vec![name, grouped(chart.actors), grouped(chart.accesses)];
     let rows: Vec<_> = summary.charts.iter().map(|chart| row(chart, patients.of(chart.patient))).collect();
     out.section("Charts in which most people were", "", |out| {
         out.table("Charts by the number of people", &["Patient", "People", "Accesses"], &[], &rows);
@@ -68,7 +68,7 @@ fn people(out: &mut Html, summary: &Summary) {
     let rows = summary.actors.iter().take(PEOPLE).map(|known| {
         let numbers = [known.accesses, known.after_hours, known.patients, known.denials];
         let mut row = vec![summary.name(known.actor)];
-        row.extend(numbers.map(|number| number.to_string()));
+        row.extend(numbers.map(grouped));
         row
     });
     let rows: Vec<_> = rows.collect();
@@ -81,13 +81,13 @@ fn behind_the_charts(out: &mut Html, summary: &Summary) {
     out.open("details", &[]);
     out.element("summary", &[], "The figures behind the charts");
     let days = summary.days.iter().map(|day| {
-        let numbers = [day.accesses, day.denials, day.emergencies].map(|number| number.to_string());
+        let numbers = [day.accesses, day.denials, day.emergencies].map(grouped);
         [vec![day.date.clone()], numbers.to_vec()].concat()
     });
     let days: Vec<_> = days.collect();
     out.table("By day", &["Day", "Accesses", "Denials", "Emergencies"], &[], &days);
     let hours = (0..24).map(|hour: usize| {
-        let of = |day: &[u64; 24]| day.get(hour).copied().unwrap_or(0).to_string();
+        let of = |day: &[u64; 24]| grouped(day.get(hour).copied().unwrap_or(0));
         let mut row = vec![format!("{hour:02} to {:02}", hour + 1)];
         row.extend(summary.by_hour.iter().map(of));
         row
