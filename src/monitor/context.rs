@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::rule::MonitorRule;
 use crate::clock::Timestamp;
+use crate::crypto::kdf;
 use crate::ids::{PatientId, PrincipalId};
 
 /// The host's answer to a question about an access.
@@ -149,5 +150,19 @@ impl CareContext for CareHook {
         let context = self.0.as_ref()?;
         let asked = catch_unwind(AssertUnwindSafe(|| context.explains(question)));
         asked.unwrap_or_else(|_| Some("the host could not be asked what speaks against it".to_owned()))
+    }
+}
+
+impl PrincipalId {
+    /// The id of a principal of this name, as tokens name it ([`Grant::to`](crate::Grant::to)).
+    ///
+    /// ```
+    /// use chartvault::PrincipalId;
+    /// assert_eq!(PrincipalId::of("dr.osei"), PrincipalId::of("dr.osei"));
+    /// assert_ne!(PrincipalId::of("dr.osei"), PrincipalId::of("n.adu"));
+    /// ```
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        kdf::principal_id(name)
     }
 }

@@ -11,7 +11,7 @@ const PLOT: u64 = 620;
 const TOP: u64 = 22;
 const HIGH: u64 = 150;
 /// Between the two parts.
-const BETWEEN: u64 = 34;
+const BETWEEN: u64 = 46;
 const LOW: u64 = 46;
 
 /// Some days that share a bar.
