@@ -205,13 +205,14 @@ pub use record::{
     Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AccessRisk, ActiveSuppressor, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases,
-    ChartCursor, ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, Flag, FlagState, Flags,
-    GrantPage, GrantQuery, GrantState, Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant,
-    MonitorReport, NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions,
-    ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
+    AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
+    ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState,
+    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, LogFault, LogReport, LogVerdict,
+    NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase,
+    ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
     SessionOpening, TableFormat, TokenStanding, VerifiedLog,
 };
+pub use session::{ActiveSuppressor, Flag, FlagState, Flags, MonitorReport};
 pub use storage::{Severity, StorageError};
 pub use summary::{ActorSummary, ChartSummary, DaySummary, EmergencySummary, FlagSummary, Summary, SummaryPage};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};

@@ -1,7 +1,9 @@
 //! Verifying the log: the same answer from any number of threads, and the first fault by its number.
 
 use chartvault::test_util::{Stored, TestVault};
-use chartvault::{Error, FaultKind, Identifier, Scope, Session, VerifiedLog};
+use chartvault::{
+    AuditFilter, Error, FaultKind, Identifier, LogFault, LogReport, LogVerdict, Scope, Session, VerifiedLog,
+};
 
 /// More than four stretches that one thread looks at.
 const ENTRIES: usize = 4_300;
@@ -60,4 +62,84 @@ fn the_first_fault_is_named_whichever_thread_met_it() {
             assert!(matches!(chain, Error::Audit(fault) if (fault.seq, fault.what) == (seq, what)), "{chain}");
         }
     }
+}
+
+fn report(session: &Session, scope: Scope) -> LogReport {
+    session.audit().unwrap().verify(scope).report().unwrap()
+}
+
+/// A vault with entries about two patients.
+fn with_patients() -> TestVault {
+    let clinic = TestVault::new().build().unwrap();
+    let session = clinic.physician().unwrap();
+    for mrn in ["12345", "67890"] {
+        let mrn = Identifier::new("urn:mrn:clinic-a", mrn).unwrap();
+        session.register_patient([mrn.clone()]).unwrap();
+        session.find_patient(&mrn).unwrap();
+        session.find_patient(&mrn).unwrap();
+    }
+    clinic
+}
+
+#[test]
+fn a_log_as_it_was_written_is_whole_and_how_new_it_is_nobody_inside_can_tell() {
+    let clinic = with_patients();
+    let auditor = clinic.auditor().unwrap();
+    let all = report(&auditor, Scope::All);
+    assert_eq!((&all.integrity, &all.completeness), (&LogVerdict::Sound, &LogVerdict::Sound), "{all}");
+    assert!(matches!(all.freshness, LogVerdict::Unknown(_)) && !all.is_sound() && !all.is_unsound());
+    let chain = report(&auditor, Scope::Chain);
+    assert!(chain.integrity.is_sound() && matches!(chain.completeness, LogVerdict::Unknown(_)), "{chain}");
+    let since = report(&auditor, Scope::Since(all.verified));
+    assert!(since.completeness.is_sound() && since.verified.entries == chain.verified.entries + 1, "{since}");
+    let told = auditor.audit().unwrap().query(AuditFilter::new()).limit(1).page().unwrap();
+    let detail = told.entries[0].detail.as_deref();
+    assert_eq!(detail, Some("integrity sound, completeness sound, freshness not known"));
+}
+
+#[test]
+fn an_entry_that_was_changed_and_one_that_is_gone_are_told_apart() {
+    let clinic = with_patients();
+    let auditor = clinic.auditor().unwrap();
+    clinic.store().unwrap().tamper(Stored::Entries, |at, bytes| {
+        bytes[130] ^= u8::from(at == 3);
+        true
+    });
+    let changed = report(&auditor, Scope::All);
+    let [LogFault::Entry(fault)] = faults(&changed.integrity) else { panic!("{changed}") };
+    assert_eq!((fault.seq, fault.what), (3, FaultKind::CannotOpen));
+    assert!(matches!(changed.completeness, LogVerdict::Unknown(_)) && changed.is_unsound(), "{changed}");
+
+    let clinic = with_patients();
+    let auditor = clinic.auditor().unwrap();
+    clinic.store().unwrap().tamper(Stored::Entries, |at, _| at != 3);
+    let gone = report(&auditor, Scope::All);
+    assert!(gone.integrity.is_unsound() && gone.completeness.is_unsound(), "{gone}");
+}
+
+fn faults(verdict: &LogVerdict) -> &[LogFault] {
+    match verdict {
+        LogVerdict::Unsound(faults) => faults,
+        _ => &[],
+    }
+}
+
+#[test]
+fn a_log_whose_tail_was_cut_is_not_opened() {
+    let mut clinic = with_patients();
+    let store = clinic.store().unwrap().clone();
+    clinic.vault().close().unwrap();
+    let entries = clinic_entries(&store);
+    store.tamper(Stored::Entries, |at, _| at < entries - 3);
+    let refused = clinic.crash().map(drop).unwrap_err();
+    assert!(matches!(refused, Error::Audit(fault) if matches!(fault.what, FaultKind::Reordered { .. })), "{refused}");
+}
+
+fn clinic_entries(store: &chartvault::test_util::MemoryStore) -> usize {
+    let mut entries = 0;
+    store.tamper(Stored::Entries, |_, _| {
+        entries += 1;
+        true
+    });
+    entries
 }

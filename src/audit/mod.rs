@@ -23,7 +23,7 @@ pub(crate) use entry::{EntryKind, EntryRef};
 pub(crate) use keys::{AuditKeys, SubjectKey};
 pub(crate) use reads::Reads;
 pub(crate) use subject::{DraftSubject, seal_and_discard};
-pub(crate) use verify::{Examined, Lost, Verifier};
+pub(crate) use verify::{Examined, Verified, Verifier};
 pub(crate) use view::{OpenEntryError, open_entry, subject_tags};
 
 pub use consent::AuditConsent;

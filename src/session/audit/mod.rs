@@ -5,6 +5,7 @@ mod parallel;
 mod query;
 mod subjects;
 mod summary;
+mod verdicts;
 mod verify;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::token::Reach;
 pub(super) use subjects::SubjectKeys;
 
 pub use query::{AuditPage, AuditQuery};
+pub use verdicts::{LogFault, LogReport, LogVerdict};
 pub use verify::{AuditVerify, Scope, VerifiedLog};
 
 /// Entries read from storage at once.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::parallel::{self, Range, examine};
 use super::{access, read};
-use crate::audit::{AuditEvent, AuditFault, EntryRef, FaultKind, Head, Lost, Verifier};
+use crate::audit::{AuditEvent, AuditFault, EntryRef, FaultKind, Head, Verified, Verifier};
 use crate::error::Error;
 use crate::progress::OnProgress;
 use crate::session::Session;
@@ -38,11 +38,11 @@ pub struct VerifiedLog {
 /// A verification about to run.
 #[must_use = "nothing is verified before `run`"]
 pub struct AuditVerify<'s, 'a> {
-    session: &'s Session,
-    scope: Scope,
-    progress: Option<OnProgress<'a>>,
-    past_lost: bool,
-    threads: Option<usize>,
+    pub(super) session: &'s Session,
+    pub(super) scope: Scope,
+    pub(super) progress: Option<OnProgress<'a>>,
+    pub(super) past_lost: bool,
+    pub(super) threads: Option<usize>,
 }
 
 impl fmt::Debug for AuditVerify<'_, '_> {
@@ -89,46 +89,64 @@ impl<'s, 'a> AuditVerify<'s, 'a> {
         let (scope, progress, past_lost) = (self.scope, self.progress, self.past_lost);
         let threads = self.threads.unwrap_or_else(parallel::processors);
         op.run(Hold::Nothing, |op| {
-            let (verified, lost) = verify(&op.unlocked, scope, threads, progress)?;
-            if let Some(fault) = lost.fault().filter(|_| !past_lost) {
+            let verified = verify(&op.unlocked, scope, threads, progress, false)?;
+            if let Some(fault) = verified.lost.fault().filter(|_| !past_lost) {
                 return Err(Error::from(fault).into());
             }
-            let mut done = Done::read(verified, Vec::new());
-            done.count = u32::try_from(verified.entries).ok();
+            let log = VerifiedLog::of(&verified, scope);
+            let mut done = Done::read(log, Vec::new());
+            done.count = u32::try_from(log.entries).ok();
             Ok(done)
         })
     }
 }
 
-fn verify(
+impl Scope {
+    /// The number of the first entry that is looked at.
+    pub(super) const fn first(&self) -> u64 {
+        match self {
+            Self::All | Self::Chain => 0,
+            Self::Since(earlier) => earlier.entries,
+        }
+    }
+
+    pub(super) const fn opens(&self) -> bool {
+        !matches!(self, Self::Chain)
+    }
+}
+
+impl VerifiedLog {
+    pub(super) fn of(verified: &Verified, scope: Scope) -> Self {
+        let entries = scope.first().saturating_add(verified.entries);
+        Self { entries, head: verified.head.map_or([0; 32], |head| head.leaf) }
+    }
+}
+
+/// Verifies up to the newest entry; past gaps in patients' counts if those are told apart.
+pub(super) fn verify(
     unlocked: &Unlocked,
     scope: Scope,
     threads: usize,
     progress: Option<OnProgress<'_>>,
-) -> Result<(VerifiedLog, Lost), Error> {
+    past_gaps: bool,
+) -> Result<Verified, Error> {
     unlocked.committer.flush()?;
-    let storage = unlocked.committer.storage();
     let expected = unlocked.committer.newest_entry();
-    let Some(expected) = expected else {
-        return Ok((VerifiedLog { entries: 0, head: [0; 32] }, Lost::default()));
+    let (from, to) = (scope.first(), expected.map_or(0, |newest| newest.seq.saturating_add(1)));
+    let mut verifier = match scope {
+        Scope::Since(earlier) => Verifier::after(unlocked.vault, trusted_head(unlocked.committer.storage(), &earlier)?),
+        Scope::All | Scope::Chain => Verifier::new(unlocked.vault),
     };
-    let (mut verifier, from, keyed) = match scope {
-        Scope::All => (Verifier::new(unlocked.vault), 0, true),
-        Scope::Chain => (Verifier::new(unlocked.vault), 0, false),
-        Scope::Since(earlier) => {
-            let head = trusted_head(storage, &earlier)?;
-            (Verifier::after(unlocked.vault, head), earlier.entries, true)
-        }
-    };
-    if let Some(progress) = progress {
-        verifier = verifier.reporting(progress, Some(expected.seq.saturating_add(1).saturating_sub(from)));
+    if past_gaps {
+        verifier = verifier.past_gaps();
     }
-    examine(unlocked, Range { from, to: expected.seq.saturating_add(1), keyed }, threads, &mut |examined| {
+    if let Some(progress) = progress {
+        verifier = verifier.reporting(progress, Some(to.saturating_sub(from)));
+    }
+    examine(unlocked, Range { from, to, keyed: scope.opens() }, threads, &mut |examined| {
         Ok(verifier.push_examined(examined)?)
     })?;
-    let verified = verifier.finish(Some(&expected))?;
-    let entries = from.saturating_add(verified.entries);
-    Ok((VerifiedLog { entries, head: verified.head.map_or([0; 32], |head| head.leaf) }, verified.lost))
+    Ok(verifier.finish(expected.as_ref())?)
 }
 
 /// The entry that was the newest at an earlier verification, if it still is what it was.
