@@ -87,7 +87,8 @@
 //! (registered, unused, revoked), [`Session::reviews`], and [`AccessRules`] for all tokens; [`Vault::session_with`] takes
 //! tokens that demand something beside themselves. [`Session::break_glass`] is for emergencies, and [`Session::cases`] for
 //! those who review them. [`Session::explain`], [`Session::would_allow`], [`Session::could_access`] and
-//! [`Session::risk_report`] answer auditors; [`UnverifiedToken::inspect`] lists a token's rights. `docs/access.md` shows how a
+//! [`Session::risk_report`] answer auditors; rules that run over the log raise flags ([`Vault::set_monitoring`],
+//! [`Session::flags`], `docs/monitoring.md`), and [`AuditView::summary`] sums up a week as a page; [`UnverifiedToken::inspect`] lists a token's rights. `docs/access.md` shows how a
 //! vendor wires it, and `cargo run --release --example ward` a day of it.
 //!
 //! # Features

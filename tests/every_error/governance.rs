@@ -56,7 +56,7 @@ fn a_case_is_reviewed_once_and_by_somebody_else() {
 fn a_flag_is_closed_once_and_by_somebody_else_and_nobody_suppresses_their_own() {
     let ward = Ward::new();
     let vault = ward.clinic.vault();
-    vault.set_monitoring(MonitoringRules::new(), &Passphrase::new(PASSPHRASE)).unwrap();
+    vault.set_monitoring(MonitoringRules::new(), ward.clinic.key()).unwrap();
     let actions = [Action::Review];
     let grant = ward.clinic.grant("n.adu").all_kinds().actions(actions).purpose(Purpose::BreakGlass);
     let grant = grant.emergency([Action::Read], Confidentiality::Normal, Duration::from_secs(60));
