@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::rules::MonitoringRules;
+
 /// Days that have to be known before something is unusual.
 const DAYS: u16 = 5;
 /// The mean is kept in parts of a patient.
@@ -32,13 +34,27 @@ pub(super) struct Burst(pub(super) VecDeque<Mark>);
 impl Burst {
     /// Adds one; gives the sum within the stretch, and whose entries they are.
     pub(super) fn add(&mut self, mark: Mark, seconds: u32, most: usize) -> (u64, Vec<u64>) {
-        let from = mark.at.saturating_sub(i64::from(seconds).saturating_mul(1_000_000));
+        self.sweep(mark.at, seconds);
         self.0.push_back(mark);
-        while self.0.front().is_some_and(|first| first.at <= from) || self.0.len() > most {
+        while self.0.len() > most {
             self.0.pop_front();
         }
         (self.0.iter().map(|mark| u64::from(mark.n)).sum(), self.0.iter().map(|mark| mark.seq).collect())
     }
+}
+
+impl Burst {
+    /// Forgets what is no longer within the stretch.
+    fn sweep(&mut self, now: i64, seconds: u32) {
+        while self.0.front().is_some_and(|first| first.at <= before(now, seconds)) {
+            self.0.pop_front();
+        }
+    }
+}
+
+/// The end of what a stretch that ends now no longer holds.
+fn before(now: i64, seconds: u32) -> i64 {
+    now.saturating_sub(i64::from(seconds).saturating_mul(1_000_000))
 }
 
 /// What is remembered of one actor.
@@ -67,11 +83,11 @@ impl Actor {
 
     /// The actor was in a chart. A patient whom the window has let go counts again.
     pub(super) fn saw(&mut self, (most, seconds): (u16, u32), seen: Seen, day: i32) {
-        let from = seen.at.saturating_sub(i64::from(seconds).saturating_mul(1_000_000));
+        self.sweep_seen(seen.at, seconds);
         let before = self.seen.iter().position(|other| other.patient == seen.patient);
         let known = before.and_then(|at| self.seen.remove(at));
         self.seen.push_back(seen);
-        while self.seen.front().is_some_and(|first| first.at <= from) || self.seen.len() > usize::from(most) {
+        while self.seen.len() > usize::from(most) {
             self.seen.pop_front();
         }
         if day != self.day {
@@ -81,6 +97,20 @@ impl Actor {
         } else if known.is_none() {
             self.today = self.today.saturating_add(1);
         }
+    }
+
+    fn sweep_seen(&mut self, now: i64, seconds: u32) {
+        while self.seen.front().is_some_and(|first| first.at <= before(now, seconds)) {
+            self.seen.pop_front();
+        }
+    }
+
+    /// Forgets what no rule needs any more.
+    pub(super) fn sweep(&mut self, rules: &MonitoringRules, now: i64) {
+        self.sweep_seen(now, rules.volume.1);
+        self.denials.sweep(now, rules.denials.1);
+        self.exports.sweep(now, rules.exports.1);
+        self.sign_ins.sweep(now, rules.sign_ins.1);
     }
 
     fn close_day(&mut self) {

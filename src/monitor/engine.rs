@@ -85,6 +85,8 @@ pub struct Monitor {
     pub(super) rules: MonitoringRules,
     suppressors: Vec<Suppressor>,
     pub(super) next: u64,
+    /// The day on which it last forgot what no rule needs any more.
+    pub(super) swept: i32,
     pub(super) actors: BTreeMap<PrincipalId, Actor>,
     pub(super) items: usize,
     /// Until when each is remembered, and whether it was held back.
@@ -115,7 +117,7 @@ impl Monitor {
     pub const fn new(rules: MonitoringRules) -> Self {
         let tally = Tally { by_rule: BTreeMap::new(), let_go: 0 };
         let suppressors = Vec::new();
-        Self { rules, suppressors, next: 0, actors: BTreeMap::new(), items: 0, flags: BTreeMap::new(), tally }
+        Self { rules, suppressors, next: 0, swept: 0, actors: BTreeMap::new(), items: 0, flags: BTreeMap::new(), tally }
     }
 
     /// Takes these suppressors in force, instead of those before.
@@ -156,6 +158,7 @@ impl Monitor {
             return Vec::new();
         }
         self.next = entry.seq.saturating_add(1);
+        self.sweep(entry.time.as_micros());
         let mut found = Vec::new();
         match (entry.event, entry.outcome, entry.actor) {
             (AuditEvent::SignInRefused, ..) => self.sign_in_refused(entry, &mut found),
@@ -347,6 +350,18 @@ impl Monitor {
         let value = work(known);
         self.items = self.items.saturating_sub(before).saturating_add(known.items());
         value
+    }
+
+    /// Once a day forgets what no rule needs any more: patients are not remembered for longer than that.
+    fn sweep(&mut self, now: i64) {
+        let day = i32::try_from(now.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
+        if day <= self.swept {
+            return;
+        }
+        self.swept = day;
+        self.actors.values_mut().for_each(|actor| actor.sweep(&self.rules, now));
+        self.items = self.actors.values().map(Actor::items).sum();
+        self.flags.retain(|_, (until, _)| *until > now);
     }
 
     fn make_room(&mut self) {

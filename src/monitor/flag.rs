@@ -19,7 +19,8 @@ pub(crate) const MAX_AGAINST: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RaisedFlag {
-    /// Its id: the same whenever the rules run over the same entries.
+    /// Its id: the same whenever the rules run over the same entries. The vault keeps the flag under an id of its own, made from
+    /// this one under a key.
     pub id: FlagId,
     /// Which rule.
     pub rule: MonitorRule,

@@ -29,17 +29,15 @@ impl Monitor {
         let mut out = Vec::new();
         out.put_u8(FORM);
         out.put_u64(self.next);
+        out.put(&self.swept.to_be_bytes());
         // No more than ACTORS, FLAGS and ITEMS, which fit.
         out.put_u32(u32::try_from(self.actors.len()).unwrap_or(u32::MAX));
         for (id, actor) in &self.actors {
             out.put(id.as_bytes());
             put_actor(&mut out, actor);
         }
-        // Flags of stretches that are over are not raised again.
-        let now = self.actors.values().map(|actor| actor.last).max().unwrap_or(i64::MIN);
-        let flags: Vec<_> = self.flags.iter().filter(|(_, (until, _))| *until > now).collect();
-        out.put_u32(u32::try_from(flags.len()).unwrap_or(u32::MAX));
-        for (id, (until, suppressed)) in flags {
+        out.put_u32(u32::try_from(self.flags.len()).unwrap_or(u32::MAX));
+        for (id, (until, suppressed)) in &self.flags {
             out.put(id.as_bytes());
             out.put_i64(*until);
             out.put_u8(u8::from(*suppressed));
@@ -58,6 +56,7 @@ impl Monitor {
         }
         let mut monitor = Self::new(rules);
         monitor.next = reader.u64()?;
+        monitor.swept = i32::from_be_bytes(reader.array()?);
         let mut last = None;
         for _ in 0..count(&mut reader, ACTORS)? {
             let id = PrincipalId::from_bytes(reader.array()?);

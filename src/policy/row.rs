@@ -23,7 +23,7 @@ use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::format::doubt::DoubtMap;
 use crate::format::keys::RecordKey;
-use crate::ids::{IssuerId, PrincipalId, RevocationId};
+use crate::ids::{FlagId, IssuerId, PrincipalId, RevocationId};
 use crate::monitor::{Monitor, MonitoringRules};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
@@ -170,6 +170,11 @@ impl PolicyRow {
     /// [`PolicyRow::place`] of what was decided over a grant.
     pub(crate) fn place_of_decision(round: u32, grant: RevocationId) -> (u8, [u8; 16]) {
         (TABLE_DECISION, kdf::review_decision_id(round, grant))
+    }
+
+    /// The id of a flag that a rule raised: the tag of its place, whether it is about a patient or not.
+    pub(crate) fn id_of_flag(tag: impl FnOnce(u8, &[u8; 16]) -> [u8; 16], raised: FlagId) -> FlagId {
+        FlagId::from_bytes(tag(TABLE_FLAG, raised.as_bytes()))
     }
 
     /// [`PolicyRow::place`] of a principal.

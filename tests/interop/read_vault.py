@@ -438,7 +438,7 @@ def monitoring(c):
         shown["hours"] = (text(zone), *days)
     return NO_ID, shown
 def monitor_state(c):
-    form, following, n = c.read("BQI")
+    form, following, _, n = c.read("BQiI")
     c.must(form == 1 and n <= 2_048)
     actors, items = {}, 0
     for _ in range(n):

@@ -60,18 +60,29 @@ proptest! {
 }
 
 #[test]
+fn patients_are_forgotten_with_the_day_after_the_stretch() {
+    let mut monitor = Monitor::new(MonitoringRules::new());
+    let host = Host::says("relation", CareAnswer::No);
+    fed(&mut monitor, &[read(0, noon(), 1, 1), denied(1, noon(), 1)], &host);
+    assert_eq!((monitor.items, monitor.flags.len()), (2, 1));
+    fed(&mut monitor, &[denied(2, later(3 * 86_400), 2)], &host);
+    assert_eq!((monitor.items, monitor.flags.len()), (1, 0));
+    let saved = monitor.save();
+    let remembers = |patient| saved.windows(8).any(|bytes| bytes == crate::crypto::kdf::seen_patient(patient));
+    assert!(!remembers(patient(1)));
+}
+
+#[test]
 fn however_many_come_no_more_is_remembered_than_fits_and_what_was_let_go_is_counted() {
     let mut monitor = Monitor::new(MonitoringRules::new().volume(1_000, Duration::from_secs(86_400)));
     let host = Host::says("relation", CareAnswer::No);
-    let mut seq = 0;
     for n in 0..4_000u32 {
-        let mut read = read(seq, later(u64::from(n)), 0, 0);
+        let mut read = read(n.into(), later(u64::from(n)), 0, 0);
         read.actor = Some(PrincipalId::from_bytes([&n.to_be_bytes()[..], &[1; 12]].concat().try_into().unwrap()));
         read.subjects = (0..10)
             .map(|m| AuditSubject { patient: Some(patient(m)), counter: Some(1), records: Vec::new() })
             .collect();
         assert!(monitor.feed(&read, &host).len() >= 10);
-        seq += 1;
     }
     assert!(monitor.actors.len() <= ACTORS && monitor.items <= ITEMS && monitor.flags.len() <= FLAGS);
     assert_eq!(monitor.items, monitor.actors.values().map(|actor| actor.items()).sum::<usize>());

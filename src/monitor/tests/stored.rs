@@ -26,7 +26,7 @@ fn a_state_that_was_cut_or_prolonged_is_refused_and_none_that_was_flipped_is_tak
         bad[bit / 8] ^= 1 << (bit % 8);
         assert_ne!(resume(&bad).map(|monitor| monitor.save()).as_ref(), Ok(&bytes), "bit {bit}");
     }
-    let bomb = [&[1][..], &[0; 8], &[0xFF; 4]].concat();
+    let bomb = [&[1][..], &[0; 12], &[0xFF; 4]].concat();
     assert_eq!(resume(&bomb), Err(InvalidMonitorState));
 }
 
