@@ -4,6 +4,7 @@
 mod actor;
 mod context;
 mod engine;
+mod find;
 mod flag;
 mod hours;
 mod rule;
@@ -14,8 +15,8 @@ mod verdict;
 
 pub(crate) use context::CareHook;
 pub use context::{CareAnswer, CareContext, FlagQuestion};
-pub(crate) use engine::is_access;
 pub use engine::{Monitor, Tally};
+pub(crate) use find::is_access;
 pub use flag::RaisedFlag;
 pub(crate) use flag::{MAX_AGAINST, MAX_EVIDENCE, MAX_WHY};
 pub use hours::{InvalidZone, OpeningHours};
