@@ -12,7 +12,7 @@ pub use page::SummaryPage;
 
 use crate::clock::Timestamp;
 use crate::ids::{CaseId, PatientId, PrincipalId};
-use crate::monitor::{FlagVerdict, MonitorRule, OpeningHours};
+use crate::monitor::{FlagVerdict, MonitorRule, OpeningHours, clock_text, local};
 use crate::policy::{EmergencyReason, Verdict};
 
 /// A part of the log summed up: who read most, when, what was refused, what was flagged. `Display` gives text tables,
@@ -156,6 +156,15 @@ impl Summary {
             let digits = principal.to_string();
             digits.get(..18).unwrap_or(&digits).to_owned()
         })
+    }
+
+    /// From when until when, on the clocks of the place.
+    fn period(&self) -> String {
+        let clock = |at, beyond: &str| match local(self.hours.as_ref(), at) {
+            Some(_) => clock_text(self.hours.as_ref(), at),
+            None => beyond.to_owned(),
+        };
+        format!("{} until {}", clock(self.from, "the beginning"), clock(self.to, "now"))
     }
 
     /// Flags raised, open, overdue.

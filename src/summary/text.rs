@@ -42,7 +42,7 @@ impl fmt::Display for Summary {
         let mut patients = Pseudonyms::new(&naming);
         let zone = hours.map_or("UTC", |hours| hours.zone());
         let clock = |at| clock_text(hours, at);
-        writeln!(f, "Audit log from {} until {} ({zone})", clock(self.from), clock(self.to))?;
+        writeln!(f, "Audit log from {} ({zone})", self.period())?;
         let (raised, open, overdue) = self.flag_totals();
         let (batches, records) = self.exports;
         let least = if self.at_least { " at least" } else { "" };

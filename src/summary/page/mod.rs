@@ -110,7 +110,7 @@ impl Summary {
         out.element("h1", &[], title);
         // Without the rules of summer time.
         let zone = hours.map_or("UTC", |hours| hours.zone().split(',').next().unwrap_or_default());
-        let period = format!("{} until {}", clock_text(hours, self.from), clock_text(hours, self.to));
+        let period = self.period();
         out.element("p", &[("class", "period")], &period);
         let made = format!("From the audit log, made {}. Times: {zone}.", clock_text(hours, self.made));
         out.element("p", &[("class", "quiet")], &made);

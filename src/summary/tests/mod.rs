@@ -139,6 +139,13 @@ fn flags_are_told_by_rule_and_verdict() {
 }
 
 #[test]
+fn a_period_without_an_end_says_so() {
+    let summary = Summary { from: Timestamp::MIN, ..summed(&[]) };
+    assert!(summary.to_string().starts_with("Audit log from the beginning until now ("), "{summary}");
+    assert!(summary.to_html(&SummaryPage::new()).contains("the beginning until now"));
+}
+
+#[test]
 fn the_tables_name_who_is_known_and_no_patient() {
     let mut summary = summed(&[read(0, noon(), 1, 1), read(1, noon(), 2, 1)]);
     summary.emergencies.push(page::emergency("Mrs Novak fell"));
