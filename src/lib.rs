@@ -162,8 +162,8 @@ mod unlocked;
 mod vault;
 
 pub use audit::{
-    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect,
-    FaultKind, Outcome,
+    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
+    EntryDefect, FaultKind, InvalidCheckpoint, LogProofError, Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
@@ -207,11 +207,11 @@ pub use record::{
 };
 pub use session::{
     AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
-    ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState,
-    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, LogFault, LogReport, LogVerdict,
-    NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase,
-    ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
-    SessionOpening, TableFormat, TokenStanding, VerifiedLog,
+    ChartPage, ChartQuery, ChartRetention, ConsistencyProof, Disclosure, Explanation, Export, ExportStream, GrantPage,
+    GrantQuery, GrantState, Grants, Identifier, InclusionProof, IssuerInfo, KindCount, ListCursor, ListQuery,
+    LiveGrant, LogFault, LogReport, LogVerdict, NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage,
+    Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles,
+    Ruling, Scope, Session, SessionOpening, TableFormat, TokenStanding, VerifiedLog,
 };
 pub use session::{ActiveSuppressor, Flag, FlagState, Flags, MonitorReport};
 pub use storage::{Severity, StorageError};

@@ -8,16 +8,16 @@ use super::attempts::Attempts;
 use super::opening::MissingReads;
 use super::slots::upgrade as upgrade_slot;
 use super::{Home, Opening, Options, Vault, operate};
-use crate::audit::{AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
-use crate::audit::{AuditFault, FaultKind};
+use crate::audit::{AuditEvent, AuditFault, Chain, Draft, EntryKind, EntryRef, FaultKind, Head, Outcome, TileSeal};
 use crate::clock::Clock;
-use crate::committer::{Committer, Stripes};
+use crate::committer::{Committer, LogTree, Stripes};
 use crate::consent::ConsentHook;
 use crate::crypto::aead::Suite;
+#[cfg(feature = "test-util")]
+use crate::crypto::hash::HmacKey;
+use crate::crypto::kdf;
 use crate::crypto::kdf_parameters::KdfParameters;
 use crate::crypto::passphrase::PassphraseCost;
-#[cfg(feature = "test-util")]
-use crate::crypto::{hash::HmacKey, kdf};
 use crate::error::Error;
 use crate::format::header::UnverifiedHeader;
 use crate::format::slot::{Slot, SlotParams};
@@ -198,6 +198,7 @@ impl LockedVault {
             password_cost,
         };
         let unlocked = assemble(parts, storage)?;
+        unlocked.restore_log_tree(progress)?;
         unlocked.load_policy()?;
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
@@ -384,6 +385,10 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     };
     let keys = Arc::clone(keyring.audit());
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header.generation, chain, keys);
+    if chain.head().is_none() {
+        let seal = Arc::new(TileSeal::new(kdf::log_tile_mac(keyring.state_key())));
+        committer.plant(LogTree { edge: Arc::default(), seal });
+    }
     let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
     let (holders, latest, choosing, challenges) =
         (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());

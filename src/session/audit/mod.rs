@@ -1,7 +1,9 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
+mod disclose;
 mod monitor;
 mod parallel;
+mod proofs;
 mod query;
 mod subjects;
 mod summary;
@@ -20,6 +22,8 @@ use crate::token::Reach;
 
 pub(super) use subjects::SubjectKeys;
 
+pub use disclose::Disclosure;
+pub use proofs::{ConsistencyProof, InclusionProof};
 pub use query::{AuditPage, AuditQuery};
 pub use verdicts::{LogFault, LogReport, LogVerdict};
 pub use verify::{AuditVerify, Scope, VerifiedLog};
