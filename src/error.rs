@@ -13,6 +13,7 @@ use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
 use crate::ids::{AttesterId, CaseId, KindId, LogHoldId, PatientId, PrincipalId, RevocationId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
+use crate::monitor::FlagError;
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, Kind, RecordRef, Version};
 use crate::sink::SinkFault;
@@ -494,6 +495,9 @@ pub enum Error {
     /// What was to be written out could not be.
     #[error("the list could not be written ({0}); see to where it goes, and write it again")]
     Output(#[source] io::Error),
+    /// A flag of monitoring, or a suppressor, is not as it was asked for.
+    #[error(transparent)]
+    Flag(#[from] FlagError),
     /// A proof about the log, or the root of its Merkle tree, cannot be given.
     #[error(transparent)]
     LogProof(#[from] LogProofError),

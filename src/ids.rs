@@ -127,6 +127,10 @@ id!(
     LogHoldId, "loghold-", "a log hold id (`loghold-` and 32 hexadecimal digits)"
 );
 id!(
+    /// Something that a rule of monitoring found.
+    FlagId, "flag-", "a flag id (`flag-` and 32 hexadecimal digits)"
+);
+id!(
     /// Handed out with a denial; an auditor finds the reason by it.
     Ticket, "ticket-", "a ticket (`ticket-` and 32 hexadecimal digits)"
 );

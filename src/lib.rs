@@ -87,7 +87,8 @@
 //! (registered, unused, revoked), [`Session::reviews`], and [`AccessRules`] for all tokens; [`Vault::session_with`] takes
 //! tokens that demand something beside themselves. [`Session::break_glass`] is for emergencies, and [`Session::cases`] for
 //! those who review them. [`Session::explain`], [`Session::would_allow`], [`Session::could_access`] and
-//! [`Session::risk_report`] answer auditors; [`UnverifiedToken::inspect`] lists a token's rights. `docs/access.md` shows how a
+//! [`Session::risk_report`] answer auditors; rules that run over the log raise flags ([`Vault::set_monitoring`],
+//! [`Session::flags`], `docs/monitoring.md`), and [`AuditView::summary`] sums up a week as a page; [`UnverifiedToken::inspect`] lists a token's rights. `docs/access.md` shows how a
 //! vendor wires it, and `cargo run --release --example ward` a day of it.
 //!
 //! # Features
@@ -139,6 +140,7 @@ mod format;
 pub mod fuzzing;
 mod ids;
 mod keyring;
+mod monitor;
 #[cfg(feature = "async")]
 mod nonblocking;
 mod observe;
@@ -151,6 +153,7 @@ mod secret;
 mod session;
 mod sink;
 mod storage;
+mod summary;
 mod terms;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
@@ -179,7 +182,7 @@ pub use format::header::HeaderError;
 pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
-    AttesterId, CaseId, CompartmentId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, LogHoldId, PatientId,
+    AttesterId, CaseId, CompartmentId, DeviceId, FacilityId, FlagId, InvalidId, IssuerId, KindId, LogHoldId, PatientId,
     PrincipalId, RevocationId, RoleId, SessionId, Ticket, VaultId,
 };
 pub use keyring::{
@@ -187,12 +190,16 @@ pub use keyring::{
     KeyFile, KeyFileError, KeyProvider, NewSlot, NewSlotError, ProviderError, RawKey, RecoveryKey, Share, ShareError,
     ShareGroup, ShareSetId, SharedKey, SlotInfo, SlotPartner, TwoPersons, UnlockError,
 };
+pub use monitor::{
+    CareAnswer, CareContext, FlagError, FlagQuestion, FlagVerdict, InvalidMonitorState, InvalidZone, Monitor,
+    MonitorRule, MonitoringRules, OpeningHours, RaisedFlag, Suppressor, Tally,
+};
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
-    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, LegalHold, LogHold,
-    LogRetention, LogRetentionTooShort, RecoveryCodes, Retention, RetentionOf, Review, ReviewDecision, Revocation,
-    TotpEnrolment, Verdict,
+    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, FlagClosed, LegalHold,
+    LogHold, LogRetention, LogRetentionTooShort, RecoveryCodes, Retention, RetentionOf, Review, ReviewDecision,
+    Revocation, TotpEnrolment, Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
@@ -209,10 +216,12 @@ pub use session::{
     ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session, SessionOpening, Subscribe, Subscription,
     TableFormat, TokenStanding, VerifiedLog,
 };
+pub use session::{ActiveSuppressor, Flag, FlagState, Flags, MonitorReport};
 pub use sink::{
     AuditSink, Delivered, FileSink, LineFormat, SinkError, SinkFault, SinkForm, SinkPolicy, SinkState, SyslogSink,
 };
 pub use storage::{Severity, StorageError};
+pub use summary::{ActorSummary, ChartSummary, DaySummary, EmergencySummary, FlagSummary, Summary, SummaryPage};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};
 pub use token::{
     AttenuateError, Attenuation, AttestError, Attestation, AttesterKey, AttesterPublicKey, AuthProof, BlockRights,

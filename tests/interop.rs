@@ -579,6 +579,52 @@ fn a_stranger_reads_labels_of_charts_and_what_is_kept_in_a_compartment() {
     );
 }
 
+#[test]
+fn what_monitoring_keeps_is_read_from_the_pages_alone() {
+    if !can_run() {
+        return;
+    }
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    let (path, pass) = (dir.path().join("vault"), Passphrase::new(PASSPHRASE));
+    let new = Vault::create(&path).passphrase(&pass).passphrase_cost(PassphraseCost::MINIMUM);
+    let (vault, _) = new.options(small().clock(clock.clone())).finish().unwrap();
+    let issuer = IssuerKey::generate().unwrap();
+    vault.trust_issuer(issuer.public(), &pass).unwrap();
+    let hours = OpeningHours::new("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+    vault.set_monitoring(MonitoringRules::new().opening_hours(hours), &pass).unwrap();
+    let session = |name: &str| {
+        let grant = Grant::to(name).all_patients().all_kinds().actions(Action::ALL.iter().copied());
+        let grant =
+            grant.purpose(Purpose::Treatment).valid_for(std::time::Duration::from_secs(86_400)).issued_at(clock.now());
+        vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap()
+    };
+    let (osei, officer) = (session("dr.osei"), session("a.lund"));
+    let patient = osei.register_patient([]).unwrap();
+    osei.label_chart(patient, ChartLabel::new().vip(), "policy 7").unwrap();
+    osei.put(patient, &support::note("rash")).unwrap();
+    vault.monitor_now().unwrap();
+    let flags = officer.flags().list(FlagState::Open, None).unwrap();
+    for flag in &flags {
+        officer.flags().assign(flag.id, officer.principal()).unwrap();
+        officer.flags().close(flag.id, FlagVerdict::Unclear, "nobody remembers").unwrap();
+    }
+    let until = clock.now().saturating_add(std::time::Duration::from_secs(60));
+    let suppressor = Suppressor::new(until, "one family").rule(MonitorRule::Vip).group("ward 3");
+    officer.flags().suppress(&suppressor).unwrap();
+    officer.flags().suppress(&suppressor.actor(osei.principal()).patient(patient)).unwrap();
+    vault.close().unwrap();
+
+    let policy = &json(&path, PASSPHRASE)["policy"];
+    let rows = |table: &str| policy[table].as_object().unwrap().values().cloned().collect::<Vec<_>>();
+    assert_eq!((rows("flags").len(), rows("flags_of_patients").len()), (1, 1), "{policy}");
+    assert_eq!((&rows("flags")[0]["rule"], &rows("flags_of_patients")[0]["rule"]), (&8.into(), &4.into()));
+    assert_eq!(rows("flags")[0]["closed"][3], "nobody remembers");
+    assert_eq!(rows("monitoring")[0]["hours"][0], "CET-1CEST,M3.5.0,M10.5.0/3");
+    assert_eq!((&rows("monitor_state")[0]["actors"], &rows("monitor_state")[0]["flags"]), (&1.into(), &2.into()));
+    assert_eq!((&rows("suppressors")[0]["group"], &rows("suppressors")[0]["actor"]), (&"ward 3".into(), &Value::Null));
+    assert_eq!(rows("suppressors_of_patients")[0]["patient_tag"], rows("flags_of_patients")[0]["patient_tag"]);
+}
+
 /// A vault with a chart that has to be kept, and a record of it that is held.
 struct Retained {
     _dir: tempfile::TempDir,

@@ -4,7 +4,7 @@
 
 use super::hash::{self, HmacKey, Prk};
 use crate::ids::{
-    AttesterId, CompartmentId, FacilityId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId,
+    AttesterId, CompartmentId, FacilityId, FlagId, IssuerId, KindId, PatientId, PrincipalId, RevocationId, RoleId,
 };
 use crate::secret::{Key, Secret};
 
@@ -299,6 +299,22 @@ pub(crate) fn revocation_place(sort: u8, id: &[u8; 16]) -> [u8; 16] {
 /// Where it is kept what was decided over a grant in a review: `H(L("review-decision") ‖ round ‖ rid)[..16]`.
 pub(crate) fn review_decision_id(round: u32, grant: RevocationId) -> [u8; 16] {
     hash::sha256_short(&[label!("review-decision").bytes(), &round.to_be_bytes(), grant.as_bytes()])
+}
+
+/// A flag's id: `H(L("flag") ‖ rule u8 ‖ principal id ‖ PatientId ‖ stretch i64)[..16]`; zeros where there is nobody.
+pub(crate) fn flag_id(rule: u8, actor: &[u8; 16], patient: &[u8; 16], stretch: i64) -> FlagId {
+    let parts: &[&[u8]] = &[label!("flag").bytes(), &[rule], actor, patient, &stretch.to_be_bytes()];
+    FlagId::from_bytes(hash::sha256_short(parts))
+}
+
+/// What the state of monitoring keeps of a patient: `H(L("seen") ‖ PatientId)[..8]`.
+pub(crate) fn seen_patient(patient: PatientId) -> [u8; 8] {
+    hash::sha256_short(&[label!("seen").bytes(), patient.as_bytes()])
+}
+
+/// What stands for a patient on pages that a key joins: `HMAC(key, L("page-patient") ‖ PatientId)[..4]`.
+pub(crate) fn page_patient(key: &[u8; 32], patient: PatientId) -> [u8; 4] {
+    hash::truncate(&hash::hmac(key, &[label!("page-patient").bytes(), patient.as_bytes()]))
 }
 
 /// A facility's id: `H(L("facility") ‖ name)[..16]`.

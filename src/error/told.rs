@@ -2,6 +2,7 @@
 
 use super::Error;
 use crate::keyring::UnlockError;
+use crate::monitor::FlagError;
 use crate::observe::Told;
 use crate::record::DecodeError;
 use crate::sink::SinkFault;
@@ -62,6 +63,10 @@ impl Error {
             Self::NoSuchCase { .. } => "no such case",
             Self::CaseClosed { .. } => "closed already",
             Self::OwnCase { .. } => "of their own",
+            Self::Flag(FlagError::NoSuchFlag { .. }) => "no such flag",
+            Self::Flag(FlagError::Closed { .. }) => "closed already",
+            Self::Flag(FlagError::OwnFlag { .. } | FlagError::OwnSuppressor) => "of their own",
+            Self::Flag(FlagError::NoSuchSuppressor { .. }) => "no such suppressor",
             Self::CompartmentExists { .. } => "compartment exists",
             Self::KindInUse { .. } => "kind in use",
             Self::Encode(_) => "not encodable",
@@ -114,6 +119,7 @@ impl Told for Error {
                 | Self::CompartmentExists { .. }
                 | Self::KindInUse { .. }
                 | Self::OwnCase { .. }
+                | Self::Flag(FlagError::OwnFlag { .. } | FlagError::OwnSuppressor)
                 | Self::NeedsPartner { .. }
                 | Self::Unlock(UnlockError::WrongCredential)
         )

@@ -17,7 +17,11 @@ impl PolicyRow {
             | Self::LogRetention(_)
             | Self::Round(_)
             | Self::Sink(_)
-            | Self::Decision(_) => false,
+            | Self::Decision(_)
+            | Self::Flag(_)
+            | Self::Monitoring(_)
+            | Self::MonitorState(_)
+            | Self::Suppressor(_) => false,
             Self::Grant(row) => row.registered_by.is_some(),
             _ => true,
         }

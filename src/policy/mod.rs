@@ -8,9 +8,11 @@ mod compartment;
 mod decides;
 mod erasure;
 mod failures;
+mod flag;
 mod grant;
 mod grants;
 mod log_retention;
+mod monitoring;
 mod people;
 mod principal;
 mod recovery_code;
@@ -39,10 +41,13 @@ pub(crate) use compartment::{MAX_COMPARTMENT_KINDS, MAX_COMPARTMENT_NAME};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub(crate) use failures::Failures;
+pub use flag::FlagClosed;
+pub(crate) use flag::{FlagRow, MAX_FLAG_NOTE};
 pub(crate) use grant::{GrantRow, GrantUse, MAX_GRANT_NOTE};
 pub(crate) use grants::KnownGrant;
 pub use log_retention::{LogHold, LogRetention, LogRetentionTooShort};
 pub(crate) use log_retention::{LogRetentionRow, MAX_LOG_HOLD_REASON, MOST_LOG_HOLDS};
+pub(crate) use monitoring::{MonitoringRow, SuppressorRow};
 pub(crate) use people::Enrolment;
 pub use principal::Disabled;
 pub(crate) use principal::{MAX_DISABLED_REASON, MAX_DISPLAY_NAME, MAX_NAME, PrincipalRow};
@@ -73,6 +78,7 @@ use crate::token::Revoke;
 use cases::Cases;
 use ceiling::Issuers;
 use grants::Grants;
+use monitoring::Monitoring;
 use people::People;
 use revocation::Revoked;
 use roles::Roles;
@@ -108,6 +114,7 @@ struct Known {
     log_retention: LogRetention,
     /// Holds on the log that stand.
     log_holds: BTreeMap<LogHoldId, LogHold>,
+    monitoring: Monitoring,
 }
 
 /// The policy in force.
@@ -129,6 +136,12 @@ impl Policy {
             PolicyRow::Case(row) => known.cases.put(row),
             PolicyRow::Sink(row) => {
                 known.sinks.insert(row.name.clone(), row);
+            }
+            PolicyRow::Flag(row) => known.monitoring.put(row),
+            PolicyRow::Monitoring(row) => known.monitoring.rules = Some(row),
+            PolicyRow::MonitorState(state) => known.monitoring.state = Some(state),
+            PolicyRow::Suppressor(row) => {
+                known.monitoring.suppressors.insert(row.number, row);
             }
             PolicyRow::Rules(rules) => known.rules = rules,
             PolicyRow::LogRetention(LogRetentionRow::Terms(terms)) => known.log_retention = terms,

@@ -9,8 +9,10 @@ use super::chart_label::ChartLabelRow;
 use super::compartment::Compartment;
 use super::erasure::Erasure;
 use super::failures::Failures;
+use super::flag::FlagRow;
 use super::grant::{GrantRow, GrantUse};
 use super::log_retention::LogRetentionRow;
+use super::monitoring::{MonitoringRow, SuppressorRow};
 use super::principal::PrincipalRow;
 use super::retention::RetentionRow;
 use super::revocation::Revocation;
@@ -23,7 +25,8 @@ use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::format::doubt::DoubtMap;
 use crate::format::keys::RecordKey;
-use crate::ids::{IssuerId, PrincipalId, RevocationId};
+use crate::ids::{FlagId, IssuerId, PrincipalId, RevocationId};
+use crate::monitor::{Monitor, MonitoringRules};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 use crate::token::{Ceiling, RoleRevision};
@@ -50,11 +53,17 @@ const TABLE_GRANT_USE: u8 = 21;
 const TABLE_SINK: u8 = 23;
 const TABLE_FAILURES: u8 = 18;
 const TABLE_LOG_RETENTION: u8 = 26;
+const TABLE_FLAG: u8 = 24;
+const TABLE_MONITORING: u8 = 25;
+const TABLE_MONITOR_STATE: u8 = 27;
+const TABLE_SUPPRESSOR: u8 = 28;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
 const TABLE_CASE: u8 = 34;
 const TABLE_CHART_LABEL: u8 = 35;
+const TABLE_FLAG_OF_PATIENT: u8 = 36;
+const TABLE_SUPPRESSOR_OF_PATIENT: u8 = 37;
 const TABLE_COMPARTMENT: u8 = 20;
 
 const CHOICE_DURABLE: u8 = 0;
@@ -117,6 +126,14 @@ pub(crate) enum PolicyRow {
     Decision(Arc<DecisionRow>),
     /// A sink of the log.
     Sink(SinkRow),
+    /// Something that monitoring found.
+    Flag(FlagRow),
+    /// What monitoring goes by.
+    Monitoring(Arc<MonitoringRow>),
+    /// What monitoring remembers.
+    MonitorState(Arc<[u8]>),
+    /// What keeps flags from being raised.
+    Suppressor(SuppressorRow),
 }
 
 /// Which data key seals, and how far older records were sealed anew under it.
@@ -163,6 +180,11 @@ impl PolicyRow {
         (TABLE_DECISION, kdf::review_decision_id(round, grant))
     }
 
+    /// The id of a flag that a rule raised: the tag of its place, whether it is about a patient or not.
+    pub(crate) fn id_of_flag(tag: impl FnOnce(u8, &[u8; 16]) -> [u8; 16], raised: FlagId) -> FlagId {
+        FlagId::from_bytes(tag(TABLE_FLAG, raised.as_bytes()))
+    }
+
     /// [`PolicyRow::place`] of a principal.
     pub(crate) const fn place_of_principal(principal: PrincipalId) -> (u8, [u8; 16]) {
         (TABLE_PRINCIPAL, *principal.as_bytes())
@@ -189,6 +211,10 @@ impl PolicyRow {
             Self::Case(row) => (TABLE_CASE, *row.id.as_bytes()),
             Self::Rules(_) => (TABLE_RULES, [0; 16]),
             Self::LogRetention(row) => (TABLE_LOG_RETENTION, row.place()),
+            Self::Flag(row) => (of(row.patient_tag, TABLE_FLAG, TABLE_FLAG_OF_PATIENT), *row.id.as_bytes()),
+            Self::Monitoring(_) => (TABLE_MONITORING, [0; 16]),
+            Self::MonitorState(_) => (TABLE_MONITOR_STATE, [0; 16]),
+            Self::Suppressor(row) => (of(row.patient_tag, TABLE_SUPPRESSOR, TABLE_SUPPRESSOR_OF_PATIENT), row.place()),
             Self::Revocation(row) => (TABLE_REVOCATION, row.place()),
             Self::Ceiling(issuer, _) => (TABLE_CEILING, *issuer.as_bytes()),
             Self::Grant(row) => Self::place_of_grant(row.id()),
@@ -297,6 +323,18 @@ impl PolicyRow {
             Self::Round(row) => behind(TABLE_ROUND, &mut bytes, |bytes| row.encode(bytes)),
             Self::Decision(row) => behind(TABLE_DECISION, &mut bytes, |bytes| row.encode(bytes)),
             Self::Sink(row) => behind(TABLE_SINK, &mut bytes, |bytes| row.encode(bytes)),
+            Self::Flag(row) => {
+                bytes.put_u8(of(row.patient_tag, TABLE_FLAG, TABLE_FLAG_OF_PATIENT));
+                bytes.put(row.patient_tag.as_ref().map_or(&[][..], |tag| tag));
+                row.encode(&mut bytes);
+            }
+            Self::Suppressor(row) => {
+                bytes.put_u8(of(row.patient_tag, TABLE_SUPPRESSOR, TABLE_SUPPRESSOR_OF_PATIENT));
+                bytes.put(row.patient_tag.as_ref().map_or(&[][..], |tag| tag));
+                row.encode(&mut bytes);
+            }
+            Self::Monitoring(row) => behind(TABLE_MONITORING, &mut bytes, |bytes| row.encode(bytes)),
+            Self::MonitorState(state) => behind(TABLE_MONITOR_STATE, &mut bytes, |bytes| bytes.put(state)),
             Self::ReadAudit(choice) => {
                 bytes.put_u8(TABLE_READ_AUDIT);
                 match choice {
@@ -385,6 +423,21 @@ impl PolicyRow {
             TABLE_ROUND => RoundRow::decode(reader).map(|row| Self::Round(Arc::new(row))),
             TABLE_SINK => SinkRow::decode(reader).map(Self::Sink),
             TABLE_DECISION => DecisionRow::decode(reader).map(|row| Self::Decision(Arc::new(row))),
+            TABLE_FLAG => FlagRow::decode(reader, None).map(Self::Flag),
+            TABLE_FLAG_OF_PATIENT => {
+                let tag = reader.array()?;
+                FlagRow::decode(reader, Some(tag)).map(Self::Flag)
+            }
+            TABLE_SUPPRESSOR => SuppressorRow::decode(reader, None).map(Self::Suppressor),
+            TABLE_SUPPRESSOR_OF_PATIENT => {
+                let tag = reader.array()?;
+                SuppressorRow::decode(reader, Some(tag)).map(Self::Suppressor)
+            }
+            TABLE_MONITORING => MonitoringRow::decode(reader).map(|row| Self::Monitoring(Arc::new(row))),
+            TABLE_MONITOR_STATE => {
+                Monitor::resume(MonitoringRules::new(), reader.rest()).map_err(|_| BadRow)?;
+                Ok(Self::MonitorState(reader.rest().into()))
+            }
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {
                     CHOICE_DURABLE => ReadAudit::Durable,
@@ -399,6 +452,11 @@ impl PolicyRow {
             _ => Err(BadRow),
         }
     }
+}
+
+/// The table of a row that may be about a patient.
+const fn of(patient_tag: Option<[u8; 16]>, table: u8, table_of_patient: u8) -> u8 {
+    if patient_tag.is_some() { table_of_patient } else { table }
 }
 
 fn behind(table: u8, bytes: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {

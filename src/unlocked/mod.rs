@@ -8,6 +8,7 @@ mod chart;
 mod decoy;
 mod demand;
 mod erased;
+mod flags;
 mod gate;
 mod grants;
 mod idle;
@@ -33,6 +34,7 @@ pub(crate) use chart::Chart;
 pub(crate) use decoy::Decoys;
 pub(crate) use demand::Required;
 pub(crate) use erased::Removed;
+pub(crate) use flags::{Known, RunEnd};
 pub(crate) use gate::{Gate, WeakGate};
 pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
@@ -53,6 +55,7 @@ use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::Tree;
 use crate::format::slot::Slot;
 use crate::ids::VaultId;
+use crate::monitor::{CareHook, Monitor};
 use crate::policy::{ChartLabel, ChartLabelRow, Policy, PolicyRow};
 use crate::record::{Kind, Types};
 use crate::secret::SecretBytes;
@@ -87,6 +90,10 @@ pub(crate) struct Unlocked {
     pub(crate) policy: Policy,
     /// What the host decides about sensitive records and restricted charts.
     pub(crate) consent: ConsentHook,
+    /// What the host knows of staff and patients.
+    pub(crate) care: CareHook,
+    /// What the rules of monitoring remember, and of how many entries since it was saved; held while they run.
+    pub(crate) watching: Mutex<Option<(Monitor, u64)>>,
     pub(crate) numbers: Numbers,
     pub(crate) bodies: Bodies,
     pub(crate) challenges: Challenges,

@@ -189,6 +189,7 @@ impl<'a> NewVault<'a> {
             record_cache: self.options.record_cache,
             password_cost: self.options.password_cost,
             consent: self.options.consent.clone(),
+            care: self.options.care.clone(),
         };
         let unlocked = assemble(parts, storage)?;
         let (chart, row) = unlocked.new_chart(PatientId::FACILITY)?;

@@ -1,5 +1,5 @@
 //! The one thread that looks after an open vault: it compacts the journal when that is due, tells the log of reviews that
-//! are overdue, and scrubs.
+//! are overdue, runs the rules of monitoring, and scrubs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::compact::compact;
 use super::scrub::{Health, Scrubber};
 use super::{Home, Options};
+use crate::session::watch;
 use crate::unlocked::Gate;
 
 /// How often it looks whether compacting is due; after a compaction that failed it waits longer and longer.
@@ -44,6 +45,8 @@ impl Keeper {
                         // What cannot be told now is told later.
                         let _ = unlocked.escalate_overdue();
                         let _ = unlocked.tell_of_overdue_reviews();
+                        let _ = unlocked.escalate_flags();
+                        let _ = watch(unlocked, &|| !stop.load(Ordering::Relaxed));
                         let due = unlocked.committer.storage().compaction_due().unwrap_or(false);
                         let done = !due || compact(unlocked, &mut |_| (), &|| !stop.load(Ordering::Relaxed)).is_ok();
                         wait = if done { LOOK_EVERY } else { wait.saturating_mul(4).min(LOOK_AT_LEAST_EVERY) };

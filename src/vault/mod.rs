@@ -11,6 +11,7 @@ mod keeper;
 mod key_report;
 mod log_retention;
 mod memory;
+mod monitoring;
 mod open;
 mod opening;
 mod options;
@@ -106,6 +107,7 @@ impl Vault {
         let _ = unlocked.escalate_overdue();
         let _ = unlocked.tell_of_overdue_reviews();
         vault.start_sinks(&unlocked, options)?;
+        let _ = unlocked.escalate_flags();
         drop(unlocked);
         Ok(vault)
     }

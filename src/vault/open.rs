@@ -25,6 +25,7 @@ use crate::format::slot::{Slot, SlotParams};
 use crate::ids::VaultId;
 use crate::keyring::copies::OtherCopy;
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
+use crate::monitor::CareHook;
 use crate::observe;
 use crate::policy::{Policy, PolicyRow};
 use crate::progress::OnProgress;
@@ -182,9 +183,21 @@ impl LockedVault {
         let held = HeldHeader { generation: header.generation, slots: header.slots.clone(), bytes };
         let password_cost = self.options.password_cost;
         let (record_cache, consent) = (self.options.record_cache, self.options.consent.clone());
+        let care = self.options.care.clone();
         let created = held.slots.iter().find(|held| held.number == slot).map(|slot| slot.created);
-        let parts =
-            Parts { vault, suite, clock, keyring, header: held, lock, chain, record_cache, consent, password_cost };
+        let parts = Parts {
+            vault,
+            suite,
+            clock,
+            keyring,
+            header: held,
+            lock,
+            chain,
+            record_cache,
+            consent,
+            care,
+            password_cost,
+        };
         let unlocked = assemble(parts, storage)?;
         unlocked.restore_log_tree(progress)?;
         unlocked.load_policy()?;
@@ -368,11 +381,12 @@ pub(super) struct Parts {
     /// Bytes of opened records to keep.
     pub(super) record_cache: u64,
     pub(super) consent: ConsentHook,
+    pub(super) care: CareHook,
     pub(super) password_cost: PassphraseCost,
 }
 
 pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlocked, Error> {
-    let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache, consent, password_cost } = parts;
+    let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache, consent, care, password_cost } = parts;
     // The epoch of the newest entry is the one in force; a newer key waits for the entry that begins its epoch.
     let keyring = match chain.head() {
         None => keyring,
@@ -399,6 +413,8 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         stripes,
         policy,
         consent,
+        care,
+        watching: Mutex::default(),
         challenges,
         decoys: Decoys::default(),
         numbers: Numbers::default(),

@@ -11,6 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::consent::{Consent, ConsentHook};
 use crate::crypto::passphrase::PassphraseCost;
 use crate::error::Error;
+use crate::monitor::{CareContext, CareHook};
 use crate::sink::{AuditSink, SinkPolicy, checked_name};
 use crate::storage::StorageOptions;
 
@@ -39,6 +40,7 @@ pub struct Options {
     pub(super) header: Option<PathBuf>,
     pub(super) consent: ConsentHook,
     pub(super) sinks: BTreeMap<String, GivenSink>,
+    pub(super) care: CareHook,
 }
 
 impl Options {
@@ -56,6 +58,7 @@ impl Options {
             header: None,
             consent: ConsentHook::default(),
             sinks: BTreeMap::new(),
+            care: CareHook::default(),
         }
     }
 
@@ -211,6 +214,13 @@ impl Options {
         let name = checked_name(name)?.to_owned();
         self.sinks.insert(name, GivenSink { sink: Arc::new(Mutex::new(sink)), policy });
         Ok(self)
+    }
+
+    /// What the host knows of staff and patients, for the rules of monitoring; see [`CareContext`]. If not called, rules that
+    /// rest on it raise nothing.
+    pub fn care_context(mut self, context: Arc<dyn CareContext>) -> Self {
+        self.care = CareHook::new(context);
+        self
     }
 
     /// Where the time comes from.

@@ -53,6 +53,38 @@ fn a_case_is_reviewed_once_and_by_somebody_else() {
 }
 
 #[test]
+fn a_flag_is_closed_once_and_by_somebody_else_and_nobody_suppresses_their_own() {
+    let ward = Ward::new();
+    let vault = ward.clinic.vault();
+    vault.set_monitoring(MonitoringRules::new(), ward.clinic.key()).unwrap();
+    let actions = [Action::Review];
+    let grant = ward.clinic.grant("n.adu").all_kinds().actions(actions).purpose(Purpose::BreakGlass);
+    let grant = grant.emergency([Action::Read], Confidentiality::Normal, Duration::from_secs(60));
+    let nurse = ward.clinic.session(&grant).unwrap();
+    nurse.break_glass(ward.patient, EmergencyReason::Other, "alarm").unwrap();
+    vault.monitor_now().unwrap();
+    let review = office(&ward, "a.lund");
+    let flag = review.flags().list(FlagState::Open, None).unwrap()[0].id;
+    let refused = nurse.flags().close(flag, FlagVerdict::Explained, "it was");
+    assert!(matches!(refused, Err(Error::Flag(FlagError::OwnFlag { .. }))), "{refused:?}");
+    advises(refused, "somebody else has to look into it");
+    review.flags().close(flag, FlagVerdict::Explained, "it was").unwrap();
+    let refused = review.flags().close(flag, FlagVerdict::Explained, "it was");
+    assert!(matches!(refused, Err(Error::Flag(FlagError::Closed { .. }))), "{refused:?}");
+    advises(refused, "there is nothing to do");
+    let refused = review.flags().get(FlagId::from_bytes([7; 16]));
+    assert!(matches!(refused, Err(Error::Flag(FlagError::NoSuchFlag { .. }))), "{refused:?}");
+    advises(refused, "list the flags");
+    let own = Suppressor::new(Timestamp::MAX, "me").actor(review.principal());
+    let refused = review.flags().suppress(&own);
+    assert!(matches!(refused, Err(Error::Flag(FlagError::OwnSuppressor))), "{refused:?}");
+    advises(refused, "have somebody else decide");
+    let refused = review.flags().lift(3);
+    assert!(matches!(refused, Err(Error::Flag(FlagError::NoSuchSuppressor { number: 3 }))), "{refused:?}");
+    advises(refused, "list them");
+}
+
+#[test]
 fn a_key_that_was_revoked_is_never_trusted_again() {
     let clinic = TestVault::new().passphrase(PASSPHRASE).build().unwrap();
     let (key, pass) = (IssuerKey::generate().unwrap().public(), Passphrase::new(PASSPHRASE));

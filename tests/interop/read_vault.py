@@ -414,6 +414,64 @@ def emergency(c):
     shown["overdue"] = c.one("q") if told else None
     c.must(reason in REASONS)
     return case, shown
+RULES = range(1, 12)
+FLAG_VERDICTS = {1: "explained", 2: "misuse", 3: "unclear", 4: "rule wrong"}
+def flag(c, patient=None):
+    """Something that a rule of monitoring found."""
+    ident, (about, assigned, closed, told), rule = c.one("16s"), only(c, 1, 2, 4, 8), c.one("B")
+    at, raised, n = c.read("qqB")
+    entries = c.read("Q" * n)
+    c.must(rule in RULES and n <= 32 and list(entries) == sorted(set(entries)))
+    shown = {"patient_tag": patient, "rule": rule, "at": at, "raised": raised, "entries": list(entries)}
+    why, against = c.sized("H"), c.sized("H")
+    c.must(1 <= len(why) <= 256 and len(against) <= 512)
+    shown |= {"why": text(why), "against": text(against)}
+    shown |= {"actor": c.one("16s") if about else None, "assigned": c.read("16sq") if assigned else None, "closed": None}
+    if closed:
+        by, when, verdict = c.read("16sqB")
+        c.must(verdict in FLAG_VERDICTS)
+        shown["closed"] = (by, when, FLAG_VERDICTS[verdict], said(c, 1, 512))
+    shown["overdue"] = c.one("q") if told else None
+    return ident, shown
+def monitoring(c):
+    """The rules of monitoring."""
+    start, on, *limits = c.read("QHHIBHHIIIHII")
+    patients, seconds, times, least, denials, during, records, within, refused, tried, close = limits
+    c.must(on & ~sum(1 << rule for rule in RULES) == 0 and 2 <= times <= 100 and records and close)
+    c.must(all(60 <= length <= 604_800 for length in (seconds, during, within, tried)))
+    c.must(all(2 <= number <= 1_000 for number in (patients, least, denials, refused)))
+    shown = {"from": start, "on": [rule for rule in RULES if on & 1 << rule], "limits": limits, "hours": None}
+    if c.at < len(c.data):
+        zone, days = c.sized("B"), [c.read("HH") for _ in range(7)]
+        c.must(len(zone) <= 64 and all(max(day) <= 1_440 for day in days))
+        shown["hours"] = (text(zone), *days)
+    return NO_ID, shown
+def monitor_state(c):
+    form, following, _, n = c.read("BQiI")
+    c.must(form == 1 and n <= 2_048)
+    actors, items = {}, 0
+    for _ in range(n):
+        actor, last, day, today, days, mean = c.read("16sqiIHI")
+        seen = [c.read("8sqQ") for _ in range(c.one("I"))]
+        bursts = [[c.read("qQI") for _ in range(c.one("I"))] for _ in range(3)]
+        items += len(seen) + sum(map(len, bursts))
+        c.must(items <= 16_384 and (not actors or max(actors) < actor))
+        actors[actor] = (last, day, today, days, mean, len(seen), *map(len, bursts))
+    flags = [c.read("16sqB") for _ in range(c.one("I"))]
+    idents = [ident for ident, _, _ in flags]
+    c.must(len(flags) <= 8_192 and idents == sorted(set(idents)) and all(held <= 1 for _, _, held in flags))
+    return NO_ID, {"next": following, "actors": len(actors), "flags": len(flags)}
+def suppressor(c, patient=None):
+    """What keeps flags from being raised."""
+    number, (ruled, of, grouped) = c.one("I"), only(c, 1, 2, 4)
+    until, by, made = c.read("q16sq")
+    shown = {"patient_tag": patient, "until": until, "by": by, "made": made, "reason": said(c, 1, 256)}
+    shown |= {"rule": c.one("B") if ruled else None, "actor": c.one("16s") if of else None}
+    shown["group"] = said(c, 1, 64) if grouped else None
+    c.must(number and (not ruled or shown["rule"] in RULES))
+    return be(4, number) + bytes(12), shown
+def of_patient(read):
+    return lambda c: read(c, c.one("16s"))
 def chart_label(c):
     tag, ceiling, (staff, many), categories = c.one("16s"), level(c), only(c, 1, 2), c.one("I")
     c.must(ceiling != "U" or staff or many or categories)
@@ -506,10 +564,16 @@ TABLES = {
     21: ("grant_uses", grant_use),
     23: ("sinks", sink),
     26: ("log_retention", log_retention),
+    24: ("flags", flag),
+    25: ("monitoring", monitoring),
+    27: ("monitor_state", monitor_state),
+    28: ("suppressors", suppressor),
     32: ("retentions", retention),
     33: ("erasures", erasure),
     34: ("emergencies", emergency),
     35: ("chart_labels", chart_label),
+    36: ("flags_of_patients", of_patient(flag)),
+    37: ("suppressors_of_patients", of_patient(suppressor)),
 }
 
 # ==== envelope.md: Envelope, Storage keys; record.md: Record body ====

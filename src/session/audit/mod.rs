@@ -4,12 +4,14 @@ mod archive;
 mod disclose;
 mod follow;
 mod hold;
+mod monitor;
 mod parallel;
 mod proofs;
 mod query;
 mod retention;
 mod subjects;
 mod subscribe;
+mod summary;
 mod verdicts;
 mod verify;
 
@@ -22,6 +24,8 @@ use crate::error::Error;
 use crate::storage::{Bytes, Storage};
 use crate::terms::Action;
 use crate::token::Reach;
+
+pub(super) use subjects::SubjectKeys;
 
 pub use disclose::Disclosure;
 pub(crate) use follow::Follower;

@@ -21,6 +21,7 @@ use crate::crypto::passphrase::PassphraseCost;
 use crate::error::Error;
 use crate::keyring::detached;
 use crate::keyring::{Credential, UnlockedKeyring, copies};
+use crate::monitor::CareHook;
 use crate::progress::OnProgress;
 use crate::storage::salvage::{Found, Salvage};
 use crate::storage::{Embedded, Storage, StorageError, file};
@@ -149,9 +150,9 @@ impl LockedVault {
         let (vault, lock) = (header.vault, DirLock::take(&to)?);
         let header = HeldHeader { generation, slots: header.slots, bytes: header_bytes.clone() };
         let password_cost = PassphraseCost::default();
-        let consent = ConsentHook::default();
+        let (consent, care) = (ConsentHook::default(), CareHook::default());
         let parts =
-            Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0, consent, password_cost };
+            Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0, consent, care, password_cost };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);
