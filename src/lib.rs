@@ -149,6 +149,7 @@ mod read_audit;
 mod record;
 mod secret;
 mod session;
+mod sink;
 mod storage;
 mod terms;
 #[cfg(feature = "test-util")]
@@ -159,8 +160,8 @@ mod unlocked;
 mod vault;
 
 pub use audit::{
-    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect,
-    FaultKind, Outcome,
+    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
+    EntryDefect, FaultKind, InvalidCheckpoint, LogProofError, Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
@@ -200,11 +201,14 @@ pub use record::{
 };
 pub use session::{
     AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
-    ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState,
-    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, LogFault, LogReport, LogVerdict,
-    NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase,
-    ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
-    SessionOpening, TableFormat, TokenStanding, VerifiedLog,
+    ChartPage, ChartQuery, ChartRetention, ConsistencyProof, Disclosure, Explanation, Export, ExportStream, GrantPage,
+    GrantQuery, GrantState, Grants, Identifier, InclusionProof, IssuerInfo, KindCount, ListCursor, ListQuery,
+    LiveGrant, LogFault, LogReport, LogVerdict, NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage,
+    Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles,
+    Ruling, Scope, Session, SessionOpening, Subscribe, Subscription, TableFormat, TokenStanding, VerifiedLog,
+};
+pub use sink::{
+    AuditSink, Delivered, FileSink, LineFormat, SinkError, SinkFault, SinkForm, SinkPolicy, SinkState, SyslogSink,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};
@@ -240,6 +244,11 @@ pub mod __private {
 #[cfg(all(doctest, feature = "test-util"))]
 #[doc = include_str!("../docs/testing.md")]
 mod testing_page {}
+
+/// The examples of docs/following.md.
+#[cfg(all(doctest, feature = "derive"))]
+#[doc = include_str!("../docs/following.md")]
+mod following_page {}
 
 /// The examples of docs/repair.md.
 #[cfg(doctest)]

@@ -173,6 +173,16 @@ pub(crate) fn compartment_id(name: &str) -> CompartmentId {
     CompartmentId::from_bytes(hash::sha256_short(&[label!("compartment-id").bytes(), name.as_bytes()]))
 }
 
+/// Where the sink of a name is kept: `H(L("sink-id") ‖ name)[..16]`.
+pub(crate) fn sink_id(name: &str) -> [u8; 16] {
+    hash::sha256_short(&[label!("sink-id").bytes(), name.as_bytes()])
+}
+
+/// A patient's name in sinks that are not to know patients: `HMAC(Index, L("sink-pseudonym") ‖ id)[..16]`.
+pub(crate) fn sink_pseudonym(index: &HmacKey, patient: PatientId) -> PatientId {
+    PatientId::from_bytes(hash::truncate(&index.tag(&[label!("sink-pseudonym").bytes(), patient.as_bytes()])))
+}
+
 /// The key under which patients' secrets are sealed: WK as it is.
 pub(crate) fn wrap_prk(wrap: &WrapKey) -> Prk {
     Prk::from_key(wrap.expose())
@@ -223,6 +233,11 @@ pub(crate) fn policy_tag(policy: &HmacKey, table: u8, id: &[u8]) -> [u8; 16] {
 /// Authenticates the state file: `Expand(K_state, L("state-file"), 32)`.
 pub(crate) fn state_file_mac(state: &StateKey) -> HmacKey {
     expand_mac(state.expose(), label!("state-file"))
+}
+
+/// Makes the tags of the tiles of the log's tree: `Expand(K_state, L("log-tile"), 32)`.
+pub(crate) fn log_tile_mac(state: &StateKey) -> HmacKey {
+    expand_mac(state.expose(), label!("log-tile"))
 }
 
 /// `Expand(K_audit_e, L("audit-hedge"), 32)`.

@@ -4,6 +4,7 @@ use super::Error;
 use crate::keyring::UnlockError;
 use crate::observe::Told;
 use crate::record::DecodeError;
+use crate::sink::SinkFault;
 
 impl Error {
     /// One word for the log: what went wrong, without saying about whom.
@@ -54,6 +55,7 @@ impl Error {
             Self::GrantEnded { .. } => "grant ended",
             Self::NoReplacement { .. } => "no replacement",
             Self::Output(_) => "output failed",
+            Self::LogProof(_) => "no proof",
             Self::NoSuchTicket { .. } => "no such ticket",
             Self::NoSuchCase { .. } => "no such case",
             Self::CaseClosed { .. } => "closed already",
@@ -78,6 +80,9 @@ impl Error {
             Self::WrongCode => "wrong code",
             Self::NothingToConfirm => "nothing to confirm",
             Self::NoMemory { .. } => "no memory",
+            Self::Sink(SinkFault::Behind { .. }) => "sink behind",
+            Self::Sink(_) => "sink refused",
+            Self::LogEndsBefore { .. } => "log ends before",
         }
     }
 }
@@ -120,6 +125,8 @@ impl Told for Error {
                 | Self::Missing { .. }
                 | Self::Audit(_)
                 | Self::AuditUnavailable { .. }
+                | Self::Sink(SinkFault::Behind { .. })
+                | Self::LogEndsBefore { .. }
                 | Self::NotCommitted(_)
                 | Self::OutcomeUnknown(_)
                 | Self::Storage(_)

@@ -15,6 +15,7 @@ impl PolicyRow {
             | Self::ChartLabel(_)
             | Self::Failures(_)
             | Self::Round(_)
+            | Self::Sink(_)
             | Self::Decision(_) => false,
             Self::Grant(row) => row.registered_by.is_some(),
             _ => true,

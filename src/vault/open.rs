@@ -6,18 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::attempts::Attempts;
 use super::opening::MissingReads;
+use super::sinks::{check_given, detach_while_unlocking};
 use super::slots::upgrade as upgrade_slot;
 use super::{Home, Opening, Options, Vault, operate};
-use crate::audit::{AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
-use crate::audit::{AuditFault, FaultKind};
+use crate::audit::{AuditEvent, AuditFault, Chain, Draft, EntryKind, EntryRef, FaultKind, Head, Outcome, TileSeal};
 use crate::clock::Clock;
-use crate::committer::{Committer, Stripes};
+use crate::committer::{Committer, LogTree, Stripes};
 use crate::consent::ConsentHook;
 use crate::crypto::aead::Suite;
+#[cfg(feature = "test-util")]
+use crate::crypto::hash::HmacKey;
+use crate::crypto::kdf;
 use crate::crypto::kdf_parameters::KdfParameters;
 use crate::crypto::passphrase::PassphraseCost;
-#[cfg(feature = "test-util")]
-use crate::crypto::{hash::HmacKey, kdf};
 use crate::error::Error;
 use crate::format::header::UnverifiedHeader;
 use crate::format::slot::{Slot, SlotParams};
@@ -82,7 +83,7 @@ impl LockedVault {
     /// # Errors
     /// [`Error::Unlock`] (wrong credential, damaged header and tampered header told apart), [`Error::InUse`] when a
     /// vault unlocked from here is still open, [`Error::Storage`] when the journal is damaged, cut or older than its
-    /// trees, [`Error::Audit`] when the log's newest entry is not sound, [`Error::Header`], [`Error::Io`],
+    /// trees, [`Error::Sink`] when the vault requires a sink that was not given, [`Error::Audit`] when the log's newest entry is not sound, [`Error::Header`], [`Error::Io`],
     /// [`Error::TamperedRow`].
     pub fn unlock<'c>(&self, credential: impl Into<Credential<'c>>) -> Result<Vault, Error> {
         self.unlock_with(credential, &mut |_| ())
@@ -116,13 +117,13 @@ impl LockedVault {
     /// # Ok::<(), chartvault::Error>(())
     /// ```
     pub const fn unlocking(&self) -> Unlocking<'_> {
-        Unlocking { locked: self, upgrade: None }
+        Unlocking { locked: self, upgrade: None, without: &[] }
     }
 
     fn unlock_and_assemble(
         &self,
         credential: Credential<'_>,
-        upgrade: Option<KdfParameters>,
+        (upgrade, without): (Option<KdfParameters>, &[&str]),
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
         let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +134,7 @@ impl LockedVault {
         };
         match self.unlock_keyring(credential) {
             Ok(keyring) => {
-                let vault = self.assemble(keyring, lock, credential, upgrade, &mut *progress)?;
+                let vault = self.assemble(keyring, lock, credential, (upgrade, without), &mut *progress)?;
                 vault.go_on_erasing(credential, progress)?;
                 Ok(vault)
             }
@@ -160,7 +161,7 @@ impl LockedVault {
         opened: UnlockedKeyring,
         lock: DirLock,
         credential: Credential<'_>,
-        upgrade: Option<KdfParameters>,
+        (upgrade, without): (Option<KdfParameters>, &[&str]),
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
         let UnlockedKeyring { keyring, slot, mut header, root, mut bytes, .. } = opened;
@@ -185,7 +186,9 @@ impl LockedVault {
         let parts =
             Parts { vault, suite, clock, keyring, header: held, lock, chain, record_cache, consent, password_cost };
         let unlocked = assemble(parts, storage)?;
+        unlocked.restore_log_tree(progress)?;
         unlocked.load_policy()?;
+        check_given(&unlocked, &self.options, without)?;
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
         let mut opening = Opening::of(&found, missing_reads);
@@ -195,6 +198,7 @@ impl LockedVault {
         if let Some(used) = used {
             unlocked.policy.apply(used);
         }
+        detach_while_unlocking(&unlocked, without)?;
         if let Some(through) = found.compacted {
             // Not before its entry is durable.
             unlocked.committer.storage().remove_compacted(through)?;
@@ -215,15 +219,23 @@ impl LockedVault {
 pub struct Unlocking<'v> {
     locked: &'v LockedVault,
     upgrade: Option<KdfParameters>,
+    without: &'v [&'v str],
 }
 
-impl Unlocking<'_> {
+impl<'v> Unlocking<'v> {
     /// If a passphrase opens a slot whose derivation is weaker than this ([`KdfParameters::is_weaker_than`]), gives the slot
     /// these parameters and a new salt, with entries in the log. It takes the time of both derivations once. Where it
     /// fails, the vault is open all the same, and [`Opening::kdf_upgrade`] says why. Slots for two persons stay as they
     /// are.
     pub fn upgrade_kdf(mut self, to: impl Into<KdfParameters>) -> Self {
         self.upgrade = Some(to.into());
+        self
+    }
+
+    /// Detaches these sinks, which the vault may require; an entry of the log says so for each. Where one of them is not there,
+    /// unlocking fails ([`SinkFault::Unknown`](crate::SinkFault::Unknown)).
+    pub const fn without_sinks(mut self, names: &'v [&'v str]) -> Self {
+        self.without = names;
         self
     }
 
@@ -245,8 +257,9 @@ impl Unlocking<'_> {
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
         let (locked, credential) = (self.locked, credential.into());
-        let opened =
-            operate(AuditEvent::VaultOpened, || locked.unlock_and_assemble(credential, self.upgrade, progress));
+        let opened = operate(AuditEvent::VaultOpened, || {
+            locked.unlock_and_assemble(credential, (self.upgrade, self.without), progress)
+        });
         wipe_stack();
         opened
     }
@@ -370,6 +383,10 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     };
     let keys = Arc::clone(keyring.audit());
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header.generation, chain, keys);
+    if chain.head().is_none() {
+        let seal = Arc::new(TileSeal::new(kdf::log_tile_mac(keyring.state_key())));
+        committer.plant(LogTree { edge: Arc::default(), seal });
+    }
     let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
     let (holders, latest, choosing, challenges) =
         (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());

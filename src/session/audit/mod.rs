@@ -1,8 +1,12 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
+mod disclose;
+mod follow;
 mod parallel;
+mod proofs;
 mod query;
 mod subjects;
+mod subscribe;
 mod verdicts;
 mod verify;
 
@@ -16,7 +20,11 @@ use crate::storage::{Bytes, Storage};
 use crate::terms::Action;
 use crate::token::Reach;
 
+pub use disclose::Disclosure;
+pub(crate) use follow::Follower;
+pub use proofs::{ConsistencyProof, InclusionProof};
 pub use query::{AuditPage, AuditQuery};
+pub use subscribe::{Subscribe, Subscription};
 pub use verdicts::{LogFault, LogReport, LogVerdict};
 pub use verify::{AuditVerify, Scope, VerifiedLog};
 
