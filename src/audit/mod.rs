@@ -12,6 +12,7 @@ pub(crate) mod event;
 pub(crate) mod filter;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+pub(crate) mod json;
 pub(crate) mod keys;
 pub(crate) mod payload;
 pub(crate) mod proof_error;

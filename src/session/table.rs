@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use crate::audit::json::put_text;
+
 /// The form of a list that is written out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -68,7 +70,7 @@ impl<'w> Table<'w> {
                 let mut object = String::from("{");
                 for (at, (name, cell)) in self.columns.iter().zip(cells).enumerate() {
                     object.push_str(if at == 0 { "" } else { "," });
-                    put_json_text(&mut object, name);
+                    put_text(&mut object, name);
                     object.push(':');
                     put_json(&mut object, &cell);
                 }
@@ -119,30 +121,17 @@ fn is_formula(text: &str) -> bool {
 fn put_json(out: &mut String, cell: &Cell) {
     match cell {
         Cell::None => out.push_str("null"),
-        Cell::Text(text) => put_json_text(out, text),
+        Cell::Text(text) => put_text(out, text),
         Cell::Number(number) => out.push_str(&number.to_string()),
         Cell::Several(several) => {
             out.push('[');
             for (at, text) in several.iter().enumerate() {
                 out.push_str(if at == 0 { "" } else { "," });
-                put_json_text(out, text);
+                put_text(out, text);
             }
             out.push(']');
         }
     }
-}
-
-/// Quotation mark, reverse solidus and controls are escaped, and nothing else has to be.
-fn put_json_text(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]
