@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::AuditFault;
+use crate::audit::{AuditFault, LogProofError};
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
@@ -508,6 +508,9 @@ pub enum Error {
         /// How many entries there are.
         entries: u64,
     },
+    /// A proof about the log, or the root of its Merkle tree, cannot be given.
+    #[error(transparent)]
+    LogProof(#[from] LogProofError),
 }
 
 fn revision_of(revision: Option<u32>) -> String {

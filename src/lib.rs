@@ -160,8 +160,8 @@ mod unlocked;
 mod vault;
 
 pub use audit::{
-    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect,
-    FaultKind, Outcome,
+    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
+    EntryDefect, FaultKind, InvalidCheckpoint, LogProofError, Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
@@ -201,11 +201,11 @@ pub use record::{
 };
 pub use session::{
     AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
-    ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState,
-    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, LogFault, LogReport, LogVerdict,
-    NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase,
-    ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
-    SessionOpening, Subscribe, Subscription, TableFormat, TokenStanding, VerifiedLog,
+    ChartPage, ChartQuery, ChartRetention, ConsistencyProof, Disclosure, Explanation, Export, ExportStream, GrantPage,
+    GrantQuery, GrantState, Grants, Identifier, InclusionProof, IssuerInfo, KindCount, ListCursor, ListQuery,
+    LiveGrant, LogFault, LogReport, LogVerdict, NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage,
+    Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles,
+    Ruling, Scope, Session, SessionOpening, Subscribe, Subscription, TableFormat, TokenStanding, VerifiedLog,
 };
 pub use sink::{
     AuditSink, Delivered, FileSink, LineFormat, SinkError, SinkFault, SinkForm, SinkPolicy, SinkState, SyslogSink,

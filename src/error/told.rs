@@ -55,6 +55,7 @@ impl Error {
             Self::GrantEnded { .. } => "grant ended",
             Self::NoReplacement { .. } => "no replacement",
             Self::Output(_) => "output failed",
+            Self::LogProof(_) => "no proof",
             Self::NoSuchTicket { .. } => "no such ticket",
             Self::NoSuchCase { .. } => "no such case",
             Self::CaseClosed { .. } => "closed already",

@@ -13,6 +13,8 @@ mod grants;
 mod idle;
 mod in_force;
 mod lock;
+mod log_root;
+mod log_tiles;
 mod numbers;
 mod overdue;
 mod renewed;

@@ -9,16 +9,16 @@ use super::opening::MissingReads;
 use super::sinks::{check_given, detach_while_unlocking};
 use super::slots::upgrade as upgrade_slot;
 use super::{Home, Opening, Options, Vault, operate};
-use crate::audit::{AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
-use crate::audit::{AuditFault, FaultKind};
+use crate::audit::{AuditEvent, AuditFault, Chain, Draft, EntryKind, EntryRef, FaultKind, Head, Outcome, TileSeal};
 use crate::clock::Clock;
-use crate::committer::{Committer, Stripes};
+use crate::committer::{Committer, LogTree, Stripes};
 use crate::consent::ConsentHook;
 use crate::crypto::aead::Suite;
+#[cfg(feature = "test-util")]
+use crate::crypto::hash::HmacKey;
+use crate::crypto::kdf;
 use crate::crypto::kdf_parameters::KdfParameters;
 use crate::crypto::passphrase::PassphraseCost;
-#[cfg(feature = "test-util")]
-use crate::crypto::{hash::HmacKey, kdf};
 use crate::error::Error;
 use crate::format::header::UnverifiedHeader;
 use crate::format::slot::{Slot, SlotParams};
@@ -186,6 +186,7 @@ impl LockedVault {
         let parts =
             Parts { vault, suite, clock, keyring, header: held, lock, chain, record_cache, consent, password_cost };
         let unlocked = assemble(parts, storage)?;
+        unlocked.restore_log_tree(progress)?;
         unlocked.load_policy()?;
         check_given(&unlocked, &self.options, without)?;
         let attempts = self.home.attempts();
@@ -382,6 +383,10 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     };
     let keys = Arc::clone(keyring.audit());
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header.generation, chain, keys);
+    if chain.head().is_none() {
+        let seal = Arc::new(TileSeal::new(kdf::log_tile_mac(keyring.state_key())));
+        committer.plant(LogTree { edge: Arc::default(), seal });
+    }
     let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
     let (holders, latest, choosing, challenges) =
         (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());

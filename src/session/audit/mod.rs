@@ -1,7 +1,9 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
+mod disclose;
 mod follow;
 mod parallel;
+mod proofs;
 mod query;
 mod subjects;
 mod subscribe;
@@ -18,7 +20,9 @@ use crate::storage::{Bytes, Storage};
 use crate::terms::Action;
 use crate::token::Reach;
 
+pub use disclose::Disclosure;
 pub(crate) use follow::Follower;
+pub use proofs::{ConsistencyProof, InclusionProof};
 pub use query::{AuditPage, AuditQuery};
 pub use subscribe::{Subscribe, Subscription};
 pub use verdicts::{LogFault, LogReport, LogVerdict};

@@ -1,0 +1,65 @@
+//! Roots of the log's Merkle tree, and proofs under them.
+//!
+//! The edge of the tree, which is in memory and grows with the log, is what all is held against: tiles that lead elsewhere
+//! are passed over, and whatever the entries then do not prove is not given out.
+
+use chartvault_verify::merkle::{
+    Hash, prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion,
+};
+
+use super::Unlocked;
+use super::log_tiles::Tiles;
+use crate::audit::LogProofError;
+use crate::committer::LogTree;
+use crate::error::Error;
+
+impl Unlocked {
+    /// Entries and root of the log as far as it is durable.
+    pub(crate) fn log_tree(&self) -> Result<(u64, Hash), Error> {
+        let tree = self.committer.log_tree().ok_or(LogProofError::NoTree)?;
+        Ok((tree.edge.size(), tree.edge.root()))
+    }
+
+    /// The root of the log's first `size` entries, proved to be of the log as it is now.
+    pub(crate) fn log_root(&self, size: u64) -> Result<Hash, Error> {
+        self.held_against_edge(size, |source| root_at(source, size), |root| (*root, true))
+    }
+
+    /// The proof that entry `seq`, given as its leaf hash, is under a root that is known to be this log's.
+    pub(crate) fn log_inclusion(&self, (seq, leaf): (u64, &Hash), size: u64, root: &Hash) -> Result<Vec<Hash>, Error> {
+        let sound = |proof: &Vec<Hash>| (*root, verify_inclusion(leaf, seq, size, proof, root).is_ok());
+        self.held_against_edge(size, |source| prove_inclusion(source, seq, size), sound)
+    }
+
+    /// The proof that the log with one size and root is the beginning of that with another; both known to be this log's.
+    pub(crate) fn log_consistency(&self, old: (u64, &Hash), new: (u64, &Hash)) -> Result<Vec<Hash>, Error> {
+        let sound = |proof: &Vec<Hash>| (*new.1, verify_consistency(old, new, proof).is_ok());
+        self.held_against_edge(new.0, |source| prove_consistency(source, old.0, new.0), sound)
+    }
+
+    /// What tiles give, or else the entries; only if the root that it is about is proved to be of the log as it is now.
+    fn held_against_edge<T>(
+        &self,
+        size: u64,
+        make: impl Fn(&Tiles<'_>) -> Result<T, Error>,
+        check: impl Fn(&T) -> (Hash, bool),
+    ) -> Result<T, Error> {
+        let LogTree { edge, seal } = self.committer.log_tree().ok_or(LogProofError::NoTree)?;
+        let (entries, root) = (edge.size(), edge.root());
+        if size > entries {
+            return Err(LogProofError::Ahead { size, entries }.into());
+        }
+        for stored in [true, false] {
+            let source = Tiles::new(self, &seal, stored);
+            let made = make(&source)?;
+            let (at, sound) = check(&made);
+            let proof = prove_consistency(&source, size, entries)?;
+            // Every tree begins with none.
+            let is_ours = size == 0 || verify_consistency((size, &at), (entries, &root), &proof).is_ok();
+            if sound && is_ours {
+                return Ok(made);
+            }
+        }
+        Err(LogProofError::Unproved { size }.into())
+    }
+}
