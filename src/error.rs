@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::{AuditFault, LogProofError};
+use crate::audit::{AuditFault, LogArchiveError, LogProofError};
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
-use crate::ids::{AttesterId, CaseId, KindId, PatientId, PrincipalId, RevocationId, Ticket};
+use crate::ids::{AttesterId, CaseId, KindId, LogHoldId, PatientId, PrincipalId, RevocationId, Ticket};
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, Kind, RecordRef, Version};
@@ -494,6 +494,9 @@ pub enum Error {
     /// What was to be written out could not be.
     #[error("the list could not be written ({0}); see to where it goes, and write it again")]
     Output(#[source] io::Error),
+    /// A proof about the log, or the root of its Merkle tree, cannot be given.
+    #[error(transparent)]
+    LogProof(#[from] LogProofError),
     /// A sink of the log, or the lack of one, is in the way.
     #[error(transparent)]
     Sink(#[from] SinkFault),
@@ -508,9 +511,15 @@ pub enum Error {
         /// How many entries there are.
         entries: u64,
     },
-    /// A proof about the log, or the root of its Merkle tree, cannot be given.
-    #[error(transparent)]
-    LogProof(#[from] LogProofError),
+    /// Entries of the log were not archived, or the archive is not what the log says.
+    #[error("the archive of the log: {0}")]
+    LogArchive(#[from] LogArchiveError),
+    /// No such hold stands on the log. Nothing was changed.
+    #[error("{hold} does not stand on the log; ask for the retention of the log, which lists those that do")]
+    NoSuchLogHold {
+        /// Its id.
+        hold: LogHoldId,
+    },
 }
 
 fn revision_of(revision: Option<u32>) -> String {

@@ -123,6 +123,10 @@ id!(
     CaseId, "case-", "a case id (`case-` and 32 hexadecimal digits)"
 );
 id!(
+    /// A hold on the log.
+    LogHoldId, "loghold-", "a log hold id (`loghold-` and 32 hexadecimal digits)"
+);
+id!(
     /// Handed out with a denial; an auditor finds the reason by it.
     Ticket, "ticket-", "a ticket (`ticket-` and 32 hexadecimal digits)"
 );

@@ -161,7 +161,7 @@ mod vault;
 
 pub use audit::{
     AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
-    EntryDefect, FaultKind, InvalidCheckpoint, LogProofError, Outcome,
+    EntryDefect, FaultKind, InvalidCheckpoint, LogArchive, LogArchiveError, LogProofError, Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
@@ -179,8 +179,8 @@ pub use format::header::HeaderError;
 pub use format::ledger::LedgerError;
 pub use format::slot::SlotKind;
 pub use ids::{
-    AttesterId, CaseId, CompartmentId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, PatientId, PrincipalId,
-    RevocationId, RoleId, SessionId, Ticket, VaultId,
+    AttesterId, CaseId, CompartmentId, DeviceId, FacilityId, InvalidId, IssuerId, KindId, LogHoldId, PatientId,
+    PrincipalId, RevocationId, RoleId, SessionId, Ticket, VaultId,
 };
 pub use keyring::{
     CopyFault, Credential, HeaderFileError, IdentifierNotAllowed, InvalidRecoveryKey, InvalidShare, KeyContext,
@@ -190,8 +190,9 @@ pub use keyring::{
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
-    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, LegalHold, RecoveryCodes,
-    Retention, RetentionOf, Review, ReviewDecision, Revocation, TotpEnrolment, Verdict,
+    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, LegalHold, LogHold,
+    LogRetention, LogRetentionTooShort, RecoveryCodes, Retention, RetentionOf, Review, ReviewDecision, Revocation,
+    TotpEnrolment, Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
@@ -203,9 +204,10 @@ pub use session::{
     AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
     ChartPage, ChartQuery, ChartRetention, ConsistencyProof, Disclosure, Explanation, Export, ExportStream, GrantPage,
     GrantQuery, GrantState, Grants, Identifier, InclusionProof, IssuerInfo, KindCount, ListCursor, ListQuery,
-    LiveGrant, LogFault, LogReport, LogVerdict, NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage,
-    Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles,
-    Ruling, Scope, Session, SessionOpening, Subscribe, Subscription, TableFormat, TokenStanding, VerifiedLog,
+    LiveGrant, LogFault, LogKept, LogReport, LogRetentionReport, LogVerdict, NewPrincipal, Operation, Page,
+    PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage,
+    ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session, SessionOpening, Subscribe, Subscription,
+    TableFormat, TokenStanding, VerifiedLog,
 };
 pub use sink::{
     AuditSink, Delivered, FileSink, LineFormat, SinkError, SinkFault, SinkForm, SinkPolicy, SinkState, SyslogSink,

@@ -122,7 +122,7 @@ events! {
     PatientFound = 31, "patient-found";
     /// An identifier was added to a patient.
     IdentifierAdded = 32, "identifier-added";
-    /// Until when a chart or a record has to be kept was set anew; `detail` names the date and why.
+    /// Until when a chart or a record has to be kept was set anew, or how long the log is (then of no patient); `detail` names the date and why.
     RetentionChanged = 33, "retention-changed";
     /// A legal hold was placed on a chart or a record; `detail` says why.
     HoldPlaced = 34, "hold-placed";

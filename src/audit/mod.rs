@@ -1,6 +1,7 @@
 //! Floor 3: the audit log as bytes and rules. Entries, the chain that links them, and verification; knows no
 //! storage and no session, and does no I/O.
 
+pub(crate) mod archive;
 pub(crate) mod chain;
 pub(crate) mod checkpoint;
 pub(crate) mod consent;
@@ -30,6 +31,7 @@ pub(crate) use tile::{TileSeal, root_of_full, tile_key};
 pub(crate) use verify::{Examined, Verified, Verifier};
 pub(crate) use view::{OpenEntryError, open_entry, subject_tags};
 
+pub use archive::{LogArchive, LogArchiveError};
 pub use checkpoint::{Checkpoint, InvalidCheckpoint};
 pub use consent::AuditConsent;
 pub(crate) use consent::note as note_consent;

@@ -6,9 +6,9 @@
 //! therefore never waits for another thread. The trees are brought up to date afterwards.
 
 mod changes;
-mod extent;
 mod failed;
 mod group;
+mod growth;
 mod lead;
 mod overlay;
 mod queue;
@@ -26,8 +26,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 #[cfg(test)]
 pub(crate) use changes::Changes;
 pub(crate) use changes::Stamp;
-pub(crate) use extent::Extent;
 pub(crate) use failed::CommitFailed;
+pub(crate) use growth::Growth;
 pub(crate) use overlay::Row;
 pub(crate) use queue::Queued;
 pub(crate) use stripes::{Stripe, Stripes};
@@ -79,9 +79,9 @@ pub(crate) struct Committer {
     order: Mutex<Order>,
     /// The newest durable entry, known while a leader holds `order`.
     newest: Mutex<Option<Head>>,
-    extent: Arc<Extent>,
     /// The tree over the durable entries, changed while a leader holds `order`.
     tree: Mutex<Option<LogTree>>,
+    growth: Arc<Growth>,
 }
 
 impl Committer {
@@ -93,8 +93,8 @@ impl Committer {
         chain: Chain,
         keys: Arc<AuditKeys>,
     ) -> Self {
-        let extent = Arc::<Extent>::default();
-        extent.reaches(chain.head().map_or(0, |head| head.seq.saturating_add(1)));
+        let growth = Arc::<Growth>::default();
+        growth.reaches(chain.head().map_or(0, |head| head.seq.saturating_add(1)));
         Self {
             storage,
             suite: AtomicU8::new(suite.code()),
@@ -107,8 +107,8 @@ impl Committer {
             bell: Arc::default(),
             answered: AtomicI64::new(i64::MIN),
             newest: Mutex::new(chain.head()),
-            extent,
             tree: Mutex::default(),
+            growth,
             order: Mutex::new(Order { chain, keys }),
         }
     }
@@ -154,8 +154,8 @@ impl Committer {
     }
 
     /// What tells how far the log has come.
-    pub(crate) const fn extent(&self) -> &Arc<Extent> {
-        &self.extent
+    pub(crate) const fn growth(&self) -> &Arc<Growth> {
+        &self.growth
     }
 
     /// Whether all that was committed is in the trees.
@@ -383,7 +383,7 @@ impl Committer {
         queue._seen_stopped.get_or_insert_with(observe::Stopped::new);
         self.room.notify_all();
         // Who follows the log finds out why.
-        self.extent.nudge();
+        self.growth.nudge();
     }
 
     /// Entries that were answered for are durable, or lost because everything stops.

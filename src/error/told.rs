@@ -56,6 +56,8 @@ impl Error {
             Self::NoReplacement { .. } => "no replacement",
             Self::Output(_) => "output failed",
             Self::LogProof(_) => "no proof",
+            Self::LogArchive(_) => "not archived",
+            Self::NoSuchLogHold { .. } => "no such hold",
             Self::NoSuchTicket { .. } => "no such ticket",
             Self::NoSuchCase { .. } => "no such case",
             Self::CaseClosed { .. } => "closed already",

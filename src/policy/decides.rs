@@ -14,6 +14,7 @@ impl PolicyRow {
             | Self::GrantUse(_)
             | Self::ChartLabel(_)
             | Self::Failures(_)
+            | Self::LogRetention(_)
             | Self::Round(_)
             | Self::Sink(_)
             | Self::Decision(_) => false,

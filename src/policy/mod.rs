@@ -10,6 +10,7 @@ mod erasure;
 mod failures;
 mod grant;
 mod grants;
+mod log_retention;
 mod people;
 mod principal;
 mod recovery_code;
@@ -40,6 +41,8 @@ pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub(crate) use failures::Failures;
 pub(crate) use grant::{GrantRow, GrantUse, MAX_GRANT_NOTE};
 pub(crate) use grants::KnownGrant;
+pub use log_retention::{LogHold, LogRetention, LogRetentionTooShort};
+pub(crate) use log_retention::{LogRetentionRow, MAX_LOG_HOLD_REASON, MOST_LOG_HOLDS};
 pub(crate) use people::Enrolment;
 pub use principal::Disabled;
 pub(crate) use principal::{MAX_DISABLED_REASON, MAX_DISPLAY_NAME, MAX_NAME, PrincipalRow};
@@ -63,7 +66,7 @@ pub(crate) use erasure::tests::ledger_of_the_page;
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::format::doubt::DoubtMap;
-use crate::ids::{AttesterId, CompartmentId, KindId, RevocationId};
+use crate::ids::{AttesterId, CompartmentId, KindId, LogHoldId, RevocationId};
 use crate::read_audit::ReadAudit;
 use crate::record::Kind;
 use crate::token::Revoke;
@@ -102,6 +105,9 @@ struct Known {
     cases: Cases,
     /// By name, those that were detached as well.
     sinks: BTreeMap<String, SinkRow>,
+    log_retention: LogRetention,
+    /// Holds on the log that stand.
+    log_holds: BTreeMap<LogHoldId, LogHold>,
 }
 
 /// The policy in force.
@@ -125,6 +131,13 @@ impl Policy {
                 known.sinks.insert(row.name.clone(), row);
             }
             PolicyRow::Rules(rules) => known.rules = rules,
+            PolicyRow::LogRetention(LogRetentionRow::Terms(terms)) => known.log_retention = terms,
+            PolicyRow::LogRetention(LogRetentionRow::Hold(hold)) if hold.reason.is_empty() => {
+                known.log_holds.remove(&hold.id);
+            }
+            PolicyRow::LogRetention(LogRetentionRow::Hold(hold)) => {
+                known.log_holds.insert(hold.id, hold);
+            }
             PolicyRow::Role(row) => known.roles.define(row),
             PolicyRow::RoleBefore(row) => known.roles.remember(row),
             PolicyRow::Issuer { public, trusted_at } => known.issuers.trust(public, trusted_at),
@@ -204,6 +217,18 @@ impl Policy {
     /// When the vault was salvaged, and which of its buckets are in doubt since, if any are.
     pub(crate) fn doubt(&self) -> Option<(Timestamp, Arc<DoubtMap>)> {
         self.read().doubt.clone()
+    }
+
+    /// How long the log is kept.
+    pub(crate) fn log_retention(&self) -> LogRetention {
+        self.read().log_retention
+    }
+
+    /// Holds on the log, the oldest first.
+    pub(crate) fn log_holds(&self) -> Vec<LogHold> {
+        let mut holds: Vec<LogHold> = self.read().log_holds.values().cloned().collect();
+        holds.sort_by_key(|hold| (hold.since, hold.id));
+        holds
     }
 
     /// What holds for all tokens.

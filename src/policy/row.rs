@@ -10,6 +10,7 @@ use super::compartment::Compartment;
 use super::erasure::Erasure;
 use super::failures::Failures;
 use super::grant::{GrantRow, GrantUse};
+use super::log_retention::LogRetentionRow;
 use super::principal::PrincipalRow;
 use super::retention::RetentionRow;
 use super::revocation::Revocation;
@@ -48,6 +49,7 @@ const TABLE_CEILING: u8 = 19;
 const TABLE_GRANT_USE: u8 = 21;
 const TABLE_SINK: u8 = 23;
 const TABLE_FAILURES: u8 = 18;
+const TABLE_LOG_RETENTION: u8 = 26;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
@@ -95,6 +97,8 @@ pub(crate) enum PolicyRow {
     Case(CaseRow),
     /// What holds for all tokens.
     Rules(AccessRules),
+    /// How long the log is kept, or what holds it.
+    LogRetention(LogRetentionRow),
     /// A role, as it is in force.
     Role(RoleRevision),
     /// A role, as it was before.
@@ -184,6 +188,7 @@ impl PolicyRow {
             Self::Uses { rid, .. } => (TABLE_USES, *rid.as_bytes()),
             Self::Case(row) => (TABLE_CASE, *row.id.as_bytes()),
             Self::Rules(_) => (TABLE_RULES, [0; 16]),
+            Self::LogRetention(row) => (TABLE_LOG_RETENTION, row.place()),
             Self::Revocation(row) => (TABLE_REVOCATION, row.place()),
             Self::Ceiling(issuer, _) => (TABLE_CEILING, *issuer.as_bytes()),
             Self::Grant(row) => Self::place_of_grant(row.id()),
@@ -282,6 +287,7 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_ROLE_BEFORE);
                 role::encode(row, &mut bytes);
             }
+            Self::LogRetention(row) => behind(TABLE_LOG_RETENTION, &mut bytes, |bytes| row.encode(bytes)),
             Self::Revocation(row) => behind(TABLE_REVOCATION, &mut bytes, |bytes| row.encode(bytes)),
             Self::Ceiling(issuer, row) => {
                 behind(TABLE_CEILING, &mut bytes, |bytes| ceiling::encode((issuer, row), bytes))
@@ -369,6 +375,7 @@ impl PolicyRow {
             }
             TABLE_CASE => CaseRow::decode(reader).map(Self::Case),
             TABLE_RULES => AccessRules::decode(reader).map(Self::Rules),
+            TABLE_LOG_RETENTION => LogRetentionRow::decode(reader).map(Self::LogRetention),
             TABLE_ROLE => role::decode(reader).map(Self::Role),
             TABLE_ROLE_BEFORE => role::decode(reader).map(Self::RoleBefore),
             TABLE_REVOCATION => Revocation::decode(reader).map(Self::Revocation),

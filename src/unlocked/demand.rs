@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::committer::Extent;
+use crate::committer::Growth;
 use crate::sink::SinkFault;
 
 /// What is asked of one sink.
@@ -34,15 +34,15 @@ enum Verdict {
 
 /// Empty in a vault without such sinks, where it costs one look at an atomic.
 pub(crate) struct Demand {
-    extent: Arc<Extent>,
+    growth: Arc<Growth>,
     any: AtomicBool,
     held: Mutex<BTreeMap<String, Held>>,
     moved: Condvar,
 }
 
 impl Demand {
-    pub(super) const fn new(extent: Arc<Extent>) -> Self {
-        Self { extent, any: AtomicBool::new(false), held: Mutex::new(BTreeMap::new()), moved: Condvar::new() }
+    pub(super) const fn new(growth: Arc<Growth>) -> Self {
+        Self { growth, any: AtomicBool::new(false), held: Mutex::new(BTreeMap::new()), moved: Condvar::new() }
     }
 
     /// Asks this of a sink from now on; `None`: nothing.
@@ -50,7 +50,7 @@ impl Demand {
         let mut held = self.lock();
         match required {
             Some(required) => {
-                let stalled = (self.extent.entries() > next).then(Instant::now);
+                let stalled = (self.growth.entries() > next).then(Instant::now);
                 held.insert(name.to_owned(), Held { required, next, stalled });
             }
             None => drop(held.remove(name)),
@@ -71,7 +71,7 @@ impl Demand {
         let mut all = self.lock();
         if let Some(held) = all.get_mut(name) {
             held.next = next;
-            held.stalled = (self.extent.entries() > next).then(Instant::now);
+            held.stalled = (self.growth.entries() > next).then(Instant::now);
             self.moved.notify_all();
         }
     }
@@ -97,7 +97,7 @@ impl Demand {
     }
 
     fn judge(&self, held: &BTreeMap<String, Held>, began: Instant, now: Instant) -> Verdict {
-        let entries = self.extent.entries();
+        let entries = self.growth.entries();
         let mut wait: Option<Instant> = None;
         for (name, Held { required: Required { behind, patience }, next, stalled }) in held {
             let lag = entries.saturating_sub(*next);

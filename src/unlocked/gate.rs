@@ -9,7 +9,7 @@ use super::Unlocked;
 use super::attendant::Attendant;
 use super::demand::Demand;
 use super::idle::Idle;
-use crate::committer::Extent;
+use crate::committer::Growth;
 use crate::error::Error;
 use crate::read_audit::ReadAudit;
 
@@ -32,7 +32,7 @@ struct Door {
     settler: Mutex<Option<Attendant>>,
     inside: RwLock<Option<Arc<Unlocked>>>,
     idle: Option<Idle>,
-    extent: Arc<Extent>,
+    growth: Arc<Growth>,
     demand: Demand,
 }
 
@@ -44,9 +44,9 @@ impl Gate {
         // Without the thread those who commit settle what they commit.
         let slowly = unlocked.committer.storage().settles_slowly();
         let settler = Mutex::new(if slowly { Attendant::settler(&unlocked).ok() } else { None });
-        let extent = Arc::clone(unlocked.committer.extent());
+        let growth = Arc::clone(unlocked.committer.growth());
         let (flusher, inside) = (Mutex::default(), RwLock::new(Some(unlocked)));
-        Self(Arc::new(Door { flusher, settler, inside, idle, demand: Demand::new(Arc::clone(&extent)), extent }))
+        Self(Arc::new(Door { flusher, settler, inside, idle, demand: Demand::new(Arc::clone(&growth)), growth }))
     }
 
     /// Enters for the length of one operation, once every sink that the vault requires has what it has to have.
@@ -89,8 +89,8 @@ impl Gate {
     }
 
     /// Whoever waits for the log to grow holds this, and nothing else of the vault.
-    pub(crate) fn extent(&self) -> Arc<Extent> {
-        Arc::clone(&self.0.extent)
+    pub(crate) fn growth(&self) -> Arc<Growth> {
+        Arc::clone(&self.0.growth)
     }
 
     /// What sinks have to have before anybody may enter.
@@ -127,7 +127,7 @@ impl Gate {
     pub(crate) fn seal(&self) -> Result<Arc<Unlocked>, Error> {
         let taken = self.0.inside.write().unwrap_or_else(PoisonError::into_inner).take();
         let last = taken.ok_or(Error::Sealed)?;
-        self.0.extent.end();
+        self.0.growth.end();
         let alone = || {
             while Arc::strong_count(&last) > 1 {
                 thread::sleep(Duration::from_micros(200));

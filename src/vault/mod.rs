@@ -9,6 +9,7 @@ mod header;
 mod home;
 mod keeper;
 mod key_report;
+mod log_retention;
 mod memory;
 mod open;
 mod opening;

@@ -135,3 +135,15 @@ fn a_sink_of_no_name_is_refused_and_a_log_is_not_followed_from_behind_its_end() 
     assert!(matches!(refused, Err(Error::LogEndsBefore { from: 1_000, .. })), "{refused:?}");
     advises(refused, "restore the newer one");
 }
+
+#[test]
+fn only_whole_tiles_of_the_log_are_archived_and_only_a_hold_that_stands_is_lifted() {
+    let ward = Ward::new();
+    let auditor = office(&ward, "a.lund");
+    let refused = auditor.audit().unwrap().archive(0..255, &mut Vec::new());
+    assert!(matches!(refused, Err(Error::LogArchive(LogArchiveError::NotWhole { .. }))), "{refused:?}");
+    advises(refused, "begin and end at multiples of 256");
+    let refused = auditor.audit().unwrap().lift_log_hold(LogHoldId::from_bytes([7; 16]), "closed");
+    assert!(matches!(refused, Err(Error::NoSuchLogHold { .. })), "{refused:?}");
+    advises(refused, "ask for the retention of the log");
+}

@@ -370,6 +370,15 @@ def access_rules(c):
         "registered_only": registered, "enrolled_only": enrolled, "validity": validity, "sessions": sessions or None,
         "idle": idle, "longest": longest, "review": review,
     }
+def log_retention(c):
+    """How long the log is kept, or a hold on it by its id."""
+    if c.one("B") == 0:
+        keep, newest = c.read("QQ")
+        c.must(keep or not newest)
+        return NO_ID, {"keep": keep or None, "newest": newest}
+    hold, since, by = c.read("16sq16s")
+    c.must(any(hold))
+    return hold, {"since": since, "by": by.hex(), "reason": said(c, 1, 256, blank=True)}
 def retention(c):
     """What keeps a chart, by its tag, and records of it by kind and number."""
     def terms():
@@ -496,6 +505,7 @@ TABLES = {
     20: ("compartments", compartment),
     21: ("grant_uses", grant_use),
     23: ("sinks", sink),
+    26: ("log_retention", log_retention),
     32: ("retentions", retention),
     33: ("erasures", erasure),
     34: ("emergencies", emergency),

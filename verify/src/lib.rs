@@ -1,6 +1,7 @@
 //! Checks what a chartvault audit log exports: without the vault, without its keys, and without the program that wrote it.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod bundle;
 pub mod chain;
 pub mod disclose;

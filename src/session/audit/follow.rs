@@ -26,7 +26,7 @@ pub(crate) struct Follower {
 impl Follower {
     /// Goes on with this entry, which may be the next one that is written.
     pub(crate) fn new(unlocked: &Unlocked, next: u64) -> Result<Self, Error> {
-        let entries = unlocked.committer.extent().entries();
+        let entries = unlocked.committer.growth().entries();
         if next > entries {
             return Err(Error::LogEndsBefore { from: next, entries });
         }
@@ -46,7 +46,7 @@ impl Follower {
         most: u64,
         filter: Option<&AuditFilter>,
     ) -> Result<Vec<Followed>, Error> {
-        let end = unlocked.committer.extent().entries().min(self.next.saturating_add(most));
+        let end = unlocked.committer.growth().entries().min(self.next.saturating_add(most));
         if end <= self.next {
             return Ok(Vec::new());
         }

@@ -1,10 +1,13 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
+mod archive;
 mod disclose;
 mod follow;
+mod hold;
 mod parallel;
 mod proofs;
 mod query;
+mod retention;
 mod subjects;
 mod subscribe;
 mod verdicts;
@@ -24,6 +27,7 @@ pub use disclose::Disclosure;
 pub(crate) use follow::Follower;
 pub use proofs::{ConsistencyProof, InclusionProof};
 pub use query::{AuditPage, AuditQuery};
+pub use retention::{LogKept, LogRetentionReport};
 pub use subscribe::{Subscribe, Subscription};
 pub use verdicts::{LogFault, LogReport, LogVerdict};
 pub use verify::{AuditVerify, Scope, VerifiedLog};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::follow::Follower;
 use super::{AuditView, access};
 use crate::audit::{AuditEntry, AuditEvent, AuditFilter, Outcome};
-use crate::committer::Extent;
+use crate::committer::Growth;
 use crate::error::Error;
 use crate::session::Session;
 use crate::session::access::{Done, Hold};
@@ -61,14 +61,14 @@ impl Subscribe<'_> {
 
     fn begin(self, from: Option<u64>) -> Result<Subscription, Error> {
         let Self { session, filter } = self;
-        let (follower, extent) = session.begin(access(AuditEvent::LogSubscribed))?.run(Hold::Nothing, |op| {
+        let (follower, growth) = session.begin(access(AuditEvent::LogSubscribed))?.run(Hold::Nothing, |op| {
             let unlocked = &op.unlocked;
             // What was answered for is followed as well.
             unlocked.committer.flush()?;
-            let extent = Arc::clone(unlocked.committer.extent());
-            let follower = Follower::new(unlocked, from.unwrap_or_else(|| extent.entries()))?;
+            let growth = Arc::clone(unlocked.committer.growth());
+            let follower = Follower::new(unlocked, from.unwrap_or_else(|| growth.entries()))?;
             let detail = Some(format!("from entry {}", follower.next()));
-            let mut done = Done::read((follower, extent), Vec::new());
+            let mut done = Done::read((follower, growth), Vec::new());
             done.detail = detail;
             Ok(done)
         })?;
@@ -78,7 +78,7 @@ impl Subscribe<'_> {
             session,
             filter,
             follower,
-            extent,
+            growth,
             ready: VecDeque::new(),
             position,
             told,
@@ -119,7 +119,7 @@ pub struct Subscription {
     session: Session,
     filter: AuditFilter,
     follower: Follower,
-    extent: Arc<Extent>,
+    growth: Arc<Growth>,
     ready: VecDeque<AuditEntry>,
     position: u64,
     /// Before which entry the log was told what was given out.
@@ -154,20 +154,20 @@ impl Subscription {
                 return Ok(None);
             }
             // Nothing of the vault is held meanwhile.
-            self.extent.wait_beyond(self.follower.next(), left.min(ASK_EVERY), &GOES_ON);
+            self.growth.wait_beyond(self.follower.next(), left.min(ASK_EVERY), &GOES_ON);
         }
     }
 
     /// The next entry that is there, if its reader may still have it.
     fn take(&mut self) -> Result<Option<AuditEntry>, Error> {
-        let Self { session, filter, follower, ready, extent, .. } = self;
+        let Self { session, filter, follower, ready, growth, .. } = self;
         session.0.gate.wait_for_sinks()?;
         if !session.0.gate.look_in(|unlocked| session.reads_the_log(unlocked))?? {
             // Decided once more, and logged, as every access is. A yes leaves no entry: that of the beginning stands for it.
             drop(session.begin(access(AuditEvent::LogSubscribed))?);
         }
         let entry = session.0.gate.look_in(|unlocked| {
-            while ready.is_empty() && extent.entries() > follower.next() {
+            while ready.is_empty() && growth.entries() > follower.next() {
                 let read = follower.read(unlocked, CHUNK, Some(filter))?;
                 ready.extend(read.into_iter().filter_map(|followed| followed.entry));
             }

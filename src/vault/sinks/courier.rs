@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{SharedSink, keep_row};
 use crate::audit::{AuditEvent, AuditFilter, Draft, Outcome};
-use crate::committer::Extent;
+use crate::committer::Growth;
 use crate::error::Error;
 use crate::policy::{PolicyRow, SinkRow};
 use crate::session::Follower;
@@ -40,7 +40,7 @@ pub(super) struct Shared {
 /// The thread, from outside.
 pub(super) struct Courier {
     pub(super) shared: Arc<Shared>,
-    extent: Arc<Extent>,
+    growth: Arc<Growth>,
     done: Mutex<Receiver<()>>,
 }
 
@@ -56,19 +56,19 @@ impl Courier {
             abandoned: AtomicBool::new(false),
         });
         let (ended, done) = mpsc::channel::<()>();
-        let (extent, row, sink) = (gate.extent(), row.clone(), Arc::clone(sink));
-        let run = Run { gate: gate.downgrade(), extent: gate.extent(), shared: Arc::clone(&shared), sink, row };
+        let (growth, row, sink) = (gate.growth(), row.clone(), Arc::clone(sink));
+        let run = Run { gate: gate.downgrade(), growth: gate.growth(), shared: Arc::clone(&shared), sink, row };
         thread::Builder::new().name("chartvault-sink".into()).spawn(move || {
             run.run();
             drop(ended);
         })?;
-        Ok(Self { shared, extent, done: Mutex::new(done) })
+        Ok(Self { shared, growth, done: Mutex::new(done) })
     }
 
     /// Tells it to end: what it has under way comes first, where that does not hang.
     pub(super) fn tell_to_stop(&self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.extent.nudge();
+        self.growth.nudge();
     }
 
     #[cfg(feature = "test-util")]
@@ -85,7 +85,7 @@ impl Courier {
 
 struct Run {
     gate: WeakGate,
-    extent: Arc<Extent>,
+    growth: Arc<Growth>,
     shared: Arc<Shared>,
     sink: SharedSink,
     row: SinkRow,
@@ -120,13 +120,13 @@ impl Run {
         match batch {
             Ok((batch, end)) if end > next => self.deliver(&batch, end),
             Ok(_) => {
-                self.extent.wait_beyond(next, NOTE_AFTER, &self.shared.stop);
+                self.growth.wait_beyond(next, NOTE_AFTER, &self.shared.stop);
                 Ok(())
             }
             Err(error) => {
                 *place = None;
                 self.fails(Some(error.to_string()));
-                self.extent.pause(LONGEST_PAUSE, &self.shared.stop);
+                self.growth.pause(LONGEST_PAUSE, &self.shared.stop);
                 Ok(())
             }
         }
@@ -146,7 +146,7 @@ impl Run {
             }
             let Err(error) = taken else { break };
             self.fails(Some(error.to_string()));
-            self.extent.pause(pause, &self.shared.stop);
+            self.growth.pause(pause, &self.shared.stop);
             self.still_wanted()?;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }

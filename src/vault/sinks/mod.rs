@@ -141,7 +141,7 @@ impl Vault {
     /// [`Error::Sealed`].
     pub fn sinks(&self) -> Result<Vec<SinkState>, Error> {
         let unlocked = self.0.gate.enter_whatever_lags()?;
-        let entries = unlocked.committer.extent().entries();
+        let entries = unlocked.committer.growth().entries();
         let couriers = self.0.sinks.lock();
         let state = |row: SinkRow| {
             let shared = couriers.get(&row.name).map(|courier| &courier.shared);
@@ -207,7 +207,7 @@ fn detached(name: &str) -> Draft {
 }
 
 fn attach(unlocked: &Unlocked, name: &str, policy: SinkPolicy) -> Result<PolicyRow, Error> {
-    let next = unlocked.policy.sink(name).map_or_else(|| unlocked.committer.extent().entries(), |row| row.next);
+    let next = unlocked.policy.sink(name).map_or_else(|| unlocked.committer.growth().entries(), |row| row.next);
     let (name, since, policy) = (name.to_owned(), unlocked.now()?, Some(policy));
     Ok(PolicyRow::Sink(SinkRow { name, next, since, policy }))
 }

@@ -17,12 +17,12 @@ struct State {
 }
 
 #[derive(Default)]
-pub(crate) struct Extent {
+pub(crate) struct Growth {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Extent {
+impl Growth {
     /// So many entries are durable.
     pub(super) fn reaches(&self, entries: u64) {
         let mut state = self.lock();
@@ -95,32 +95,32 @@ mod tests {
 
     #[test]
     fn who_waits_for_more_is_woken_by_the_next_entry_by_a_nudge_and_by_the_end() {
-        let extent = Extent::default();
-        extent.reaches(3);
-        extent.wait_beyond(2, LONG, &GO_ON);
+        let growth = Growth::default();
+        growth.reaches(3);
+        growth.wait_beyond(2, LONG, &GO_ON);
         let began = Instant::now();
         for wake in
-            [&|| extent.reaches(4) as _, &|| extent.nudge() as _, &|| extent.end() as _] as [&(dyn Fn() + Sync); 3]
+            [&|| growth.reaches(4) as _, &|| growth.nudge() as _, &|| growth.end() as _] as [&(dyn Fn() + Sync); 3]
         {
             std::thread::scope(|scope| {
-                let waits = scope.spawn(|| extent.wait_beyond(3, LONG, &GO_ON));
+                let waits = scope.spawn(|| growth.wait_beyond(3, LONG, &GO_ON));
                 std::thread::sleep(Duration::from_millis(20));
                 wake();
                 waits.join().unwrap();
             });
         }
-        extent.pause(LONG, &GO_ON);
-        Extent::default().pause(LONG, &AtomicBool::new(true));
+        growth.pause(LONG, &GO_ON);
+        Growth::default().pause(LONG, &AtomicBool::new(true));
         assert!(began.elapsed() < LONG);
-        assert_eq!(extent.entries(), 4);
+        assert_eq!(growth.entries(), 4);
     }
 
     #[test]
     fn nobody_waits_longer_than_they_said() {
-        let extent = Extent::default();
+        let growth = Growth::default();
         let began = Instant::now();
-        extent.wait_beyond(0, Duration::from_millis(10), &GO_ON);
-        extent.pause(Duration::from_millis(10), &GO_ON);
+        growth.wait_beyond(0, Duration::from_millis(10), &GO_ON);
+        growth.pause(Duration::from_millis(10), &GO_ON);
         assert!(began.elapsed() >= Duration::from_millis(20));
     }
 }
