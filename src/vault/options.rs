@@ -154,7 +154,7 @@ impl Options {
     }
 
     /// Closes the vault by itself once nobody has used it for so long: as [`Vault::close`] does, so that the keys are gone
-    /// from memory and the next call answers [`Error::Sealed`](crate::Error::Sealed); the closing entry says that it was
+    /// from memory and the next call answers [`Error::Sealed`]; the closing entry says that it was
     /// idle. Every call through the vault or a session counts as use, and one that is under way as long as it lasts; what the
     /// vault does by itself does not. Time that the machine slept counts. Never if not called.
     ///
