@@ -179,3 +179,13 @@ fn only_whole_tiles_of_the_log_are_archived_and_only_a_hold_that_stands_is_lifte
     assert!(matches!(refused, Err(Error::NoSuchLogHold { .. })), "{refused:?}");
     advises(refused, "ask for the retention of the log");
 }
+
+#[test]
+fn a_checkpoint_of_another_log_proves_nothing() {
+    let ward = Ward::new();
+    let text = format!("example.org/log\n1\n{}=\n\n\u{2014} a AAAAAAAA\n", "A".repeat(43));
+    let checkpoint: Checkpoint = text.parse().unwrap();
+    let refused = office(&ward, "a.lund").audit().unwrap().prove(0, &checkpoint);
+    assert!(matches!(refused, Err(Error::LogProof(LogProofError::OtherLog))), "{refused:?}");
+    advises(refused, "ask that vault");
+}
