@@ -215,12 +215,12 @@ impl<'a> EntryRef<'a> {
 
     /// Whether `keys` has what it says it was sealed under.
     pub(crate) fn is_under(&self, keys: &AuditKeys) -> bool {
-        keys.of(self.front.epoch, self.front.key_id).is_some()
+        keys.of(self.front.epoch).is_some()
     }
 
     /// The payload in clear.
     pub(super) fn open(&self, keys: &AuditKeys) -> Result<SecretBytes, OpenError> {
-        let keys = keys.of(self.front.epoch, self.front.key_id).ok_or(OpenError)?;
+        let keys = keys.of(self.front.epoch).ok_or(OpenError)?;
         self.open_with_entry_key(&keys.entry_key(&[self.bound]))
     }
 

@@ -17,13 +17,13 @@ pub(crate) mod subject;
 pub(crate) mod verify;
 pub(crate) mod view;
 
-pub(crate) use chain::{CLOCK_STEP_MICROS, Chain, Head};
+pub(crate) use chain::{CLOCK_STEP_MICROS, Chain, FIRST_SIGNING_EPOCH, Head};
 pub(crate) use draft::{Draft, DraftError, Prepared};
 pub(crate) use entry::{EntryKind, EntryRef};
 pub(crate) use keys::{AuditKeys, SubjectKey};
 pub(crate) use reads::Reads;
 pub(crate) use subject::{DraftSubject, seal_and_discard};
-pub(crate) use verify::{Lost, Verifier};
+pub(crate) use verify::{Lost, Verifier, begins_as_it_says, epochs_follow};
 pub(crate) use view::{OpenEntryError, open_entry, subject_tags};
 
 pub use consent::AuditConsent;

@@ -5,7 +5,8 @@ use std::fmt;
 
 use super::chain::Head;
 use super::defect::EntryDefect;
-use super::entry::{EntryKind, EntryRef};
+use super::entry::{EntryKind, EntryRef, Front};
+use super::event::AuditEvent;
 use super::view::{AuditEntry, OpenEntryError};
 use crate::clock::Timestamp;
 use crate::ids::{PatientId, VaultId};
@@ -64,6 +65,15 @@ pub enum FaultKind {
     /// Its epoch or key lies before that of the entry before it.
     #[error("its epoch or key lies before that of the entry before")]
     EpochWentBack,
+    /// Its signing epoch does not follow from that of the entry before: it is neither the same, nor is this the first entry
+    /// of the next one.
+    #[error("its signing epoch {found} does not follow from that of the entry before, {before}")]
+    SigningEpoch {
+        /// The signing epoch that it names.
+        found: u32,
+        /// That of the entry before.
+        before: u32,
+    },
     /// There is no key for its epoch.
     #[error("there is no key for its epoch {epoch}, key {key_id}")]
     NoKey {
@@ -231,7 +241,7 @@ impl<'a> Verifier<'a> {
         if let Some(opened) = open {
             opened
                 .map_err(FaultKind::from)
-                .and_then(|opened| self.check_counters(&opened))
+                .and_then(|opened| self.check_opened(entry, &opened))
                 .map_err(|what| self.fault(what))?;
         }
         self.head = Some(Head::of(entry));
@@ -264,10 +274,14 @@ impl<'a> Verifier<'a> {
         if front.time < head.time {
             return Err(FaultKind::TimeWentBack { found: front.time, before: head.time });
         }
-        if front.epoch < head.epoch || front.key_id < head.key_id {
-            return Err(FaultKind::EpochWentBack);
-        }
-        Ok(())
+        epochs_follow(&head, front, behind_a_gap)
+    }
+
+    fn check_opened(&mut self, entry: &EntryRef<'_>, opened: &AuditEntry) -> Result<(), FaultKind> {
+        // Behind an entry that was lost it is not known whether that one began an epoch.
+        let before = self.head.filter(|head| self.lost.last != Some(head.seq));
+        begins_as_it_says(before.as_ref(), &entry.front, opened.event)?;
+        self.check_counters(opened)
     }
 
     /// Counters run without gaps; after a trusted head the first one seen of a patient is taken as it is.
@@ -315,6 +329,30 @@ impl<'a> Verifier<'a> {
         if let Some((progress, total)) = &mut self.progress {
             progress(Progress::new(Task::VerifyAudit, self.entries, *total));
         }
+    }
+}
+
+/// The rule of epochs, as far as anyone can check it. `behind_a_gap`: entries between the two were lost.
+pub(crate) fn epochs_follow(before: &Head, front: &Front, behind_a_gap: bool) -> Result<(), FaultKind> {
+    if front.epoch < before.epoch || front.key_id < before.key_id {
+        return Err(FaultKind::EpochWentBack);
+    }
+    let next = before.key_id.checked_add(1) == Some(front.key_id) && front.kind == EntryKind::Epoch;
+    if front.key_id == before.key_id || next || behind_a_gap {
+        Ok(())
+    } else {
+        Err(FaultKind::SigningEpoch { found: front.key_id, before: before.key_id })
+    }
+}
+
+/// What only the payload shows: an entry says that a signing epoch begins exactly where the number grows.
+pub(crate) fn begins_as_it_says(before: Option<&Head>, front: &Front, event: AuditEvent) -> Result<(), FaultKind> {
+    let Some(before) = before else { return Ok(()) };
+    let says = front.kind == EntryKind::Epoch && event == AuditEvent::SigningEpochBegun;
+    if front.kind != EntryKind::Epoch || says == (front.key_id != before.key_id) {
+        Ok(())
+    } else {
+        Err(FaultKind::SigningEpoch { found: front.key_id, before: before.key_id })
     }
 }
 
