@@ -159,8 +159,8 @@ mod unlocked;
 mod vault;
 
 pub use audit::{
-    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, EntryDefect,
-    FaultKind, Outcome,
+    AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
+    EntryDefect, FaultKind, Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
@@ -189,8 +189,8 @@ pub use keyring::{
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
-    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, LegalHold, RecoveryCodes,
-    Retention, RetentionOf, Review, ReviewDecision, Revocation, TotpEnrolment, Verdict,
+    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, EpochStart, Erasure, LegalHold,
+    RecoveryCodes, Retention, RetentionOf, Review, ReviewDecision, Revocation, TotpEnrolment, Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
@@ -218,9 +218,9 @@ pub use token::{
 };
 pub use vault::{
     CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,
-    FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, MemoryGuard,
-    MemoryProtection, MissingReads, NewVault, Opening, Options, OwnAccount, Replayed, RootRotation, Rotated, Rotation,
-    SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
+    FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, LogKey, LogKeys,
+    MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening, Options, OwnAccount, Replayed, RootRotation,
+    Rotated, Rotation, SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

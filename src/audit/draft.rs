@@ -171,6 +171,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Whether it is the first entry of the signing epoch behind the one before.
+    pub(crate) const fn begins_signing_epoch(&self) -> bool {
+        self.begins_signing_epoch
+    }
+
     /// Size of the entry that this becomes, at most.
     pub(crate) const fn entry_len(&self) -> usize {
         entry_len(self.capacity)

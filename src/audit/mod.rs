@@ -11,6 +11,7 @@ pub(crate) mod filter;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub(crate) mod keys;
+pub(crate) mod note;
 pub(crate) mod payload;
 pub(crate) mod reads;
 pub(crate) mod subject;
@@ -19,7 +20,7 @@ pub(crate) mod view;
 
 pub(crate) use chain::{CLOCK_STEP_MICROS, Chain, FIRST_SIGNING_EPOCH, Head};
 pub(crate) use draft::{Draft, DraftError, Prepared};
-pub(crate) use entry::{EntryKind, EntryRef};
+pub(crate) use entry::{EntryKind, EntryRef, leaf_hash};
 pub(crate) use keys::{AuditKeys, SubjectKey};
 pub(crate) use reads::Reads;
 pub(crate) use subject::{DraftSubject, seal_and_discard};
@@ -31,6 +32,7 @@ pub(crate) use consent::note as note_consent;
 pub use defect::EntryDefect;
 pub use event::{AuditEvent, Outcome};
 pub use filter::AuditFilter;
+pub use note::Checkpoint;
 pub use reads::AuditRead;
 pub use subject::{AuditRecord, AuditSubject};
 pub use verify::{AuditFault, FaultKind};

@@ -14,6 +14,7 @@ impl PolicyRow {
             | Self::GrantUse(_)
             | Self::ChartLabel(_)
             | Self::Failures(_)
+            | Self::Epoch(_)
             | Self::Round(_)
             | Self::Decision(_) => false,
             Self::Grant(row) => row.registered_by.is_some(),

@@ -12,16 +12,18 @@ mod grants;
 mod idle;
 mod in_force;
 mod lock;
+mod log_root;
 mod numbers;
 mod overdue;
 mod renewed;
 mod retention;
 mod sign_in;
+mod signing;
 mod standing;
 mod time;
 mod uses;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 pub(crate) use at_once::{AtOnce, Lives};
 pub(crate) use bodies::{Bodies, OpenedBody};
@@ -35,6 +37,7 @@ pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};
 pub(crate) use renewed::{OlderSealer, Renewed};
 pub(crate) use sign_in::{Attempt, Second, SignIns, account_draft};
+pub(crate) use signing::Signing;
 pub(crate) use standing::{Resolved, Standing};
 pub(crate) use time::Latest;
 
@@ -90,6 +93,8 @@ pub(crate) struct Unlocked {
     pub(crate) sign_ins: SignIns,
     pub(crate) decoys: Decoys,
     pub(crate) types: Mutex<Types>,
+    /// What signs checkpoints of the log, once it is known.
+    pub(crate) signing: OnceLock<Signing>,
     /// The header in force, without its keyring.
     pub(crate) header: Mutex<HeldHeader>,
     /// Held while the header is changed, which may take long: one change after the other.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::open::{Parts, assemble, storage_keys};
-use super::{Home, Opening, Options, Vault, operate, read_audit_draft};
+use super::{Home, Opening, Options, Vault, operate, read_audit_draft, signing};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::crypto::kdf_parameters::KdfParameters;
@@ -190,12 +190,18 @@ impl<'a> NewVault<'a> {
             password_cost: self.options.password_cost,
             consent: self.options.consent.clone(),
         };
+        let place = signing::place(&self.home, &self.options);
+        if place.is_taken() {
+            return Err(Error::NotEmpty { path: self.options.signing_key.unwrap_or_default() });
+        }
         let unlocked = assemble(parts, storage)?;
+        let signing = signing::of_new_vault(&unlocked, place)?;
         let (chart, row) = unlocked.new_chart(PatientId::FACILITY)?;
         let mut genesis = Draft::new(AuditEvent::VaultCreated, Outcome::Allowed);
         genesis.kind = EntryKind::Genesis;
         genesis.subjects = vec![chart.audited(Vec::new())];
         let (mut rows, mut drafts) = (vec![row], vec![genesis]);
+        rows.extend(signing.row(&unlocked)?);
         if read_audit != ReadAudit::Durable {
             let row = PolicyRow::ReadAudit(read_audit);
             rows.push(unlocked.policy_row(&row)?);
@@ -203,6 +209,7 @@ impl<'a> NewVault<'a> {
             unlocked.policy.apply(row);
         }
         unlocked.commit(rows, drafts)?;
+        signing.take(&unlocked);
         self.home.create_header(&header, id)?;
         observe::opened(true, 0, 0, None);
         Ok((Vault::new(self.home, unlocked, Opening::created(), &self.options)?, recovery))

@@ -9,6 +9,7 @@ mod header;
 mod home;
 mod keeper;
 mod key_report;
+mod log_keys;
 mod memory;
 mod open;
 mod opening;
@@ -19,6 +20,7 @@ mod salvage;
 mod scrub;
 mod seal;
 mod sign_in;
+mod signing;
 mod slots;
 mod trust;
 
@@ -32,6 +34,7 @@ pub use create::NewVault;
 pub use erase::{ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Replayed};
 pub(crate) use home::Home;
 pub use key_report::{KeyAge, KeyReport, KeyRisk, KeySort};
+pub use log_keys::{LogKey, LogKeys};
 pub use memory::{MemoryGuard, MemoryProtection};
 #[cfg(feature = "test-util")]
 pub(crate) use open::state_file_key;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::attempts::Attempts;
 use super::opening::MissingReads;
 use super::slots::upgrade as upgrade_slot;
-use super::{Home, Opening, Options, Vault, operate};
+use super::{Home, Opening, Options, Vault, operate, signing};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
 use crate::audit::{AuditFault, FaultKind};
 use crate::clock::Clock;
@@ -188,10 +188,15 @@ impl LockedVault {
         unlocked.load_policy()?;
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
-        let mut opening = Opening::of(&found, missing_reads);
+        let signing = signing::at_opening(&unlocked, signing::place(&self.home, &self.options), &head)?;
+        let mut opening = Opening::of(&found, missing_reads, &signing);
         let used = created.map(|created| PolicyRow::SlotUse { slot, created, used: unlocked.clock.now() });
-        let rows = used.iter().map(|row| unlocked.policy_row(row)).collect::<Result<_, _>>()?;
-        unlocked.commit(rows, opening_drafts(attempts, &found, &opening, slot))?;
+        let mut rows = used.iter().map(|row| unlocked.policy_row(row)).collect::<Result<Vec<_>, _>>()?;
+        rows.extend(signing.row(&unlocked)?);
+        // The first entry of an epoch before all else.
+        let drafts = signing.draft().into_iter().chain(opening_drafts(attempts, &found, &opening, slot));
+        unlocked.commit(rows, drafts.collect())?;
+        signing.take(&unlocked);
         if let Some(used) = used {
             unlocked.policy.apply(used);
         }
@@ -387,6 +392,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         numbers: Numbers::default(),
         bodies: Bodies::new(record_cache),
         types,
+        signing: OnceLock::new(),
         header: Mutex::new(header),
         changing: Mutex::default(),
         rotating: Mutex::default(),

@@ -34,6 +34,7 @@ pub struct Options {
     pub(super) harden_process: bool,
     pub(super) header: Option<PathBuf>,
     pub(super) consent: ConsentHook,
+    pub(super) signing_key: Option<PathBuf>,
 }
 
 impl Options {
@@ -50,6 +51,7 @@ impl Options {
             harden_process: false,
             header: None,
             consent: ConsentHook::default(),
+            signing_key: None,
         }
     }
 
@@ -181,6 +183,27 @@ impl Options {
     /// [`NewVault::detached_header`]: crate::NewVault::detached_header
     pub fn header(mut self, path: impl AsRef<Path>) -> Self {
         self.header = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// The file of the key that signs the log's checkpoints, if that is not `signing.key` in the vault's directory: on a medium
+    /// that backups do not take along, say. Its directory has to be there. Whoever restores the vault without the file
+    /// that belongs to it begins a new signing epoch, of which verifiers see that nobody announced its key. Without
+    /// meaning for a vault in memory.
+    ///
+    /// ```
+    /// use chartvault::{Options, RawKey, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let (path, file) = (dir.path().join("clinic.vault"), dir.path().join("clinic.key"));
+    /// let options = || Options::new().signing_key_file(&file);
+    /// let key = RawKey::generate()?;
+    /// Vault::create(&path).raw_key(&key).options(options()).finish()?.0.close()?;
+    /// let vault = Vault::open_with(&path, options())?.unlock(&key)?;
+    /// assert_eq!(vault.opening().signing_epoch, 2); // each opening after a close is in a new one
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub fn signing_key_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.signing_key = Some(path.as_ref().to_owned());
         self
     }
 

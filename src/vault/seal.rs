@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::keeper::Keeper;
+use super::signing::close_epoch;
 use super::{Vault, operate};
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::error::Error;
@@ -19,11 +20,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Vault {
     /// Closes the vault: waits for calls under way (so do not call it from inside one, such as a progress report), writes
-    /// the closing entry, makes the trees durable and wipes the keys. Clones and sessions that still live then answer [`Error::Sealed`]. The next opening is quick.
+    /// the closing entry, closes the log's signing epoch and destroys its key, makes the trees durable and wipes the keys. Clones and sessions that still live then answer [`Error::Sealed`]. The next opening is quick.
     ///
     /// # Errors
     /// [`Error::Sealed`] when it was closed already; [`Error::AuditUnavailable`] or [`Error::Storage`] when the last
-    /// writes fail. It is closed all the same, and what was acknowledged is safe.
+    /// writes fail, or the file of the signing key cannot be written; the epoch then goes on at the next opening. It is closed all the same, and what was acknowledged is safe.
     pub fn close(&self) -> Result<(), Error> {
         self.0.keeper.stop();
         seal(&self.0.gate, None)
@@ -50,7 +51,9 @@ fn seal(gate: &Gate, why: Option<String>) -> Result<(), Error> {
         // Without its last entry the log may lack others, too: then the vault counts as not closed, and the next
         // opening says what may be missing.
         unlocked.commit(Vec::new(), vec![draft])?;
-        Ok(unlocked.committer.storage().close()?)
+        let epoch = close_epoch(&unlocked);
+        unlocked.committer.storage().close()?;
+        epoch
     });
     wipe_stack();
     sealed
