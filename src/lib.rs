@@ -126,6 +126,7 @@
 // The derives write `::chartvault::…`, in this crate's own tests as well.
 extern crate self as chartvault;
 
+mod anchor;
 mod audit;
 mod bytes;
 mod clock;
@@ -158,6 +159,7 @@ mod token;
 mod unlocked;
 mod vault;
 
+pub use anchor::{Anchor, AnchorError, AnchorFault, AnchorPolicy, CallbackAnchor, CommandAnchor, FileAnchor};
 pub use audit::{
     AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
     EntryDefect, FaultKind, Outcome,
@@ -217,10 +219,10 @@ pub use token::{
     Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,
-    FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, LogKey, LogKeys,
-    MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening, Options, OwnAccount, Replayed, RootRotation,
-    Rotated, Rotation, SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
+    AnchorState, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport,
+    Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, LogKey,
+    LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening, Options, OwnAccount, Replayed,
+    RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("audit", 3),
     ("consent", 3),
     ("keyring", 4),
+    ("anchor", 4),
     ("error", 5),
     ("policy", 6),
     ("committer", 6),

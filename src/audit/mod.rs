@@ -33,6 +33,7 @@ pub use defect::EntryDefect;
 pub use event::{AuditEvent, Outcome};
 pub use filter::AuditFilter;
 pub use note::Checkpoint;
+pub(crate) use note::origin;
 pub use reads::AuditRead;
 pub use subject::{AuditRecord, AuditSubject};
 pub use verify::{AuditFault, FaultKind};

@@ -53,6 +53,9 @@ impl Error {
             Self::OwnGrant { .. } => "own grant",
             Self::GrantEnded { .. } => "grant ended",
             Self::NoReplacement { .. } => "no replacement",
+            Self::RolledBack { .. } => "rolled back",
+            Self::Forked { .. } => "forked",
+            Self::Anchor(_) => "anchor",
             Self::Output(_) => "output failed",
             Self::NoSuchTicket { .. } => "no such ticket",
             Self::NoSuchCase { .. } => "no such case",
@@ -119,6 +122,9 @@ impl Told for Error {
                 | Self::TamperedRow { .. }
                 | Self::Missing { .. }
                 | Self::Audit(_)
+                | Self::RolledBack { .. }
+                | Self::Forked { .. }
+                | Self::Anchor(_)
                 | Self::AuditUnavailable { .. }
                 | Self::NotCommitted(_)
                 | Self::OutcomeUnknown(_)

@@ -1,7 +1,7 @@
 //! The door through which every handle reaches an unlocked vault, until it is sealed.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -23,7 +23,21 @@ struct Door {
     idle: Option<Idle>,
 }
 
+/// A [`Gate`] that keeps nothing open.
+pub(crate) struct WeakGate(Weak<Door>);
+
+impl WeakGate {
+    /// The gate, as long as somebody else has it.
+    pub(crate) fn upgrade(&self) -> Option<Gate> {
+        self.0.upgrade().map(Gate)
+    }
+}
+
 impl Gate {
+    pub(crate) fn downgrade(&self) -> WeakGate {
+        WeakGate(Arc::downgrade(&self.0))
+    }
+
     /// `most_idle`: after so long without anybody entering nobody is let in any more.
     pub(crate) fn new(unlocked: Unlocked, most_idle: Option<Duration>) -> Self {
         let idle = most_idle.map(|most| Idle::new(most, Arc::clone(&unlocked.clock)));

@@ -31,7 +31,7 @@ pub(crate) use challenges::Challenges;
 pub(crate) use chart::Chart;
 pub(crate) use decoy::Decoys;
 pub(crate) use erased::Removed;
-pub(crate) use gate::Gate;
+pub(crate) use gate::{Gate, WeakGate};
 pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};

@@ -42,9 +42,9 @@ impl Unlocked {
     }
 
     /// The final checkpoint of an epoch, which names the next one's key.
-    pub(crate) fn final_checkpoint(&self, signing: &Signing, size: u64, next: &[u8; 32]) -> Result<String, Error> {
+    pub(crate) fn final_checkpoint(&self, signing: &Signing, size: u64, next: &[u8; 32]) -> Result<Checkpoint, Error> {
         let line = note::next_key(signing.epoch.saturating_add(1), next);
-        Ok(Checkpoint::sign(self.vault, (size, self.log_root(size)?), Some(&line), &signing.seed).note)
+        Ok(Checkpoint::sign(self.vault, (size, self.log_root(size)?), Some(&line), &signing.seed))
     }
 
     /// The log as it is now. What was answered for is durable first.

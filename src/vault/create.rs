@@ -212,7 +212,7 @@ impl<'a> NewVault<'a> {
         signing.take(&unlocked);
         self.home.create_header(&header, id)?;
         observe::opened(true, 0, 0, None);
-        Ok((Vault::new(self.home, unlocked, Opening::created(), &self.options)?, recovery))
+        Ok((Vault::new(self.home, unlocked, Opening::created(), &self.options, &[])?, recovery))
     }
 
     fn header(&self, id: VaultId, keyring: &Keyring, recovery: &RecoveryKey) -> Result<(Vec<u8>, Vec<Slot>), Error> {

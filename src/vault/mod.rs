@@ -1,5 +1,7 @@
 //! Floor 9: a vault from outside: create, open, unlock, look after, close.
 
+mod anchored;
+mod anchors;
 mod attempts;
 mod check;
 mod compact;
@@ -28,6 +30,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use anchors::AnchorState;
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;
@@ -62,6 +65,7 @@ use crate::session::{Session, SessionOpening};
 use crate::terms::{Action, Purpose};
 use crate::token::{Challenge, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
+use anchors::Anchors;
 use keeper::Keeper;
 use seal::IdleSeal;
 
@@ -83,19 +87,28 @@ struct Inner {
     keeper: Keeper,
     /// The thread that seals the vault when nobody has used it for long.
     _idle: Option<IdleSeal>,
+    /// The threads that give anchors what they are to hold.
+    anchors: Arc<Anchors>,
     memory: MemoryProtection,
 }
 
 impl Vault {
-    fn new(home: Home, unlocked: Unlocked, opening: Opening, options: &Options) -> Result<Self, Error> {
+    fn new(
+        home: Home,
+        unlocked: Unlocked,
+        opening: Opening,
+        options: &Options,
+        anchored: &[Option<u64>],
+    ) -> Result<Self, Error> {
         let (id, suite) = (unlocked.vault, Mutex::new(unlocked.suite()));
         let memory = MemoryProtection::of(options);
         let gate = Gate::new(unlocked, options.seal_when_idle);
         let keeper = Keeper::start(&gate, &home, options);
-        let idle = options.seal_when_idle.map(|most| IdleSeal::start(&gate, &keeper, most)).transpose();
+        let anchors = Arc::new(Anchors::start(&gate, id, options, anchored));
+        let idle = options.seal_when_idle.map(|most| IdleSeal::start(&gate, &keeper, &anchors, most)).transpose();
         let doing = "starting the thread that seals when idle";
         let idle = idle.map_err(|source| Error::Io { doing, path: home.path().to_owned(), source })?;
-        let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper, _idle: idle, memory }));
+        let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper, _idle: idle, anchors, memory }));
         let unlocked = vault.0.gate.enter()?;
         // Without the thread that a window needs reads are durable, which is more than was chosen.
         let _ = vault.follow(&unlocked, unlocked.policy.read_audit());

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::attempts::Attempts;
 use super::opening::MissingReads;
 use super::slots::upgrade as upgrade_slot;
-use super::{Home, Opening, Options, Vault, operate, signing};
+use super::{Home, Opening, Options, Vault, anchored, operate, signing};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
 use crate::audit::{AuditFault, FaultKind};
 use crate::clock::Clock;
@@ -82,7 +82,8 @@ impl LockedVault {
     /// # Errors
     /// [`Error::Unlock`] (wrong credential, damaged header and tampered header told apart), [`Error::InUse`] when a
     /// vault unlocked from here is still open, [`Error::Storage`] when the journal is damaged, cut or older than its
-    /// trees, [`Error::Audit`] when the log's newest entry is not sound, [`Error::Header`], [`Error::Io`],
+    /// trees, [`Error::RolledBack`], [`Error::Forked`] and [`Error::Anchor`] when the log is not what an anchor holds,
+    /// [`Error::Audit`] when the log's newest entry is not sound, [`Error::Header`], [`Error::Io`],
     /// [`Error::TamperedRow`].
     pub fn unlock<'c>(&self, credential: impl Into<Credential<'c>>) -> Result<Vault, Error> {
         self.unlock_with(credential, &mut |_| ())
@@ -188,8 +189,10 @@ impl LockedVault {
         unlocked.load_policy()?;
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
+        let compared = anchored::compare(&unlocked, &self.options, &head)?;
         let signing = signing::at_opening(&unlocked, signing::place(&self.home, &self.options), &head)?;
         let mut opening = Opening::of(&found, missing_reads, &signing);
+        opening.anchors_unread = compared.unread;
         let used = created.map(|created| PolicyRow::SlotUse { slot, created, used: unlocked.clock.now() });
         let mut rows = used.iter().map(|row| unlocked.policy_row(row)).collect::<Result<Vec<_>, _>>()?;
         rows.extend(signing.row(&unlocked)?);
@@ -210,7 +213,7 @@ impl LockedVault {
         }
         drop(root);
         observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);
-        Vault::new(self.home.clone(), unlocked, opening, &self.options)
+        Vault::new(self.home.clone(), unlocked, opening, &self.options, &compared.held)
     }
 }
 

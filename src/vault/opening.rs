@@ -41,6 +41,8 @@ pub struct Opening {
     pub epoch_start: Option<EpochStart>,
     /// Why the epoch's key could not be written to its file. The next opening will not find it and begin another epoch.
     pub signing_key_unsaved: Option<String>,
+    /// Anchors that could not be read, each with the reason: whether the log was cut or brought back since is not known of them.
+    pub anchors_unread: Vec<String>,
 }
 
 /// What came of upgrading a slot's derivation while unlocking.
@@ -100,6 +102,7 @@ impl Opening {
             signing_epoch: FIRST_SIGNING_EPOCH,
             epoch_start: Some(EpochStart::Created),
             signing_key_unsaved: None,
+            anchors_unread: Vec::new(),
         }
     }
 
@@ -110,6 +113,7 @@ impl Opening {
             signing_epoch: signing.epoch(),
             epoch_start: signing.start(),
             signing_key_unsaved: signing.unsaved.clone(),
+            anchors_unread: Vec::new(),
             clean: opened.clean,
             torn_bytes: opened.torn.as_ref().map_or(0, |torn| torn.len),
             replayed_frames: opened.replayed_frames,

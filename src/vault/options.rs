@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::anchor::{Anchor, AnchorPolicy};
 use crate::clock::{Clock, SystemClock};
 use crate::consent::{Consent, ConsentHook};
 use crate::crypto::passphrase::PassphraseCost;
@@ -35,6 +36,7 @@ pub struct Options {
     pub(super) header: Option<PathBuf>,
     pub(super) consent: ConsentHook,
     pub(super) signing_key: Option<PathBuf>,
+    pub(super) anchors: Vec<(Arc<dyn Anchor>, AnchorPolicy)>,
 }
 
 impl Options {
@@ -52,6 +54,7 @@ impl Options {
             header: None,
             consent: ConsentHook::default(),
             signing_key: None,
+            anchors: Vec::new(),
         }
     }
 
@@ -204,6 +207,14 @@ impl Options {
     /// ```
     pub fn signing_key_file(mut self, path: impl AsRef<Path>) -> Self {
         self.signing_key = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Keeps the log's checkpoints outside the vault as well, where they show later that it was cut or brought back; may be called
+    /// several times. When the vault is opened, each anchor is asked first, and what it holds compared. See
+    /// [`AnchorPolicy`] for what can go unnoticed.
+    pub fn anchor(mut self, anchor: Arc<dyn Anchor>, policy: AnchorPolicy) -> Self {
+        self.anchors.push((anchor, policy));
         self
     }
 

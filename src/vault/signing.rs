@@ -1,7 +1,7 @@
 //! Signing epochs: which one an opened vault is in, and how one is closed (docs/format/signing-key.md).
 
 use super::{Home, Options};
-use crate::audit::{Draft, FIRST_SIGNING_EPOCH, Head};
+use crate::audit::{Checkpoint, Draft, FIRST_SIGNING_EPOCH, Head};
 use crate::committer::Row;
 use crate::crypto::sign::SigningSeed;
 use crate::error::Error;
@@ -138,11 +138,12 @@ const MOST_SLIPS: u32 = 8;
 
 /// Closes the epoch in force behind the newest entry: signs the final checkpoint, which names the next key, and destroys this
 /// one. Where it fails, the epoch goes on at the next opening.
-pub(super) fn close_epoch(unlocked: &Unlocked) -> Result<(), Error> {
-    let Some(closing) = Closing::begin(unlocked)? else { return Ok(()) };
+pub(super) fn close_epoch(unlocked: &Unlocked) -> Result<Option<Checkpoint>, Error> {
+    let Some(closing) = Closing::begin(unlocked)? else { return Ok(None) };
     closing.keep_both()?;
-    closing.commit_final()?;
-    closing.keep_next()
+    let checkpoint = closing.commit_final()?;
+    closing.keep_next()?;
+    Ok(Some(checkpoint))
 }
 
 /// An epoch on its way out, step by step.
@@ -162,7 +163,7 @@ impl<'u> Closing<'u> {
         Ok(self.unlocked.keep_both_keys(self.signing, &self.next)?)
     }
 
-    pub(super) fn commit_final(&self) -> Result<(), Error> {
+    pub(super) fn commit_final(&self) -> Result<Checkpoint, Error> {
         let Self { unlocked, signing, next } = self;
         let Some(open) = unlocked.epoch_row(signing.epoch)? else {
             return Err(Error::TamperedRow { what: "signing epoch" });
@@ -170,14 +171,15 @@ impl<'u> Closing<'u> {
         for _ in 0..MOST_SLIPS {
             let size = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
             let public = next.public();
-            let note = unlocked.final_checkpoint(signing, size, &public)?;
+            let checkpoint = unlocked.final_checkpoint(signing, size, &public)?;
+            let note = checkpoint.note.clone();
             let row = EpochRow { closed: Some(ClosedEpoch { size, next: public, note }), ..open.clone() };
             unlocked.commit(vec![unlocked.epoch_to_commit(&row)?], Vec::new())?;
             if unlocked.committer.newest_entry().is_some_and(|head| head.seq.saturating_add(1) == size) {
-                return Ok(());
+                return Ok(checkpoint);
             }
         }
-        Ok(())
+        Err(Error::AuditUnavailable { cause: "entries kept slipping behind the final checkpoint".into() })
     }
 
     pub(super) fn keep_next(self) -> Result<(), Error> {
