@@ -203,10 +203,10 @@ pub use record::{
 pub use session::{
     AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
     ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState,
-    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, NewPrincipal, Operation, Page,
-    PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage,
-    ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session, SessionOpening, TableFormat, TokenStanding,
-    VerifiedLog,
+    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, LogFault, LogReport, LogVerdict,
+    NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase,
+    ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
+    SessionOpening, TableFormat, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};
@@ -220,9 +220,9 @@ pub use token::{
 };
 pub use vault::{
     AnchorState, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport,
-    Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, LogKey,
-    LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening, Options, OwnAccount, Replayed,
-    RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
+    Evidence, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort,
+    LockedVault, LogKey, LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening, Options, OwnAccount,
+    Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

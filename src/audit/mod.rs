@@ -24,7 +24,7 @@ pub(crate) use entry::{EntryKind, EntryRef, leaf_hash};
 pub(crate) use keys::{AuditKeys, SubjectKey};
 pub(crate) use reads::Reads;
 pub(crate) use subject::{DraftSubject, seal_and_discard};
-pub(crate) use verify::{Lost, Verifier, begins_as_it_says, epochs_follow};
+pub(crate) use verify::{Examined, Verified, Verifier, begins_as_it_says, epochs_follow};
 pub(crate) use view::{OpenEntryError, open_entry, subject_tags};
 
 pub use consent::AuditConsent;

@@ -131,7 +131,7 @@ pub enum FaultKind {
 }
 
 /// What was found sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verified {
     /// Entries verified.
     pub(crate) entries: u64,
@@ -139,6 +139,10 @@ pub(crate) struct Verified {
     pub(crate) head: Option<Head>,
     /// Entries that were lost, with others in their places.
     pub(crate) lost: Lost,
+    /// The first places where a patient's count has a gap, where that did not end it.
+    pub(crate) gaps: Vec<AuditFault>,
+    /// How many entries about each patient there are, where they were opened.
+    pub(crate) counters: HashMap<PatientId, u64>,
 }
 
 /// What is known to be missing.
@@ -169,9 +173,51 @@ impl Lost {
     }
 }
 
-/// Opens entries for a [`Verifier`].
+/// Patients, with the number of entries about each.
+type Counted = Vec<(PatientId, u64)>;
+
+/// An entry as it stands by itself: what many threads can find out at once.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    seq: u64,
+    found: Result<Found, EntryDefect>,
+}
+
+#[derive(Debug)]
+struct Found {
+    front: Front,
+    leaf: [u8; 32],
+    /// What it says that happened, and the patients whom it is about with their counters, where it was to be opened.
+    counted: Option<Result<(AuditEvent, Counted), FaultKind>>,
+}
+
+impl Examined {
+    /// What was stored under `seq`; opened if there is something to open it with.
+    pub(crate) fn of(seq: u64, entry: &[u8], open: Option<Opener<'_>>) -> Self {
+        let found = EntryRef::parse(entry).map(|entry| {
+            let counted = |opened: AuditEntry| {
+                let subjects = opened.subjects.iter();
+                (opened.event, subjects.filter_map(|subject| subject.patient.zip(subject.counter)).collect())
+            };
+            let counted = open.map(|open| open(&entry).map(counted).map_err(FaultKind::from));
+            Found { front: entry.front, leaf: entry.leaf(), counted }
+        });
+        Self { seq, found }
+    }
+}
+
+impl Found {
+    const fn head(&self) -> Head {
+        let Front { seq, time, epoch, key_id, .. } = self.front;
+        Head { seq, leaf: self.leaf, time, epoch, key_id }
+    }
+}
+
+/// Opens entries that are to be verified.
 pub(crate) type Opener<'a> = &'a mut dyn FnMut(&EntryRef<'_>) -> Result<AuditEntry, OpenEntryError>;
 
+/// Gaps that are told.
+const MOST_GAPS: usize = 100;
 /// Entries between two reports of progress.
 const REPORT_EVERY: u64 = 1_024;
 
@@ -181,10 +227,11 @@ pub(crate) struct Verifier<'a> {
     head: Option<Head>,
     next: u64,
     entries: u64,
-    opener: Option<Opener<'a>>,
     /// The last counter seen of each patient, and the entry that had it.
     counters: HashMap<PatientId, (u64, u64)>,
     lost: Lost,
+    /// Where a gap in a patient's count does not end it.
+    gaps: Option<Vec<AuditFault>>,
     from_genesis: bool,
     progress: Option<(OnProgress<'a>, Option<u64>)>,
 }
@@ -203,9 +250,9 @@ impl<'a> Verifier<'a> {
             head: None,
             next: 0,
             entries: 0,
-            opener: None,
             counters: HashMap::new(),
             lost: Lost::default(),
+            gaps: None,
             from_genesis: true,
             progress: None,
         }
@@ -216,9 +263,9 @@ impl<'a> Verifier<'a> {
         Self { head: Some(head), next: head.seq.saturating_add(1), from_genesis: false, ..Self::new(vault) }
     }
 
-    /// Opens each entry as well: finds what was changed with all hashes recomputed, and gaps in patients' counters.
-    pub(crate) fn opening(self, opener: Opener<'a>) -> Self {
-        Self { opener: Some(opener), ..self }
+    /// Goes on past gaps in what is counted for patients, and tells the first of them at the end.
+    pub(crate) fn past_gaps(self) -> Self {
+        Self { gaps: Some(Vec::new()), ..self }
     }
 
     /// Reports progress, in entries out of `total`.
@@ -226,27 +273,31 @@ impl<'a> Verifier<'a> {
         Self { progress: Some((progress, total)), ..self }
     }
 
-    /// Verifies the next entry, which was stored under `seq`.
+    /// Verifies the next entry, which was stored under `seq`, without a key.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn push(&mut self, seq: u64, entry: &[u8]) -> Result<(), AuditFault> {
+        self.push_examined(Examined::of(seq, entry, None))
+    }
+
+    /// Verifies the next entry. Where it was opened as well, that finds what was changed with all hashes recomputed, and
+    /// gaps in patients' counters.
+    pub(crate) fn push_examined(&mut self, examined: Examined) -> Result<(), AuditFault> {
+        let Examined { seq, found } = examined;
         if seq != self.next {
             return Err(self.fault(misplaced(self.next, seq)));
         }
-        let entry = EntryRef::parse(entry).map_err(|defect| self.fault(FaultKind::Malformed(defect)))?;
-        self.push_entry(&entry)
-    }
-
-    fn push_entry(&mut self, entry: &EntryRef<'_>) -> Result<(), AuditFault> {
-        self.check_link(entry).map_err(|what| self.fault(what))?;
-        let open = self.opener.as_mut().map(|open| open(entry));
-        if let Some(opened) = open {
-            opened
-                .map_err(FaultKind::from)
-                .and_then(|opened| self.check_opened(entry, &opened))
+        let found = found.map_err(|defect| self.fault(FaultKind::Malformed(defect)))?;
+        self.check_link(&found).map_err(|what| self.fault(what))?;
+        if let Some(counted) = &found.counted {
+            counted
+                .as_ref()
+                .map_err(|what| *what)
+                .and_then(|(event, counted)| self.check_opened(&found.front, *event, counted))
                 .map_err(|what| self.fault(what))?;
         }
-        self.head = Some(Head::of(entry));
-        if entry.front.kind == EntryKind::Lost {
-            self.lost.add(entry.front.seq);
+        self.head = Some(found.head());
+        if found.front.kind == EntryKind::Lost {
+            self.lost.add(seq);
         }
         self.entries += 1;
         self.next = self.next.saturating_add(1);
@@ -256,13 +307,13 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    fn check_link(&self, entry: &EntryRef<'_>) -> Result<(), FaultKind> {
+    fn check_link(&self, entry: &Found) -> Result<(), FaultKind> {
         let front = &entry.front;
         if front.vault != self.vault {
             return Err(FaultKind::WrongVault { found: front.vault });
         }
         if front.seq != self.next {
-            let again = self.head.is_some_and(|head| head.seq == front.seq && head.leaf == entry.leaf());
+            let again = self.head.is_some_and(|head| head.seq == front.seq && head.leaf == entry.leaf);
             return Err(if again { FaultKind::Duplicated } else { misplaced(self.next, front.seq) });
         }
         let Some(head) = self.head else { return Ok(()) };
@@ -277,24 +328,33 @@ impl<'a> Verifier<'a> {
         epochs_follow(&head, front, behind_a_gap)
     }
 
-    fn check_opened(&mut self, entry: &EntryRef<'_>, opened: &AuditEntry) -> Result<(), FaultKind> {
+    fn check_opened(
+        &mut self,
+        front: &Front,
+        event: AuditEvent,
+        counted: &[(PatientId, u64)],
+    ) -> Result<(), FaultKind> {
         // Behind an entry that was lost it is not known whether that one began an epoch.
         let before = self.head.filter(|head| self.lost.last != Some(head.seq));
-        begins_as_it_says(before.as_ref(), &entry.front, opened.event)?;
-        self.check_counters(opened)
+        begins_as_it_says(before.as_ref(), front, event)?;
+        self.check_counters(front.seq, counted)
     }
 
     /// Counters run without gaps; after a trusted head the first one seen of a patient is taken as it is.
-    fn check_counters(&mut self, entry: &AuditEntry) -> Result<(), FaultKind> {
-        for subject in &entry.subjects {
-            let (Some(patient), Some(found)) = (subject.patient, subject.counter) else { continue };
-            let before = self.counters.insert(patient, (found, entry.seq));
+    fn check_counters(&mut self, seq: u64, counted: &[(PatientId, u64)]) -> Result<(), FaultKind> {
+        for (patient, found) in counted.iter().copied() {
+            let before = self.counters.insert(patient, (found, seq));
             let first = if self.from_genesis { 1 } else { found };
             let expected = before.map_or(first, |(before, _)| before.saturating_add(1));
             // Some of them may be among the lost ones.
             let gap = self.lost.last.is_some_and(|lost| before.is_none_or(|(_, at)| at < lost)) && found > expected;
-            if found != expected && !gap {
-                return Err(FaultKind::CounterGap { patient, expected, found });
+            if found == expected || gap {
+                continue;
+            }
+            let what = FaultKind::CounterGap { patient, expected, found };
+            let gaps = self.gaps.as_mut().ok_or(what)?;
+            if gaps.len() < MOST_GAPS {
+                gaps.push(AuditFault { seq, what });
             }
         }
         Ok(())
@@ -306,7 +366,9 @@ impl<'a> Verifier<'a> {
         if let Some(expected) = expected {
             self.check_head(expected)?;
         }
-        Ok(Verified { entries: self.entries, head: self.head, lost: self.lost })
+        let counters = self.counters.into_iter().map(|(patient, (counter, _))| (patient, counter)).collect();
+        let (entries, head, lost, gaps) = (self.entries, self.head, self.lost, self.gaps.unwrap_or_default());
+        Ok(Verified { entries, head, lost, gaps, counters })
     }
 
     fn check_head(&self, expected: &Head) -> Result<(), AuditFault> {

@@ -4,7 +4,7 @@
 mod access;
 mod amend;
 mod any;
-mod audit;
+pub(crate) mod audit;
 mod batch;
 mod bulk;
 mod cache;
@@ -44,7 +44,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use any::AnyEntry;
-pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, Scope, VerifiedLog};
+pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, LogFault, LogReport, LogVerdict, Scope, VerifiedLog};
 pub use batch::Batch;
 pub use cases::{CaseState, Cases, ReviewCase};
 pub use chart::{ChartCursor, ChartPage, ChartQuery, KindCount};

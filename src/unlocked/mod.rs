@@ -1,5 +1,6 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
+mod anchored;
 mod at_once;
 mod attendant;
 mod bodies;
@@ -25,6 +26,7 @@ mod uses;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+pub(crate) use anchored::{Registered, guarded};
 pub(crate) use at_once::{AtOnce, Lives};
 pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
@@ -95,6 +97,8 @@ pub(crate) struct Unlocked {
     pub(crate) types: Mutex<Types>,
     /// What signs checkpoints of the log, once it is known.
     pub(crate) signing: OnceLock<Signing>,
+    /// Where checkpoints are kept outside the vault.
+    pub(crate) anchors: Registered,
     /// The header in force, without its keyring.
     pub(crate) header: Mutex<HeldHeader>,
     /// Held while the header is changed, which may take long: one change after the other.

@@ -6,14 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::anchored::guarded;
 use super::{Options, Vault};
 use crate::anchor::{Anchor, AnchorError, AnchorPolicy};
 use crate::audit::{AuditEvent, Checkpoint, Draft, Outcome};
 use crate::clock::{Clock, Timestamp};
-use crate::error::Error;
 use crate::ids::VaultId;
-use crate::unlocked::{Gate, Unlocked, WeakGate};
+use crate::unlocked::{Gate, Unlocked, WeakGate, guarded};
 
 /// How often it is looked whether something is to be anchored, at most and at least.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -235,11 +233,5 @@ impl Vault {
     #[must_use]
     pub fn anchors(&self) -> Vec<AnchorState> {
         self.0.anchors.states()
-    }
-}
-
-impl From<crate::anchor::AnchorFault> for Error {
-    fn from(fault: crate::anchor::AnchorFault) -> Self {
-        Self::Anchor(fault)
     }
 }

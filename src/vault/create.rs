@@ -189,6 +189,7 @@ impl<'a> NewVault<'a> {
             record_cache: self.options.record_cache,
             password_cost: self.options.password_cost,
             consent: self.options.consent.clone(),
+            anchors: self.options.anchors.clone(),
         };
         let place = signing::place(&self.home, &self.options);
         if place.is_taken() {

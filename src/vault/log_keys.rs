@@ -56,7 +56,7 @@ impl Iterator for LogKeys {
     }
 }
 
-fn log_key(unlocked: &Unlocked, row: EpochRow) -> LogKey {
+pub(super) fn log_key(unlocked: &Unlocked, row: EpochRow) -> LogKey {
     LogKey {
         epoch: row.epoch,
         vkey: note::vkey(unlocked.vault, &row.public),

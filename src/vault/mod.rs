@@ -1,12 +1,12 @@
 //! Floor 9: a vault from outside: create, open, unlock, look after, close.
 
-mod anchored;
 mod anchors;
 mod attempts;
 mod check;
 mod compact;
 mod create;
 mod erase;
+mod evidence;
 mod header;
 mod home;
 mod keeper;
@@ -35,6 +35,7 @@ pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;
 pub use erase::{ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Replayed};
+pub use evidence::Evidence;
 pub(crate) use home::Home;
 pub use key_report::{KeyAge, KeyReport, KeyRisk, KeySort};
 pub use log_keys::{LogKey, LogKeys};

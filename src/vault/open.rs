@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::attempts::Attempts;
 use super::opening::MissingReads;
 use super::slots::upgrade as upgrade_slot;
-use super::{Home, Opening, Options, Vault, anchored, operate, signing};
+use super::{Home, Opening, Options, Vault, operate, signing};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
 use crate::audit::{AuditFault, FaultKind};
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ use crate::record::Types;
 use crate::secret::wipe_stack;
 use crate::storage::{Opened, Storage, StorageKeys};
 use crate::unlocked::{
-    AtOnce, Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, SignIns, Unlocked,
+    AtOnce, Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, Registered, SignIns, Unlocked,
 };
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
@@ -182,14 +182,26 @@ impl LockedVault {
         let held = HeldHeader { generation: header.generation, slots: header.slots.clone(), bytes };
         let password_cost = self.options.password_cost;
         let (record_cache, consent) = (self.options.record_cache, self.options.consent.clone());
+        let anchors = self.options.anchors.clone();
         let created = held.slots.iter().find(|held| held.number == slot).map(|slot| slot.created);
-        let parts =
-            Parts { vault, suite, clock, keyring, header: held, lock, chain, record_cache, consent, password_cost };
+        let parts = Parts {
+            vault,
+            suite,
+            clock,
+            keyring,
+            header: held,
+            lock,
+            chain,
+            record_cache,
+            consent,
+            anchors,
+            password_cost,
+        };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
-        let compared = anchored::compare(&unlocked, &self.options, &head)?;
+        let compared = unlocked.compare_with_anchors()?;
         let signing = signing::at_opening(&unlocked, signing::place(&self.home, &self.options), &head)?;
         let mut opening = Opening::of(&found, missing_reads, &signing);
         opening.anchors_unread = compared.unread;
@@ -363,11 +375,13 @@ pub(super) struct Parts {
     /// Bytes of opened records to keep.
     pub(super) record_cache: u64,
     pub(super) consent: ConsentHook,
+    pub(super) anchors: Registered,
     pub(super) password_cost: PassphraseCost,
 }
 
 pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlocked, Error> {
-    let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache, consent, password_cost } = parts;
+    let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache, consent, anchors, password_cost } =
+        parts;
     // The epoch of the newest entry is the one in force; a newer key waits for the entry that begins its epoch.
     let keyring = match chain.head() {
         None => keyring,
@@ -396,6 +410,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         bodies: Bodies::new(record_cache),
         types,
         signing: OnceLock::new(),
+        anchors,
         header: Mutex::new(header),
         changing: Mutex::default(),
         rotating: Mutex::default(),

@@ -1,7 +1,9 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
+mod parallel;
 mod query;
 mod subjects;
+mod verdicts;
 mod verify;
 
 use std::fmt;
@@ -14,7 +16,10 @@ use crate::storage::{Bytes, Storage};
 use crate::terms::Action;
 use crate::token::Reach;
 
+pub(crate) use query::page_of;
 pub use query::{AuditPage, AuditQuery};
+pub use verdicts::{LogFault, LogReport, LogVerdict};
+pub(crate) use verify::verify_all;
 pub use verify::{AuditVerify, Scope, VerifiedLog};
 
 /// Entries read from storage at once.

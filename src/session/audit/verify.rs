@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::subjects::SubjectKeys;
-use super::{CHUNK, access, read};
-use crate::audit::{AuditEvent, AuditFault, EntryRef, FaultKind, Head, Lost, Verifier};
+use super::parallel::{self, Range, examine};
+use super::{access, read};
+use crate::audit::{AuditEvent, AuditFault, EntryRef, FaultKind, Head, Verified, Verifier};
 use crate::error::Error;
 use crate::progress::OnProgress;
 use crate::session::Session;
@@ -38,10 +38,11 @@ pub struct VerifiedLog {
 /// A verification about to run.
 #[must_use = "nothing is verified before `run`"]
 pub struct AuditVerify<'s, 'a> {
-    session: &'s Session,
-    scope: Scope,
-    progress: Option<OnProgress<'a>>,
-    past_lost: bool,
+    pub(super) session: &'s Session,
+    pub(super) scope: Scope,
+    pub(super) progress: Option<OnProgress<'a>>,
+    pub(super) past_lost: bool,
+    pub(super) threads: Option<usize>,
 }
 
 impl fmt::Debug for AuditVerify<'_, '_> {
@@ -52,12 +53,18 @@ impl fmt::Debug for AuditVerify<'_, '_> {
 
 impl<'s, 'a> AuditVerify<'s, 'a> {
     pub(super) const fn new(session: &'s Session, scope: Scope) -> Self {
-        Self { session, scope, progress: None, past_lost: false }
+        Self { session, scope, progress: None, past_lost: false, threads: None }
     }
 
     /// Reports progress, in entries.
     pub fn on_progress(self, progress: OnProgress<'a>) -> Self {
         Self { progress: Some(progress), ..self }
+    }
+
+    /// With so many threads, 1 at least; as many as there are processors if not called, 16 at most.
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
     }
 
     /// Takes entries for sound that were lost before the vault was salvaged ([`LockedVault::salvage`]) and have others in
@@ -80,50 +87,75 @@ impl<'s, 'a> AuditVerify<'s, 'a> {
     pub fn run(self) -> Result<VerifiedLog, Error> {
         let op = self.session.begin(access(AuditEvent::AuditVerified))?;
         let (scope, progress, past_lost) = (self.scope, self.progress, self.past_lost);
+        let threads = self.threads.unwrap_or_else(parallel::processors);
         op.run(Hold::Nothing, |op| {
-            let (verified, lost) = verify(&op.unlocked, scope, progress)?;
-            if let Some(fault) = lost.fault().filter(|_| !past_lost) {
+            let verified = verify(&op.unlocked, scope, threads, progress, false)?;
+            if let Some(fault) = verified.lost.fault().filter(|_| !past_lost) {
                 return Err(Error::from(fault).into());
             }
-            let mut done = Done::read(verified, Vec::new());
-            done.count = u32::try_from(verified.entries).ok();
+            let log = VerifiedLog::of(&verified, scope);
+            let mut done = Done::read(log, Vec::new());
+            done.count = u32::try_from(log.entries).ok();
             Ok(done)
         })
     }
 }
 
-fn verify(unlocked: &Unlocked, scope: Scope, progress: Option<OnProgress<'_>>) -> Result<(VerifiedLog, Lost), Error> {
+impl Scope {
+    /// The number of the first entry that is looked at.
+    pub(super) const fn first(&self) -> u64 {
+        match self {
+            Self::All | Self::Chain => 0,
+            Self::Since(earlier) => earlier.entries,
+        }
+    }
+
+    pub(super) const fn opens(&self) -> bool {
+        !matches!(self, Self::Chain)
+    }
+}
+
+impl VerifiedLog {
+    pub(super) fn of(verified: &Verified, scope: Scope) -> Self {
+        let entries = scope.first().saturating_add(verified.entries);
+        Self { entries, head: verified.head.map_or([0; 32], |head| head.leaf) }
+    }
+}
+
+/// Verifies up to the newest entry; past gaps in patients' counts if those are told apart.
+pub(super) fn verify(
+    unlocked: &Unlocked,
+    scope: Scope,
+    threads: usize,
+    progress: Option<OnProgress<'_>>,
+    past_gaps: bool,
+) -> Result<Verified, Error> {
     unlocked.committer.flush()?;
-    let storage = unlocked.committer.storage();
     let expected = unlocked.committer.newest_entry();
-    let Some(expected) = expected else {
-        return Ok((VerifiedLog { entries: 0, head: [0; 32] }, Lost::default()));
+    let (from, to) = (scope.first(), expected.map_or(0, |newest| newest.seq.saturating_add(1)));
+    let mut verifier = match scope {
+        Scope::Since(earlier) => Verifier::after(unlocked.vault, trusted_head(unlocked.committer.storage(), &earlier)?),
+        Scope::All | Scope::Chain => Verifier::new(unlocked.vault),
     };
-    let mut keys = SubjectKeys::new(unlocked);
-    let mut open = |entry: &EntryRef<'_>| keys.open(entry);
-    let (mut verifier, mut next) = match scope {
-        Scope::All => (Verifier::new(unlocked.vault).opening(&mut open), 0),
-        Scope::Chain => (Verifier::new(unlocked.vault), 0),
-        Scope::Since(earlier) => {
-            let head = trusted_head(storage, &earlier)?;
-            (Verifier::after(unlocked.vault, head).opening(&mut open), earlier.entries)
-        }
-    };
+    if past_gaps {
+        verifier = verifier.past_gaps();
+    }
     if let Some(progress) = progress {
-        verifier = verifier.reporting(progress, Some(expected.seq.saturating_add(1).saturating_sub(next)));
+        verifier = verifier.reporting(progress, Some(to.saturating_sub(from)));
     }
-    let before = next;
-    while next <= expected.seq {
-        let entries = read(storage, next, CHUNK.min(expected.seq - next + 1))?;
-        for (seq, bytes) in &entries {
-            verifier.push(*seq, bytes)?;
-        }
-        let Some((last, _)) = entries.last() else { break };
-        next = last.saturating_add(1);
+    examine(unlocked, Range { from, to, keyed: scope.opens() }, threads, &mut |examined| {
+        Ok(verifier.push_examined(examined)?)
+    })?;
+    Ok(verifier.finish(expected.as_ref())?)
+}
+
+/// Verifies on as many threads as the machine has, for whoever may.
+pub(crate) fn verify_all(unlocked: &Unlocked, scope: Scope) -> Result<VerifiedLog, Error> {
+    let verified = verify(unlocked, scope, parallel::processors(), None, false)?;
+    match verified.lost.fault() {
+        None => Ok(VerifiedLog::of(&verified, scope)),
+        Some(fault) => Err(fault.into()),
     }
-    let verified = verifier.finish(Some(&expected))?;
-    let entries = before.saturating_add(verified.entries);
-    Ok((VerifiedLog { entries, head: verified.head.map_or([0; 32], |head| head.leaf) }, verified.lost))
 }
 
 /// The entry that was the newest at an earlier verification, if it still is what it was.

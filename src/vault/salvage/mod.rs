@@ -149,9 +149,20 @@ impl LockedVault {
         let (vault, lock) = (header.vault, DirLock::take(&to)?);
         let header = HeldHeader { generation, slots: header.slots, bytes: header_bytes.clone() };
         let password_cost = PassphraseCost::default();
-        let consent = ConsentHook::default();
-        let parts =
-            Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0, consent, password_cost };
+        let (consent, anchors) = (ConsentHook::default(), Vec::new());
+        let parts = Parts {
+            vault,
+            suite,
+            clock,
+            keyring,
+            header,
+            lock,
+            chain,
+            record_cache: 0,
+            consent,
+            anchors,
+            password_cost,
+        };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);

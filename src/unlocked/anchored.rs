@@ -1,4 +1,4 @@
-//! What anchors hold against what the log is, when a vault is opened.
+//! What anchors hold against what the log is.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,52 +6,53 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::Options;
+use super::Unlocked;
 use crate::anchor::{Anchor, AnchorError, AnchorFault, AnchorPolicy};
-use crate::audit::{Head, note, origin};
+use crate::audit::{note, origin};
 use crate::error::Error;
 use crate::ids::VaultId;
 use crate::policy::EpochRow;
-use crate::unlocked::Unlocked;
+
+/// Anchors, and what is expected of each.
+pub(crate) type Registered = Vec<(Arc<dyn Anchor>, AnchorPolicy)>;
 
 /// What came of asking the anchors.
 #[derive(Default)]
-pub(super) struct Compared {
+pub(crate) struct Compared {
     /// Those that could not be read, and why.
-    pub(super) unread: Vec<String>,
-    /// Entries that each one holds, in the order of the options.
-    pub(super) held: Vec<Option<u64>>,
+    pub(crate) unread: Vec<String>,
+    /// Entries that each one holds, in their order.
+    pub(crate) held: Vec<Option<u64>>,
 }
 
-/// Compares with all anchors before anything is written. The log is at least as long as each of them says, and has the same root
-/// there.
-pub(super) fn compare(unlocked: &Unlocked, options: &Options, head: &Head) -> Result<Compared, Error> {
-    let mut compared = Compared::default();
-    for (anchor, policy) in &options.anchors {
-        compared.held.push(None);
-        match last(anchor, policy, unlocked.vault) {
-            Ok(Some(text)) => {
-                let held = judge(unlocked, anchor.name(), &text, head)?;
-                if let Some(place) = compared.held.last_mut() {
-                    *place = Some(held);
+impl Unlocked {
+    /// Compares with all anchors: the log is at least as long as each of them says, and has the same root there. Writes nothing.
+    pub(crate) fn compare_with_anchors(&self) -> Result<Compared, Error> {
+        let mut compared = Compared::default();
+        for (anchor, policy) in &self.anchors {
+            let held = match self.compare_with(anchor, policy) {
+                Err(Error::Anchor(AnchorFault::Unread { source, .. })) if !policy.required => {
+                    compared.unread.push(format!("{}: {source}", anchor.name()));
+                    None
                 }
-            }
-            Ok(None) => {}
-            Err(source) if policy.required => {
-                return Err(AnchorFault::Unread { anchor: anchor.name().to_owned(), source }.into());
-            }
-            Err(source) => compared.unread.push(format!("{}: {source}", anchor.name())),
+                held => held?,
+            };
+            compared.held.push(held);
+        }
+        Ok(compared)
+    }
+
+    /// Compares with one: entries of the checkpoint that it holds, if it holds one.
+    pub(crate) fn compare_with(&self, anchor: &Arc<dyn Anchor>, policy: &AnchorPolicy) -> Result<Option<u64>, Error> {
+        match last(anchor, policy, self.vault) {
+            Ok(text) => text.map(|text| judge(self, anchor.name(), &text)).transpose(),
+            Err(source) => Err(AnchorFault::Unread { anchor: anchor.name().to_owned(), source }.into()),
         }
     }
-    Ok(compared)
 }
 
 /// Asks an anchor, and waits no longer than is allowed: one that hangs is left to itself.
-pub(super) fn last(
-    anchor: &Arc<dyn Anchor>,
-    policy: &AnchorPolicy,
-    vault: VaultId,
-) -> Result<Option<String>, AnchorError> {
+fn last(anchor: &Arc<dyn Anchor>, policy: &AnchorPolicy, vault: VaultId) -> Result<Option<String>, AnchorError> {
     let anchor = Arc::clone(anchor);
     within(policy.patience, move || anchor.last(vault))
 }
@@ -71,21 +72,23 @@ fn within<T: Send + 'static>(
 }
 
 /// A panic of the host is a failure like others.
-pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, AnchorError>) -> Result<T, AnchorError> {
+pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T, AnchorError>) -> Result<T, AnchorError> {
     let panicked = |_| Err(AnchorError::Failed { why: "it panicked".to_owned() });
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(panicked)
 }
 
 /// Entries that an anchor holds, of a log that goes on from there.
-fn judge(unlocked: &Unlocked, anchor: &str, text: &str, head: &Head) -> Result<u64, Error> {
-    let (anchor, found) = (anchor.to_owned(), head.seq.saturating_add(1));
+fn judge(unlocked: &Unlocked, anchor: &str, text: &str) -> Result<u64, Error> {
+    let newest = unlocked.committer.newest_entry();
+    let (found, epoch) = newest.map_or((0, 0), |head| (head.seq.saturating_add(1), head.key_id));
+    let anchor = anchor.to_owned();
     let claimed = match note::Claimed::parse(text) {
         Ok(claimed) if claimed.origin == origin(unlocked.vault) => claimed,
         _ => return Err(AnchorFault::NoCheckpoint { anchor }.into()),
     };
     let anchored = claimed.size;
     // The signature before all else: whoever can write the anchor and nothing more must not look like a log brought back.
-    let row = epoch_of(unlocked, anchored, head)?;
+    let row = epoch_of(unlocked, anchored, epoch)?;
     if !row.is_some_and(|row| claimed.is_signed_by(unlocked.vault, &row.public)) {
         return Err(AnchorFault::UnknownKey { anchor, anchored, found }.into());
     }
@@ -99,8 +102,8 @@ fn judge(unlocked: &Unlocked, anchor: &str, text: &str, head: &Head) -> Result<u
 }
 
 /// The signing epoch whose key signs checkpoints of this size: the last one with an entry before it.
-fn epoch_of(unlocked: &Unlocked, size: u64, head: &Head) -> Result<Option<EpochRow>, Error> {
-    let (mut low, mut high, mut found) = (1_u32, head.key_id, None);
+fn epoch_of(unlocked: &Unlocked, size: u64, newest: u32) -> Result<Option<EpochRow>, Error> {
+    let (mut low, mut high, mut found) = (1_u32, newest, None);
     while low <= high {
         let middle = low + (high - low) / 2;
         match unlocked.epoch_row(middle)? {
@@ -116,4 +119,10 @@ fn epoch_of(unlocked: &Unlocked, size: u64, head: &Head) -> Result<Option<EpochR
         }
     }
     Ok(found)
+}
+
+impl From<AnchorFault> for Error {
+    fn from(fault: AnchorFault) -> Self {
+        Self::Anchor(fault)
+    }
 }

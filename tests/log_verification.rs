@@ -1,0 +1,145 @@
+//! Verifying the log: the same answer from any number of threads, and the first fault by its number.
+
+use chartvault::test_util::{Stored, TestVault};
+use chartvault::{
+    AuditFilter, Error, FaultKind, Identifier, LogFault, LogReport, LogVerdict, Scope, Session, VerifiedLog,
+};
+
+/// More than four stretches that one thread looks at.
+const ENTRIES: usize = 4_300;
+
+fn busy_vault() -> TestVault {
+    let clinic = TestVault::new().build().unwrap();
+    let session = clinic.physician().unwrap();
+    let mrn = Identifier::new("urn:mrn:clinic-a", "12345").unwrap();
+    session.register_patient([mrn.clone()]).unwrap();
+    for _ in 0..ENTRIES {
+        session.find_patient(&mrn).unwrap();
+    }
+    clinic
+}
+
+fn verify(session: &Session, scope: Scope, threads: usize) -> Result<VerifiedLog, Error> {
+    session.audit()?.verify(scope).threads(threads).run()
+}
+
+#[test]
+fn any_number_of_threads_finds_the_same() {
+    let clinic = busy_vault();
+    let auditor = clinic.auditor().unwrap();
+    let alone = verify(&auditor, Scope::All, 1).unwrap();
+    assert!(alone.entries > 4_000);
+    // Each verification is an entry itself.
+    for (more, threads) in (1..).zip([0, 2, 3, 5, 16, 1_000]) {
+        let mut seen = Vec::new();
+        let mut note = |progress: chartvault::Progress| seen.push(progress.done);
+        let found = auditor.audit().unwrap().verify(Scope::All).threads(threads).on_progress(&mut note).run().unwrap();
+        assert_eq!(found.entries, alone.entries + more, "{threads} threads");
+        assert!(seen.is_sorted() && seen.last() == Some(&found.entries), "{threads} threads");
+    }
+    let chain = verify(&auditor, Scope::Chain, 3).unwrap();
+    assert_eq!(verify(&auditor, Scope::Since(chain), 2).unwrap().entries, chain.entries + 1);
+}
+
+#[test]
+fn the_first_fault_is_named_whichever_thread_met_it() {
+    for (bad, last) in [(0, 1), (999, 1_000), (1_000, 2_999), (2_500, 4_100)] {
+        let clinic = busy_vault();
+        let auditor = clinic.auditor().unwrap();
+        clinic.store().unwrap().tamper(Stored::Entries, |at, bytes| {
+            if at == bad || at == last {
+                let end = bytes.len() - 1;
+                bytes[end] ^= 1;
+            }
+            true
+        });
+        for threads in [1, 2, 3, 7] {
+            let keyed = verify(&auditor, Scope::All, threads).unwrap_err();
+            let (seq, what) = (bad as u64, FaultKind::CannotOpen);
+            assert!(matches!(keyed, Error::Audit(fault) if (fault.seq, fault.what) == (seq, what)), "{keyed}");
+            let chain = verify(&auditor, Scope::Chain, threads).unwrap_err();
+            let (seq, what) = (bad as u64 + 1, FaultKind::LinkBroken);
+            assert!(matches!(chain, Error::Audit(fault) if (fault.seq, fault.what) == (seq, what)), "{chain}");
+        }
+    }
+}
+
+fn report(session: &Session, scope: Scope) -> LogReport {
+    session.audit().unwrap().verify(scope).report().unwrap()
+}
+
+/// A vault with entries about two patients.
+fn with_patients() -> TestVault {
+    let clinic = TestVault::new().build().unwrap();
+    let session = clinic.physician().unwrap();
+    for mrn in ["12345", "67890"] {
+        let mrn = Identifier::new("urn:mrn:clinic-a", mrn).unwrap();
+        session.register_patient([mrn.clone()]).unwrap();
+        session.find_patient(&mrn).unwrap();
+        session.find_patient(&mrn).unwrap();
+    }
+    clinic
+}
+
+#[test]
+fn a_log_as_it_was_written_is_whole_and_how_new_it_is_nobody_inside_can_tell() {
+    let clinic = with_patients();
+    let auditor = clinic.auditor().unwrap();
+    let all = report(&auditor, Scope::All);
+    assert_eq!((&all.integrity, &all.completeness), (&LogVerdict::Sound, &LogVerdict::Sound), "{all}");
+    assert!(matches!(all.freshness, LogVerdict::Unknown(_)) && !all.is_sound() && !all.is_unsound());
+    let chain = report(&auditor, Scope::Chain);
+    assert!(chain.integrity.is_sound() && matches!(chain.completeness, LogVerdict::Unknown(_)), "{chain}");
+    let since = report(&auditor, Scope::Since(all.verified));
+    assert!(since.completeness.is_sound() && since.verified.entries == chain.verified.entries + 1, "{since}");
+    let told = auditor.audit().unwrap().query(AuditFilter::new()).limit(1).page().unwrap();
+    let detail = told.entries[0].detail.as_deref();
+    assert_eq!(detail, Some("integrity sound, completeness sound, freshness not known"));
+}
+
+#[test]
+fn an_entry_that_was_changed_and_one_that_is_gone_are_told_apart() {
+    let clinic = with_patients();
+    let auditor = clinic.auditor().unwrap();
+    clinic.store().unwrap().tamper(Stored::Entries, |at, bytes| {
+        bytes[130] ^= u8::from(at == 3);
+        true
+    });
+    let changed = report(&auditor, Scope::All);
+    let [LogFault::Entry(fault)] = faults(&changed.integrity) else { panic!("{changed}") };
+    assert_eq!((fault.seq, fault.what), (3, FaultKind::CannotOpen));
+    assert!(matches!(changed.completeness, LogVerdict::Unknown(_)) && changed.is_unsound(), "{changed}");
+
+    let clinic = with_patients();
+    let auditor = clinic.auditor().unwrap();
+    clinic.store().unwrap().tamper(Stored::Entries, |at, _| at != 3);
+    let gone = report(&auditor, Scope::All);
+    assert!(gone.integrity.is_unsound() && gone.completeness.is_unsound(), "{gone}");
+}
+
+fn faults(verdict: &LogVerdict) -> &[LogFault] {
+    match verdict {
+        LogVerdict::Unsound(faults) => faults,
+        _ => &[],
+    }
+}
+
+#[test]
+fn a_log_whose_tail_was_cut_is_not_opened() {
+    let mut clinic = with_patients();
+    let store = clinic.store().unwrap().clone();
+    clinic.vault().close().unwrap();
+    let entries = clinic_entries(&store);
+    store.tamper(Stored::Entries, |at, _| at < entries - 3);
+    let refused = clinic.crash().map(drop).unwrap_err();
+    assert!(matches!(refused, Error::Audit(fault) if matches!(fault.what, FaultKind::Reordered { .. })), "{refused}");
+}
+
+fn clinic_entries(store: &chartvault::test_util::MemoryStore) -> usize {
+    let mut entries = 0;
+    store.tamper(Stored::Entries, |_, _| {
+        entries += 1;
+        true
+    });
+    entries
+}

@@ -1,0 +1,5 @@
+//! Checks what a chartvault audit log exports: without the vault, without its keys, and without the program that wrote it.
+#![forbid(unsafe_code)]
+
+pub mod merkle;
+pub mod note;
