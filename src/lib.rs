@@ -159,7 +159,9 @@ mod token;
 mod unlocked;
 mod vault;
 
-pub use anchor::{Anchor, AnchorError, AnchorFault, AnchorPolicy, CallbackAnchor, CommandAnchor, FileAnchor};
+pub use anchor::{
+    Anchor, AnchorError, AnchorFault, AnchorPolicy, CallbackAnchor, CommandAnchor, FileAnchor, ProofFrom,
+};
 pub use audit::{
     AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
     EntryDefect, FaultKind, Outcome,
@@ -219,10 +221,10 @@ pub use token::{
     Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    AnchorState, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport,
-    Evidence, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort,
-    LockedVault, LogKey, LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening, Options, OwnAccount,
-    Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
+    AnchorFinding, AnchorState, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder,
+    ErasureReport, Evidence, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk,
+    KeySort, LockedVault, LogKey, LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening, Options,
+    OwnAccount, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

@@ -5,8 +5,8 @@ mod support;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,10 @@ fn anchored_by(policy: AnchorPolicy) -> (House, Vault, FileAnchor, tempfile::Tem
     let shared = Arc::new(anchor.clone());
     let (house, vault) = House::create_with(move |options| options.anchor(shared.clone(), policy));
     (house, vault, anchor, disk)
+}
+
+fn no_proof(_: u64) -> Result<Vec<[u8; 32]>, AnchorError> {
+    Err(AnchorError::Failed { why: "none".into() })
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
@@ -124,7 +128,7 @@ fn a_vault_that_was_brought_back_within_an_epoch_is_refused_and_examined() {
     assert_eq!(evidence.entries(AuditFilter::new(), None, 5).unwrap().entries[0].seq, found - 1);
     assert_eq!(evidence.entry_bytes(0, 2).unwrap().len(), 2);
     assert_eq!(evidence.size_and_root().unwrap().0, found);
-    assert!(matches!(evidence.anchors().unwrap()[0].1, Err(Error::RolledBack { .. })));
+    assert!(matches!(evidence.anchors().unwrap()[0].held, Err(Error::RolledBack { .. })));
     assert_eq!(evidence.log_keys().unwrap().len(), 1);
     assert!(
         !files_in(place.path()).iter().any(|file| file.ends_with("signing.key")),
@@ -220,14 +224,14 @@ fn a_fork_within_an_epoch_is_found_at_its_root() {
     bring_back(&held, disk.path());
     let vault = house.open();
     let session = house.session(&vault);
-    (0..5).for_each(|_| drop(session.register_patient([]).unwrap()));
+    (0..5).for_each(|_| _ = session.register_patient([]).unwrap());
     let id = vault.id();
     drop((session, vault));
     fs::write(anchor.path_of(id), ahead).unwrap();
     let opened = house.open_at(&house.path());
     assert!(matches!(opened, Err(Error::Forked { .. })), "{opened:?}");
     let (evidence, _place) = examine(&house);
-    assert!(matches!(evidence.anchors().unwrap()[0].1, Err(Error::Forked { .. })));
+    assert!(matches!(evidence.anchors().unwrap()[0].held, Err(Error::Forked { .. })));
 }
 
 #[test]
@@ -294,7 +298,7 @@ fn an_anchor_that_hangs_panics_or_lies_holds_up_nobody() {
         let (one, other) = (hanging.clone(), hanging);
         CallbackAnchor::new(
             "hung",
-            move |_, _| Ok(one()),
+            move |_, _, _| Ok(one()),
             move |_| {
                 Ok({
                     other();
@@ -303,8 +307,8 @@ fn an_anchor_that_hangs_panics_or_lies_holds_up_nobody() {
             },
         )
     };
-    let panics = CallbackAnchor::new("panics", |_, _| panic!("no"), |_| panic!("no"));
-    let forgets = CallbackAnchor::new("forgets", |_, _| Ok(()), |_| Ok(None));
+    let panics = CallbackAnchor::new("panics", |_, _, _| panic!("no"), |_| panic!("no"));
+    let forgets = CallbackAnchor::new("forgets", |_, _, _| Ok(()), |_| Ok(None));
     let anchors: [Arc<dyn Anchor>; 3] = [Arc::new(hung), Arc::new(panics), Arc::new(forgets)];
     let policy = AnchorPolicy { patience: Duration::from_millis(300), ..OFTEN };
     let (house, vault) = House::create_with(move |options| {
@@ -350,7 +354,7 @@ fn a_program_keeps_checkpoints_and_one_that_fails_or_does_not_end_is_told() {
     assert_eq!(keeps.last(vault.id()).unwrap(), Some(fs::read_to_string(&file).unwrap()));
     drop(house);
     let fails = CommandAnchor::new("fails", sh("exit 3".into()), sh("exit 3".into()));
-    assert!(matches!(fails.publish(vault.id(), &checkpoint), Err(AnchorError::Failed { .. })));
+    assert!(matches!(fails.publish(vault.id(), &checkpoint, &no_proof), Err(AnchorError::Failed { .. })));
     let slow =
         CommandAnchor::new("slow", sh("sleep 60".into()), sh("sleep 60".into())).timeout(Duration::from_millis(200));
     let begun = Instant::now();
@@ -368,9 +372,9 @@ fn a_file_anchor_never_goes_back() {
     let older = vault.log_checkpoint().unwrap();
     house.session(&vault).register_patient([]).unwrap();
     let newer = vault.log_checkpoint().unwrap();
-    anchor.publish(vault.id(), &newer).unwrap();
-    anchor.publish(vault.id(), &newer).unwrap();
-    let refused = anchor.publish(vault.id(), &older);
+    anchor.publish(vault.id(), &newer, &no_proof).unwrap();
+    anchor.publish(vault.id(), &newer, &no_proof).unwrap();
+    let refused = anchor.publish(vault.id(), &older, &no_proof);
     assert!(matches!(refused, Err(AnchorError::Older { held, given }) if held == newer.size && given == older.size));
     assert_eq!(anchor.last(vault.id()).unwrap(), Some(newer.note));
     assert_eq!(files_in(disk.path()).len(), 1);
@@ -383,7 +387,7 @@ fn a_verification_says_what_an_anchor_says() {
     let freshness = || session.audit().unwrap().verify(Scope::Chain).report().unwrap().freshness;
     assert!(matches!(freshness(), LogVerdict::Unknown(_)));
     let checkpoint = vault.log_checkpoint().unwrap();
-    anchor.publish(vault.id(), &checkpoint).unwrap();
+    anchor.publish(vault.id(), &checkpoint, &no_proof).unwrap();
     assert_eq!(freshness(), LogVerdict::Sound);
     fs::write(anchor.path_of(vault.id()), "nothing of the kind").unwrap();
     assert!(matches!(freshness(), LogVerdict::Unsound(faults) if matches!(faults[..], [LogFault::OtherKey { .. }])));
@@ -392,13 +396,13 @@ fn a_verification_says_what_an_anchor_says() {
     let beside = Vault::open_with(copy.path(), support::small().clock(house.clock.clone())).unwrap();
     let beside = beside.unlock(&house.key).unwrap();
     let other = house.session(&beside);
-    let past = |entries: u64| (0..entries).for_each(|_| drop(other.register_patient([]).unwrap()));
+    let past = |entries: u64| (0..entries).for_each(|_| _ = other.register_patient([]).unwrap());
     past(3);
     let forked = beside.log_checkpoint().unwrap();
     fs::write(anchor.path_of(vault.id()), &forked.note).unwrap();
     let behind = forked.size.saturating_sub(vault.log_checkpoint().unwrap().size);
     assert!(matches!(freshness(), LogVerdict::Unsound(faults) if matches!(faults[..], [LogFault::RolledBack { .. }])));
-    (0..behind + 2).for_each(|_| drop(session.register_patient([]).unwrap()));
+    (0..behind + 2).for_each(|_| _ = session.register_patient([]).unwrap());
     assert!(matches!(freshness(), LogVerdict::Unsound(faults) if matches!(faults[..], [LogFault::Forked { .. }])));
 }
 
@@ -410,7 +414,7 @@ fn a_vault_in_a_directory_that_cannot_be_written_is_examined() {
     let copy = place.path().join("copy");
     let before = bytes(&house.path());
     let evidence = Vault::examine(house.path(), house.options(), &house.key, &copy).unwrap();
-    assert!(matches!(evidence.anchors().unwrap()[0].1, Ok(Some(_))));
+    assert!(matches!(evidence.anchors().unwrap()[0].held, Ok(Some(_))));
     evidence.verify(Scope::All).unwrap();
     let again = Vault::examine(house.path(), house.options(), &house.key, &copy);
     assert!(matches!(again, Err(Error::InUse { .. } | Error::NotEmpty { .. })), "{again:?}");
@@ -419,4 +423,34 @@ fn a_vault_in_a_directory_that_cannot_be_written_is_examined() {
     let refused = Vault::examine(house.path(), house.options(), &wrong, &copy);
     assert!(matches!(refused, Err(Error::Unlock(UnlockError::WrongCredential))), "{refused:?}");
     assert_eq!(bytes(&house.path()), before, "not even the attempt is counted");
+}
+
+#[test]
+fn an_anchor_that_does_not_take_the_vaults_word_is_given_a_proof() {
+    use chartvault_verify::merkle::verify_consistency;
+    type Seen = Vec<(u64, [u8; 32])>;
+    let seen: Arc<std::sync::Mutex<Seen>> = Arc::default();
+    let sees = Arc::clone(&seen);
+    let suspicious = CallbackAnchor::new(
+        "suspicious",
+        move |_, checkpoint, proof| {
+            let mut seen = sees.lock().unwrap();
+            if let Some((size, root)) = seen.last().copied() {
+                let proof = proof(size)?;
+                let wrong = |why| AnchorError::Failed { why: format!("{why}") };
+                verify_consistency((size, &root), (checkpoint.size, &checkpoint.root), &proof).map_err(wrong)?;
+            }
+            seen.push((checkpoint.size, checkpoint.root));
+            Ok(())
+        },
+        |_| Ok(None),
+    );
+    let anchor: Arc<dyn Anchor> = Arc::new(suspicious);
+    let (house, vault) = House::create_with(move |options| options.anchor(Arc::clone(&anchor), OFTEN));
+    let session = house.session(&vault);
+    for round in [3, 300] {
+        (0..round).for_each(|_| _ = session.register_patient([]).unwrap());
+        wait_until("anchored", || vault.anchors()[0].size >= Some(vault.log_checkpoint().unwrap().size));
+    }
+    assert!(seen.lock().unwrap().len() > 2 && vault.anchors()[0].failure.is_none());
 }

@@ -92,13 +92,13 @@ fn a_key_file_with_any_byte_flipped_or_cut_loses_no_record() {
     let (copy, good) = (tempfile::tempdir().unwrap(), fs::read(key_file(&house)).unwrap());
     let vault = copy.path().join("vault");
     copy_dir(&house.path(), &vault);
-    let mut expected = 2;
     let spoilt = (0..good.len()).step_by(7).map(|at| {
         let mut bad = good.clone();
         bad[at] ^= 4;
         bad
     });
-    for bad in spoilt.chain([Vec::new(), good[..100].to_vec(), vec![0; 1 << 20]]) {
+    let spoilt = spoilt.chain([Vec::new(), good[..100].to_vec(), vec![0; 1 << 20]]);
+    for (expected, bad) in (2..).zip(spoilt) {
         fs::write(key_file(&house), &bad).unwrap();
         let start = if (6..22).any(|at| bad.get(at) != good.get(at)) && bad.len() == good.len() {
             EpochStart::KeyOfAnotherVault
@@ -106,7 +106,6 @@ fn a_key_file_with_any_byte_flipped_or_cut_loses_no_record() {
             EpochStart::KeyDamaged
         };
         opens(&house, id, expected, start);
-        expected += 1;
     }
 }
 

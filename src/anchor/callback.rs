@@ -1,10 +1,10 @@
 //! An anchor that is two calls of the host.
 
-use super::{Anchor, AnchorError};
+use super::{Anchor, AnchorError, ProofFrom};
 use crate::audit::Checkpoint;
 use crate::ids::VaultId;
 
-type Publish = Box<dyn Fn(VaultId, &Checkpoint) -> Result<(), AnchorError> + Send + Sync>;
+type Publish = Box<dyn Fn(VaultId, &Checkpoint, ProofFrom<'_>) -> Result<(), AnchorError> + Send + Sync>;
 type Last = Box<dyn Fn(VaultId) -> Result<Option<String>, AnchorError> + Send + Sync>;
 
 /// Hands checkpoints to the host, which keeps them wherever it likes.
@@ -18,7 +18,7 @@ impl CallbackAnchor {
     /// `publish` keeps a checkpoint, and `last` gives the note of the last one that was kept.
     pub fn new(
         name: impl Into<String>,
-        publish: impl Fn(VaultId, &Checkpoint) -> Result<(), AnchorError> + Send + Sync + 'static,
+        publish: impl Fn(VaultId, &Checkpoint, ProofFrom<'_>) -> Result<(), AnchorError> + Send + Sync + 'static,
         last: impl Fn(VaultId) -> Result<Option<String>, AnchorError> + Send + Sync + 'static,
     ) -> Self {
         Self { name: name.into(), publish: Box::new(publish), last: Box::new(last) }
@@ -34,8 +34,8 @@ impl Anchor for CallbackAnchor {
         (self.last)(vault)
     }
 
-    fn publish(&self, vault: VaultId, checkpoint: &Checkpoint) -> Result<(), AnchorError> {
-        (self.publish)(vault, checkpoint)
+    fn publish(&self, vault: VaultId, checkpoint: &Checkpoint, proof: ProofFrom<'_>) -> Result<(), AnchorError> {
+        (self.publish)(vault, checkpoint, proof)
     }
 }
 

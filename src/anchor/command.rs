@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Anchor, AnchorError};
+use super::{Anchor, AnchorError, ProofFrom};
 use crate::audit::{Checkpoint, note, origin};
 use crate::ids::VaultId;
 
@@ -114,7 +114,7 @@ impl Anchor for CommandAnchor {
         self.run(&self.last, vault, "").map(|text| Some(text).filter(|text| !text.is_empty()))
     }
 
-    fn publish(&self, vault: VaultId, checkpoint: &Checkpoint) -> Result<(), AnchorError> {
+    fn publish(&self, vault: VaultId, checkpoint: &Checkpoint, _: ProofFrom<'_>) -> Result<(), AnchorError> {
         self.run(&self.publish, vault, &checkpoint.note).map(drop)
     }
 }

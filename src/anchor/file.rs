@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Anchor, AnchorError};
+use super::{Anchor, AnchorError, ProofFrom};
 use crate::audit::{Checkpoint, note};
 use crate::ids::VaultId;
 use crate::platform;
@@ -65,7 +65,7 @@ impl Anchor for FileAnchor {
         Ok(Some(text))
     }
 
-    fn publish(&self, vault: VaultId, checkpoint: &Checkpoint) -> Result<(), AnchorError> {
+    fn publish(&self, vault: VaultId, checkpoint: &Checkpoint, _: ProofFrom<'_>) -> Result<(), AnchorError> {
         if let Some(held) = self.last(vault)? {
             refuse_older(&held, checkpoint)?;
         }

@@ -30,12 +30,16 @@ pub trait Anchor: Send + Sync {
     /// [`AnchorError`] when it cannot say.
     fn last(&self, vault: VaultId) -> Result<Option<String>, AnchorError>;
 
-    /// Keeps a checkpoint in the place of the one before, durably.
+    /// Keeps a checkpoint in the place of the one before, durably. `proof` gives the RFC 6962 consistency proof from an older
+    /// size, for an anchor that does not take the vault's word for it; while the vault is closing there is none any more.
     ///
     /// # Errors
     /// [`AnchorError`] when it is not kept, or when it is not known whether it is.
-    fn publish(&self, vault: VaultId, checkpoint: &Checkpoint) -> Result<(), AnchorError>;
+    fn publish(&self, vault: VaultId, checkpoint: &Checkpoint, proof: ProofFrom<'_>) -> Result<(), AnchorError>;
 }
+
+/// Gives the consistency proof from a log of so many entries to the checkpoint that is published.
+pub type ProofFrom<'a> = &'a dyn Fn(u64) -> Result<Vec<[u8; 32]>, AnchorError>;
 
 /// When an anchor is given a new checkpoint, and what happens where it does not answer.
 ///

@@ -33,7 +33,7 @@ pub(crate) enum SigningKeyPlace {
 
 /// What is in the place of a signing key.
 pub(crate) enum FoundKey {
-    Keys(SigningKeys),
+    Keys(Box<SigningKeys>),
     Missing,
     Bad(NoKey),
     /// The disk does not give it.
@@ -80,7 +80,8 @@ impl SigningKeyPlace {
             Err(_) => FoundKey::Unreadable,
             // Larger than any.
             Ok(None) => FoundKey::Bad(NoKey::Damaged),
-            Ok(Some(bytes)) => SigningKeys::parse(&bytes, vault, sealer).map_or_else(FoundKey::Bad, FoundKey::Keys),
+            Ok(Some(bytes)) => SigningKeys::parse(&bytes, vault, sealer)
+                .map_or_else(FoundKey::Bad, |keys| FoundKey::Keys(Box::new(keys))),
         }
     }
 

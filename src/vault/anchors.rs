@@ -185,7 +185,15 @@ impl Worker {
     /// Whether the anchor took it. The log is told the first time, and when that changes: were it told every time, an idle
     /// vault would write for ever.
     fn publish(&mut self, checkpoint: &Checkpoint) -> bool {
-        let published = guarded(|| self.anchor.publish(self.vault, checkpoint));
+        let size = checkpoint.size;
+        let proof = |old| {
+            let failed = |why: String| AnchorError::Failed { why };
+            let proved = self.look(|unlocked| unlocked.log_consistency(old, size));
+            let proved =
+                proved.ok_or_else(|| failed("the vault is being closed, and gives no proof any more".into()))?;
+            proved.map_err(|error| failed(error.to_string()))
+        };
+        let published = guarded(|| self.anchor.publish(self.vault, checkpoint, &proof));
         let mut state = lock(&self.state);
         let failing = state.failure.is_some();
         let name = told(&state.name);

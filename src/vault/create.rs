@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::open::{Parts, assemble, storage_keys};
+use super::assemble::{Parts, assemble, storage_keys};
 use super::{Home, Opening, Options, Vault, operate, read_audit_draft, signing};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;

@@ -6,8 +6,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::assemble::{Parts, assemble, newest, storage_keys};
 use super::log_keys::log_key;
-use super::open::{Parts, assemble, newest, open_header, storage_keys};
+use super::open::open_header;
 use super::{Home, LockedVault, LogKey, Options, Vault};
 use crate::audit::{AuditFilter, Chain, Checkpoint};
 use crate::crypto::aead::Suite;
@@ -26,6 +27,17 @@ pub struct Evidence {
     // Dropped first: the copy is in use until then.
     unlocked: Option<Unlocked>,
     copy: PathBuf,
+}
+
+/// What comparing the log with an anchor gave; see [`Evidence::anchors`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AnchorFinding {
+    /// The anchor.
+    pub name: String,
+    /// Entries of the checkpoint that it holds, nothing if it holds none; or what is wrong: [`Error::RolledBack`],
+    /// [`Error::Forked`], [`Error::Anchor`].
+    pub held: Result<Option<u64>, Error>,
 }
 
 impl Vault {
@@ -174,16 +186,15 @@ impl Evidence {
         rows.map(|row| row.map(|row| log_key(unlocked, row))).collect()
     }
 
-    /// Compares with each anchor of the options: the entries that it holds a checkpoint of, nothing if it holds none, or what is
-    /// wrong: [`Error::RolledBack`], [`Error::Forked`], [`Error::Anchor`].
+    /// Compares with each anchor of the options.
     ///
     /// # Errors
     /// [`Error::Sealed`], never as long as the evidence lives.
-    pub fn anchors(&self) -> Result<Vec<(String, Result<Option<u64>, Error>)>, Error> {
+    pub fn anchors(&self) -> Result<Vec<AnchorFinding>, Error> {
         let unlocked = self.unlocked()?;
         let compare = |(anchor, policy): &(_, _)| {
             let anchor: &Arc<dyn crate::anchor::Anchor> = anchor;
-            (anchor.name().to_owned(), unlocked.compare_with(anchor, policy))
+            AnchorFinding { name: anchor.name().to_owned(), held: unlocked.compare_with(anchor, policy) }
         };
         Ok(unlocked.anchors.iter().map(compare).collect())
     }

@@ -1,6 +1,7 @@
 //! Floor 9: a vault from outside: create, open, unlock, look after, close.
 
 mod anchors;
+mod assemble;
 mod attempts;
 mod check;
 mod compact;
@@ -35,7 +36,7 @@ pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;
 pub use erase::{ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Replayed};
-pub use evidence::Evidence;
+pub use evidence::{AnchorFinding, Evidence};
 pub(crate) use home::Home;
 pub use key_report::{KeyAge, KeyReport, KeyRisk, KeySort};
 pub use log_keys::{LogKey, LogKeys};

@@ -2,20 +2,16 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::assemble::{Parts, assemble, newest, storage_keys};
 use super::attempts::Attempts;
 use super::opening::MissingReads;
 use super::slots::upgrade as upgrade_slot;
 use super::{Home, Opening, Options, Vault, operate, signing};
-use crate::audit::{AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, Outcome};
-use crate::audit::{AuditFault, FaultKind};
-use crate::clock::Clock;
-use crate::committer::{Committer, Stripes};
-use crate::consent::ConsentHook;
+use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::crypto::kdf_parameters::KdfParameters;
-use crate::crypto::passphrase::PassphraseCost;
 #[cfg(feature = "test-util")]
 use crate::crypto::{hash::HmacKey, kdf};
 use crate::error::Error;
@@ -25,14 +21,11 @@ use crate::ids::VaultId;
 use crate::keyring::copies::OtherCopy;
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
 use crate::observe;
-use crate::policy::{Policy, PolicyRow};
+use crate::policy::PolicyRow;
 use crate::progress::OnProgress;
-use crate::record::Types;
 use crate::secret::wipe_stack;
-use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{
-    AtOnce, Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, Registered, SignIns, Unlocked,
-};
+use crate::storage::Opened;
+use crate::unlocked::{DirLock, HeldHeader};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -323,21 +316,6 @@ pub(crate) fn state_file_key(home: &Home, credential: Credential<'_>) -> Result<
     Ok((opened.header.vault, kdf::state_file_mac(opened.keyring.state_key())))
 }
 
-/// The newest entry of a log that was opened: every vault has its genesis entry at least.
-pub(super) fn newest(storage: &dyn Storage, vault: VaultId) -> Result<Head, Error> {
-    let seq = storage.head().entries.saturating_sub(1);
-    let fault = |what| AuditFault { seq, what };
-    let last = storage.last_entry().ok_or_else(|| fault(FaultKind::TruncatedTail { last: seq }))?;
-    let entry = EntryRef::parse(&last).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
-    if entry.front.vault != vault {
-        return Err(fault(FaultKind::WrongVault { found: entry.front.vault }).into());
-    }
-    if entry.front.seq != seq {
-        return Err(fault(FaultKind::Reordered { found: entry.front.seq }).into());
-    }
-    Ok(Head::of(&entry))
-}
-
 fn opening_drafts(attempts: Option<Attempts>, found: &Opened, opening: &Opening, slot: u8) -> Vec<Draft> {
     let mut drafts = Vec::new();
     if let Some(attempts) = attempts {
@@ -361,69 +339,4 @@ fn opening_drafts(attempts: Option<Attempts>, found: &Opened, opening: &Opening,
     draft.fields.detail = Some(format!("slot {slot}"));
     drafts.push(draft);
     drafts
-}
-
-/// What an unlocked vault is put together from.
-pub(super) struct Parts {
-    pub(super) vault: VaultId,
-    pub(super) suite: Suite,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) keyring: Keyring,
-    pub(super) header: HeldHeader,
-    pub(super) lock: DirLock,
-    pub(super) chain: Chain,
-    /// Bytes of opened records to keep.
-    pub(super) record_cache: u64,
-    pub(super) consent: ConsentHook,
-    pub(super) anchors: Registered,
-    pub(super) password_cost: PassphraseCost,
-}
-
-pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlocked, Error> {
-    let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache, consent, anchors, password_cost } =
-        parts;
-    // The epoch of the newest entry is the one in force; a newer key waits for the entry that begins its epoch.
-    let keyring = match chain.head() {
-        None => keyring,
-        Some(Head { seq, epoch, key_id, .. }) => {
-            let no_key = || AuditFault { seq, what: FaultKind::NoKey { epoch, key_id } };
-            keyring.auditing_under(epoch).ok_or_else(no_key)?
-        }
-    };
-    let keys = Arc::clone(keyring.audit());
-    let committer = Committer::new(storage, suite, Arc::clone(&clock), header.generation, chain, keys);
-    let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
-    let (holders, latest, choosing, challenges) =
-        (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());
-    Ok(Unlocked {
-        vault,
-        clock,
-        latest,
-        in_force: InForce::new(keyring),
-        committer,
-        stripes,
-        policy,
-        consent,
-        challenges,
-        decoys: Decoys::default(),
-        numbers: Numbers::default(),
-        bodies: Bodies::new(record_cache),
-        types,
-        signing: OnceLock::new(),
-        anchors,
-        header: Mutex::new(header),
-        changing: Mutex::default(),
-        rotating: Mutex::default(),
-        compacting: Mutex::default(),
-        counting: Mutex::default(),
-        at_once: AtOnce::default(),
-        sign_ins: SignIns::new(password_cost),
-        choosing,
-        holders,
-        lock,
-    })
-}
-
-pub(super) fn storage_keys(keyring: &Keyring) -> StorageKeys {
-    StorageKeys { journal: keyring.journal_key().duplicate(), state: keyring.state_key().duplicate() }
 }

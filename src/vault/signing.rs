@@ -78,7 +78,7 @@ fn decide(head: &Head, row: Option<&EpochRow>, signs: bool, found: FoundKey) -> 
         FoundKey::Unreadable => return Decided::Begins(KeyUnreadable, None),
     };
     let Some(row) = row else { return Decided::Begins(AnotherKey, None) };
-    let SigningKeys { epoch, current, next } = keys;
+    let SigningKeys { epoch, current, next } = *keys;
     let following = if epoch == head.key_id { next.as_ref() } else { Some(&current) };
     let is_following = epoch == head.key_id || Some(epoch) == head.key_id.checked_add(1);
     match &row.closed {

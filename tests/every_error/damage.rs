@@ -110,7 +110,7 @@ fn anchored(
 ) -> Result<Vault, Error> {
     let (kept, given) = (std::sync::Arc::new(std::sync::Mutex::new(None)), last);
     let keeps = std::sync::Arc::clone(&kept);
-    let publish = move |_, checkpoint: &Checkpoint| {
+    let publish = move |_: VaultId, checkpoint: &Checkpoint, _: ProofFrom<'_>| {
         *keeps.lock().unwrap() = Some(checkpoint.note.clone());
         Ok(())
     };
@@ -141,14 +141,14 @@ fn a_log_that_is_shorter_than_its_anchor_or_another_one() {
         let earlier = tempfile::tempdir().unwrap();
         support::copy_dir(&house.path(), earlier.path());
         house.session(&vault).register_patient([]).unwrap();
-        anchor.publish(vault.id(), &vault.log_checkpoint().unwrap()).unwrap();
+        anchor.publish(vault.id(), &vault.log_checkpoint().unwrap(), &|_| Ok(Vec::new())).unwrap();
         drop(vault);
         std::fs::remove_dir_all(house.path()).unwrap();
         support::copy_dir(earlier.path(), &house.path());
         if rewritten {
             let vault = house.open();
             let session = house.session(&vault);
-            (0..9).for_each(|_| drop(session.register_patient([]).unwrap()));
+            (0..9).for_each(|_| _ = session.register_patient([]).unwrap());
         }
         let options = house.options().anchor(std::sync::Arc::new(anchor), AnchorPolicy::default());
         let refused = Vault::open_with(house.path(), options).unwrap().unlock(&house.key);

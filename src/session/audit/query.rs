@@ -22,7 +22,7 @@ pub struct AuditPage {
     pub next: Option<u64>,
 }
 
-/// A query of the log; see [`AuditView::query`].
+/// A query of the log; see [`AuditView::query`](crate::AuditView::query).
 #[derive(Debug)]
 #[must_use = "a query does nothing before `page`"]
 pub struct AuditQuery<'s> {

@@ -12,7 +12,8 @@ use std::sync::{Arc, PoisonError};
 
 pub use report::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 
-use super::open::{Parts, assemble, newest, open_header, storage_keys};
+use super::assemble::{Parts, assemble, newest, storage_keys};
+use super::open::open_header;
 use super::{Home, LockedVault, Vault, operate};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::consent::ConsentHook;

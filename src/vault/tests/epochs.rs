@@ -1,7 +1,10 @@
 //! Closing a signing epoch, interrupted at each step.
 
+use std::sync::{Arc, Mutex};
+
 use super::*;
-use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::anchor::{Anchor, AnchorFault, AnchorPolicy, CallbackAnchor};
+use crate::audit::{AuditEvent, Checkpoint, Draft, Outcome};
 use crate::policy::EpochStart;
 use crate::vault::signing::Closing;
 
@@ -53,4 +56,32 @@ fn an_epoch_behind_whose_final_checkpoint_an_entry_slipped_goes_on_as_long_as_it
     };
     assert_eq!(died_after(2, slips), (1, None));
     assert_eq!(died_after(3, slips), (2, Some(EpochStart::KeyOfAnotherEpoch)));
+}
+
+/// Whoever has the key of now signs what it likes, with it.
+#[test]
+fn a_stolen_key_signs_nothing_of_epochs_that_were_closed_and_nothing_that_an_anchor_of_the_log_contradicts() {
+    let (dir, key) = (tempfile::tempdir().unwrap(), RawKey::generate().unwrap());
+    let held = Arc::new(Mutex::new(None));
+    let holds = Arc::clone(&held);
+    let last = move |_| Ok(holds.lock().unwrap().clone());
+    let anchor = Arc::new(CallbackAnchor::new("notary", |_, _, _| Ok(()), last));
+    let options = || Options::new().anchor(Arc::clone(&anchor) as Arc<dyn Anchor>, AnchorPolicy::default());
+    let (vault, _) = Vault::create(dir.path()).raw_key(&key).options(options()).finish().unwrap();
+    vault.close().unwrap();
+    let open = || Vault::open_with(dir.path(), options()).unwrap().unlock(&key);
+    let vault = open().unwrap();
+    let (in_the_first, now) = {
+        let unlocked = vault.0.gate.enter().unwrap();
+        let signing = unlocked.signing.get().unwrap();
+        let forged = |size| Checkpoint::sign(vault.id(), (size, [0xBA; 32]), None, &signing.seed).note;
+        (forged(1), forged(unlocked.committer.newest_entry().unwrap().seq + 1))
+    };
+    vault.close().unwrap();
+    *held.lock().unwrap() = Some(in_the_first);
+    assert!(matches!(open(), Err(Error::Anchor(AnchorFault::UnknownKey { anchored: 1, .. }))));
+    *held.lock().unwrap() = Some(now);
+    assert!(matches!(open(), Err(Error::Forked { .. })), "of its own epoch it can say what it likes");
+    *held.lock().unwrap() = None;
+    open().unwrap();
 }
