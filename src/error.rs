@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::anchor::AnchorFault;
-use crate::audit::AuditFault;
+use crate::audit::{AuditFault, LogProofError};
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
@@ -523,6 +523,9 @@ pub enum Error {
     /// What was to be written out could not be.
     #[error("the list could not be written ({0}); see to where it goes, and write it again")]
     Output(#[source] io::Error),
+    /// A proof about the log, or the root of its Merkle tree, cannot be given.
+    #[error(transparent)]
+    LogProof(#[from] LogProofError),
 }
 
 fn revision_of(revision: Option<u32>) -> String {

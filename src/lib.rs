@@ -164,7 +164,7 @@ pub use anchor::{
 };
 pub use audit::{
     AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
-    EntryDefect, FaultKind, Outcome,
+    EntryDefect, FaultKind, InvalidCheckpoint, LogProofError, Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
@@ -204,11 +204,11 @@ pub use record::{
 };
 pub use session::{
     AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, CaseState, Cases, ChartCursor,
-    ChartPage, ChartQuery, ChartRetention, Explanation, Export, ExportStream, GrantPage, GrantQuery, GrantState,
-    Grants, Identifier, IssuerInfo, KindCount, ListCursor, ListQuery, LiveGrant, LogFault, LogReport, LogVerdict,
-    NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase,
-    ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
-    SessionOpening, TableFormat, TokenStanding, VerifiedLog,
+    ChartPage, ChartQuery, ChartRetention, ConsistencyProof, Disclosure, Explanation, Export, ExportStream, GrantPage,
+    GrantQuery, GrantState, Grants, Identifier, InclusionProof, IssuerInfo, KindCount, ListCursor, ListQuery,
+    LiveGrant, LogFault, LogReport, LogVerdict, NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage,
+    Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles,
+    Ruling, Scope, Session, SessionOpening, TableFormat, TokenStanding, VerifiedLog,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};

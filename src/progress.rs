@@ -38,6 +38,8 @@ pub enum Task {
     CheckRecords,
     /// Verifying the audit log; entries.
     VerifyAudit,
+    /// Building the Merkle tree over the log when opening; entries.
+    BuildTree,
     /// Taking records out in bulk; records.
     Export,
     /// Salvaging a damaged vault; bytes of its journal, then rows and log entries.

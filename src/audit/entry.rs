@@ -224,8 +224,13 @@ impl<'a> EntryRef<'a> {
         self.open_with_entry_key(&keys.entry_key(&[self.bound]))
     }
 
+    /// Its key `EK`, which opens it and no other; nothing where its epoch's key is not held.
+    pub(crate) fn entry_key(&self, keys: &AuditKeys) -> Option<Secret<32>> {
+        keys.of(self.front.epoch).map(|keys| keys.entry_key(&[self.bound]))
+    }
+
     /// The payload in clear, for someone who holds this entry's key alone.
-    pub(super) fn open_with_entry_key(&self, entry_key: &Secret<32>) -> Result<SecretBytes, OpenError> {
+    pub(crate) fn open_with_entry_key(&self, entry_key: &Secret<32>) -> Result<SecretBytes, OpenError> {
         let (key, commitment) = kdf::audit_open(entry_key);
         if !hash::equal(&self.commitment, &commitment) {
             return Err(OpenError);

@@ -2,6 +2,7 @@
 //! storage and no session, and does no I/O.
 
 pub(crate) mod chain;
+pub(crate) mod checkpoint;
 pub(crate) mod consent;
 pub(crate) mod defect;
 pub(crate) mod draft;
@@ -13,27 +14,31 @@ pub(crate) mod fuzzing;
 pub(crate) mod keys;
 pub(crate) mod note;
 pub(crate) mod payload;
+pub(crate) mod proof_error;
 pub(crate) mod reads;
 pub(crate) mod subject;
+pub(crate) mod tile;
 pub(crate) mod verify;
 pub(crate) mod view;
 
 pub(crate) use chain::{CLOCK_STEP_MICROS, Chain, FIRST_SIGNING_EPOCH, Head};
 pub(crate) use draft::{Draft, DraftError, Prepared};
-pub(crate) use entry::{EntryKind, EntryRef, leaf_hash};
+pub(crate) use entry::{EntryKind, EntryRef};
 pub(crate) use keys::{AuditKeys, SubjectKey};
 pub(crate) use reads::Reads;
 pub(crate) use subject::{DraftSubject, seal_and_discard};
+pub(crate) use tile::{TileSeal, root_of_full, tile_key};
 pub(crate) use verify::{Examined, Verified, Verifier, begins_as_it_says, epochs_follow};
 pub(crate) use view::{OpenEntryError, open_entry, subject_tags};
 
+pub use checkpoint::{Checkpoint, InvalidCheckpoint};
 pub use consent::AuditConsent;
 pub(crate) use consent::note as note_consent;
 pub use defect::EntryDefect;
 pub use event::{AuditEvent, Outcome};
 pub use filter::AuditFilter;
-pub use note::Checkpoint;
 pub(crate) use note::origin;
+pub use proof_error::LogProofError;
 pub use reads::AuditRead;
 pub use subject::{AuditRecord, AuditSubject};
 pub use verify::{AuditFault, FaultKind};

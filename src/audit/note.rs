@@ -1,9 +1,8 @@
 //! Checkpoints of the log as C2SP signed notes and tlog-checkpoints: made, and read again.
 
-use std::fmt;
-
 use data_encoding::{BASE64, HEXLOWER};
 
+use super::checkpoint::Checkpoint;
 use crate::crypto::hash;
 use crate::crypto::sign::{self, SIGNATURE_LEN, SigningSeed};
 use crate::ids::VaultId;
@@ -13,25 +12,6 @@ pub(crate) const MAX_NOTE: usize = 64 << 10;
 /// Ed25519, as signed notes number it.
 const ED25519: u8 = 1;
 const DASH: &str = "\u{2014} ";
-
-/// What the log was at some time: how many entries it had, and the root of the Merkle tree over them (RFC 6962), signed.
-/// Kept where nobody who can change the vault can change it, it shows later whether the log was cut or rewritten.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Checkpoint {
-    /// Entries of the log.
-    pub size: u64,
-    /// Root over them.
-    pub root: [u8; 32],
-    /// Both as a C2SP signed note: what is to be kept, and to be shown to others.
-    pub note: String,
-}
-
-impl fmt::Debug for Checkpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Checkpoint({} entries, root {})", self.size, HEXLOWER.encode(&self.root))
-    }
-}
 
 /// The name of a vault's log, and of its keys.
 pub(crate) fn origin(vault: VaultId) -> String {

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::group::Group;
 use super::queue::{Job, PreparedEntry};
+use super::tree::Growth;
 use super::{CommitFailed, Committer, GROUP_BYTES, Order};
 use crate::audit::{AuditEvent, CLOCK_STEP_MICROS, Draft, EntryKind, Outcome};
 use crate::clock::Timestamp;
@@ -52,7 +53,7 @@ impl Committer {
         let (now, jobs_in_group) = (self.not_before_answered(self.clock.now()), jobs.len());
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
         let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation() };
-        let (mut entries, mut notice) = (Vec::new(), None);
+        let (mut entries, mut notice, mut growth) = (Vec::new(), None, self.log_tree().map(Growth::of));
         if let Some(noticed) = self.storage.take_notice() {
             let mut draft = Draft::new(AuditEvent::Recovered, Outcome::Allowed);
             draft.kind = EntryKind::Recovery;
@@ -84,9 +85,13 @@ impl Committer {
             };
             let appended = chain.append(&keys, suite, time, prepared, count);
             let bytes = appended.map_err(|error| CommitFailed::Stopped(error.to_string().into()))?;
+            if let (Some(growth), Some(head)) = (&mut growth, chain.head()) {
+                growth.push(head.leaf);
+            }
             let subjects = subjects.iter().map(|(_, tag)| *tag).collect();
             batch.entries.push(SealedEntry { bytes, subjects });
         }
+        batch.writes.extend(self.tiles(growth.as_ref()));
         let head = self.storage.head();
         if batch.writes.is_empty() && batch.entries.is_empty() {
             // Somebody waits for what is durable already.
@@ -98,6 +103,7 @@ impl Committer {
         let pending = committed?;
         (order.chain, order.keys) = (chain, keys);
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
+        self.grown(growth);
         Ok(pending)
     }
 

@@ -14,6 +14,7 @@ mod queue;
 mod settle;
 mod stripes;
 mod ticket;
+mod tree;
 mod window;
 
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ pub(crate) use failed::CommitFailed;
 pub(crate) use overlay::Row;
 pub(crate) use queue::Queued;
 pub(crate) use stripes::{Stripe, Stripes};
+pub(crate) use tree::LogTree;
 pub(crate) use window::Bell;
 
 use crate::audit::{AuditKeys, Chain, Draft, Head, Reads};
@@ -75,6 +77,8 @@ pub(crate) struct Committer {
     order: Mutex<Order>,
     /// The newest durable entry, known while a leader holds `order`.
     newest: Mutex<Option<Head>>,
+    /// The tree over the durable entries, changed while a leader holds `order`.
+    tree: Mutex<Option<LogTree>>,
 }
 
 impl Committer {
@@ -98,6 +102,7 @@ impl Committer {
             bell: Arc::default(),
             answered: AtomicI64::new(i64::MIN),
             newest: Mutex::new(chain.head()),
+            tree: Mutex::default(),
             order: Mutex::new(Order { chain, keys }),
         }
     }

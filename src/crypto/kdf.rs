@@ -227,6 +227,11 @@ pub(crate) fn state_file_mac(state: &StateKey) -> HmacKey {
     expand_mac(state.expose(), label!("state-file"))
 }
 
+/// Makes the tags of the tiles of the log's tree: `Expand(K_state, L("log-tile"), 32)`.
+pub(crate) fn log_tile_mac(state: &StateKey) -> HmacKey {
+    expand_mac(state.expose(), label!("log-tile"))
+}
+
 /// `Expand(K_audit_e, L("audit-hedge"), 32)`.
 pub(crate) fn audit_hedge(audit: &AuditKey) -> HmacKey {
     expand_mac(audit.expose(), label!("audit-hedge"))

@@ -57,6 +57,7 @@ impl Error {
             Self::Forked { .. } => "forked",
             Self::Anchor(_) => "anchor",
             Self::Output(_) => "output failed",
+            Self::LogProof(_) => "no proof",
             Self::NoSuchTicket { .. } => "no such ticket",
             Self::NoSuchCase { .. } => "no such case",
             Self::CaseClosed { .. } => "closed already",

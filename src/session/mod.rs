@@ -44,7 +44,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use any::AnyEntry;
-pub use audit::{AuditPage, AuditQuery, AuditVerify, AuditView, LogFault, LogReport, LogVerdict, Scope, VerifiedLog};
+pub use audit::{
+    AuditPage, AuditQuery, AuditVerify, AuditView, ConsistencyProof, Disclosure, InclusionProof, LogFault, LogReport,
+    LogVerdict, Scope, VerifiedLog,
+};
 pub use batch::Batch;
 pub use cases::{CaseState, Cases, ReviewCase};
 pub use chart::{ChartCursor, ChartPage, ChartQuery, KindCount};

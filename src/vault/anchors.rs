@@ -188,7 +188,11 @@ impl Worker {
         let size = checkpoint.size;
         let proof = |old| {
             let failed = |why: String| AnchorError::Failed { why };
-            let proved = self.look(|unlocked| unlocked.log_consistency(old, size));
+            let prove = |unlocked: &Unlocked| {
+                let before = unlocked.log_root(old)?;
+                unlocked.log_consistency((old, &before), (size, &checkpoint.root))
+            };
+            let proved = self.look(prove);
             let proved =
                 proved.ok_or_else(|| failed("the vault is being closed, and gives no proof any more".into()))?;
             proved.map_err(|error| failed(error.to_string()))

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::audit::{AuditFault, Chain, EntryRef, FaultKind, Head};
+use crate::audit::{AuditFault, Chain, EntryRef, FaultKind, Head, TileSeal};
 use crate::clock::Clock;
-use crate::committer::{Committer, Stripes};
+use crate::committer::{Committer, LogTree, Stripes};
 use crate::consent::ConsentHook;
 use crate::crypto::aead::Suite;
+use crate::crypto::kdf;
 use crate::crypto::passphrase::PassphraseCost;
 use crate::error::Error;
 use crate::ids::VaultId;
@@ -62,6 +63,10 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
     };
     let keys = Arc::clone(keyring.audit());
     let committer = Committer::new(storage, suite, Arc::clone(&clock), header.generation, chain, keys);
+    if chain.head().is_none() {
+        let seal = Arc::new(TileSeal::new(kdf::log_tile_mac(keyring.state_key())));
+        committer.plant(LogTree { edge: Arc::default(), seal });
+    }
     let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
     let (holders, latest, choosing, challenges) =
         (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());

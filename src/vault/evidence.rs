@@ -236,6 +236,7 @@ fn open_copy(opened: UnlockedKeyring, options: &Options, copy: &Path) -> Result<
         password_cost: options.password_cost,
     };
     let unlocked = assemble(parts, storage)?;
+    unlocked.restore_log_tree(&mut |_| ())?;
     unlocked.load_policy()?;
     Ok(unlocked)
 }

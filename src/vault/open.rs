@@ -11,9 +11,10 @@ use super::slots::upgrade as upgrade_slot;
 use super::{Home, Opening, Options, Vault, operate, signing};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
-use crate::crypto::kdf_parameters::KdfParameters;
 #[cfg(feature = "test-util")]
-use crate::crypto::{hash::HmacKey, kdf};
+use crate::crypto::hash::HmacKey;
+use crate::crypto::kdf;
+use crate::crypto::kdf_parameters::KdfParameters;
 use crate::error::Error;
 use crate::format::header::UnverifiedHeader;
 use crate::format::slot::{Slot, SlotParams};
@@ -191,6 +192,7 @@ impl LockedVault {
             password_cost,
         };
         let unlocked = assemble(parts, storage)?;
+        unlocked.restore_log_tree(progress)?;
         unlocked.load_policy()?;
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);

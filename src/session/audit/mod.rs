@@ -1,6 +1,8 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
+mod disclose;
 mod parallel;
+mod proofs;
 mod query;
 mod subjects;
 mod verdicts;
@@ -16,6 +18,8 @@ use crate::storage::{Bytes, Storage};
 use crate::terms::Action;
 use crate::token::Reach;
 
+pub use disclose::Disclosure;
+pub use proofs::{ConsistencyProof, InclusionProof};
 pub(crate) use query::page_of;
 pub use query::{AuditPage, AuditQuery};
 pub use verdicts::{LogFault, LogReport, LogVerdict};
