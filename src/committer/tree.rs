@@ -33,12 +33,16 @@ impl Committer {
         }
     }
 
-    /// The rows for what one commit adds to the tree. Left out where they could take room that entries need: whoever misses
-    /// a tile makes it out of the entries.
+    /// The rows for what one commit adds to the tree. Left out where the disk is so full that they could take room that
+    /// entries need: whoever misses a tile makes it out of the entries.
     pub(super) fn tiles(&self, growth: Option<&Growth>) -> Vec<PreparedWrite> {
         let rows = growth.map_or_else(Vec::new, Growth::rows);
         let bytes: usize = rows.iter().map(|(id, value, _)| ROW_OVERHEAD + tile_key(*id).len() + value.len()).sum();
-        if rows.is_empty() || !self.storage.has_room(self.lock_queue().unwritten.saturating_add(bytes), false) {
+        if rows.is_empty() {
+            return Vec::new();
+        }
+        let needed = self.lock_queue().unwritten.saturating_add(bytes);
+        if !self.storage.has_room(needed, false) && self.storage.make_room(needed, false).is_err() {
             return Vec::new();
         }
         rows.into_iter().map(|(id, value, again)| prepare(&*self.storage, id, value, again)).collect()

@@ -14,6 +14,7 @@ mod idle;
 mod in_force;
 mod lock;
 mod log_root;
+mod log_tiles;
 mod numbers;
 mod overdue;
 mod renewed;

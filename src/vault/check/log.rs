@@ -75,6 +75,9 @@ impl Check<'_, '_> {
             self.found(FindingPlace::Entry { seq }, what);
         }
         self.report.grave = self.report.grave.saturating_add(read.more);
+        if !faulty {
+            self.check_tiles()?;
+        }
         if !keyed {
             return Ok(());
         }

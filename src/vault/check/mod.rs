@@ -4,6 +4,7 @@ mod join;
 mod log;
 mod records;
 mod report;
+mod tiles;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -299,7 +300,7 @@ const fn rows_of(tree: Tree) -> FindingPlace {
             Tree::Lookup => "identifiers",
             Tree::Policy => "policy",
             Tree::Audit => "the log",
-            Tree::Log => "the index of the log",
+            Tree::Log => "what is derived from the log",
         },
     }
 }
