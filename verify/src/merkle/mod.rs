@@ -2,12 +2,14 @@
 
 mod frontier;
 mod proof;
+mod range;
 mod tile;
 
 use sha2::{Digest, Sha256};
 
 pub use frontier::{Frontier, FrontierError};
 pub use proof::{ProofError, prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion};
+pub use range::Range;
 pub use tile::{TILE_WIDTH, TileId, TileSource};
 
 /// A SHA-256 hash: of a leaf, of a node, or of a whole tree.
@@ -43,6 +45,12 @@ fn root_of(nodes: &[Hash], mut right: Option<Hash>) -> Option<Hash> {
         end -= size;
     }
     right
+}
+
+/// The hash that stands for a full tile in the tile above it; of any power of two of hashes. Nothing for no hashes.
+#[must_use]
+pub fn tile_root(hashes: &[Hash]) -> Option<Hash> {
+    perfect_root(hashes)
 }
 
 /// The root over a power of two of nodes.

@@ -197,7 +197,7 @@ fn subtree<S: TileSource + ?Sized>(source: &S, from: u64, to: u64) -> Result<Has
 }
 
 /// The root of the perfect tree of `2^height` leaves from `from` on.
-fn perfect<S: TileSource + ?Sized>(source: &S, from: u64, height: u32) -> Result<Hash, S::Error> {
+pub(super) fn perfect<S: TileSource + ?Sized>(source: &S, from: u64, height: u32) -> Result<Hash, S::Error> {
     let (level, in_tile) = (height / 8, height % 8);
     let (first, nodes) = (from >> (level * 8), 1_usize << in_tile);
     let width = u64::from(TILE_WIDTH);
