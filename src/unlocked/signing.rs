@@ -51,8 +51,7 @@ impl Unlocked {
     pub(crate) fn log_checkpoint(&self) -> Result<Checkpoint, Error> {
         let signing = self.signing.get().ok_or(Error::Sealed)?;
         self.committer.flush()?;
-        let size = self.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
-        Ok(Checkpoint::sign(self.vault, (size, self.log_root(size)?), None, &signing.seed))
+        Ok(Checkpoint::sign(self.vault, self.log_tree()?, None, &signing.seed))
     }
 
     /// A signing epoch by its number.

@@ -140,6 +140,10 @@ const MOST_SLIPS: u32 = 8;
 /// one. Where it fails, the epoch goes on at the next opening.
 pub(super) fn close_epoch(unlocked: &Unlocked) -> Result<Option<Checkpoint>, Error> {
     let Some(closing) = Closing::begin(unlocked)? else { return Ok(None) };
+    // A damaged log of which no tree could be built: there is nothing to sign, and the epoch goes on.
+    if unlocked.committer.log_tree().is_none() {
+        return Ok(None);
+    }
     closing.keep_both()?;
     let checkpoint = closing.commit_final()?;
     closing.keep_next()?;
