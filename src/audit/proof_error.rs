@@ -50,12 +50,6 @@ pub enum LogProofError {
         /// Entries of the later.
         new: u64,
     },
-    /// An entry that the tree needs is not there.
-    #[error("entry {seq} of the log is missing or cannot be linked to the next; check the vault")]
-    MissingEntry {
-        /// Its number.
-        seq: u64,
-    },
     /// What was proved does not lead to the root of the log, though the tiles were made anew: an entry was changed.
     #[error(
         "the entries below number {size} do not lead to the root of the log; verify the log to learn which was changed"

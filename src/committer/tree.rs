@@ -26,6 +26,12 @@ impl Committer {
         self.tree.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// As if the tree could not be built when the vault was opened.
+    #[cfg(test)]
+    pub(crate) fn uproot(&self) {
+        *self.tree.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// The commit is durable: this is the tree now.
     pub(super) fn grown(&self, growth: Option<Growth>) {
         if let Some(Growth { tree, .. }) = growth {

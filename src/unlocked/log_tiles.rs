@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chartvault_verify::merkle::{Frontier, FrontierError, Hash, TILE_WIDTH, TileId, TileSource};
 
 use super::Unlocked;
-use crate::audit::{EntryKind, EntryRef, LogProofError, TileSeal, root_of_full, tile_key};
+use crate::audit::{AuditFault, EntryKind, EntryRef, FaultKind, LogProofError, TileSeal, root_of_full, tile_key};
 use crate::committer::{CommitFailed, LogTree, Row};
 use crate::crypto::kdf;
 use crate::error::Error;
@@ -20,6 +20,9 @@ const CHUNK: u64 = 1_024;
 const WRITTEN_AT_ONCE: usize = 128;
 /// Tiles held while one question is answered.
 const HELD: usize = 64;
+
+/// Given each full tile; adds rows that are to be stored.
+type OnFullTile<'a> = &'a mut dyn FnMut(TileId, &[Hash], &mut Vec<Row>);
 
 impl Unlocked {
     /// Takes up the tree where it was left. Where a tile that it needs is missing or wrong, as in a vault of a version that
@@ -37,7 +40,7 @@ impl Unlocked {
             Ok(edge) => edge,
             Err(NotThere) => match self.build_log_tree(size, &seal, progress) {
                 Ok(edge) => edge,
-                Err(Error::LogProof(_) | Error::Storage(_)) => return Ok(()),
+                Err(Error::Audit(_) | Error::Storage(_)) => return Ok(()),
                 Err(error) => return Err(error),
             },
         };
@@ -60,7 +63,7 @@ impl Unlocked {
         &self,
         size: u64,
         seal: &TileSeal,
-        full: &mut dyn FnMut(TileId, &[Hash], &mut Vec<Row>),
+        full: OnFullTile<'_>,
         progress: OnProgress<'_>,
     ) -> Result<Frontier, Error> {
         let source = Tiles::new(self, seal, false);
@@ -164,19 +167,23 @@ impl<'u> Tiles<'u> {
         let entries = self.unlocked.committer.storage().entries(from, count)?;
         let (mut leaves, mut expected, mut behind_lost) = (Vec::with_capacity(entries.len()), from, false);
         for (seq, bytes) in &entries {
-            let missing = LogProofError::MissingEntry { seq: expected };
-            let entry = EntryRef::parse(bytes).map_err(|_| missing)?;
-            let lost = entry.front.kind == EntryKind::Lost;
+            let fault = |what| AuditFault { seq: expected, what };
+            let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
+            let (front, lost) = (entry.front, entry.front.kind == EntryKind::Lost);
             // Nobody knows the hash of an entry that was lost.
-            let linked = leaves.last().is_none_or(|before| *before == entry.front.prev) || (behind_lost && !lost);
-            if (*seq, entry.front.seq, entry.front.vault) != (expected, expected, self.unlocked.vault) || !linked {
-                return Err(missing.into());
+            let linked = leaves.last().is_none_or(|before| *before == front.prev) || (behind_lost && !lost);
+            if (*seq, front.seq, front.vault) != (expected, expected, self.unlocked.vault) || !linked {
+                return Err(fault(FaultKind::LinkBroken).into());
             }
             behind_lost = lost;
             leaves.push(entry.leaf());
             expected = expected.saturating_add(1);
         }
-        if expected == until { Ok(leaves) } else { Err(LogProofError::MissingEntry { seq: expected }.into()) }
+        if expected == until {
+            return Ok(leaves);
+        }
+        let last = expected.saturating_sub(1);
+        Err(AuditFault { seq: expected, what: FaultKind::TruncatedTail { last } }.into())
     }
 }
 

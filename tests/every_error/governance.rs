@@ -119,3 +119,13 @@ fn a_review_is_closed_by_others_once_each_grant_is_decided_over() {
     assert!(matches!(refused, Err(Error::ReviewClosed { review: 1, .. })), "{refused:?}");
     advises(refused, "decide in one that is open");
 }
+
+#[test]
+fn a_checkpoint_of_another_log_proves_nothing() {
+    let ward = Ward::new();
+    let text = format!("example.org/log\n1\n{}=\n\n\u{2014} a AAAAAAAA\n", "A".repeat(43));
+    let checkpoint: Checkpoint = text.parse().unwrap();
+    let refused = office(&ward, "a.lund").audit().unwrap().prove(0, &checkpoint);
+    assert!(matches!(refused, Err(Error::LogProof(LogProofError::OtherLog))), "{refused:?}");
+    advises(refused, "ask that vault");
+}

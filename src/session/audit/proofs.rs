@@ -3,7 +3,7 @@
 use chartvault_verify::merkle::verify_consistency;
 
 use super::{AuditView, access, read};
-use crate::audit::{AuditEvent, Checkpoint, EntryRef, LogProofError};
+use crate::audit::{AuditEvent, AuditFault, Checkpoint, EntryRef, FaultKind, LogProofError};
 use crate::error::Error;
 use crate::session::access::{Done, Hold, Op, Refused};
 use crate::unlocked::Unlocked;
@@ -40,7 +40,8 @@ impl AuditView<'_> {
     /// Proves that an entry is in the log of a checkpoint. It is verified before it is given out.
     ///
     /// # Errors
-    /// [`Error::LogProof`] where the checkpoint is not of this log, or has no such entry, and what [`Session`] lists.
+    /// [`Error::LogProof`] where the checkpoint is not of this log, or has no such entry, [`Error::Audit`] where an entry is not sound, and what [`Session`]
+    /// lists.
     ///
     /// [`Session`]: crate::Session
     pub fn prove(self, seq: u64, under: &Checkpoint) -> Result<InclusionProof, Error> {
@@ -96,8 +97,10 @@ pub(super) fn inclusion(unlocked: &Unlocked, seq: u64, under: &Checkpoint) -> Re
 /// An entry as it is stored, and its leaf hash.
 pub(super) fn entry(unlocked: &Unlocked, seq: u64) -> Result<(Vec<u8>, [u8; 32]), Error> {
     let found = read(unlocked.committer.storage(), seq, 1)?;
-    let bytes = found.first().ok_or(LogProofError::MissingEntry { seq })?.1.to_vec();
-    let leaf = EntryRef::parse(&bytes).map_err(|_| LogProofError::MissingEntry { seq })?.leaf();
+    let fault = |what| AuditFault { seq, what };
+    let cut = || fault(FaultKind::TruncatedTail { last: seq.saturating_sub(1) });
+    let bytes = found.first().ok_or_else(cut)?.1.to_vec();
+    let leaf = EntryRef::parse(&bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?.leaf();
     Ok((bytes, leaf))
 }
 

@@ -258,3 +258,21 @@ fn a_salvaged_vault_has_the_tree_of_the_entries_that_it_has() {
     is_right(&vault);
     assert!(stored(&vault.0.gate.enter().unwrap(), 0, 1).is_some());
 }
+
+#[test]
+fn without_a_tree_the_vault_goes_on_and_proofs_say_what_to_do() {
+    let (house, vault) = House::new();
+    vault.0.gate.enter().unwrap().committer.uproot();
+    log(&vault, 300);
+    let session = house.session(&vault);
+    let refused = session.audit().unwrap().prove(1, &at(&vault, 2));
+    assert!(matches!(refused, Err(Error::LogProof(LogProofError::NoTree))), "{refused:?}");
+    let report = vault.check(CheckScope::Trees, &mut |_| ()).unwrap();
+    assert!(
+        report.findings.iter().any(|finding| finding.what.contains("opening the vault again builds it")),
+        "{report}"
+    );
+    vault.close().unwrap();
+    drop((session, vault));
+    is_right(&house.open());
+}
