@@ -16,6 +16,7 @@ use crate::ids::{AttesterId, CaseId, KindId, PatientId, PrincipalId, RevocationI
 use crate::keyring::{HeaderFileError, IdentifierNotAllowed, NewSlotError, UnlockError};
 use crate::read_audit::ReadAuditOutOfBounds;
 use crate::record::{DecodeError, EncodeError, Kind, RecordRef, Version};
+use crate::sink::SinkFault;
 use crate::storage::StorageError;
 use crate::token::{Denial, InvalidRole, ProofError, Revoke, TokenError};
 
@@ -526,6 +527,20 @@ pub enum Error {
     /// A proof about the log, or the root of its Merkle tree, cannot be given.
     #[error(transparent)]
     LogProof(#[from] LogProofError),
+    /// A sink of the log, or the lack of one, is in the way.
+    #[error(transparent)]
+    Sink(#[from] SinkFault),
+    /// Somebody who followed the log was further than the log is.
+    #[error(
+        "the log has {entries} entries and was to be followed from {from}; if it had more once, an older copy of the vault \
+         was put in its place: restore the newer one, or follow from the start"
+    )]
+    LogEndsBefore {
+        /// From which number.
+        from: u64,
+        /// How many entries there are.
+        entries: u64,
+    },
 }
 
 fn revision_of(revision: Option<u32>) -> String {

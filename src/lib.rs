@@ -150,6 +150,7 @@ mod read_audit;
 mod record;
 mod secret;
 mod session;
+mod sink;
 mod storage;
 mod terms;
 #[cfg(feature = "test-util")]
@@ -208,7 +209,10 @@ pub use session::{
     GrantQuery, GrantState, Grants, Identifier, InclusionProof, IssuerInfo, KindCount, ListCursor, ListQuery,
     LiveGrant, LogFault, LogReport, LogVerdict, NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage,
     Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles,
-    Ruling, Scope, Session, SessionOpening, TableFormat, TokenStanding, VerifiedLog,
+    Ruling, Scope, Session, SessionOpening, Subscribe, Subscription, TableFormat, TokenStanding, VerifiedLog,
+};
+pub use sink::{
+    AuditSink, Delivered, FileSink, LineFormat, SinkError, SinkFault, SinkForm, SinkPolicy, SinkState, SyslogSink,
 };
 pub use storage::{Severity, StorageError};
 pub use terms::{Action, Categories, Category, Confidentiality, InvalidTerm, Purpose};
@@ -244,6 +248,11 @@ pub mod __private {
 #[cfg(all(doctest, feature = "test-util"))]
 #[doc = include_str!("../docs/testing.md")]
 mod testing_page {}
+
+/// The examples of docs/following.md.
+#[cfg(all(doctest, feature = "derive"))]
+#[doc = include_str!("../docs/following.md")]
+mod following_page {}
 
 /// The examples of docs/repair.md.
 #[cfg(doctest)]

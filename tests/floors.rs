@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("consent", 3),
     ("keyring", 4),
     ("anchor", 4),
+    ("sink", 4),
     ("error", 5),
     ("policy", 6),
     ("committer", 6),

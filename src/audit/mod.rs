@@ -45,4 +45,4 @@ pub use verify::{AuditFault, FaultKind};
 pub use view::AuditEntry;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

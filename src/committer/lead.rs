@@ -104,6 +104,7 @@ impl Committer {
         (order.chain, order.keys) = (chain, keys);
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = chain.head();
         self.grown(growth);
+        self.growth.reaches(chain.head().map_or(0, |head| head.seq.saturating_add(1)));
         Ok(pending)
     }
 

@@ -8,6 +8,7 @@
 mod changes;
 mod failed;
 mod group;
+mod growth;
 mod lead;
 mod overlay;
 mod queue;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub(crate) use changes::Changes;
 pub(crate) use changes::Stamp;
 pub(crate) use failed::CommitFailed;
+pub(crate) use growth::Growth;
 pub(crate) use overlay::Row;
 pub(crate) use queue::Queued;
 pub(crate) use stripes::{Stripe, Stripes};
@@ -79,6 +81,7 @@ pub(crate) struct Committer {
     newest: Mutex<Option<Head>>,
     /// The tree over the durable entries, changed while a leader holds `order`.
     tree: Mutex<Option<LogTree>>,
+    growth: Arc<Growth>,
 }
 
 impl Committer {
@@ -90,6 +93,8 @@ impl Committer {
         chain: Chain,
         keys: Arc<AuditKeys>,
     ) -> Self {
+        let growth = Arc::<Growth>::default();
+        growth.reaches(chain.head().map_or(0, |head| head.seq.saturating_add(1)));
         Self {
             storage,
             suite: AtomicU8::new(suite.code()),
@@ -103,6 +108,7 @@ impl Committer {
             answered: AtomicI64::new(i64::MIN),
             newest: Mutex::new(chain.head()),
             tree: Mutex::default(),
+            growth,
             order: Mutex::new(Order { chain, keys }),
         }
     }
@@ -145,6 +151,11 @@ impl Committer {
     /// The newest entry that is durable: whatever was acknowledged is not behind it.
     pub(crate) fn newest_entry(&self) -> Option<Head> {
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What tells how far the log has come.
+    pub(crate) const fn growth(&self) -> &Arc<Growth> {
+        &self.growth
     }
 
     /// Whether all that was committed is in the trees.
@@ -371,6 +382,8 @@ impl Committer {
         queue.stopped.get_or_insert(cause);
         queue._seen_stopped.get_or_insert_with(observe::Stopped::new);
         self.room.notify_all();
+        // Who follows the log finds out why.
+        self.growth.nudge();
     }
 
     /// Entries that were answered for are durable, or lost because everything stops.

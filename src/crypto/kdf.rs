@@ -175,6 +175,16 @@ pub(crate) fn compartment_id(name: &str) -> CompartmentId {
     CompartmentId::from_bytes(hash::sha256_short(&[label!("compartment-id").bytes(), name.as_bytes()]))
 }
 
+/// Where the sink of a name is kept: `H(L("sink-id") ‖ name)[..16]`.
+pub(crate) fn sink_id(name: &str) -> [u8; 16] {
+    hash::sha256_short(&[label!("sink-id").bytes(), name.as_bytes()])
+}
+
+/// A patient's name in sinks that are not to know patients: `HMAC(Index, L("sink-pseudonym") ‖ id)[..16]`.
+pub(crate) fn sink_pseudonym(index: &HmacKey, patient: PatientId) -> PatientId {
+    PatientId::from_bytes(hash::truncate(&index.tag(&[label!("sink-pseudonym").bytes(), patient.as_bytes()])))
+}
+
 /// The key under which patients' secrets are sealed: WK as it is.
 pub(crate) fn wrap_prk(wrap: &WrapKey) -> Prk {
     Prk::from_key(wrap.expose())

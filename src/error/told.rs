@@ -4,6 +4,7 @@ use super::Error;
 use crate::keyring::UnlockError;
 use crate::observe::Told;
 use crate::record::DecodeError;
+use crate::sink::SinkFault;
 
 impl Error {
     /// One word for the log: what went wrong, without saying about whom.
@@ -82,6 +83,9 @@ impl Error {
             Self::WrongCode => "wrong code",
             Self::NothingToConfirm => "nothing to confirm",
             Self::NoMemory { .. } => "no memory",
+            Self::Sink(SinkFault::Behind { .. }) => "sink behind",
+            Self::Sink(_) => "sink refused",
+            Self::LogEndsBefore { .. } => "log ends before",
         }
     }
 }
@@ -127,6 +131,8 @@ impl Told for Error {
                 | Self::Forked { .. }
                 | Self::Anchor(_)
                 | Self::AuditUnavailable { .. }
+                | Self::Sink(SinkFault::Behind { .. })
+                | Self::LogEndsBefore { .. }
                 | Self::NotCommitted(_)
                 | Self::OutcomeUnknown(_)
                 | Self::Storage(_)

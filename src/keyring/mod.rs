@@ -155,6 +155,11 @@ impl Keyring {
         Ok(content.encode(&kdf::header_mac(root))?)
     }
 
+    /// A patient's name in sinks that are not to know patients.
+    pub(crate) fn sink_pseudonym(&self, patient: PatientId) -> PatientId {
+        kdf::sink_pseudonym(&self.index, patient)
+    }
+
     /// Stands for a patient in storage keys.
     pub(crate) fn patient_tag(&self, patient: PatientId) -> [u8; 16] {
         kdf::patient_tag(&self.index, patient)

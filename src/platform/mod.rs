@@ -11,9 +11,13 @@ mod portable;
 mod unix;
 
 #[cfg(not(unix))]
-pub(crate) use portable::{PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, sync_dir};
+pub(crate) use portable::{
+    LocalSocket, PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, same_file, sync_dir,
+};
 #[cfg(unix)]
-pub(crate) use unix::{PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, sync_dir};
+pub(crate) use unix::{
+    LocalSocket, PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, same_file, sync_dir,
+};
 
 /// An error if there is something under this name that is no ordinary file: opening a named pipe would wait for whoever
 /// writes to it.

@@ -4,6 +4,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A file that is read and written at named places, by any number of threads, one at a time.
 #[derive(Debug)]
@@ -72,4 +73,26 @@ pub(crate) const fn lock_memory() -> Result<(), &'static str> {
 #[cfg_attr(unix, allow(dead_code))] // it concerns the process, so the tests do without
 pub(crate) const fn refuse_core_dumps() -> Result<(), &'static str> {
     Err("this version cannot refuse core dumps on this platform; turn them off")
+}
+
+/// Whether both are about the same file, as far as its time of creation tells.
+#[cfg_attr(unix, allow(dead_code))] // the tests do without
+pub(crate) fn same_file(a: &Metadata, b: &Metadata) -> bool {
+    a.created().ok() == b.created().ok()
+}
+
+/// A datagram socket of this machine, which only Unix has.
+#[derive(Debug)]
+#[cfg_attr(unix, allow(dead_code))] // the tests do without
+pub(crate) struct LocalSocket;
+
+#[cfg_attr(unix, allow(dead_code))] // the tests do without
+impl LocalSocket {
+    pub(crate) fn connect(_: &Path, _: Duration) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn send(&self, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }

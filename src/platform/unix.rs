@@ -2,8 +2,10 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::time::Duration;
 
 /// A file that is read and written at named places, by any number of threads.
 #[derive(Debug)]
@@ -82,4 +84,27 @@ pub(crate) fn refuse_core_dumps() -> Result<(), &'static str> {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .map_err(|_| "the system refused to make the process not dumpable")?;
     Ok(())
+}
+
+/// Whether both are about the same file, whatever its name.
+pub(crate) fn same_file(a: &Metadata, b: &Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// A datagram socket of this machine.
+#[derive(Debug)]
+pub(crate) struct LocalSocket(UnixDatagram);
+
+impl LocalSocket {
+    /// To whoever listens under this path; a datagram may take so long.
+    pub(crate) fn connect(path: &Path, patience: Duration) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(patience))?;
+        socket.connect(path)?;
+        Ok(Self(socket))
+    }
+
+    pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        self.0.send(datagram).map(drop)
+    }
 }

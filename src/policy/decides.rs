@@ -16,6 +16,7 @@ impl PolicyRow {
             | Self::Failures(_)
             | Self::Epoch(_)
             | Self::Round(_)
+            | Self::Sink(_)
             | Self::Decision(_) => false,
             Self::Grant(row) => row.registered_by.is_some(),
             _ => true,

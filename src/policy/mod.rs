@@ -22,6 +22,7 @@ mod round;
 mod rounds;
 mod row;
 mod rules;
+mod sink;
 mod text;
 mod totp_enrolment;
 
@@ -56,6 +57,7 @@ pub use round::{Decided, Ended, ReviewDecision};
 pub(crate) use round::{DecisionRow, MAX_REVIEW_NOTE, MOST_IN_ROUND, RoundItem, RoundRow};
 pub(crate) use row::{DataKeyRow, PolicyRow};
 pub use rules::AccessRules;
+pub(crate) use sink::SinkRow;
 pub use totp_enrolment::TotpEnrolment;
 
 #[cfg(test)]
@@ -103,6 +105,8 @@ struct Known {
     cases: Cases,
     /// The newest signing epoch; those before are read when they are asked for.
     epoch: Option<EpochRow>,
+    /// By name, those that were detached as well.
+    sinks: BTreeMap<String, SinkRow>,
 }
 
 /// The policy in force.
@@ -122,6 +126,9 @@ impl Policy {
                 known.uses.insert(rid, used);
             }
             PolicyRow::Case(row) => known.cases.put(row),
+            PolicyRow::Sink(row) => {
+                known.sinks.insert(row.name.clone(), row);
+            }
             PolicyRow::Rules(rules) => known.rules = rules,
             PolicyRow::Role(row) => known.roles.define(row),
             PolicyRow::RoleBefore(row) => known.roles.remember(row),
@@ -235,6 +242,16 @@ impl Policy {
     /// All kinds that have been used in this vault.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.read().kinds.values().cloned().collect()
+    }
+
+    /// The sink of a name, detached or not.
+    pub(crate) fn sink(&self, name: &str) -> Option<SinkRow> {
+        self.read().sinks.get(name).cloned()
+    }
+
+    /// All sinks, by name, those that were detached as well.
+    pub(crate) fn sinks(&self) -> Vec<SinkRow> {
+        self.read().sinks.values().cloned().collect()
     }
 
     /// How a chart is labelled.

@@ -17,6 +17,7 @@ use super::revocation::Revocation;
 use super::role;
 use super::round::{DecisionRow, RoundRow};
 use super::rules::AccessRules;
+use super::sink::SinkRow;
 use crate::bytes::{Put, Reader, Truncated};
 use crate::clock::Timestamp;
 use crate::crypto::kdf;
@@ -46,6 +47,7 @@ const TABLE_DATA_KEY: u8 = 16;
 const TABLE_RULES: u8 = 17;
 const TABLE_CEILING: u8 = 19;
 const TABLE_GRANT_USE: u8 = 21;
+const TABLE_SINK: u8 = 23;
 const TABLE_FAILURES: u8 = 18;
 const TABLE_EPOCH: u8 = 22;
 /// From here on: about patients.
@@ -113,6 +115,8 @@ pub(crate) enum PolicyRow {
     Decision(Arc<DecisionRow>),
     /// A signing epoch of the log.
     Epoch(EpochRow),
+    /// A sink of the log.
+    Sink(SinkRow),
 }
 
 /// Which data key seals, and how far older records were sealed anew under it.
@@ -196,6 +200,7 @@ impl PolicyRow {
             Self::Round(row) => (TABLE_ROUND, row.place()),
             Self::Decision(row) => (TABLE_DECISION, row.place()),
             Self::Epoch(row) => (TABLE_EPOCH, row.id()),
+            Self::Sink(row) => (TABLE_SINK, row.place()),
             Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
             Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
         }
@@ -287,6 +292,7 @@ impl PolicyRow {
             Self::Round(row) => behind(TABLE_ROUND, &mut bytes, |bytes| row.encode(bytes)),
             Self::Decision(row) => behind(TABLE_DECISION, &mut bytes, |bytes| row.encode(bytes)),
             Self::Epoch(row) => behind(TABLE_EPOCH, &mut bytes, |bytes| row.encode(bytes)),
+            Self::Sink(row) => behind(TABLE_SINK, &mut bytes, |bytes| row.encode(bytes)),
             Self::ReadAudit(choice) => {
                 bytes.put_u8(TABLE_READ_AUDIT);
                 match choice {
@@ -373,6 +379,7 @@ impl PolicyRow {
             TABLE_GRANT_USE => GrantUse::decode(reader).map(Self::GrantUse),
             TABLE_ROUND => RoundRow::decode(reader).map(|row| Self::Round(Arc::new(row))),
             TABLE_EPOCH => EpochRow::decode(reader).map(Self::Epoch),
+            TABLE_SINK => SinkRow::decode(reader).map(Self::Sink),
             TABLE_DECISION => DecisionRow::decode(reader).map(|row| Self::Decision(Arc::new(row))),
             TABLE_READ_AUDIT => {
                 let choice = match reader.u8()? {

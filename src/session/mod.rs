@@ -44,9 +44,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use any::AnyEntry;
+pub(crate) use audit::Follower;
 pub use audit::{
     AuditPage, AuditQuery, AuditVerify, AuditView, ConsistencyProof, Disclosure, InclusionProof, LogFault, LogReport,
-    LogVerdict, Scope, VerifiedLog,
+    LogVerdict, Scope, Subscribe, Subscription, VerifiedLog,
 };
 pub use batch::Batch;
 pub use cases::{CaseState, Cases, ReviewCase};

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::Unlocked;
 use super::attendant::Attendant;
+use super::demand::Demand;
 use super::idle::Idle;
+use crate::committer::Growth;
 use crate::error::Error;
 use crate::read_audit::ReadAudit;
 
@@ -15,29 +17,26 @@ use crate::read_audit::ReadAudit;
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<Door>);
 
+/// A door that goes when everybody else has gone.
+pub(crate) struct WeakGate(Weak<Door>);
+
+impl WeakGate {
+    pub(crate) fn upgrade(&self) -> Option<Gate> {
+        self.0.upgrade().map(Gate)
+    }
+}
+
 // Dropped in this order: nobody but the last handle holds the vault when it goes, so its directory is free then.
 struct Door {
     flusher: Mutex<Option<Attendant>>,
     settler: Mutex<Option<Attendant>>,
     inside: RwLock<Option<Arc<Unlocked>>>,
     idle: Option<Idle>,
-}
-
-/// A [`Gate`] that keeps nothing open.
-pub(crate) struct WeakGate(Weak<Door>);
-
-impl WeakGate {
-    /// The gate, as long as somebody else has it.
-    pub(crate) fn upgrade(&self) -> Option<Gate> {
-        self.0.upgrade().map(Gate)
-    }
+    growth: Arc<Growth>,
+    demand: Demand,
 }
 
 impl Gate {
-    pub(crate) fn downgrade(&self) -> WeakGate {
-        WeakGate(Arc::downgrade(&self.0))
-    }
-
     /// `most_idle`: after so long without anybody entering nobody is let in any more.
     pub(crate) fn new(unlocked: Unlocked, most_idle: Option<Duration>) -> Self {
         let idle = most_idle.map(|most| Idle::new(most, Arc::clone(&unlocked.clock)));
@@ -45,11 +44,24 @@ impl Gate {
         // Without the thread those who commit settle what they commit.
         let slowly = unlocked.committer.storage().settles_slowly();
         let settler = Mutex::new(if slowly { Attendant::settler(&unlocked).ok() } else { None });
-        Self(Arc::new(Door { flusher: Mutex::default(), settler, inside: RwLock::new(Some(unlocked)), idle }))
+        let growth = Arc::clone(unlocked.committer.growth());
+        let (flusher, inside) = (Mutex::default(), RwLock::new(Some(unlocked)));
+        Self(Arc::new(Door { flusher, settler, inside, idle, demand: Demand::new(Arc::clone(&growth)), growth }))
     }
 
-    /// Enters for the length of one operation.
+    /// Enters for the length of one operation, once every sink that the vault requires has what it has to have.
     pub(crate) fn enter(&self) -> Result<Arc<Unlocked>, Error> {
+        self.wait_for_sinks()?;
+        self.enter_whatever_lags()
+    }
+
+    /// Waits until every sink that the vault requires has what it has to have.
+    pub(crate) fn wait_for_sinks(&self) -> Result<(), Error> {
+        Ok(self.0.demand.wait_until_met()?)
+    }
+
+    /// Enters to see to the sinks themselves.
+    pub(crate) fn enter_whatever_lags(&self) -> Result<Arc<Unlocked>, Error> {
         let unlocked = self.inside()?;
         match &self.0.idle {
             Some(idle) if !idle.enter(&unlocked) => Err(Error::Sealed),
@@ -76,6 +88,21 @@ impl Gate {
         Some(idle.left(&unlocked))
     }
 
+    /// Whoever waits for the log to grow holds this, and nothing else of the vault.
+    pub(crate) fn growth(&self) -> Arc<Growth> {
+        Arc::clone(&self.0.growth)
+    }
+
+    /// What sinks have to have before anybody may enter.
+    pub(crate) fn demand(&self) -> &Demand {
+        &self.0.demand
+    }
+
+    /// For a thread that is not to keep the vault alive.
+    pub(crate) fn downgrade(&self) -> WeakGate {
+        WeakGate(Arc::downgrade(&self.0))
+    }
+
     fn inside(&self) -> Result<Arc<Unlocked>, Error> {
         self.0.inside.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Sealed)
     }
@@ -100,6 +127,7 @@ impl Gate {
     pub(crate) fn seal(&self) -> Result<Arc<Unlocked>, Error> {
         let taken = self.0.inside.write().unwrap_or_else(PoisonError::into_inner).take();
         let last = taken.ok_or(Error::Sealed)?;
+        self.0.growth.end();
         let alone = || {
             while Arc::strong_count(&last) > 1 {
                 thread::sleep(Duration::from_micros(200));

@@ -24,6 +24,7 @@ mod scrub;
 mod seal;
 mod sign_in;
 mod signing;
+mod sinks;
 mod slots;
 mod trust;
 
@@ -70,6 +71,7 @@ use crate::unlocked::{Gate, Unlocked};
 use anchors::Anchors;
 use keeper::Keeper;
 use seal::IdleSeal;
+use sinks::Sinks;
 
 /// An unlocked vault. Cheap to clone, `Send` and `Sync`; all clones and sessions are sealed by [`Vault::close`].
 ///
@@ -83,6 +85,8 @@ struct Inner {
     id: VaultId,
     /// What seals; here as well, to be told once the vault is closed.
     suite: Mutex<Suite>,
+    /// The threads that bring the log to sinks. Before the gate, through which they note how far they came.
+    sinks: Sinks,
     gate: Gate,
     opening: Opening,
     /// The thread that compacts when it is due, and scrubs.
@@ -110,13 +114,16 @@ impl Vault {
         let idle = options.seal_when_idle.map(|most| IdleSeal::start(&gate, &keeper, &anchors, most)).transpose();
         let doing = "starting the thread that seals when idle";
         let idle = idle.map_err(|source| Error::Io { doing, path: home.path().to_owned(), source })?;
-        let vault = Self(Arc::new(Inner { home, id, suite, gate, opening, keeper, _idle: idle, anchors, memory }));
+        let sinks = Sinks::default();
+        let vault =
+            Self(Arc::new(Inner { home, id, suite, sinks, gate, opening, keeper, _idle: idle, anchors, memory }));
         let unlocked = vault.0.gate.enter()?;
         // Without the thread that a window needs reads are durable, which is more than was chosen.
         let _ = vault.follow(&unlocked, unlocked.policy.read_audit());
         // What cannot be told now is told later.
         let _ = unlocked.escalate_overdue();
         let _ = unlocked.tell_of_overdue_reviews();
+        vault.start_sinks(&unlocked, options)?;
         drop(unlocked);
         Ok(vault)
     }
@@ -261,18 +268,21 @@ impl Vault {
         draft: Draft,
         row: impl FnOnce(&Unlocked) -> Result<PolicyRow, Error>,
     ) -> Result<(), Error> {
-        operate(draft.fields.event, || self.confirm_and_keep(credential, draft, row))
+        operate(draft.fields.event, || {
+            let unlocked = self.0.gate.enter()?;
+            self.confirm_and_keep(&unlocked, credential, draft, row)
+        })
     }
 
     fn confirm_and_keep(
         &self,
+        unlocked: &Unlocked,
         credential: Credential<'_>,
         mut draft: Draft,
         row: impl FnOnce(&Unlocked) -> Result<PolicyRow, Error>,
     ) -> Result<(), Error> {
-        let unlocked = self.0.gate.enter()?;
-        match self.confirm(&unlocked, credential).and_then(|()| row(&unlocked)) {
-            Ok(row) => self.keep(&unlocked, row, draft),
+        match self.confirm(unlocked, credential).and_then(|()| row(unlocked)) {
+            Ok(row) => self.keep(unlocked, row, draft),
             Err(error) => {
                 draft.fields.outcome = Outcome::Denied;
                 draft.fields.detail = Some(error.word().to_owned());

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::assemble::{Parts, assemble, newest, storage_keys};
 use super::attempts::Attempts;
 use super::opening::MissingReads;
+use super::sinks::{check_given, detach_while_unlocking};
 use super::slots::upgrade as upgrade_slot;
 use super::{Home, Opening, Options, Vault, operate, signing};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
@@ -77,6 +78,7 @@ impl LockedVault {
     /// [`Error::Unlock`] (wrong credential, damaged header and tampered header told apart), [`Error::InUse`] when a
     /// vault unlocked from here is still open, [`Error::Storage`] when the journal is damaged, cut or older than its
     /// trees, [`Error::RolledBack`], [`Error::Forked`] and [`Error::Anchor`] when the log is not what an anchor holds,
+    /// [`Error::Sink`] when the vault requires a sink that was not given,
     /// [`Error::Audit`] when the log's newest entry is not sound, [`Error::Header`], [`Error::Io`],
     /// [`Error::TamperedRow`].
     pub fn unlock<'c>(&self, credential: impl Into<Credential<'c>>) -> Result<Vault, Error> {
@@ -111,13 +113,13 @@ impl LockedVault {
     /// # Ok::<(), chartvault::Error>(())
     /// ```
     pub const fn unlocking(&self) -> Unlocking<'_> {
-        Unlocking { locked: self, upgrade: None }
+        Unlocking { locked: self, upgrade: None, without: &[] }
     }
 
     fn unlock_and_assemble(
         &self,
         credential: Credential<'_>,
-        upgrade: Option<KdfParameters>,
+        (upgrade, without): (Option<KdfParameters>, &[&str]),
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
         let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +130,7 @@ impl LockedVault {
         };
         match self.unlock_keyring(credential) {
             Ok(keyring) => {
-                let vault = self.assemble(keyring, lock, credential, upgrade, &mut *progress)?;
+                let vault = self.assemble(keyring, lock, credential, (upgrade, without), &mut *progress)?;
                 vault.go_on_erasing(credential, progress)?;
                 Ok(vault)
             }
@@ -155,7 +157,7 @@ impl LockedVault {
         opened: UnlockedKeyring,
         lock: DirLock,
         credential: Credential<'_>,
-        upgrade: Option<KdfParameters>,
+        (upgrade, without): (Option<KdfParameters>, &[&str]),
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
         let UnlockedKeyring { keyring, slot, mut header, root, mut bytes, .. } = opened;
@@ -194,6 +196,7 @@ impl LockedVault {
         let unlocked = assemble(parts, storage)?;
         unlocked.restore_log_tree(progress)?;
         unlocked.load_policy()?;
+        check_given(&unlocked, &self.options, without)?;
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
         let compared = unlocked.compare_with_anchors()?;
@@ -210,6 +213,7 @@ impl LockedVault {
         if let Some(used) = used {
             unlocked.policy.apply(used);
         }
+        detach_while_unlocking(&unlocked, without)?;
         if let Some(through) = found.compacted {
             // Not before its entry is durable.
             unlocked.committer.storage().remove_compacted(through)?;
@@ -230,15 +234,23 @@ impl LockedVault {
 pub struct Unlocking<'v> {
     locked: &'v LockedVault,
     upgrade: Option<KdfParameters>,
+    without: &'v [&'v str],
 }
 
-impl Unlocking<'_> {
+impl<'v> Unlocking<'v> {
     /// If a passphrase opens a slot whose derivation is weaker than this ([`KdfParameters::is_weaker_than`]), gives the slot
     /// these parameters and a new salt, with entries in the log. It takes the time of both derivations once. Where it
     /// fails, the vault is open all the same, and [`Opening::kdf_upgrade`] says why. Slots for two persons stay as they
     /// are.
     pub fn upgrade_kdf(mut self, to: impl Into<KdfParameters>) -> Self {
         self.upgrade = Some(to.into());
+        self
+    }
+
+    /// Detaches these sinks, which the vault may require; an entry of the log says so for each. Where one of them is not there,
+    /// unlocking fails ([`SinkFault::Unknown`](crate::SinkFault::Unknown)).
+    pub const fn without_sinks(mut self, names: &'v [&'v str]) -> Self {
+        self.without = names;
         self
     }
 
@@ -260,8 +272,9 @@ impl Unlocking<'_> {
         progress: OnProgress<'_>,
     ) -> Result<Vault, Error> {
         let (locked, credential) = (self.locked, credential.into());
-        let opened =
-            operate(AuditEvent::VaultOpened, || locked.unlock_and_assemble(credential, self.upgrade, progress));
+        let opened = operate(AuditEvent::VaultOpened, || {
+            locked.unlock_and_assemble(credential, (self.upgrade, self.without), progress)
+        });
         wipe_stack();
         opened
     }

@@ -1,14 +1,18 @@
 //! Settings of a vault in this process. None of them changes what is stored or how safe it is.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::sinks::GivenSink;
 use crate::anchor::{Anchor, AnchorPolicy};
 use crate::clock::{Clock, SystemClock};
 use crate::consent::{Consent, ConsentHook};
 use crate::crypto::passphrase::PassphraseCost;
+use crate::error::Error;
+use crate::sink::{AuditSink, SinkPolicy, checked_name};
 use crate::storage::StorageOptions;
 
 /// A round of a million rows takes about an hour, and a thousandth of one core.
@@ -37,6 +41,7 @@ pub struct Options {
     pub(super) consent: ConsentHook,
     pub(super) signing_key: Option<PathBuf>,
     pub(super) anchors: Vec<(Arc<dyn Anchor>, AnchorPolicy)>,
+    pub(super) sinks: BTreeMap<String, GivenSink>,
 }
 
 impl Options {
@@ -55,6 +60,7 @@ impl Options {
             consent: ConsentHook::default(),
             signing_key: None,
             anchors: Vec::new(),
+            sinks: BTreeMap::new(),
         }
     }
 
@@ -223,6 +229,22 @@ impl Options {
     pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
         self.consent = ConsentHook::new(consent);
         self
+    }
+
+    /// Brings the log to a sink while the vault is open, from where the sink of that name left off, or from its first opening with
+    /// it. Of several under one name the last one counts. The vault remembers name, place and policy: once it was opened with one
+    /// that is required, it is not opened without it, until somebody detaches it ([`Vault::detach_sink`],
+    /// [`Unlocking::without_sinks`]).
+    ///
+    /// # Errors
+    /// [`SinkFault::Name`](crate::SinkFault::Name) for a name that is not 1 to 64 bytes, or has control characters.
+    ///
+    /// [`Vault::detach_sink`]: crate::Vault::detach_sink
+    /// [`Unlocking::without_sinks`]: crate::Unlocking::without_sinks
+    pub fn sink(mut self, name: &str, sink: Box<dyn AuditSink>, policy: SinkPolicy) -> Result<Self, Error> {
+        let name = checked_name(name)?.to_owned();
+        self.sinks.insert(name, GivenSink { sink: Arc::new(Mutex::new(sink)), policy });
+        Ok(self)
     }
 
     /// Where the time comes from.

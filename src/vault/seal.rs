@@ -28,6 +28,7 @@ impl Vault {
     /// writes fail, or the file of the signing key cannot be written; the epoch then goes on at the next opening. It is closed all the same, and what was acknowledged is safe.
     pub fn close(&self) -> Result<(), Error> {
         self.0.keeper.stop();
+        self.0.sinks.stop();
         seal(&self.0.gate, &self.0.anchors, None)
     }
 
@@ -35,6 +36,7 @@ impl Vault {
     #[cfg(feature = "test-util")]
     pub(crate) fn abandon(&self) {
         self.0.keeper.stop();
+        self.0.sinks.abandon();
         if let Ok(unlocked) = self.0.gate.seal() {
             unlocked.let_go();
             // Entries of reads that still wait are lost as well.

@@ -129,3 +129,19 @@ fn a_checkpoint_of_another_log_proves_nothing() {
     assert!(matches!(refused, Err(Error::LogProof(LogProofError::OtherLog))), "{refused:?}");
     advises(refused, "ask that vault");
 }
+
+#[test]
+fn a_sink_of_no_name_is_refused_and_a_log_is_not_followed_from_behind_its_end() {
+    let clinic = TestVault::new().passphrase(PASSPHRASE).build().unwrap();
+    let pass = Passphrase::new(PASSPHRASE);
+    let sink = Box::new(SyslogSink::udp((std::net::Ipv4Addr::LOCALHOST, 9).into()));
+    let refused = clinic.vault().attach_sink("", sink, SinkPolicy::BestEffort, &pass);
+    assert!(matches!(refused, Err(Error::Sink(SinkFault::Name { len: 0 }))), "{refused:?}");
+    advises(refused, "choose another");
+    let refused = clinic.vault().detach_sink("siem", &pass);
+    assert!(matches!(refused, Err(Error::Sink(SinkFault::Unknown { .. }))), "{refused:?}");
+    advises(refused, "list its sinks");
+    let refused = office(&Ward::new(), "a.lund").audit().unwrap().subscribe(AuditFilter::new()).from(1_000);
+    assert!(matches!(refused, Err(Error::LogEndsBefore { from: 1_000, .. })), "{refused:?}");
+    advises(refused, "restore the newer one");
+}

@@ -415,6 +415,13 @@ def compartment(c):
     kinds = [kind_name(c, c.sized("B")) for _ in range(c.one("B"))]
     c.must(1 <= len(name) <= 64 and 1 <= len(kinds) <= 32 and kinds == sorted(set(kinds)))
     return H(L("compartment-id") + name)[:16], (text(name), created, *kinds)
+def sink(c):
+    """How far a sink of the log has come, and what happens when it takes none."""
+    following, since, policy = c.read("QqB")
+    required = c.read("QQ") if policy == 2 else None
+    name = c.rest()
+    c.must(policy <= 2 and 1 <= len(name) <= 64)
+    return H(L("sink-id") + name)[:16], (text(name), following, since, policy, required)
 def blocks_kept(c):
     """What is kept of a token's blocks: issuer, revocation ids and bodies, of which only the frame is read here."""
     issuer, count, rids = c.one("16s"), c.one("B"), []
@@ -498,6 +505,7 @@ TABLES = {
     20: ("compartments", compartment),
     21: ("grant_uses", grant_use),
     22: ("signing_epochs", epoch),
+    23: ("sinks", sink),
     32: ("retentions", retention),
     33: ("erasures", erasure),
     34: ("emergencies", emergency),

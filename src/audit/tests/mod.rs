@@ -1,6 +1,6 @@
 //! Tests that need more than one file of this floor.
 
-pub(super) mod kit;
+pub(crate) mod kit;
 
 mod chain;
 mod draft;

@@ -1,10 +1,12 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
 mod disclose;
+mod follow;
 mod parallel;
 mod proofs;
 mod query;
 mod subjects;
+mod subscribe;
 mod verdicts;
 mod verify;
 
@@ -19,9 +21,11 @@ use crate::terms::Action;
 use crate::token::Reach;
 
 pub use disclose::Disclosure;
+pub(crate) use follow::Follower;
 pub use proofs::{ConsistencyProof, InclusionProof};
 pub(crate) use query::page_of;
 pub use query::{AuditPage, AuditQuery};
+pub use subscribe::{Subscribe, Subscription};
 pub use verdicts::{LogFault, LogReport, LogVerdict};
 pub(crate) use verify::verify_all;
 pub use verify::{AuditVerify, Scope, VerifiedLog};
