@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::anchor::AnchorFault;
 use crate::audit::{AuditFault, LogArchiveError, LogProofError};
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
@@ -492,6 +493,35 @@ pub enum Error {
         /// Why not.
         why: &'static str,
     },
+    /// An anchor holds a checkpoint of more entries than the log has: it was cut, or the vault was brought back to an earlier
+    /// state. Nothing was written.
+    #[error(
+        "anchor {anchor} holds a checkpoint of {anchored} entries, and the log has {found}: it was cut, or the vault was \
+         brought back to an earlier state. Examine the vault, and keep it as it is"
+    )]
+    RolledBack {
+        /// The anchor.
+        anchor: String,
+        /// Entries of the checkpoint.
+        anchored: u64,
+        /// Entries of the log.
+        found: u64,
+    },
+    /// An anchor holds another log: both were one until they were changed apart, or this one was rewritten. Nothing was
+    /// written.
+    #[error(
+        "anchor {anchor} holds a checkpoint of another log of {anchored} entries: this one was rewritten, or a copy of the vault \
+         went on. Examine the vault, and keep both as they are"
+    )]
+    Forked {
+        /// The anchor.
+        anchor: String,
+        /// Entries of the checkpoint.
+        anchored: u64,
+    },
+    /// An anchor cannot be compared with.
+    #[error(transparent)]
+    Anchor(AnchorFault),
     /// What was to be written out could not be.
     #[error("the list could not be written ({0}); see to where it goes, and write it again")]
     Output(#[source] io::Error),

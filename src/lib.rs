@@ -127,6 +127,7 @@
 // The derives write `::chartvault::…`, in this crate's own tests as well.
 extern crate self as chartvault;
 
+mod anchor;
 mod audit;
 mod bytes;
 mod clock;
@@ -162,6 +163,9 @@ mod token;
 mod unlocked;
 mod vault;
 
+pub use anchor::{
+    Anchor, AnchorError, AnchorFault, AnchorPolicy, CallbackAnchor, CommandAnchor, FileAnchor, ProofFrom,
+};
 pub use audit::{
     AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
     EntryDefect, FaultKind, InvalidCheckpoint, LogArchive, LogArchiveError, LogProofError, Outcome,
@@ -197,9 +201,9 @@ pub use monitor::{
 #[cfg(feature = "async")]
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
-    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, Erasure, FlagClosed, LegalHold,
-    LogHold, LogRetention, LogRetentionTooShort, RecoveryCodes, Retention, RetentionOf, Review, ReviewDecision,
-    Revocation, TotpEnrolment, Verdict,
+    AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, EpochStart, Erasure, FlagClosed,
+    LegalHold, LogHold, LogRetention, LogRetentionTooShort, RecoveryCodes, Retention, RetentionOf, Review,
+    ReviewDecision, Revocation, TotpEnrolment, Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
@@ -232,10 +236,10 @@ pub use token::{
     Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Finding,
-    FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk, KeySort, LockedVault, MemoryGuard,
-    MemoryProtection, MissingReads, NewVault, Opening, Options, OwnAccount, Replayed, RootRotation, Rotated, Rotation,
-    SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
+    AnchorFinding, AnchorState, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder,
+    ErasureReport, Evidence, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk,
+    KeySort, LockedVault, LogKey, LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening, Options,
+    OwnAccount, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
 };
 
 /// The examples of docs/records.md.

@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("audit", 3),
     ("consent", 3),
     ("keyring", 4),
+    ("anchor", 4),
     ("sink", 4),
     ("monitor", 4),
     ("error", 5),

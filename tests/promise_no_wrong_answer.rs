@@ -20,6 +20,7 @@ enum Part {
     Header,
     State,
     CleanMark,
+    SigningKey,
     Trees,
 }
 
@@ -31,6 +32,7 @@ fn part(file: &Path) -> Part {
         _ if name.starts_with("state") => Part::State,
         _ if name.starts_with("sled-") => Part::Trees,
         "clean" => Part::CleanMark,
+        "signing.key" => Part::SigningKey,
         _ => panic!("a file that this test does not know: {name}"),
     }
 }
@@ -111,6 +113,11 @@ fn a_bit_flipped_in_one_copy_of_the_header_is_mended() {
 fn a_bit_flipped_in_a_state_file_or_the_clean_mark_is_mended() {
     flip(Part::State, 12);
     flip(Part::CleanMark, 6);
+}
+
+#[test]
+fn a_bit_flipped_in_the_signing_key_loses_nothing() {
+    flip(Part::SigningKey, 12);
 }
 
 #[test]

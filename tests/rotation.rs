@@ -288,8 +288,8 @@ fn another_suite_seals_everything_anew() {
     assert_eq!(vault.change_suite(before, &house.key, &mut |_| ()).unwrap(), Rotated::default());
     let rotated = vault.change_suite(after, &house.key, &mut |_| ()).unwrap();
     assert_eq!((rotated.resealed, rotated.rewrapped, rotated.unreadable), (day.versions(), 5, 0));
-    // Four identifiers; the issuer, a kind, the session's grant and its use. The data key in force is new.
-    assert_eq!(rotated.others, 4 + 4);
+    // Four identifiers; the issuer, a kind, the session's grant and its use, the signing epoch. The data key in force is new.
+    assert_eq!(rotated.others, 4 + 5);
     assert_eq!(vault.suite(), after);
     day.is_read(&session);
     is_sound(&vault);

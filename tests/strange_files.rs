@@ -21,7 +21,7 @@ fn nothing_waits_for_a_named_pipe() {
     vault.close().unwrap();
     drop(session);
     let house = Arc::new(house);
-    for name in ["header.a", "header.b", "state.a", "state.b", "clean", "opening", "lock", "attempts"] {
+    for name in ["header.a", "header.b", "state.a", "state.b", "clean", "opening", "lock", "attempts", "signing.key"] {
         let copy = tempfile::tempdir().unwrap();
         let path = copy.path().join("vault");
         support::copy_dir(&house.path(), &path);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::draft::Prepared;
-use super::entry::{EntryKind, EntryRef, Front, leaf_hash};
+use super::entry::{EntryRef, Front, leaf_hash};
 use super::keys::AuditKeys;
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
@@ -13,6 +13,9 @@ use crate::ids::{PatientId, VaultId};
 /// A clock that is behind the newest entry by more than this has been set back.
 pub(crate) const CLOCK_STEP_MICROS: i64 = 120_000_000;
 
+/// The signing epoch of a vault's first entry.
+pub(crate) const FIRST_SIGNING_EPOCH: u32 = 1;
+
 /// The newest entry, as far as the next one depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -20,6 +23,7 @@ pub(crate) struct Head {
     pub(crate) leaf: [u8; 32],
     pub(crate) time: Timestamp,
     pub(crate) epoch: u32,
+    /// Its signing epoch.
     pub(crate) key_id: u32,
 }
 
@@ -38,6 +42,8 @@ pub(crate) enum AppendError {
     EpochMoved,
     #[error("the key is of an audit epoch before the newest entry's")]
     EpochBehind,
+    #[error("no number of a signing epoch is left")]
+    SigningEpochs,
     #[error("the first audit entry has to be the genesis entry, and no later one")]
     Genesis,
     #[error("no audit sequence number is left")]
@@ -74,7 +80,7 @@ impl Chain {
         mut draft: Prepared,
         counter: impl FnMut(PatientId) -> u64,
     ) -> Result<Vec<u8>, AppendError> {
-        let front = self.next_front(keys, suite, now, draft.kind)?;
+        let front = self.next_front(keys, suite, now, &draft)?;
         for subject in draft.subjects.iter_mut().filter(|subject| !subject.key.belongs_to(keys)) {
             subject.key = Arc::new(keys.subject_again(&subject.key).ok_or(AppendError::EpochMoved)?);
         }
@@ -94,9 +100,9 @@ impl Chain {
         keys: &AuditKeys,
         suite: Suite,
         now: Timestamp,
-        kind: EntryKind,
+        draft: &Prepared,
     ) -> Result<Front, AppendError> {
-        let (epoch, key_id) = (keys.epoch(), keys.key_id());
+        let (epoch, kind) = (keys.epoch(), draft.kind);
         if !kind.may_stand(self.head.is_none()) {
             return Err(AppendError::Genesis);
         }
@@ -108,17 +114,19 @@ impl Chain {
             seq: 0,
             time: now,
             epoch,
-            key_id,
+            key_id: FIRST_SIGNING_EPOCH,
             prev: [0; 32],
         };
         let Some(head) = self.head else { return Ok(first) };
-        if epoch < head.epoch || key_id < head.key_id {
+        if epoch < head.epoch {
             return Err(AppendError::EpochBehind);
         }
+        let begun = u32::from(draft.begins_signing_epoch);
         Ok(Front {
             clock_step: now.as_micros() < head.time.as_micros().saturating_sub(CLOCK_STEP_MICROS),
             seq: head.seq.checked_add(1).ok_or(AppendError::Exhausted)?,
             time: now.max(head.time),
+            key_id: head.key_id.checked_add(begun).ok_or(AppendError::SigningEpochs)?,
             prev: head.leaf,
             ..first
         })

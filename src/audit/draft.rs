@@ -50,6 +50,18 @@ impl Draft {
         Self { kind: EntryKind::Event, fields: Fields::new(event, outcome), subjects: Vec::new(), reads: Vec::new() }
     }
 
+    /// The first entry of the next signing epoch; `detail` says why it begins.
+    pub(crate) fn first_of_signing_epoch(detail: String) -> Self {
+        let mut draft = Self::new(AuditEvent::SigningEpochBegun, Outcome::Allowed);
+        draft.kind = EntryKind::Epoch;
+        draft.fields.detail = Some(detail);
+        draft
+    }
+
+    fn begins_signing_epoch(&self) -> bool {
+        self.kind == EntryKind::Epoch && self.fields.event == AuditEvent::SigningEpochBegun
+    }
+
     pub(super) fn records(&self) -> usize {
         self.subjects.iter().map(|subject| subject.records.len()).sum()
     }
@@ -106,7 +118,7 @@ impl Draft {
         self,
         random: impl FnOnce(usize) -> Result<RandomArrays, RandomFailed>,
     ) -> Result<Prepared, DraftError> {
-        let capacity = self.payload_len();
+        let (capacity, begins_signing_epoch) = (self.payload_len(), self.begins_signing_epoch());
         let too_large = DraftError::TooLarge(entry_len(capacity));
         self.check(capacity)?;
         let (mut before, mut after) = (Zeroizing::new(Vec::with_capacity(capacity)), Zeroizing::new(Vec::new()));
@@ -118,7 +130,7 @@ impl Draft {
         let subjects = self.subjects.into_iter().zip(rest);
         let subjects = subjects.map(|(subject, random)| PreparedSubject::new(subject, random));
         let subjects = subjects.collect::<Result<_, _>>().map_err(|_| too_large)?;
-        Ok(Prepared { kind: self.kind, before, subjects, after, capacity, random: first })
+        Ok(Prepared { kind: self.kind, begins_signing_epoch, before, subjects, after, capacity, random: first })
     }
 
     pub(super) fn check(&self, payload_len: usize) -> Result<(), DraftError> {
@@ -149,6 +161,8 @@ fn parts(subject: DraftSubject) -> Vec<DraftSubject> {
 /// A draft that is ready to be appended.
 pub(crate) struct Prepared {
     pub(super) kind: EntryKind,
+    /// Whether it is the first entry of the signing epoch behind the one before.
+    pub(super) begins_signing_epoch: bool,
     pub(super) subjects: Vec<PreparedSubject>,
     before: SecretBytes,
     after: SecretBytes,
@@ -157,6 +171,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Whether it is the first entry of the signing epoch behind the one before.
+    pub(crate) const fn begins_signing_epoch(&self) -> bool {
+        self.begins_signing_epoch
+    }
+
     /// Size of the entry that this becomes, at most.
     pub(crate) const fn entry_len(&self) -> usize {
         entry_len(self.capacity)

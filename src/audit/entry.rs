@@ -215,18 +215,18 @@ impl<'a> EntryRef<'a> {
 
     /// Whether `keys` has what it says it was sealed under.
     pub(crate) fn is_under(&self, keys: &AuditKeys) -> bool {
-        keys.of(self.front.epoch, self.front.key_id).is_some()
+        keys.of(self.front.epoch).is_some()
     }
 
     /// The payload in clear.
     pub(super) fn open(&self, keys: &AuditKeys) -> Result<SecretBytes, OpenError> {
-        let keys = keys.of(self.front.epoch, self.front.key_id).ok_or(OpenError)?;
+        let keys = keys.of(self.front.epoch).ok_or(OpenError)?;
         self.open_with_entry_key(&keys.entry_key(&[self.bound]))
     }
 
     /// Its key `EK`, which opens it and no other; nothing where its epoch's key is not held.
     pub(crate) fn entry_key(&self, keys: &AuditKeys) -> Option<Secret<32>> {
-        keys.of(self.front.epoch, self.front.key_id).map(|keys| keys.entry_key(&[self.bound]))
+        keys.of(self.front.epoch).map(|keys| keys.entry_key(&[self.bound]))
     }
 
     /// The payload in clear, for someone who holds this entry's key alone.

@@ -14,13 +14,13 @@ use crate::ids::VaultId;
 use crate::secret::{Key, Secret};
 
 fn keys() -> AuditKeys {
-    AuditKeys::new(1, 1, Key::new(Secret::take(&mut [5; 32])))
+    AuditKeys::new(1, Key::new(Secret::take(&mut [5; 32])))
 }
 
 pub(crate) fn entry(bytes: &[u8]) -> bool {
     let Ok(entry) = EntryRef::parse(bytes) else { return false };
     assert_eq!(entry.to_bytes(), bytes);
-    let stranger = AuditKeys::new(entry.front.epoch, entry.front.key_id, Key::new(Secret::take(&mut [6; 32])));
+    let stranger = AuditKeys::new(entry.front.epoch, Key::new(Secret::take(&mut [6; 32])));
     assert!(
         open_entry(&entry, &stranger, |_, _, _| None::<&SubjectKey>).is_err(),
         "opened under a key that nobody has"

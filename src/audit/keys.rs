@@ -9,17 +9,16 @@ use crate::secret::Secret;
 /// The key of one epoch of entries, with everything that does not depend on an entry derived once.
 pub(super) struct EpochKeys {
     epoch: u32,
-    key_id: u32,
     key: AuditKey,
     prk: Prk,
     hedge: HmacKey,
 }
 
 impl EpochKeys {
-    fn new(epoch: u32, key_id: u32, key: AuditKey) -> Self {
+    fn new(epoch: u32, key: AuditKey) -> Self {
         let prk = Prk::from_key(key.expose());
         let hedge = kdf::audit_hedge(&key);
-        Self { epoch, key_id, key, prk, hedge }
+        Self { epoch, key, prk, hedge }
     }
 
     /// The entry key `EK` of the entry with these first 94 bytes. It opens that entry and no other.
@@ -36,13 +35,13 @@ pub(crate) struct AuditKeys {
 
 impl AuditKeys {
     /// One epoch, which seals.
-    pub(crate) fn new(epoch: u32, key_id: u32, key: AuditKey) -> Self {
-        Self { sealing: EpochKeys::new(epoch, key_id, key), others: Vec::new() }
+    pub(crate) fn new(epoch: u32, key: AuditKey) -> Self {
+        Self { sealing: EpochKeys::new(epoch, key), others: Vec::new() }
     }
 
     /// Another epoch beside these, which does not seal.
     pub(crate) fn and(mut self, epoch: u32, key: AuditKey) -> Self {
-        self.others.push(EpochKeys::new(epoch, self.sealing.key_id, key));
+        self.others.push(EpochKeys::new(epoch, key));
         self
     }
 
@@ -51,13 +50,9 @@ impl AuditKeys {
         self.sealing.epoch
     }
 
-    pub(crate) const fn key_id(&self) -> u32 {
-        self.sealing.key_id
-    }
-
     /// The keys that an entry says it was sealed under.
-    pub(super) fn of(&self, epoch: u32, key_id: u32) -> Option<&EpochKeys> {
-        self.all().find(|held| held.epoch == epoch && held.key_id == key_id)
+    pub(super) fn of(&self, epoch: u32) -> Option<&EpochKeys> {
+        self.all().find(|held| held.epoch == epoch)
     }
 
     fn all(&self) -> impl Iterator<Item = &EpochKeys> {
@@ -71,7 +66,7 @@ impl AuditKeys {
 
     /// What opens blocks about that patient in entries of an epoch; `None` where its key is not held.
     pub(crate) fn subject_in(&self, epoch: u32, secret: &PatientSecret) -> Option<SubjectKey> {
-        self.all().find(|held| held.epoch == epoch).map(|held| self.subject_key(held, secret))
+        self.of(epoch).map(|held| self.subject_key(held, secret))
     }
 
     /// The same patient's key in the epoch that seals now.
@@ -86,7 +81,7 @@ impl AuditKeys {
         let version =
             kdf::version_mac(first.map(|first| kdf::subject_prk(&first.key, secret)).as_ref().unwrap_or(&prk));
         let sealer = Sealer::new(prk, kdf::SEAL_SUBJECT, FLOOR_KEY);
-        SubjectKey { epoch: of.epoch, key_id: of.key_id, version, sealer, secret: None }
+        SubjectKey { epoch: of.epoch, version, sealer, secret: None }
     }
 
     /// `HMAC(hedge key, random32 ‖ front ‖ padded payload)[..16]`.
@@ -103,7 +98,6 @@ impl AuditKeys {
 /// Seals what the log says about one patient, under the epoch's key and the patient's erasable secret. Wiped on drop.
 pub(crate) struct SubjectKey {
     epoch: u32,
-    key_id: u32,
     pub(super) sealer: Sealer,
     version: HmacKey,
     /// Where it seals: an entry may find its place only after the next epoch has begun.
@@ -113,7 +107,7 @@ pub(crate) struct SubjectKey {
 impl SubjectKey {
     /// Whether it was made from `keys`; if not, an entry under `keys` cannot hold its blocks.
     pub(super) const fn belongs_to(&self, keys: &AuditKeys) -> bool {
-        self.epoch == keys.epoch() && self.key_id == keys.key_id()
+        self.epoch == keys.epoch()
     }
 
     /// Ties an entry to what a version of a record said, also after it was sealed again under another key:
@@ -142,7 +136,7 @@ mod tests {
     use crate::secret::Key;
 
     fn keys(byte: u8) -> AuditKeys {
-        AuditKeys::new(1, 2, Key::new(Secret::take(&mut [byte; 32])))
+        AuditKeys::new(1, Key::new(Secret::take(&mut [byte; 32])))
     }
 
     #[test]

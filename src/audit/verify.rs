@@ -6,6 +6,7 @@ use std::fmt;
 use super::chain::Head;
 use super::defect::EntryDefect;
 use super::entry::{EntryKind, EntryRef, Front};
+use super::event::AuditEvent;
 use super::view::{AuditEntry, OpenEntryError};
 use crate::clock::Timestamp;
 use crate::ids::{PatientId, VaultId};
@@ -64,6 +65,15 @@ pub enum FaultKind {
     /// Its epoch or key lies before that of the entry before it.
     #[error("its epoch or key lies before that of the entry before")]
     EpochWentBack,
+    /// Its signing epoch does not follow from that of the entry before: it is neither the same, nor is this the first entry
+    /// of the next one.
+    #[error("its signing epoch {found} does not follow from that of the entry before, {before}")]
+    SigningEpoch {
+        /// The signing epoch that it names.
+        found: u32,
+        /// That of the entry before.
+        before: u32,
+    },
     /// There is no key for its epoch.
     #[error("there is no key for its epoch {epoch}, key {key_id}")]
     NoKey {
@@ -163,6 +173,9 @@ impl Lost {
     }
 }
 
+/// Patients, with the number of entries about each.
+type Counted = Vec<(PatientId, u64)>;
+
 /// An entry as it stands by itself: what many threads can find out at once.
 #[derive(Debug)]
 pub(crate) struct Examined {
@@ -174,8 +187,8 @@ pub(crate) struct Examined {
 struct Found {
     front: Front,
     leaf: [u8; 32],
-    /// The patients whom it is about, with their counters, where it was to be opened.
-    counted: Option<Result<Vec<(PatientId, u64)>, FaultKind>>,
+    /// What it says that happened, and the patients whom it is about with their counters, where it was to be opened.
+    counted: Option<Result<(AuditEvent, Counted), FaultKind>>,
 }
 
 impl Examined {
@@ -183,7 +196,8 @@ impl Examined {
     pub(crate) fn of(seq: u64, entry: &[u8], open: Option<Opener<'_>>) -> Self {
         let found = EntryRef::parse(entry).map(|entry| {
             let counted = |opened: AuditEntry| {
-                opened.subjects.iter().filter_map(|subject| subject.patient.zip(subject.counter)).collect()
+                let subjects = opened.subjects.iter();
+                (opened.event, subjects.filter_map(|subject| subject.patient.zip(subject.counter)).collect())
             };
             let counted = open.map(|open| open(&entry).map(counted).map_err(FaultKind::from));
             Found { front: entry.front, leaf: entry.leaf(), counted }
@@ -278,7 +292,7 @@ impl<'a> Verifier<'a> {
             counted
                 .as_ref()
                 .map_err(|what| *what)
-                .and_then(|counted| self.check_counters(seq, counted))
+                .and_then(|(event, counted)| self.check_opened(&found.front, *event, counted))
                 .map_err(|what| self.fault(what))?;
         }
         self.head = Some(found.head());
@@ -311,10 +325,19 @@ impl<'a> Verifier<'a> {
         if front.time < head.time {
             return Err(FaultKind::TimeWentBack { found: front.time, before: head.time });
         }
-        if front.epoch < head.epoch || front.key_id < head.key_id {
-            return Err(FaultKind::EpochWentBack);
-        }
-        Ok(())
+        epochs_follow(&head, front, behind_a_gap)
+    }
+
+    fn check_opened(
+        &mut self,
+        front: &Front,
+        event: AuditEvent,
+        counted: &[(PatientId, u64)],
+    ) -> Result<(), FaultKind> {
+        // Behind an entry that was lost it is not known whether that one began an epoch.
+        let before = self.head.filter(|head| self.lost.last != Some(head.seq));
+        begins_as_it_says(before.as_ref(), front, event)?;
+        self.check_counters(front.seq, counted)
     }
 
     /// Counters run without gaps; after a trusted head the first one seen of a patient is taken as it is.
@@ -368,6 +391,30 @@ impl<'a> Verifier<'a> {
         if let Some((progress, total)) = &mut self.progress {
             progress(Progress::new(Task::VerifyAudit, self.entries, *total));
         }
+    }
+}
+
+/// The rule of epochs, as far as anyone can check it. `behind_a_gap`: entries between the two were lost.
+pub(crate) fn epochs_follow(before: &Head, front: &Front, behind_a_gap: bool) -> Result<(), FaultKind> {
+    if front.epoch < before.epoch || front.key_id < before.key_id {
+        return Err(FaultKind::EpochWentBack);
+    }
+    let next = before.key_id.checked_add(1) == Some(front.key_id) && front.kind == EntryKind::Epoch;
+    if front.key_id == before.key_id || next || behind_a_gap {
+        Ok(())
+    } else {
+        Err(FaultKind::SigningEpoch { found: front.key_id, before: before.key_id })
+    }
+}
+
+/// What only the payload shows: an entry says that a signing epoch begins exactly where the number grows.
+pub(crate) fn begins_as_it_says(before: Option<&Head>, front: &Front, event: AuditEvent) -> Result<(), FaultKind> {
+    let Some(before) = before else { return Ok(()) };
+    let says = front.kind == EntryKind::Epoch && event == AuditEvent::SigningEpochBegun;
+    if front.kind != EntryKind::Epoch || says == (front.key_id != before.key_id) {
+        Ok(())
+    } else {
+        Err(FaultKind::SigningEpoch { found: front.key_id, before: before.key_id })
     }
 }
 

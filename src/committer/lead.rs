@@ -53,21 +53,27 @@ impl Committer {
         let (now, jobs_in_group) = (self.not_before_answered(self.clock.now()), jobs.len());
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
         let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation() };
-        let (mut entries, mut growth) = (Vec::new(), self.log_tree().map(Growth::of));
-        if let Some(notice) = self.storage.take_notice() {
+        let (mut entries, mut notice, mut growth) = (Vec::new(), None, self.log_tree().map(Growth::of));
+        if let Some(noticed) = self.storage.take_notice() {
             let mut draft = Draft::new(AuditEvent::Recovered, Outcome::Allowed);
             draft.kind = EntryKind::Recovery;
-            draft.fields.detail = Some(notice.to_owned());
+            draft.fields.detail = Some(noticed.to_owned());
             // Not later than what stands behind it.
             let first = jobs.first().and_then(|job| job.answered.as_ref());
-            entries.push((first.map_or(now, |(reads, _)| reads.time()), PreparedEntry::of(draft)?));
+            notice = Some((first.map_or(now, |(reads, _)| reads.time()), PreparedEntry::of(draft)?));
         }
+        // Nothing stands between the final checkpoint of an epoch and the first entry of the next one.
+        let first = jobs.first().and_then(|job| job.entries.first());
+        let behind = first.is_some_and(|first| first.prepared.begins_signing_epoch());
         for job in jobs {
             if let Some((reads, _)) = job.answered {
                 entries.push((reads.time(), PreparedEntry::of(reads.into_draft())?));
             }
             entries.extend(job.entries.into_iter().map(|entry| (now, entry)));
             batch.writes.extend(job.writes);
+        }
+        if let Some(notice) = notice {
+            entries.insert(usize::from(behind), notice);
         }
         for (time, PreparedEntry { prepared, subjects, turns_to }) in entries {
             keys = turns_to.unwrap_or(keys);

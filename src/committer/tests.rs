@@ -77,7 +77,7 @@ fn committer(at_commit: Hook, at_settle: Hook) -> Arc<Committer> {
 fn with_notice(at_commit: Hook, at_settle: Hook, notice: Arc<Mutex<Option<&'static str>>>) -> Arc<Committer> {
     let (frames, entries) = (AtomicU64::new(0), AtomicU64::new(0));
     let puppet = Arc::new(Puppet { frames, entries, notice, at_commit, at_settle });
-    let keys = Arc::new(AuditKeys::new(1, 1, Key::new(Secret::take(&mut [7; 32]))));
+    let keys = Arc::new(AuditKeys::new(1, Key::new(Secret::take(&mut [7; 32]))));
     let chain = Chain::new(VaultId::from_bytes([1; 16]), None);
     let committer = Committer::new(puppet, Suite::ChaCha20Poly1305, Arc::new(SystemClock), 1, chain, keys);
     let mut genesis = Draft::new(AuditEvent::VaultCreated, Answer::Allowed);

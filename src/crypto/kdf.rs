@@ -97,6 +97,8 @@ pub(crate) const SEAL_LOOKUP: SealLabel = SealLabel { seal: label!("lookup"), he
 pub(crate) const SEAL_POLICY: SealLabel = SealLabel { seal: label!("policy"), hedge: label!("policy-hedge") };
 pub(crate) const SEAL_LEDGER: SealLabel =
     SealLabel { seal: label!("erasure-ledger"), hedge: label!("erasure-ledger-hedge") };
+pub(crate) const SEAL_SIGNING_KEY: SealLabel =
+    SealLabel { seal: label!("signing-key"), hedge: label!("signing-key-hedge") };
 pub(crate) const SEAL_SUBJECT: SealLabel = SealLabel { seal: label!("subject"), hedge: label!("subject-hedge") };
 
 /// The key that authenticates a header: `Expand(RK, L("header-mac"), 32)`.
@@ -193,7 +195,7 @@ pub(crate) fn lookup_prk(lookup: &LookupKey) -> Prk {
     Prk::from_key(lookup.expose())
 }
 
-/// The key under which policy rows and erasure ledgers are sealed: K_policy as it is.
+/// The key under which policy rows, erasure ledgers and signing keys are sealed: K_policy as it is.
 pub(crate) fn policy_prk(policy: &PolicyKey) -> Prk {
     Prk::from_key(policy.expose())
 }

@@ -55,6 +55,9 @@ impl Error {
             Self::OwnGrant { .. } => "own grant",
             Self::GrantEnded { .. } => "grant ended",
             Self::NoReplacement { .. } => "no replacement",
+            Self::RolledBack { .. } => "rolled back",
+            Self::Forked { .. } => "forked",
+            Self::Anchor(_) => "anchor",
             Self::Output(_) => "output failed",
             Self::LogProof(_) => "no proof",
             Self::LogArchive(_) => "not archived",
@@ -132,6 +135,9 @@ impl Told for Error {
                 | Self::TamperedRow { .. }
                 | Self::Missing { .. }
                 | Self::Audit(_)
+                | Self::RolledBack { .. }
+                | Self::Forked { .. }
+                | Self::Anchor(_)
                 | Self::AuditUnavailable { .. }
                 | Self::Sink(SinkFault::Behind { .. })
                 | Self::LogEndsBefore { .. }

@@ -14,6 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod row;
 pub(crate) mod segment;
+pub(crate) mod signing_key;
 pub(crate) mod slot;
 pub(crate) mod state;
 

@@ -16,6 +16,7 @@ mod new_slot;
 mod provider;
 mod renew;
 mod shares;
+pub(crate) mod signing_key;
 mod slot_info;
 
 pub use copies::{CopyFault, HeaderFileError};
@@ -231,6 +232,11 @@ impl Keyring {
     /// Seals erasure ledgers, which leave the vault.
     pub(crate) fn ledger_sealer(&self) -> Sealer {
         Sealer::new(kdf::policy_prk(&self.keys.policy), kdf::SEAL_LEDGER, FLOOR_VALUE)
+    }
+
+    /// Seals the keys of signing epochs, which are kept in a file of their own.
+    pub(crate) fn signing_key_sealer(&self) -> Sealer {
+        Sealer::new(kdf::policy_prk(&self.keys.policy), kdf::SEAL_SIGNING_KEY, FLOOR_KEY)
     }
 
     /// The keys of the audit log: all of them open, and that of the oldest epoch seals, unless another one was

@@ -9,9 +9,6 @@ use crate::crypto::RandomFailed;
 use crate::format::keyring::KeyMaterial;
 use crate::ids::{CompartmentId, KindId};
 
-/// Number of the signing key; there is one until checkpoints are signed.
-const FIRST_AUDIT_KEY: u32 = 1;
-
 impl Keyring {
     /// Whether both are of one vault, maybe before and after a rotation.
     pub(crate) fn agrees(&self, other: &Self) -> bool {
@@ -137,9 +134,7 @@ pub(super) fn audit_keys(keys: &KeyMaterial, epoch: u32) -> AuditKeys {
     let newest = keys.audit.newest();
     let key = keys.audit.get(epoch).unwrap_or(&newest.key);
     let others = keys.audit.iter().filter(|held| held.epoch != epoch);
-    others.fold(AuditKeys::new(epoch, FIRST_AUDIT_KEY, key.duplicate()), |keys, held| {
-        keys.and(held.epoch, held.key.duplicate())
-    })
+    others.fold(AuditKeys::new(epoch, key.duplicate()), |keys, held| keys.and(held.epoch, held.key.duplicate()))
 }
 
 #[cfg(test)]

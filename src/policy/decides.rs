@@ -15,6 +15,7 @@ impl PolicyRow {
             | Self::ChartLabel(_)
             | Self::Failures(_)
             | Self::LogRetention(_)
+            | Self::Epoch(_)
             | Self::Round(_)
             | Self::Sink(_)
             | Self::Decision(_)

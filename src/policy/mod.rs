@@ -6,6 +6,7 @@ mod ceiling;
 mod chart_label;
 mod compartment;
 mod decides;
+mod epoch;
 mod erasure;
 mod failures;
 mod flag;
@@ -38,6 +39,8 @@ pub use chart_label::ChartLabel;
 pub(crate) use chart_label::{ChartLabelRow, MAX_LABEL_REASON};
 pub use compartment::Compartment;
 pub(crate) use compartment::{MAX_COMPARTMENT_KINDS, MAX_COMPARTMENT_NAME};
+pub use epoch::EpochStart;
+pub(crate) use epoch::{ClosedEpoch, EpochRow};
 pub use erasure::Erasure;
 pub(crate) use erasure::{MAX_GROUND, decode_ledger, encode_ledger};
 pub(crate) use failures::Failures;
@@ -109,6 +112,8 @@ struct Known {
     uses: HashMap<RevocationId, u32>,
     rules: AccessRules,
     cases: Cases,
+    /// The newest signing epoch; those before are read when they are asked for.
+    epoch: Option<EpochRow>,
     /// By name, those that were detached as well.
     sinks: BTreeMap<String, SinkRow>,
     log_retention: LogRetention,
@@ -160,6 +165,8 @@ impl Policy {
             PolicyRow::GrantUse(used) => known.grants.used(used),
             PolicyRow::Round(row) => known.reviews.put(row),
             PolicyRow::Decision(row) => known.reviews.decide(&row),
+            PolicyRow::Epoch(row) if known.epoch.as_ref().is_some_and(|newest| newest.epoch > row.epoch) => {}
+            PolicyRow::Epoch(row) => known.epoch = Some(row),
             PolicyRow::Attester { public, .. } => {
                 known.attesters.insert(kdf::attester_id(&public), public);
             }
@@ -308,6 +315,11 @@ impl Policy {
     pub(crate) fn erased(&self, patient_tag: &[u8; 16]) -> Option<Timestamp> {
         let known = self.read();
         known.erasures.get(patient_tag).map(|erasure| erasure.begun)
+    }
+
+    /// The newest signing epoch of the log; none in a vault that never signed.
+    pub(crate) fn epoch(&self) -> Option<EpochRow> {
+        self.read().epoch.clone()
     }
 
     /// Whether anybody was ever erased.

@@ -7,6 +7,7 @@ use super::case::CaseRow;
 use super::ceiling;
 use super::chart_label::ChartLabelRow;
 use super::compartment::Compartment;
+use super::epoch::EpochRow;
 use super::erasure::Erasure;
 use super::failures::Failures;
 use super::flag::FlagRow;
@@ -57,6 +58,7 @@ const TABLE_FLAG: u8 = 24;
 const TABLE_MONITORING: u8 = 25;
 const TABLE_MONITOR_STATE: u8 = 27;
 const TABLE_SUPPRESSOR: u8 = 28;
+const TABLE_EPOCH: u8 = 22;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
@@ -124,6 +126,8 @@ pub(crate) enum PolicyRow {
     Round(Arc<RoundRow>),
     /// What was decided over a grant in a review.
     Decision(Arc<DecisionRow>),
+    /// A signing epoch of the log.
+    Epoch(EpochRow),
     /// A sink of the log.
     Sink(SinkRow),
     /// Something that monitoring found.
@@ -185,6 +189,11 @@ impl PolicyRow {
         FlagId::from_bytes(tag(TABLE_FLAG, raised.as_bytes()))
     }
 
+    /// [`PolicyRow::place`] of a signing epoch.
+    pub(crate) fn place_of_epoch(epoch: u32) -> (u8, [u8; 16]) {
+        (TABLE_EPOCH, EpochRow::id_of(epoch))
+    }
+
     /// [`PolicyRow::place`] of a principal.
     pub(crate) const fn place_of_principal(principal: PrincipalId) -> (u8, [u8; 16]) {
         (TABLE_PRINCIPAL, *principal.as_bytes())
@@ -221,6 +230,7 @@ impl PolicyRow {
             Self::GrantUse(row) => Self::place_of_grant_use(row.id),
             Self::Round(row) => (TABLE_ROUND, row.place()),
             Self::Decision(row) => (TABLE_DECISION, row.place()),
+            Self::Epoch(row) => (TABLE_EPOCH, row.id()),
             Self::Sink(row) => (TABLE_SINK, row.place()),
             Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
             Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
@@ -268,14 +278,8 @@ impl PolicyRow {
                 bytes.put_i64(salvaged_at.as_micros());
                 map.encode(&mut bytes);
             }
-            Self::Retention(row) => {
-                bytes.put_u8(TABLE_RETENTION);
-                row.encode(&mut bytes);
-            }
-            Self::Erasure(row) => {
-                bytes.put_u8(TABLE_ERASURE);
-                row.encode(&mut bytes);
-            }
+            Self::Retention(row) => behind(TABLE_RETENTION, &mut bytes, |bytes| row.encode(bytes)),
+            Self::Erasure(row) => behind(TABLE_ERASURE, &mut bytes, |bytes| row.encode(bytes)),
             Self::Principal(row) => {
                 bytes.put_u8(TABLE_PRINCIPAL);
                 row.encode(&mut bytes);
@@ -288,10 +292,7 @@ impl PolicyRow {
                 bytes.put_u8(TABLE_CHART_LABEL);
                 row.encode(&mut bytes);
             }
-            Self::Compartment(row) => {
-                bytes.put_u8(TABLE_COMPARTMENT);
-                row.encode(&mut bytes);
-            }
+            Self::Compartment(row) => behind(TABLE_COMPARTMENT, &mut bytes, |bytes| row.encode(bytes)),
             Self::Uses { rid, used } => {
                 bytes.put_u8(TABLE_USES);
                 bytes.put(rid.as_bytes());
@@ -322,6 +323,7 @@ impl PolicyRow {
             Self::GrantUse(row) => behind(TABLE_GRANT_USE, &mut bytes, |bytes| row.encode(bytes)),
             Self::Round(row) => behind(TABLE_ROUND, &mut bytes, |bytes| row.encode(bytes)),
             Self::Decision(row) => behind(TABLE_DECISION, &mut bytes, |bytes| row.encode(bytes)),
+            Self::Epoch(row) => behind(TABLE_EPOCH, &mut bytes, |bytes| row.encode(bytes)),
             Self::Sink(row) => behind(TABLE_SINK, &mut bytes, |bytes| row.encode(bytes)),
             Self::Flag(row) => {
                 bytes.put_u8(of(row.patient_tag, TABLE_FLAG, TABLE_FLAG_OF_PATIENT));
@@ -421,6 +423,7 @@ impl PolicyRow {
             TABLE_GRANT => GrantRow::decode(reader).map(|row| Self::Grant(Arc::new(row))),
             TABLE_GRANT_USE => GrantUse::decode(reader).map(Self::GrantUse),
             TABLE_ROUND => RoundRow::decode(reader).map(|row| Self::Round(Arc::new(row))),
+            TABLE_EPOCH => EpochRow::decode(reader).map(Self::Epoch),
             TABLE_SINK => SinkRow::decode(reader).map(Self::Sink),
             TABLE_DECISION => DecisionRow::decode(reader).map(|row| Self::Decision(Arc::new(row))),
             TABLE_FLAG => FlagRow::decode(reader, None).map(Self::Flag),

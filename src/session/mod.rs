@@ -4,7 +4,7 @@
 mod access;
 mod amend;
 mod any;
-mod audit;
+pub(crate) mod audit;
 mod batch;
 mod bulk;
 mod cache;

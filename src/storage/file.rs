@@ -59,6 +59,18 @@ impl StoredFile {
             .map_err(|source| error("creating", path, source))
     }
 
+    /// As [`StoredFile::create`], for its owner alone.
+    pub(crate) fn create_private(path: &Path) -> Result<Self, StorageError> {
+        fault::check(FileOp::Open)
+            .and_then(|()| platform::ordinary(path))
+            .and_then(|()| {
+                let mut options = OpenOptions::new();
+                platform::private(options.read(true).write(true).create(true).truncate(false)).open(path)
+            })
+            .map(|file| Self::new(file, path))
+            .map_err(|source| error("creating", path, source))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

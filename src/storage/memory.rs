@@ -28,6 +28,7 @@ struct Kept {
     vault: Option<VaultId>,
     header: Option<Vec<u8>>,
     attempts: Option<Vec<u8>>,
+    signing_key: Option<Vec<u8>>,
     held: bool,
     clean: bool,
     head: Head,
@@ -55,6 +56,7 @@ impl MemoryStore {
             vault: kept.vault,
             header: kept.header.clone(),
             attempts: kept.attempts.clone(),
+            signing_key: kept.signing_key.clone(),
             held: false,
             clean: kept.clean,
             head: kept.head,
@@ -114,6 +116,14 @@ impl MemoryStore {
 
     pub(crate) fn set_attempts(&self, attempts: Option<Vec<u8>>) {
         lock(&self.0).attempts = attempts;
+    }
+
+    pub(crate) fn signing_key(&self) -> Option<Vec<u8>> {
+        lock(&self.0).signing_key.clone()
+    }
+
+    pub(crate) fn set_signing_key(&self, bytes: &[u8]) {
+        lock(&self.0).signing_key = Some(bytes.to_vec());
     }
 
     /// Takes what a lock file would be; free again when dropped. `None` while somebody has it.

@@ -1,5 +1,6 @@
 //! Floor 7: what all sessions of an unlocked vault share, and the rows they read and write together.
 
+mod anchored;
 mod at_once;
 mod attendant;
 mod bodies;
@@ -21,12 +22,14 @@ mod overdue;
 mod renewed;
 mod retention;
 mod sign_in;
+mod signing;
 mod standing;
 mod time;
 mod uses;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+pub(crate) use anchored::{Registered, guarded};
 pub(crate) use at_once::{AtOnce, Lives};
 pub(crate) use bodies::{Bodies, OpenedBody};
 pub(crate) use challenges::Challenges;
@@ -41,6 +44,7 @@ pub(crate) use lock::DirLock;
 pub(crate) use numbers::{ByKind, Numbers};
 pub(crate) use renewed::{OlderSealer, Renewed};
 pub(crate) use sign_in::{Attempt, Second, SignIns, account_draft};
+pub(crate) use signing::Signing;
 pub(crate) use standing::{Resolved, Standing};
 pub(crate) use time::Latest;
 
@@ -101,6 +105,10 @@ pub(crate) struct Unlocked {
     pub(crate) sign_ins: SignIns,
     pub(crate) decoys: Decoys,
     pub(crate) types: Mutex<Types>,
+    /// What signs checkpoints of the log, once it is known.
+    pub(crate) signing: OnceLock<Signing>,
+    /// Where checkpoints are kept outside the vault.
+    pub(crate) anchors: Registered,
     /// The header in force, without its keyring.
     pub(crate) header: Mutex<HeldHeader>,
     /// Held while the header is changed, which may take long: one change after the other.

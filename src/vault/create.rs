@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::open::{Parts, assemble, storage_keys};
-use super::{Home, Opening, Options, Vault, operate, read_audit_draft};
+use super::assemble::{Parts, assemble, storage_keys};
+use super::{Home, Opening, Options, Vault, operate, read_audit_draft, signing};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 use crate::crypto::kdf_parameters::KdfParameters;
@@ -190,13 +190,20 @@ impl<'a> NewVault<'a> {
             password_cost: self.options.password_cost,
             consent: self.options.consent.clone(),
             care: self.options.care.clone(),
+            anchors: self.options.anchors.clone(),
         };
+        let place = signing::place(&self.home, &self.options);
+        if place.is_taken() {
+            return Err(Error::NotEmpty { path: self.options.signing_key.unwrap_or_default() });
+        }
         let unlocked = assemble(parts, storage)?;
+        let signing = signing::of_new_vault(&unlocked, place)?;
         let (chart, row) = unlocked.new_chart(PatientId::FACILITY)?;
         let mut genesis = Draft::new(AuditEvent::VaultCreated, Outcome::Allowed);
         genesis.kind = EntryKind::Genesis;
         genesis.subjects = vec![chart.audited(Vec::new())];
         let (mut rows, mut drafts) = (vec![row], vec![genesis]);
+        rows.extend(signing.row(&unlocked)?);
         if read_audit != ReadAudit::Durable {
             let row = PolicyRow::ReadAudit(read_audit);
             rows.push(unlocked.policy_row(&row)?);
@@ -204,9 +211,10 @@ impl<'a> NewVault<'a> {
             unlocked.policy.apply(row);
         }
         unlocked.commit(rows, drafts)?;
+        signing.take(&unlocked);
         self.home.create_header(&header, id)?;
         observe::opened(true, 0, 0, None);
-        Ok((Vault::new(self.home, unlocked, Opening::created(), &self.options)?, recovery))
+        Ok((Vault::new(self.home, unlocked, Opening::created(), &self.options, &[])?, recovery))
     }
 
     fn header(&self, id: VaultId, keyring: &Keyring, recovery: &RecoveryKey) -> Result<(Vec<u8>, Vec<Slot>), Error> {

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::ids::VaultId;
 use crate::keyring::copies::{self, HeaderCopies};
 use crate::keyring::detached;
+use crate::keyring::signing_key::{self, SigningKeyPlace};
 use crate::progress::OnProgress;
 use crate::storage::{Embedded, Opened, Storage, StorageKeys, StorageOptions, file};
 use crate::unlocked::DirLock;
@@ -129,6 +130,17 @@ impl Home {
                 store.set_header(bytes);
                 Ok(())
             }
+        }
+    }
+
+    /// Where the signing key is kept: here, unless it is kept `elsewhere`.
+    pub(super) fn signing_key(&self, elsewhere: Option<&Path>) -> SigningKeyPlace {
+        match self {
+            Self::Dir { dir, .. } => {
+                SigningKeyPlace::File(elsewhere.map_or_else(|| dir.join(signing_key::NAME), Path::to_owned))
+            }
+            #[cfg(feature = "test-util")]
+            Self::Memory(store) => SigningKeyPlace::Memory(store.clone()),
         }
     }
 

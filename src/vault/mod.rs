@@ -1,14 +1,18 @@
 //! Floor 9: a vault from outside: create, open, unlock, look after, close.
 
+mod anchors;
+mod assemble;
 mod attempts;
 mod check;
 mod compact;
 mod create;
 mod erase;
+mod evidence;
 mod header;
 mod home;
 mod keeper;
 mod key_report;
+mod log_keys;
 mod log_retention;
 mod memory;
 mod monitoring;
@@ -21,6 +25,7 @@ mod salvage;
 mod scrub;
 mod seal;
 mod sign_in;
+mod signing;
 mod sinks;
 mod slots;
 mod trust;
@@ -29,12 +34,15 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use anchors::AnchorState;
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;
 pub use erase::{ErasureLedger, ErasureLevel, ErasureOrder, ErasureReport, Replayed};
+pub use evidence::{AnchorFinding, Evidence};
 pub(crate) use home::Home;
 pub use key_report::{KeyAge, KeyReport, KeyRisk, KeySort};
+pub use log_keys::{LogKey, LogKeys};
 pub use memory::{MemoryGuard, MemoryProtection};
 #[cfg(feature = "test-util")]
 pub(crate) use open::state_file_key;
@@ -62,6 +70,7 @@ use crate::session::{Session, SessionOpening};
 use crate::terms::{Action, Purpose};
 use crate::token::{Challenge, UnverifiedToken};
 use crate::unlocked::{Gate, Unlocked};
+use anchors::Anchors;
 use keeper::Keeper;
 use seal::IdleSeal;
 use sinks::Sinks;
@@ -86,20 +95,30 @@ struct Inner {
     keeper: Keeper,
     /// The thread that seals the vault when nobody has used it for long.
     _idle: Option<IdleSeal>,
+    /// The threads that give anchors what they are to hold.
+    anchors: Arc<Anchors>,
     memory: MemoryProtection,
 }
 
 impl Vault {
-    fn new(home: Home, unlocked: Unlocked, opening: Opening, options: &Options) -> Result<Self, Error> {
+    fn new(
+        home: Home,
+        unlocked: Unlocked,
+        opening: Opening,
+        options: &Options,
+        anchored: &[Option<u64>],
+    ) -> Result<Self, Error> {
         let (id, suite) = (unlocked.vault, Mutex::new(unlocked.suite()));
         let memory = MemoryProtection::of(options);
         let gate = Gate::new(unlocked, options.seal_when_idle);
         let keeper = Keeper::start(&gate, &home, options);
-        let idle = options.seal_when_idle.map(|most| IdleSeal::start(&gate, &keeper, most)).transpose();
+        let anchors = Arc::new(Anchors::start(&gate, id, options, anchored));
+        let idle = options.seal_when_idle.map(|most| IdleSeal::start(&gate, &keeper, &anchors, most)).transpose();
         let doing = "starting the thread that seals when idle";
         let idle = idle.map_err(|source| Error::Io { doing, path: home.path().to_owned(), source })?;
         let sinks = Sinks::default();
-        let vault = Self(Arc::new(Inner { home, id, suite, sinks, gate, opening, keeper, _idle: idle, memory }));
+        let vault =
+            Self(Arc::new(Inner { home, id, suite, sinks, gate, opening, keeper, _idle: idle, anchors, memory }));
         let unlocked = vault.0.gate.enter()?;
         // Without the thread that a window needs reads are durable, which is more than was chosen.
         let _ = vault.follow(&unlocked, unlocked.policy.read_audit());

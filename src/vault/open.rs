@@ -4,37 +4,30 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::assemble::{Parts, assemble, newest, storage_keys};
 use super::attempts::Attempts;
 use super::opening::MissingReads;
 use super::sinks::{check_given, detach_while_unlocking};
 use super::slots::upgrade as upgrade_slot;
-use super::{Home, Opening, Options, Vault, operate};
-use crate::audit::{AuditEvent, AuditFault, Chain, Draft, EntryKind, EntryRef, FaultKind, Head, Outcome, TileSeal};
-use crate::clock::Clock;
-use crate::committer::{Committer, LogTree, Stripes};
-use crate::consent::ConsentHook;
+use super::{Home, Opening, Options, Vault, operate, signing};
+use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 #[cfg(feature = "test-util")]
 use crate::crypto::hash::HmacKey;
 use crate::crypto::kdf;
 use crate::crypto::kdf_parameters::KdfParameters;
-use crate::crypto::passphrase::PassphraseCost;
 use crate::error::Error;
 use crate::format::header::UnverifiedHeader;
 use crate::format::slot::{Slot, SlotParams};
 use crate::ids::VaultId;
 use crate::keyring::copies::OtherCopy;
 use crate::keyring::{Credential, Keyring, UnlockError, UnlockedKeyring};
-use crate::monitor::CareHook;
 use crate::observe;
-use crate::policy::{Policy, PolicyRow};
+use crate::policy::PolicyRow;
 use crate::progress::OnProgress;
-use crate::record::Types;
 use crate::secret::wipe_stack;
-use crate::storage::{Opened, Storage, StorageKeys};
-use crate::unlocked::{
-    AtOnce, Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, SignIns, Unlocked,
-};
+use crate::storage::Opened;
+use crate::unlocked::{DirLock, HeldHeader};
 
 /// A vault whose directory is held and whose header was read, but not one key is known.
 pub struct LockedVault {
@@ -84,7 +77,9 @@ impl LockedVault {
     /// # Errors
     /// [`Error::Unlock`] (wrong credential, damaged header and tampered header told apart), [`Error::InUse`] when a
     /// vault unlocked from here is still open, [`Error::Storage`] when the journal is damaged, cut or older than its
-    /// trees, [`Error::Sink`] when the vault requires a sink that was not given, [`Error::Audit`] when the log's newest entry is not sound, [`Error::Header`], [`Error::Io`],
+    /// trees, [`Error::RolledBack`], [`Error::Forked`] and [`Error::Anchor`] when the log is not what an anchor holds,
+    /// [`Error::Sink`] when the vault requires a sink that was not given,
+    /// [`Error::Audit`] when the log's newest entry is not sound, [`Error::Header`], [`Error::Io`],
     /// [`Error::TamperedRow`].
     pub fn unlock<'c>(&self, credential: impl Into<Credential<'c>>) -> Result<Vault, Error> {
         self.unlock_with(credential, &mut |_| ())
@@ -184,6 +179,7 @@ impl LockedVault {
         let password_cost = self.options.password_cost;
         let (record_cache, consent) = (self.options.record_cache, self.options.consent.clone());
         let care = self.options.care.clone();
+        let anchors = self.options.anchors.clone();
         let created = held.slots.iter().find(|held| held.number == slot).map(|slot| slot.created);
         let parts = Parts {
             vault,
@@ -195,6 +191,7 @@ impl LockedVault {
             chain,
             record_cache,
             consent,
+            anchors,
             care,
             password_cost,
         };
@@ -204,10 +201,17 @@ impl LockedVault {
         check_given(&unlocked, &self.options, without)?;
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
-        let mut opening = Opening::of(&found, missing_reads);
+        let compared = unlocked.compare_with_anchors()?;
+        let signing = signing::at_opening(&unlocked, signing::place(&self.home, &self.options), &head)?;
+        let mut opening = Opening::of(&found, missing_reads, &signing);
+        opening.anchors_unread = compared.unread;
         let used = created.map(|created| PolicyRow::SlotUse { slot, created, used: unlocked.clock.now() });
-        let rows = used.iter().map(|row| unlocked.policy_row(row)).collect::<Result<_, _>>()?;
-        unlocked.commit(rows, opening_drafts(attempts, &found, &opening, slot))?;
+        let mut rows = used.iter().map(|row| unlocked.policy_row(row)).collect::<Result<Vec<_>, _>>()?;
+        rows.extend(signing.row(&unlocked)?);
+        // The first entry of an epoch before all else.
+        let drafts = signing.draft().into_iter().chain(opening_drafts(attempts, &found, &opening, slot));
+        unlocked.commit(rows, drafts.collect())?;
+        signing.take(&unlocked);
         if let Some(used) = used {
             unlocked.policy.apply(used);
         }
@@ -222,7 +226,7 @@ impl LockedVault {
         }
         drop(root);
         observe::opened(found.clean, found.replayed_frames, opening.torn_bytes, found.rebuilt);
-        Vault::new(self.home.clone(), unlocked, opening, &self.options)
+        Vault::new(self.home.clone(), unlocked, opening, &self.options, &compared.held)
     }
 }
 
@@ -329,21 +333,6 @@ pub(crate) fn state_file_key(home: &Home, credential: Credential<'_>) -> Result<
     Ok((opened.header.vault, kdf::state_file_mac(opened.keyring.state_key())))
 }
 
-/// The newest entry of a log that was opened: every vault has its genesis entry at least.
-pub(super) fn newest(storage: &dyn Storage, vault: VaultId) -> Result<Head, Error> {
-    let seq = storage.head().entries.saturating_sub(1);
-    let fault = |what| AuditFault { seq, what };
-    let last = storage.last_entry().ok_or_else(|| fault(FaultKind::TruncatedTail { last: seq }))?;
-    let entry = EntryRef::parse(&last).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
-    if entry.front.vault != vault {
-        return Err(fault(FaultKind::WrongVault { found: entry.front.vault }).into());
-    }
-    if entry.front.seq != seq {
-        return Err(fault(FaultKind::Reordered { found: entry.front.seq }).into());
-    }
-    Ok(Head::of(&entry))
-}
-
 fn opening_drafts(attempts: Option<Attempts>, found: &Opened, opening: &Opening, slot: u8) -> Vec<Draft> {
     let mut drafts = Vec::new();
     if let Some(attempts) = attempts {
@@ -367,72 +356,4 @@ fn opening_drafts(attempts: Option<Attempts>, found: &Opened, opening: &Opening,
     draft.fields.detail = Some(format!("slot {slot}"));
     drafts.push(draft);
     drafts
-}
-
-/// What an unlocked vault is put together from.
-pub(super) struct Parts {
-    pub(super) vault: VaultId,
-    pub(super) suite: Suite,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) keyring: Keyring,
-    pub(super) header: HeldHeader,
-    pub(super) lock: DirLock,
-    pub(super) chain: Chain,
-    /// Bytes of opened records to keep.
-    pub(super) record_cache: u64,
-    pub(super) consent: ConsentHook,
-    pub(super) care: CareHook,
-    pub(super) password_cost: PassphraseCost,
-}
-
-pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlocked, Error> {
-    let Parts { vault, suite, clock, keyring, header, lock, chain, record_cache, consent, care, password_cost } = parts;
-    // The epoch of the newest entry is the one in force; a newer key waits for the entry that begins its epoch.
-    let keyring = match chain.head() {
-        None => keyring,
-        Some(Head { seq, epoch, key_id, .. }) => {
-            let no_key = || AuditFault { seq, what: FaultKind::NoKey { epoch, key_id } };
-            keyring.auditing_under(epoch).ok_or_else(no_key)?
-        }
-    };
-    let keys = Arc::clone(keyring.audit());
-    let committer = Committer::new(storage, suite, Arc::clone(&clock), header.generation, chain, keys);
-    if chain.head().is_none() {
-        let seal = Arc::new(TileSeal::new(kdf::log_tile_mac(keyring.state_key())));
-        committer.plant(LogTree { edge: Arc::default(), seal });
-    }
-    let (stripes, policy, types) = (Stripes::new(), Policy::default(), Mutex::new(Types::default()));
-    let (holders, latest, choosing, challenges) =
-        (Mutex::default(), Latest::new(), Mutex::default(), Challenges::default());
-    Ok(Unlocked {
-        vault,
-        clock,
-        latest,
-        in_force: InForce::new(keyring),
-        committer,
-        stripes,
-        policy,
-        consent,
-        care,
-        watching: Mutex::default(),
-        challenges,
-        decoys: Decoys::default(),
-        numbers: Numbers::default(),
-        bodies: Bodies::new(record_cache),
-        types,
-        header: Mutex::new(header),
-        changing: Mutex::default(),
-        rotating: Mutex::default(),
-        compacting: Mutex::default(),
-        counting: Mutex::default(),
-        at_once: AtOnce::default(),
-        sign_ins: SignIns::new(password_cost),
-        choosing,
-        holders,
-        lock,
-    })
-}
-
-pub(super) fn storage_keys(keyring: &Keyring) -> StorageKeys {
-    StorageKeys { journal: keyring.journal_key().duplicate(), state: keyring.state_key().duplicate() }
 }

@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::signing::InForce;
+use crate::audit::FIRST_SIGNING_EPOCH;
+use crate::policy::EpochStart;
 use crate::read_audit::ReadAudit;
 use crate::storage::Opened;
 
@@ -31,6 +34,15 @@ pub struct Opening {
     ///
     /// [`Unlocking::upgrade_kdf`]: crate::Unlocking::upgrade_kdf
     pub kdf_upgrade: Option<KdfUpgrade>,
+    /// The signing epoch of the log that the vault is in: 1 in a new vault, and one more after each close.
+    pub signing_epoch: u32,
+    /// How that epoch began, if it did with this opening; it does unless the vault had not been closed. Where
+    /// [`EpochStart::is_announced`] says no, the chain of signing keys breaks here, and the log says why.
+    pub epoch_start: Option<EpochStart>,
+    /// Why the epoch's key could not be written to its file. The next opening will not find it and begin another epoch.
+    pub signing_key_unsaved: Option<String>,
+    /// Anchors that could not be read, each with the reason: whether the log was cut or brought back since is not known of them.
+    pub anchors_unread: Vec<String>,
 }
 
 /// What came of upgrading a slot's derivation while unlocking.
@@ -87,13 +99,21 @@ impl Opening {
             set_aside: None,
             missing_reads: None,
             kdf_upgrade: None,
+            signing_epoch: FIRST_SIGNING_EPOCH,
+            epoch_start: Some(EpochStart::Created),
+            signing_key_unsaved: None,
+            anchors_unread: Vec::new(),
         }
     }
 
-    pub(super) fn of(opened: &Opened, missing_reads: Option<MissingReads>) -> Self {
+    pub(super) fn of(opened: &Opened, missing_reads: Option<MissingReads>, signing: &InForce) -> Self {
         Self {
             missing_reads,
             kdf_upgrade: None,
+            signing_epoch: signing.epoch(),
+            epoch_start: signing.start(),
+            signing_key_unsaved: signing.unsaved.clone(),
+            anchors_unread: Vec::new(),
             clean: opened.clean,
             torn_bytes: opened.torn.as_ref().map_or(0, |torn| torn.len),
             replayed_frames: opened.replayed_frames,

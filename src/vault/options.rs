@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::sinks::GivenSink;
+use crate::anchor::{Anchor, AnchorPolicy};
 use crate::clock::{Clock, SystemClock};
 use crate::consent::{Consent, ConsentHook};
 use crate::crypto::passphrase::PassphraseCost;
@@ -39,6 +40,8 @@ pub struct Options {
     pub(super) harden_process: bool,
     pub(super) header: Option<PathBuf>,
     pub(super) consent: ConsentHook,
+    pub(super) signing_key: Option<PathBuf>,
+    pub(super) anchors: Vec<(Arc<dyn Anchor>, AnchorPolicy)>,
     pub(super) sinks: BTreeMap<String, GivenSink>,
     pub(super) care: CareHook,
 }
@@ -57,6 +60,8 @@ impl Options {
             harden_process: false,
             header: None,
             consent: ConsentHook::default(),
+            signing_key: None,
+            anchors: Vec::new(),
             sinks: BTreeMap::new(),
             care: CareHook::default(),
         }
@@ -190,6 +195,35 @@ impl Options {
     /// [`NewVault::detached_header`]: crate::NewVault::detached_header
     pub fn header(mut self, path: impl AsRef<Path>) -> Self {
         self.header = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// The file of the key that signs the log's checkpoints, if that is not `signing.key` in the vault's directory: on a medium
+    /// that backups do not take along, say. Its directory has to be there. Whoever restores the vault without the file
+    /// that belongs to it begins a new signing epoch, of which verifiers see that nobody announced its key. Without
+    /// meaning for a vault in memory.
+    ///
+    /// ```
+    /// use chartvault::{Options, RawKey, Vault};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let (path, file) = (dir.path().join("clinic.vault"), dir.path().join("clinic.key"));
+    /// let options = || Options::new().signing_key_file(&file);
+    /// let key = RawKey::generate()?;
+    /// Vault::create(&path).raw_key(&key).options(options()).finish()?.0.close()?;
+    /// let vault = Vault::open_with(&path, options())?.unlock(&key)?;
+    /// assert_eq!(vault.opening().signing_epoch, 2); // each opening after a close is in a new one
+    /// # Ok::<(), chartvault::Error>(())
+    /// ```
+    pub fn signing_key_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.signing_key = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Keeps the log's checkpoints outside the vault as well, where they show later that it was cut or brought back; may be called
+    /// several times. When the vault is opened, each anchor is asked first, and what it holds compared. See
+    /// [`AnchorPolicy`] for what can go unnoticed.
+    pub fn anchor(mut self, anchor: Arc<dyn Anchor>, policy: AnchorPolicy) -> Self {
+        self.anchors.push((anchor, policy));
         self
     }
 

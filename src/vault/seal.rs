@@ -7,7 +7,9 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::anchors::Anchors;
 use super::keeper::Keeper;
+use super::signing::close_epoch;
 use super::{Vault, operate};
 use crate::audit::{AuditEvent, Draft, Outcome};
 use crate::error::Error;
@@ -19,15 +21,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Vault {
     /// Closes the vault: waits for calls under way (so do not call it from inside one, such as a progress report), writes
-    /// the closing entry, makes the trees durable and wipes the keys. Clones and sessions that still live then answer [`Error::Sealed`]. The next opening is quick.
+    /// the closing entry, closes the log's signing epoch and destroys its key, makes the trees durable and wipes the keys. Clones and sessions that still live then answer [`Error::Sealed`]. The next opening is quick.
     ///
     /// # Errors
     /// [`Error::Sealed`] when it was closed already; [`Error::AuditUnavailable`] or [`Error::Storage`] when the last
-    /// writes fail. It is closed all the same, and what was acknowledged is safe.
+    /// writes fail, or the file of the signing key cannot be written; the epoch then goes on at the next opening. It is closed all the same, and what was acknowledged is safe.
     pub fn close(&self) -> Result<(), Error> {
         self.0.keeper.stop();
         self.0.sinks.stop();
-        seal(&self.0.gate, None)
+        seal(&self.0.gate, &self.0.anchors, None)
     }
 
     /// Ends it as when the process is killed: nothing is written, the directory is free.
@@ -43,7 +45,7 @@ impl Vault {
     }
 }
 
-fn seal(gate: &Gate, why: Option<String>) -> Result<(), Error> {
+fn seal(gate: &Gate, anchors: &Anchors, why: Option<String>) -> Result<(), Error> {
     let sealed = operate(AuditEvent::VaultClosed, || {
         let unlocked = gate.seal()?;
         unlocked.let_go();
@@ -52,7 +54,14 @@ fn seal(gate: &Gate, why: Option<String>) -> Result<(), Error> {
         // Without its last entry the log may lack others, too: then the vault counts as not closed, and the next
         // opening says what may be missing.
         unlocked.commit(Vec::new(), vec![draft])?;
-        Ok(unlocked.committer.storage().close()?)
+        let epoch = close_epoch(&unlocked);
+        unlocked.committer.storage().close()?;
+        // Its keys and its directory are free before an anchor is waited for.
+        drop(unlocked);
+        if let Some(checkpoint) = epoch? {
+            anchors.finish(&checkpoint);
+        }
+        Ok(())
     });
     wipe_stack();
     sealed
@@ -66,9 +75,10 @@ pub(super) struct IdleSeal {
 }
 
 impl IdleSeal {
-    pub(super) fn start(gate: &Gate, keeper: &Keeper, most: Duration) -> io::Result<Self> {
+    pub(super) fn start(gate: &Gate, keeper: &Keeper, anchors: &Arc<Anchors>, most: Duration) -> io::Result<Self> {
         let (bell, rung) = mpsc::channel::<()>();
-        let (gate, stopping): (_, Arc<AtomicBool>) = (gate.clone(), Arc::clone(&keeper.stopping));
+        let (gate, anchors) = (gate.clone(), Arc::clone(anchors));
+        let stopping: Arc<AtomicBool> = Arc::clone(&keeper.stopping);
         let run = move || {
             let mut wait = most;
             while rung.recv_timeout(wait.min(LOOK_EVERY)) == Err(RecvTimeoutError::Timeout) {
@@ -76,7 +86,7 @@ impl IdleSeal {
                 if left.is_zero() {
                     stopping.store(true, Ordering::Relaxed);
                     // Nobody waits for an answer. What was acknowledged is safe, and the next opening says how this went.
-                    let _ = seal(&gate, Some(format!("idle for {} s", most.as_secs_f64())));
+                    let _ = seal(&gate, &anchors, Some(format!("idle for {} s", most.as_secs_f64())));
                     return;
                 }
                 wait = left;

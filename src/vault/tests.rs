@@ -1,4 +1,5 @@
 mod checked;
+mod epochs;
 mod erased;
 mod grants;
 mod idle;

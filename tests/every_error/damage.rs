@@ -4,6 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 
 use super::*;
+use crate::support::House;
 use chartvault::test_util::{Fault, FileOp, Stored};
 
 fn flip(bytes: &mut [u8]) -> bool {
@@ -101,4 +102,62 @@ fn a_vault_without_its_journal_is_none() {
     let refused = house.open_at(&house.path()).map(drop);
     assert!(matches!(refused, Err(Error::Storage(StorageError::NotAVault { .. }))), "{refused:?}");
     advises(refused, "check the path");
+}
+
+/// A vault whose anchor holds what this makes of the note of its last checkpoint.
+fn anchored(
+    last: impl Fn(String) -> Result<Option<String>, AnchorError> + Send + Sync + 'static,
+) -> Result<Vault, Error> {
+    let (kept, given) = (std::sync::Arc::new(std::sync::Mutex::new(None)), last);
+    let keeps = std::sync::Arc::clone(&kept);
+    let publish = move |_: VaultId, checkpoint: &Checkpoint, _: ProofFrom<'_>| {
+        *keeps.lock().unwrap() = Some(checkpoint.note.clone());
+        Ok(())
+    };
+    let holds = move |_| kept.lock().unwrap().clone().map_or(Ok(None), &given);
+    let anchor = std::sync::Arc::new(CallbackAnchor::new("notary", publish, holds));
+    let policy = AnchorPolicy { required: true, ..AnchorPolicy::default() };
+    let (house, vault) = House::create_with(move |options| options.anchor(anchor.clone(), policy));
+    vault.close()?;
+    house.open_at(&house.path())
+}
+
+#[test]
+fn an_anchor_that_holds_what_nobody_signed_or_does_not_answer() {
+    let refused = anchored(|note| Ok(Some(note.replace("next-key", "some-key"))));
+    assert!(matches!(refused, Err(Error::Anchor(AnchorFault::UnknownKey { .. }))), "{refused:?}");
+    advises(refused, "Examine the vault");
+    let refused = anchored(|_| Err(AnchorError::Failed { why: "out to lunch".into() }));
+    assert!(matches!(refused, Err(Error::Anchor(AnchorFault::Unread { .. }))), "{refused:?}");
+    advises(refused, "is to open only if it can");
+}
+
+#[test]
+fn a_log_that_is_shorter_than_its_anchor_or_another_one() {
+    for rewritten in [false, true] {
+        let disk = tempfile::tempdir().unwrap();
+        let anchor = FileAnchor::new("second disk", disk.path());
+        let (house, vault) = House::create();
+        let earlier = tempfile::tempdir().unwrap();
+        support::copy_dir(&house.path(), earlier.path());
+        house.session(&vault).register_patient([]).unwrap();
+        anchor.publish(vault.id(), &vault.log_checkpoint().unwrap(), &|_| Ok(Vec::new())).unwrap();
+        drop(vault);
+        std::fs::remove_dir_all(house.path()).unwrap();
+        support::copy_dir(earlier.path(), &house.path());
+        if rewritten {
+            let vault = house.open();
+            let session = house.session(&vault);
+            (0..9).for_each(|_| _ = session.register_patient([]).unwrap());
+        }
+        let options = house.options().anchor(std::sync::Arc::new(anchor), AnchorPolicy::default());
+        let refused = Vault::open_with(house.path(), options).unwrap().unlock(&house.key);
+        if rewritten {
+            assert!(matches!(refused, Err(Error::Forked { .. })), "{refused:?}");
+            advises(refused, "Examine the vault");
+        } else {
+            assert!(matches!(refused, Err(Error::RolledBack { .. })), "{refused:?}");
+            advises(refused, "Examine the vault");
+        }
+    }
 }

@@ -533,6 +533,15 @@ def decision(c):
     c.must(number and decided in DECISIONS)
     shown = {"decision": DECISIONS[decided], "replaced_by": to, "at": at, "reviewer": by, "note": note} | shown
     return H(L("review-decision") + be(4, number) + ident)[:16], shown
+def epoch(c):
+    (closed,), (number, start, first, public) = only(c, 1), c.read("IBQ32s")
+    shown = {"epoch": number, "start": start, "first": first, "public": public}
+    shown |= {"size": None, "next": None, "checkpoint": None}
+    if closed:
+        shown |= {"size": c.one("Q"), "next": c.one("32s"), "checkpoint": text(c.sized("H"))}
+        c.must(shown["size"] > first and len(shown["checkpoint"]) <= 4_096)
+    c.must(number and 1 <= start <= 9)
+    return be(4, number) + bytes(12), shown
 def ceiling(c):
     issuer, (acts, kinds, purposes, valid), most = c.one("16s"), only(c, 1, 2, 4, 8), level(c)
     shown = {"actions": chosen(c, ACTIONS, c.one("I")) if acts else "all"}
@@ -562,6 +571,7 @@ TABLES = {
     19: ("ceilings", ceiling),
     20: ("compartments", compartment),
     21: ("grant_uses", grant_use),
+    22: ("signing_epochs", epoch),
     23: ("sinks", sink),
     26: ("log_retention", log_retention),
     24: ("flags", flag),
@@ -693,6 +703,7 @@ class Log:
     """The entries of all frames: chained, opened, and shown in a line each."""
     def __init__(self, vault):
         self.vault, self.counters, self.head, self.lines, self.before = vault, {}, bytes(32), [], (-(1 << 63), 0, 0)
+        self.signs = 1
         for entry, tags in vault.journal.entries:
             self.lines.append(self.entry(entry, tags, len(self.lines)))
             self.head = H(b"\0" + entry)
@@ -705,13 +716,15 @@ class Log:
         c.must(magic == b"CVA1" and 1 <= kind <= 5 and (kind == 1) == (seq == 0) and flags & 0x0E == 0)
         c.must((vault, number, prev) == (self.vault.id, seq, self.head) and len(ciphertext) == size + 16)
         c.must(all(a <= b for a, b in zip(self.before, (time, epoch, key_id))))
-        c.must(epoch in self.vault.keys.audit and key_id == 1)
+        signs, self.signs = self.signs, key_id
+        c.must(epoch in self.vault.keys.audit and key_id - signs in ((0, 1) if kind == 3 else (0,)))
         self.before = time, epoch, key_id
         key = self.vault.keys.audit[epoch]
         keys = expand(expand(key, L("audit-entry") + H(entry[:94]), 32), L("audit-open"), 64)
         payload = aead_open(flags >> 4, keys[:32], ciphertext, 64) if same(keys[32:], commitment) else None
         c.must(payload is not None)
         fields = self.payload(Cursor(payload, LOG, c.where))
+        c.must((kind == 3 and fields[EVENT] == be(2, 98)) == (key_id > signs))
         c.must((CLOCK in fields) == bool(flags & 1))
         subjects = self.subjects(Cursor(fields.get(SUBJECTS, b""), LOG, c.where), seq, flags >> 4, key)
         c.must([tag for tag, _ in subjects] == tags)

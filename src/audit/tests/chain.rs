@@ -1,7 +1,8 @@
 use super::kit::{self, START, SUITE, VAULT};
 use crate::audit::chain::{AppendError, Chain, Head};
 use crate::audit::draft::Draft;
-use crate::audit::entry::{EntryRef, leaf_hash};
+use crate::audit::entry::{EntryKind, EntryRef, leaf_hash};
+use crate::audit::event::{AuditEvent, Outcome};
 use crate::audit::keys::{AuditKeys, SubjectKey};
 use crate::audit::view::{OpenEntryError, open_entry};
 use crate::clock::Timestamp;
@@ -22,8 +23,8 @@ fn begun() -> Chain {
     chain
 }
 
-fn keys_of(epoch: u32, key_id: u32) -> AuditKeys {
-    AuditKeys::new(epoch, key_id, Key::new(Secret::take(&mut [0xA1; 32])))
+fn keys_of(epoch: u32) -> AuditKeys {
+    AuditKeys::new(epoch, Key::new(Secret::take(&mut [0xA1; 32])))
 }
 
 #[test]
@@ -78,19 +79,37 @@ fn an_entry_with_a_clock_step_has_the_foreseen_size() {
 }
 
 #[test]
-fn epochs_and_keys_never_go_back() {
+fn epochs_never_go_back() {
     let mut chain = begun();
-    append(&mut chain, &keys_of(2, 3), at(1), Draft { subjects: vec![], ..kit::read(1) }).unwrap();
-    for (epoch, key_id, sound) in [(1, 3, false), (2, 2, false), (2, 3, true), (3, 3, true)] {
+    append(&mut chain, &keys_of(2), at(1), Draft { subjects: vec![], ..kit::read(1) }).unwrap();
+    for (epoch, sound) in [(1, false), (2, true), (3, true)] {
         let draft = Draft { subjects: vec![], ..kit::read(1) };
-        let appended = append(&mut chain.clone(), &keys_of(epoch, key_id), at(2), draft);
-        assert_eq!(appended.err(), (!sound).then_some(AppendError::EpochBehind), "{epoch} {key_id}");
+        let appended = append(&mut chain.clone(), &keys_of(epoch), at(2), draft);
+        assert_eq!(appended.err(), (!sound).then_some(AppendError::EpochBehind), "{epoch}");
     }
+}
+
+#[test]
+fn the_signing_epoch_grows_with_the_entry_that_begins_one_and_with_no_other() {
+    let mut chain = begun();
+    let mut key_id = |draft: Draft| {
+        append(&mut chain, &kit::keys(), at(1), draft).unwrap();
+        chain.head().unwrap().key_id
+    };
+    let mut of_the_audit_key = Draft::new(AuditEvent::KeyActivated, Outcome::Allowed);
+    of_the_audit_key.kind = EntryKind::Epoch;
+    assert_eq!([key_id(kit::read(1)), key_id(of_the_audit_key)], [1, 1]);
+    assert_eq!(key_id(Draft::first_of_signing_epoch("the one before was closed".into())), 2);
+    assert_eq!(key_id(kit::read(1)), 2);
+    assert_eq!(key_id(Draft::first_of_signing_epoch("the one before was closed".into())), 3);
+    let last = Head { key_id: u32::MAX, ..begun().head().unwrap() };
+    let next = Draft::first_of_signing_epoch(String::new());
+    assert_eq!(append(&mut Chain::new(VAULT, Some(last)), &kit::keys(), at(1), next), Err(AppendError::SigningEpochs));
 }
 
 /// The keys of the tests, and those of a second epoch, which seals.
 fn in_the_second_epoch() -> AuditKeys {
-    AuditKeys::new(2, 1, Key::new(Secret::take(&mut [0xA2; 32]))).and(1, Key::new(Secret::take(&mut [0xA1; 32])))
+    AuditKeys::new(2, Key::new(Secret::take(&mut [0xA2; 32]))).and(1, Key::new(Secret::take(&mut [0xA1; 32])))
 }
 
 #[test]

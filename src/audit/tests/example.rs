@@ -29,7 +29,7 @@ fn on_page(name: &str) -> String {
 #[test]
 fn the_page_is_true_to_the_code() {
     let secret = |byte| Secret::take(&mut [byte; 32]);
-    let keys = AuditKeys::new(1, 1, Key::new(secret(0xA1)));
+    let keys = AuditKeys::new(1, Key::new(secret(0xA1)));
     let subject = std::sync::Arc::new(keys.subject(&Key::new(secret(0xB2))));
     let patient = PatientId::from_bytes([0xC3; 16]);
     let kind: KindId = kdf::kind_id("allergy");

@@ -24,7 +24,7 @@ pub(crate) const START: i64 = 1_767_614_400_000_000;
 pub(crate) const SUITE: Suite = Suite::ChaCha20Poly1305;
 
 pub(crate) fn audit_keys(byte: u8) -> AuditKeys {
-    AuditKeys::new(1, 1, Key::new(Secret::take(&mut [byte; 32])))
+    AuditKeys::new(1, Key::new(Secret::take(&mut [byte; 32])))
 }
 
 pub(crate) fn keys() -> AuditKeys {

@@ -252,6 +252,39 @@ fn an_entry_of_an_older_time_or_epoch_is_found() {
 }
 
 #[test]
+fn a_signing_epoch_that_is_skipped_or_begins_with_another_entry_is_found() {
+    let begins = || Draft::first_of_signing_epoch("the one before was closed".into());
+    let sound = kit::log(vec![kit::genesis(), kit::read(1), begins(), kit::read(1), begins()]);
+    assert_eq!(fault_with_keys(&sound), None);
+    // Byte 45 ends the number of the signing epoch.
+    let at = |entry: usize, key_id: u8| {
+        let mut entries = sound.clone();
+        entries[entry..].iter_mut().for_each(|bytes| bytes[45] = key_id);
+        recompute_hashes(&mut entries);
+        fault(&entries)
+    };
+    assert_eq!(at(2, 3), Some((2, FaultKind::SigningEpoch { found: 3, before: 1 })), "skipped");
+    assert_eq!(at(3, 3), Some((3, FaultKind::SigningEpoch { found: 3, before: 2 })), "begun by a read");
+    assert_eq!(at(4, 1), Some((4, FaultKind::EpochWentBack)));
+    // Whoever has the keys can make an entry that says it and does not do it, or the other way round.
+    let forged = |event, key_id| {
+        let front = Head::of(&EntryRef::parse(&sound[1]).unwrap());
+        let mut draft = begins();
+        draft.fields.event = event;
+        let mut entries = sound[..2].to_vec();
+        let before = Head { key_id: key_id - u32::from(event == AuditEvent::SigningEpochBegun), ..front };
+        let mut chain = Chain::new(VAULT, Some(before));
+        entries.push(chain.append(&kit::keys(), kit::SUITE, before.time, draft.prepare().unwrap(), |_| 1).unwrap());
+        fault_with_keys(&entries)
+    };
+    let fault = |found| Some((2, FaultKind::SigningEpoch { found, before: 1 }));
+    assert_eq!(forged(AuditEvent::SigningEpochBegun, 2), None);
+    assert_eq!(forged(AuditEvent::KeyActivated, 1), None);
+    assert_eq!(forged(AuditEvent::SigningEpochBegun, 1), fault(1));
+    assert_eq!(forged(AuditEvent::KeyActivated, 2), fault(2));
+}
+
+#[test]
 fn a_malformed_entry_names_its_defect() {
     let mut entries = log();
     entries[5].pop();
@@ -288,9 +321,9 @@ fn a_block_or_a_key_that_does_not_fit_is_named() {
     swapped.subjects[0].patient_tag = kit::patient_tag(2);
     let entries = kit::log(vec![kit::genesis(), swapped]);
     assert_eq!(fault_with_keys(&entries), Some((1, FaultKind::CannotOpenSubject { index: 0 })));
-    let later = crate::audit::keys::AuditKeys::new(2, 5, Key::new(Secret::take(&mut [0xA1; 32])));
+    let later = crate::audit::keys::AuditKeys::new(2, Key::new(Secret::take(&mut [0xA1; 32])));
     let entries = kit::log_of(VAULT, &later, vec![kit::genesis()]);
-    assert_eq!(fault_with_keys(&entries), Some((0, FaultKind::NoKey { epoch: 2, key_id: 5 })));
+    assert_eq!(fault_with_keys(&entries), Some((0, FaultKind::NoKey { epoch: 2, key_id: 1 })));
 }
 
 #[test]

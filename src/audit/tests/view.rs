@@ -67,7 +67,7 @@ fn another_epochs_key_is_named_and_a_wrong_key_does_not_open() {
     let entries = kit::log_of(kit::VAULT, &kit::audit_keys(0xA2), vec![kit::genesis()]);
     let entry = EntryRef::parse(&entries[0]).unwrap();
     assert_eq!(kit::open(&entry), Err(OpenEntryError::Sealed));
-    let other = crate::audit::keys::AuditKeys::new(2, 1, crate::secret::Key::new(crate::secret::Secret::zeroed()));
+    let other = crate::audit::keys::AuditKeys::new(2, crate::secret::Key::new(crate::secret::Secret::zeroed()));
     let opened = open_entry(&entry, &other, |_, _, _| None::<SubjectKey>);
     assert_eq!(opened, Err(OpenEntryError::OtherKey { epoch: 1, key_id: 1 }));
 }

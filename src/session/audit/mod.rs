@@ -30,10 +30,12 @@ pub(super) use subjects::SubjectKeys;
 pub use disclose::Disclosure;
 pub(crate) use follow::Follower;
 pub use proofs::{ConsistencyProof, InclusionProof};
+pub(crate) use query::page_of;
 pub use query::{AuditPage, AuditQuery};
 pub use retention::{LogKept, LogRetentionReport};
 pub use subscribe::{Subscribe, Subscription};
 pub use verdicts::{LogFault, LogReport, LogVerdict};
+pub(crate) use verify::verify_all;
 pub use verify::{AuditVerify, Scope, VerifiedLog};
 
 /// Entries read from storage at once.

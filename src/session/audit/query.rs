@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::session::access::{Done, Hold, Op};
 use crate::session::list::page_limit;
+use crate::unlocked::Unlocked;
 
 /// Entries that one page looks through at most; a page can end early because of it.
 const SCAN_LIMIT: u64 = 100_000;
@@ -21,7 +22,7 @@ pub struct AuditPage {
     pub next: Option<u64>,
 }
 
-/// A query of the log; see [`AuditView::query`](super::AuditView::query).
+/// A query of the log; see [`AuditView::query`](crate::AuditView::query).
 #[derive(Debug)]
 #[must_use = "a query does nothing before `page`"]
 pub struct AuditQuery<'s> {
@@ -65,42 +66,51 @@ impl<'s> AuditQuery<'s> {
     }
 
     pub(in crate::session) fn collect(&self, op: &Op<'_>) -> Result<AuditPage, Error> {
-        let unlocked = &op.unlocked;
-        unlocked.committer.flush()?;
-        let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
-        let mut end = self.before.map_or(end, |before| before.min(end));
-        let lowest = end.saturating_sub(SCAN_LIMIT);
-        let mut keys = SubjectKeys::new(unlocked);
-        let mut found = Vec::new();
-        let mut after: Option<([u8; 32], bool)> = None;
-        while end > lowest {
-            let start = end.saturating_sub(CHUNK).max(lowest);
-            let chunk = read(unlocked.committer.storage(), start, end - start)?;
-            for (seq, bytes) in chunk.iter().rev() {
-                let fault = |what| AuditFault { seq: *seq, what };
-                let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
-                let lost = entry.front.kind == EntryKind::Lost;
-                let unlinked = after.is_some_and(|(prev, is_lost)| prev != entry.leaf() && (is_lost || !lost));
-                if unlinked || entry.front.seq != *seq {
-                    return Err(fault(FaultKind::LinkBroken).into());
-                }
-                after = Some((entry.front.prev, lost));
-                if !self.filter.covers(entry.front.time) {
-                    continue;
-                }
-                let opened = keys.open(&entry).map_err(|error| fault(FaultKind::from(error)))?;
-                if self.filter.matches(&opened) {
-                    found.push(opened);
-                }
-                if found.len() >= self.limit {
-                    return Ok(AuditPage { entries: found, next: Some(*seq).filter(|seq| *seq > 0) });
-                }
-            }
-            if chunk.len() != usize::try_from(end - start).unwrap_or(usize::MAX) {
-                return Err(AuditFault { seq: start, what: FaultKind::Malformed(EntryDefect::Truncated) }.into());
-            }
-            end = start;
-        }
-        Ok(AuditPage { entries: found, next: Some(end).filter(|end| *end > 0) })
+        page_of(&op.unlocked, &self.filter, self.limit, self.before)
     }
+}
+
+/// A page, for whoever may read the log.
+pub(crate) fn page_of(
+    unlocked: &Unlocked,
+    filter: &AuditFilter,
+    limit: usize,
+    before: Option<u64>,
+) -> Result<AuditPage, Error> {
+    unlocked.committer.flush()?;
+    let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
+    let mut end = before.map_or(end, |before| before.min(end));
+    let lowest = end.saturating_sub(SCAN_LIMIT);
+    let mut keys = SubjectKeys::new(unlocked);
+    let mut found = Vec::new();
+    let mut after: Option<([u8; 32], bool)> = None;
+    while end > lowest {
+        let start = end.saturating_sub(CHUNK).max(lowest);
+        let chunk = read(unlocked.committer.storage(), start, end - start)?;
+        for (seq, bytes) in chunk.iter().rev() {
+            let fault = |what| AuditFault { seq: *seq, what };
+            let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
+            let lost = entry.front.kind == EntryKind::Lost;
+            let unlinked = after.is_some_and(|(prev, is_lost)| prev != entry.leaf() && (is_lost || !lost));
+            if unlinked || entry.front.seq != *seq {
+                return Err(fault(FaultKind::LinkBroken).into());
+            }
+            after = Some((entry.front.prev, lost));
+            if !filter.covers(entry.front.time) {
+                continue;
+            }
+            let opened = keys.open(&entry).map_err(|error| fault(FaultKind::from(error)))?;
+            if filter.matches(&opened) {
+                found.push(opened);
+            }
+            if found.len() >= limit {
+                return Ok(AuditPage { entries: found, next: Some(*seq).filter(|seq| *seq > 0) });
+            }
+        }
+        if chunk.len() != usize::try_from(end - start).unwrap_or(usize::MAX) {
+            return Err(AuditFault { seq: start, what: FaultKind::Malformed(EntryDefect::Truncated) }.into());
+        }
+        end = start;
+    }
+    Ok(AuditPage { entries: found, next: Some(end).filter(|end| *end > 0) })
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use super::parallel::{self, Range, examine};
 use super::verify::verify;
 use super::{AuditVerify, Scope, VerifiedLog, access};
+use crate::anchor::AnchorFault;
 use crate::audit::{AuditEvent, AuditFault, FaultKind, Verified, Verifier};
 use crate::error::Error;
 use crate::ids::PatientId;
@@ -78,6 +79,30 @@ pub enum LogFault {
         found: u64,
         /// How many were written.
         counted: u64,
+    },
+    /// An anchor holds a checkpoint of more entries than the log has.
+    #[error("anchor {anchor} holds a checkpoint of {anchored} entries, and the log has {found}")]
+    RolledBack {
+        /// The anchor.
+        anchor: String,
+        /// Entries of the checkpoint.
+        anchored: u64,
+        /// Entries of the log.
+        found: u64,
+    },
+    /// An anchor holds a checkpoint of another log.
+    #[error("anchor {anchor} holds a checkpoint of another log of {anchored} entries")]
+    Forked {
+        /// The anchor.
+        anchor: String,
+        /// Entries of the checkpoint.
+        anchored: u64,
+    },
+    /// An anchor holds what no key of this log signed.
+    #[error("anchor {anchor} holds what no key of this log signed")]
+    OtherKey {
+        /// The anchor.
+        anchor: String,
     },
 }
 
@@ -215,9 +240,29 @@ fn completeness(
     Ok(LogVerdict::of(faults))
 }
 
-/// Only what is kept outside the vault can tell.
-fn freshness(_: &Unlocked) -> LogVerdict {
-    LogVerdict::Unknown("nothing outside the vault was asked")
+/// Only what is kept outside the vault can tell: its anchors.
+fn freshness(unlocked: &Unlocked) -> LogVerdict {
+    let (mut faults, mut held, mut unread) = (Vec::new(), false, false);
+    for (anchor, policy) in &unlocked.anchors {
+        let name = || anchor.name().to_owned();
+        match unlocked.compare_with(anchor, policy) {
+            Ok(found) => held |= found.is_some(),
+            Err(Error::RolledBack { anchor, anchored, found }) => {
+                faults.push(LogFault::RolledBack { anchor, anchored, found });
+            }
+            Err(Error::Forked { anchor, anchored }) => faults.push(LogFault::Forked { anchor, anchored }),
+            Err(Error::Anchor(AnchorFault::UnknownKey { .. } | AnchorFault::NoCheckpoint { .. })) => {
+                faults.push(LogFault::OtherKey { anchor: name() });
+            }
+            Err(_) => unread = true,
+        }
+    }
+    match (faults.is_empty(), held) {
+        (false, _) => LogVerdict::of(faults),
+        (true, true) => LogVerdict::Sound,
+        (true, false) if unread => LogVerdict::Unknown("no anchor could be read"),
+        (true, false) => LogVerdict::Unknown("nothing outside the vault was asked"),
+    }
 }
 
 #[cfg(all(test, feature = "test-util"))]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::join::{Join, Singles, writes_of};
 use super::{Check, FindingPlace, Listener, is_of_one};
-use crate::audit::{AuditEntry, EntryRef, FaultKind, Head, OpenEntryError, SubjectKey, open_entry};
+use crate::audit::{
+    AuditEntry, EntryRef, FaultKind, Head, OpenEntryError, SubjectKey, begins_as_it_says, epochs_follow, open_entry,
+};
 use crate::error::Error;
 use crate::ids::PatientId;
 use crate::keyring::Keyring;
@@ -168,6 +170,7 @@ impl Check<'_, '_> {
         if front.seq != seq {
             return Err(FaultKind::Reordered { found: front.seq });
         }
+        let mut event = None;
         if keyed {
             let opened = keys.open(unlocked, &entry)?;
             for subject in &opened.subjects {
@@ -179,16 +182,17 @@ impl Check<'_, '_> {
                 }
             }
             visit(&opened);
+            event = Some(opened.event);
         }
         if let Some(before) = before.filter(|before| before.seq.checked_add(1) == Some(seq)) {
             let what = if front.prev != before.leaf {
                 Some(FaultKind::LinkBroken)
             } else if front.time < before.time {
                 Some(FaultKind::TimeWentBack { found: front.time, before: before.time })
-            } else if front.epoch < before.epoch || front.key_id < before.key_id {
-                Some(FaultKind::EpochWentBack)
             } else {
-                None
+                epochs_follow(&before, &front, false)
+                    .and_then(|()| event.map_or(Ok(()), |event| begins_as_it_says(Some(&before), &front, event)))
+                    .err()
             };
             if let Some(what) = what {
                 read.fault(seq, what.to_string());

@@ -12,7 +12,8 @@ use std::sync::{Arc, PoisonError};
 
 pub use report::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 
-use super::open::{Parts, assemble, newest, open_header, storage_keys};
+use super::assemble::{Parts, assemble, newest, storage_keys};
+use super::open::open_header;
 use super::{Home, LockedVault, Vault, operate};
 use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::consent::ConsentHook;
@@ -150,9 +151,21 @@ impl LockedVault {
         let (vault, lock) = (header.vault, DirLock::take(&to)?);
         let header = HeldHeader { generation, slots: header.slots, bytes: header_bytes.clone() };
         let password_cost = PassphraseCost::default();
-        let (consent, care) = (ConsentHook::default(), CareHook::default());
-        let parts =
-            Parts { vault, suite, clock, keyring, header, lock, chain, record_cache: 0, consent, care, password_cost };
+        let (consent, anchors) = (ConsentHook::default(), Vec::new());
+        let parts = Parts {
+            vault,
+            suite,
+            clock,
+            keyring,
+            header,
+            lock,
+            chain,
+            record_cache: 0,
+            consent,
+            anchors,
+            care: CareHook::default(),
+            password_cost,
+        };
         let unlocked = assemble(parts, storage)?;
         unlocked.load_policy()?;
         let mut report = SalvageReport::new(from.to_owned(), site.into.clone(), found, records);
