@@ -124,6 +124,31 @@ fn faults(verdict: &LogVerdict) -> &[LogFault] {
     }
 }
 
+/// Whoever has all keys can leave entries out and count anew, but the vault has counted as well.
+#[test]
+fn another_number_of_entries_than_the_vault_counted_is_a_fault() {
+    let clinic = with_patients();
+    let auditor = clinic.auditor().unwrap();
+    let add = |more: i64| {
+        clinic.store().unwrap().tamper(Stored::Counts, |_, count| {
+            let counted = i64::from_be_bytes(count.as_slice().try_into().unwrap());
+            *count = (counted + more).to_be_bytes().to_vec();
+            true
+        });
+    };
+    for (more, expected) in [(1, 4), (-2, 2)] {
+        add(more);
+        let other = report(&auditor, Scope::All);
+        assert!(other.integrity.is_sound() && faults(&other.completeness).len() == 2, "{other}");
+        for fault in faults(&other.completeness) {
+            let LogFault::Counted { found, counted, .. } = fault else { panic!("{other}") };
+            assert_eq!((*found, *counted), (3, expected), "{other}");
+        }
+    }
+    add(1);
+    assert!(report(&auditor, Scope::All).completeness.is_sound());
+}
+
 #[test]
 fn a_log_whose_tail_was_cut_is_not_opened() {
     let mut clinic = with_patients();

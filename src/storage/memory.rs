@@ -97,6 +97,16 @@ impl MemoryStore {
         lock(&self.0).entries.retain_mut(|entry| edited(&mut place, entry, edit));
     }
 
+    pub(crate) fn edit_tallies(&self, edit: &mut dyn FnMut(usize, &mut Vec<u8>) -> bool) {
+        let mut place = 0..;
+        lock(&self.0).tallies.retain(|_, tally| {
+            let mut count = tally.to_be_bytes().to_vec();
+            let stays = place.next().is_some_and(|place| edit(place, &mut count));
+            *tally = count.try_into().map_or(0, u64::from_be_bytes);
+            stays
+        });
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         let kept = lock(&self.0);
         kept.vault.is_none() && kept.header.is_none() && kept.attempts.is_none()

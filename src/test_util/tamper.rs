@@ -17,6 +17,8 @@ pub enum Stored {
     Policy,
     /// Entries of the audit log, oldest first.
     Entries,
+    /// How many entries about each patient were written, 8 bytes each, big-endian; in no order.
+    Counts,
 }
 
 impl MemoryStore {
@@ -47,6 +49,7 @@ impl MemoryStore {
             Stored::Identifiers => Tree::Lookup,
             Stored::Policy => Tree::Policy,
             Stored::Entries => return self.edit_entries(&mut edit),
+            Stored::Counts => return self.edit_tallies(&mut edit),
         };
         self.edit_rows(tree, &mut edit);
     }

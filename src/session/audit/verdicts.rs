@@ -264,33 +264,3 @@ fn freshness(unlocked: &Unlocked) -> LogVerdict {
         (true, false) => LogVerdict::Unknown("nothing outside the vault was asked"),
     }
 }
-
-#[cfg(all(test, feature = "test-util"))]
-mod tests {
-    use super::*;
-    use crate::session::Identifier;
-    use crate::test_util::TestVault;
-
-    /// Whoever has all keys can leave entries out and count anew, but the vault has counted as well.
-    #[test]
-    fn another_number_of_entries_than_the_vault_counted_is_a_fault_unless_they_come_later() {
-        let clinic = TestVault::new().build().unwrap();
-        let physician = clinic.physician().unwrap();
-        let mrn = Identifier::new("urn:mrn:clinic-a", "12345").unwrap();
-        let patient = physician.register_patient([mrn.clone()]).unwrap();
-        physician.find_patient(&mrn).unwrap();
-        let auditor = clinic.auditor().unwrap();
-        let op = auditor.begin(access(AuditEvent::AuditVerified)).unwrap();
-        let unlocked = &*op.unlocked;
-        let verdict = |verified: &Verified| completeness(unlocked, Scope::All, 2, verified.clone(), false).unwrap();
-        let verified = verify(unlocked, Scope::All, 1, None, true).unwrap();
-        assert_eq!((verdict(&verified), verified.counters[&patient]), (LogVerdict::Sound, 2));
-        for found in [1, 3] {
-            let forged = Verified { counters: [(patient, found)].into(), ..verified.clone() };
-            let missing = LogFault::Counted { patient, found, counted: 2 };
-            assert_eq!(verdict(&forged), LogVerdict::Unsound(vec![missing]));
-        }
-        physician.find_patient(&mrn).unwrap();
-        assert_eq!(verdict(&verified), LogVerdict::Sound, "somebody else went on meanwhile");
-    }
-}
