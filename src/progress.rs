@@ -38,8 +38,6 @@ pub enum Task {
     CheckRecords,
     /// Verifying the audit log; entries.
     VerifyAudit,
-    /// Building the Merkle tree over the log when opening; entries.
-    BuildTree,
     /// Taking records out in bulk; records.
     Export,
     /// Salvaging a damaged vault; bytes of its journal, then rows and log entries.
@@ -52,6 +50,8 @@ pub enum Task {
     ResealRows,
     /// Looking whether anything is left under a data key that is to be dropped; versions looked at.
     CountResealed,
+    /// Building the Merkle tree over the log when opening; entries.
+    BuildTree,
 }
 
 /// Called now and then during a long task, from the thread that called the library.
