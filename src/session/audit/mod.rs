@@ -1,6 +1,7 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
 mod archive;
+mod bundle;
 mod disclose;
 mod follow;
 mod hold;
@@ -27,6 +28,7 @@ use crate::token::Reach;
 
 pub(super) use subjects::SubjectKeys;
 
+pub use bundle::{Bundled, LogBundle};
 pub use disclose::Disclosure;
 pub(crate) use follow::Follower;
 pub use proofs::{ConsistencyProof, InclusionProof};
