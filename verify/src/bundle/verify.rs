@@ -262,7 +262,7 @@ impl<'t> Check<'t> {
             self.check_root();
         }
         self.check_signature();
-        if let Some(seq) = self.keys.keys().next().copied().filter(|_| whole) {
+        if let Some(seq) = self.keys.keys().next().copied().filter(|_| whole && found == said) {
             self.fault(BundleFault::Key { seq });
         }
         let mut missing = Vec::new();
