@@ -400,3 +400,32 @@ fn forged_lengths_cost_nothing() {
         let _ = verify_bundle(&forged[..], &pinned());
     }
 }
+
+/// Two entries under a checkpoint of three, one of them disclosed to nobody: small enough for the page.
+fn small() -> Vec<u8> {
+    let (mut entries, mut prev) = (Vec::new(), [0; 32]);
+    for seq in 0..3 {
+        let entry = entry(VAULT, seq, &prev, 0xE0 + seq as u8);
+        prev = leaf_hash(&entry);
+        entries.push(entry);
+    }
+    let log = Log { vault: VAULT, entries };
+    let mut out = Vec::new();
+    let writer = BundleWriter::begin(&mut out, &VAULT, &log.checkpoint(3, 1, false)).unwrap();
+    let (Ok(left), Ok(right)) = (Range::of_tiles(&log, 0, 1), Range::of_tiles(&log, 3, 3));
+    let mut writer = writer.range(1, 2, &left, &right).unwrap();
+    log.entries[1..].iter().for_each(|entry| writer.entry(entry).unwrap());
+    writer.finish().unwrap();
+    out
+}
+
+#[test]
+fn the_page_shows_these_bytes() {
+    let page = include_str!("../../docs/format/bundle.md");
+    let hex: String = data_encoding::HEXLOWER.encode(&small());
+    let lines: Vec<&str> = hex.as_bytes().chunks(96).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    assert!(page.contains(&format!("```text\n{}\n```", lines.join("\n"))), "{}", lines.join("\n"));
+    assert!(page.contains(&key(1).to_string()), "{}", key(1));
+    let report = verify(&small(), &pinned());
+    assert!(report.integrity.is_sound() && report.completeness.is_sound(), "{report}");
+}
