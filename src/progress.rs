@@ -42,6 +42,8 @@ pub enum Task {
     BuildTree,
     /// Taking records out in bulk; records.
     Export,
+    /// Writing entries of the log out for other programs; entries, each read twice.
+    ExportLog,
     /// Salvaging a damaged vault; bytes of its journal, then rows and log entries.
     Salvage,
     /// Sealing patients' keys anew under another wrap key; patients.

@@ -2,6 +2,7 @@
 
 mod archive;
 mod disclose;
+mod export;
 mod follow;
 mod hold;
 mod monitor;
@@ -28,6 +29,7 @@ use crate::token::Reach;
 pub(super) use subjects::SubjectKeys;
 
 pub use disclose::Disclosure;
+pub use export::{LogExport, LogExported};
 pub(crate) use follow::Follower;
 pub use proofs::{ConsistencyProof, InclusionProof};
 pub(crate) use query::page_of;
