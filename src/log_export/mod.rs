@@ -1,10 +1,13 @@
 //! Floor 5: entries of the log as other programs read them. Pure: an entry comes in, lines go out.
 
+mod cef;
 mod csv;
 mod part;
+mod syslog;
 
 use data_encoding::HEXLOWER;
 
+use crate::ids::VaultId;
 use crate::sink::Delivered;
 
 /// In which form entries of the log are written out; docs/format/exports.md has what stands where.
@@ -20,22 +23,29 @@ pub enum LogFormat {
     /// RFC 4180, UTF-8, with a first line of names, every value in quotes: one row for each patient of an entry, and for each of
     /// several reads that share it.
     Csv,
+    /// Common Event Format (ArcSight), version 0, for a SIEM: one message for each patient of an entry, and for each of several
+    /// reads that share it.
+    Cef,
+    /// One message of RFC 5424 a line, as [`SyslogSink`](crate::SyslogSink) sends them; its host is that of the entry.
+    Rfc5424,
 }
 
 impl LogFormat {
     /// What stands before the first entry.
     pub(crate) fn head(self) -> String {
         match self {
-            Self::JsonLines => String::new(),
+            Self::JsonLines | Self::Cef | Self::Rfc5424 => String::new(),
             Self::Csv => csv::head(),
         }
     }
 
     /// The lines of one entry, with their ends.
-    pub(crate) fn put(self, entry: &Delivered, out: &mut String) {
+    pub(crate) fn put(self, vault: VaultId, entry: &Delivered, out: &mut String) {
         match self {
             Self::JsonLines => json_line(entry, out),
             Self::Csv => csv::put(entry, out),
+            Self::Cef => cef::put(vault, entry, out),
+            Self::Rfc5424 => syslog::put(entry, out),
         }
     }
 
@@ -44,6 +54,8 @@ impl LogFormat {
         match self {
             Self::JsonLines => "JSON lines",
             Self::Csv => "CSV",
+            Self::Cef => "CEF",
+            Self::Rfc5424 => "RFC 5424",
         }
     }
 }

@@ -21,7 +21,7 @@ pub enum LineFormat {
 
 impl LineFormat {
     /// The line, without its end. It holds no control character.
-    pub(super) fn line(self, delivered: &Delivered, host: &str) -> String {
+    pub(crate) fn line(self, delivered: &Delivered, host: &str) -> String {
         match self {
             Self::Json => json(delivered),
             Self::Rfc5424 => syslog(delivered, host, &json(delivered)),

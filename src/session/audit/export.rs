@@ -139,7 +139,7 @@ impl<'p> LogExport<'_, 'p> {
                 left_out = left_out.saturating_add(u64::try_from(others).unwrap_or(u64::MAX));
                 let entry = Delivered::new((followed.seq, followed.time, followed.leaf), followed.entry);
                 lines.clear();
-                self.format.put(&entry, &mut lines);
+                self.format.put(unlocked.vault, &entry, &mut lines);
                 out.write_all(lines.as_bytes()).map_err(Error::Output)?;
                 entries = entries.saturating_add(1);
                 first = first.or(Some(entry.seq));
