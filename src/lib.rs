@@ -141,6 +141,7 @@ mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod ids;
+mod json;
 mod keyring;
 mod log_export;
 mod monitor;

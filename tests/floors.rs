@@ -9,6 +9,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("clock", 0),
     ("csv", 0),
     ("ids", 0),
+    ("json", 0),
     ("observe", 0),
     ("platform", 0),
     ("progress", 0),

@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use chartvault::*;
 use support::{House, base_grant, note, verify, whole_log};
 
-const FORMATS: [LogFormat; 4] = [LogFormat::JsonLines, LogFormat::Csv, LogFormat::Cef, LogFormat::Rfc5424];
+const FORMATS: [LogFormat; 6] =
+    [LogFormat::JsonLines, LogFormat::Csv, LogFormat::Cef, LogFormat::Rfc5424, LogFormat::FhirR4, LogFormat::FhirR5];
 
 fn export(session: &Session, filter: AuditFilter, format: LogFormat) -> (LogExported, String) {
     let mut out = Vec::new();

@@ -2,6 +2,7 @@
 
 mod cef;
 mod csv;
+mod fhir;
 mod part;
 mod syslog;
 
@@ -28,14 +29,19 @@ pub enum LogFormat {
     Cef,
     /// One message of RFC 5424 a line, as [`SyslogSink`](crate::SyslogSink) sends them; its host is that of the entry.
     Rfc5424,
+    /// AuditEvent of FHIR R4, after the Basic Audit Log Patterns of IHE: one resource a line (NDJSON), one for each patient of an
+    /// entry, and for each of several reads that share it.
+    FhirR4,
+    /// AuditEvent of FHIR R5, in the same lines.
+    FhirR5,
 }
 
 impl LogFormat {
     /// What stands before the first entry.
     pub(crate) fn head(self) -> String {
         match self {
-            Self::JsonLines | Self::Cef | Self::Rfc5424 => String::new(),
             Self::Csv => csv::head(),
+            _ => String::new(),
         }
     }
 
@@ -46,6 +52,8 @@ impl LogFormat {
             Self::Csv => csv::put(entry, out),
             Self::Cef => cef::put(vault, entry, out),
             Self::Rfc5424 => syslog::put(entry, out),
+            Self::FhirR4 => fhir::put(fhir::Release::R4, vault, entry, out),
+            Self::FhirR5 => fhir::put(fhir::Release::R5, vault, entry, out),
         }
     }
 
@@ -56,6 +64,8 @@ impl LogFormat {
             Self::Csv => "CSV",
             Self::Cef => "CEF",
             Self::Rfc5424 => "RFC 5424",
+            Self::FhirR4 => "FHIR R4",
+            Self::FhirR5 => "FHIR R5",
         }
     }
 }

@@ -21,8 +21,8 @@ mod tests {
     fn read(line: &str) -> (Vec<&str>, &str, &str) {
         let (priority, rest) = line.strip_prefix('<').unwrap().split_once('>').unwrap();
         assert!((1..=3).contains(&priority.len()) && priority.parse::<u8>().unwrap() <= 191);
-        let (header, rest) = rest.split_once(" [").unwrap();
-        let fields: Vec<&str> = header.split(' ').collect();
+        let mut fields: Vec<&str> = rest.splitn(7, ' ').collect();
+        let rest = fields.pop().and_then(|data| data.strip_prefix('[')).unwrap();
         let longest = [2, 32, 255, 48, 128, 32];
         assert_eq!((fields.len(), fields[0]), (6, "1"));
         for (field, longest) in fields.iter().zip(longest) {

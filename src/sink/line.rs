@@ -1,10 +1,9 @@
 //! One line for each entry: JSON, or a syslog message as RFC 5424 has it.
 
-use std::fmt::Write;
-
 use super::form::Delivered;
 use crate::audit::{AuditEntry, Outcome};
 use crate::clock::Timestamp;
+use crate::json::{Object, quoted};
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,70 +127,6 @@ fn opened(object: &mut Object, entry: &AuditEntry) {
 
 fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
-}
-
-/// A JSON string.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().saturating_add(2));
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            // Those from 7f to 9f as well: some receivers take them for ends of lines.
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                // Writing to a string does not fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// A JSON object on its way.
-struct Object(String);
-
-impl Object {
-    fn new() -> Self {
-        Self("{".to_owned())
-    }
-
-    fn member(&mut self, name: &str, value: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        self.0.push_str(&quoted(name));
-        self.0.push(':');
-        self.0.push_str(value);
-    }
-
-    fn number(&mut self, name: &str, value: u64) {
-        self.member(name, &value.to_string());
-    }
-
-    fn text(&mut self, name: &str, value: &str) {
-        self.member(name, &quoted(value));
-    }
-
-    fn maybe(&mut self, name: &str, value: Option<String>) {
-        if let Some(value) = value {
-            self.text(name, &value);
-        }
-    }
-
-    fn list(&mut self, name: &str, values: impl Iterator<Item = String>) {
-        let values: Vec<String> = values.collect();
-        if !values.is_empty() {
-            self.member(name, &format!("[{}]", values.join(",")));
-        }
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
 }
 
 #[cfg(test)]
