@@ -38,12 +38,8 @@ pub enum Task {
     CheckRecords,
     /// Verifying the audit log; entries.
     VerifyAudit,
-    /// Building the Merkle tree over the log when opening; entries.
-    BuildTree,
     /// Taking records out in bulk; records.
     Export,
-    /// Writing entries of the log out for other programs; entries, each read twice.
-    ExportLog,
     /// Salvaging a damaged vault; bytes of its journal, then rows and log entries.
     Salvage,
     /// Sealing patients' keys anew under another wrap key; patients.
@@ -54,6 +50,10 @@ pub enum Task {
     ResealRows,
     /// Looking whether anything is left under a data key that is to be dropped; versions looked at.
     CountResealed,
+    /// Building the Merkle tree over the log when opening; entries.
+    BuildTree,
+    /// Writing entries of the log out for other programs; entries, each read twice.
+    ExportLog,
 }
 
 /// Called now and then during a long task, from the thread that called the library.

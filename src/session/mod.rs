@@ -49,9 +49,9 @@ use std::time::Duration;
 pub use any::AnyEntry;
 pub(crate) use audit::Follower;
 pub use audit::{
-    AuditPage, AuditQuery, AuditVerify, AuditView, ConsistencyProof, Disclosure, InclusionProof, LogExport,
-    LogExported, LogFault, LogKept, LogReport, LogRetentionReport, LogVerdict, Scope, Subscribe, Subscription,
-    VerifiedLog,
+    AuditPage, AuditQuery, AuditVerify, AuditView, Bundled, ConsistencyProof, Disclosure, InclusionProof, LogBundle,
+    LogExport, LogExported, LogFault, LogKept, LogReport, LogRetentionReport, LogVerdict, Scope, Subscribe,
+    Subscription, VerifiedLog,
 };
 pub use batch::Batch;
 pub use cases::{CaseState, Cases, ReviewCase};

@@ -3,8 +3,10 @@
 //! The edge of the tree, which is in memory and grows with the log, is what all is held against: tiles that lead elsewhere
 //! are passed over, and whatever the entries then do not prove is not given out.
 
+use std::ops::Range;
+
 use chartvault_verify::merkle::{
-    Hash, prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion,
+    Hash, Range as Leaves, prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion,
 };
 
 use super::Unlocked;
@@ -35,6 +37,26 @@ impl Unlocked {
     pub(crate) fn log_consistency(&self, old: (u64, &Hash), new: (u64, &Hash)) -> Result<Vec<Hash>, Error> {
         let sound = |proof: &Vec<Hash>| (*new.1, verify_consistency(old, new, proof).is_ok());
         self.held_against_edge(new.0, |source| prove_consistency(source, old.0, new.0), sound)
+    }
+
+    /// The leaves before and behind some entries of a log whose size and root are known to be this one's.
+    pub(crate) fn log_beside(
+        &self,
+        entries: Range<u64>,
+        (size, root): (u64, &Hash),
+    ) -> Result<(Leaves, Leaves), Error> {
+        let make = |source: &Tiles<'_>| {
+            let between = Leaves::of_tiles(source, entries.start, entries.end)?;
+            let (left, right) =
+                (Leaves::of_tiles(source, 0, entries.start)?, Leaves::of_tiles(source, entries.end, size)?);
+            Ok((left, between, right))
+        };
+        let sound = |(left, between, right): &(Leaves, Leaves, Leaves)| {
+            let whole = left.clone().join(between).and_then(|leaves| leaves.join(right));
+            (*root, whole.and_then(|leaves| leaves.root()) == Some(*root))
+        };
+        let (left, _, right) = self.held_against_edge(size, make, sound)?;
+        Ok((left, right))
     }
 
     /// What tiles give, or else the entries; only if the root that it is about is proved to be of the log as it is now.

@@ -16,7 +16,9 @@ use crate::error::Error;
 use crate::keyring::{Credential, UnlockedKeyring};
 use crate::monitor::CareHook;
 use crate::session::{AuditPage, Scope, VerifiedLog, audit};
-use crate::storage::{Embedded, Storage, StorageError, file};
+#[cfg(feature = "test-util")]
+use crate::storage::StorageError;
+use crate::storage::{Embedded, Storage, file};
 use crate::unlocked::{DirLock, HeldHeader, Unlocked};
 
 /// Entries of one page, at most.

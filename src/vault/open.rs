@@ -14,6 +14,7 @@ use crate::audit::{AuditEvent, Chain, Draft, EntryKind, Outcome};
 use crate::crypto::aead::Suite;
 #[cfg(feature = "test-util")]
 use crate::crypto::hash::HmacKey;
+#[cfg(feature = "test-util")]
 use crate::crypto::kdf;
 use crate::crypto::kdf_parameters::KdfParameters;
 use crate::error::Error;

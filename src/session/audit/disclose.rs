@@ -40,6 +40,16 @@ impl Disclosure {
     }
 }
 
+/// Why an entry is disclosed has to be said.
+pub(super) fn checked_reason(reason: &str) -> Result<(), Error> {
+    let blank = reason.trim().is_empty();
+    if blank || reason.len() > MAX_REASON {
+        let len = if blank { 0 } else { reason.len() };
+        return Err(Error::InvalidText { what: "reason", len, least: 1, limit: MAX_REASON });
+    }
+    Ok(())
+}
+
 impl fmt::Debug for Disclosure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Disclosure").field("seq", &self.proof.seq).finish_non_exhaustive()
@@ -58,10 +68,7 @@ impl AuditView<'_> {
     pub fn disclose(self, seq: u64, reason: &str, under: &Checkpoint) -> Result<Disclosure, Error> {
         let op = self.0.begin(access(AuditEvent::EntryDisclosed))?;
         op.run(Hold::Nothing, |op| {
-            let len = reason.len();
-            if reason.trim().is_empty() || len > MAX_REASON {
-                return Err(Error::InvalidText { what: "reason", len, least: 1, limit: MAX_REASON }.into());
-            }
+            checked_reason(reason)?;
             let proof = inclusion(&op.unlocked, seq, under)?;
             let (entry, _) = entry(&op.unlocked, seq)?;
             let parsed =

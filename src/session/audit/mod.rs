@@ -1,6 +1,7 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
 mod archive;
+mod bundle;
 mod disclose;
 mod export;
 mod follow;
@@ -28,6 +29,7 @@ use crate::token::Reach;
 
 pub(super) use subjects::SubjectKeys;
 
+pub use bundle::{Bundled, LogBundle};
 pub use disclose::Disclosure;
 pub use export::{LogExport, LogExported};
 pub(crate) use follow::Follower;

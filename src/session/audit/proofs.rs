@@ -105,7 +105,7 @@ pub(super) fn entry(unlocked: &Unlocked, seq: u64) -> Result<(Vec<u8>, [u8; 32])
 }
 
 /// A checkpoint's signatures say who made it; here only what this log was counts.
-fn is_ours(unlocked: &Unlocked, checkpoint: &Checkpoint) -> Result<(), Error> {
+pub(super) fn is_ours(unlocked: &Unlocked, checkpoint: &Checkpoint) -> Result<(), Error> {
     let ours = format!("chartvault.local/{}", data_encoding::HEXLOWER.encode(unlocked.vault.as_bytes()));
     let size = checkpoint.size;
     if checkpoint.origin() != ours {

@@ -6,7 +6,7 @@ use super::format::{Item, Out};
 use crate::merkle::{Hash, Range};
 
 /// Writes a bundle from front to back: everything but the entries, then [`BundleWriter::range`], the entries, and
-/// [`BundleWriter::finish`].
+/// [`EntryWriter::finish`].
 #[must_use = "a bundle without its end is none"]
 pub struct BundleWriter<W: Write>(Out<W>);
 
