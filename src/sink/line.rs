@@ -98,8 +98,18 @@ fn opened(object: &mut Object, entry: &AuditEntry) {
     object.maybe("request_id", entry.request_id.clone());
     object.maybe("host", entry.host.clone());
     object.maybe("device", entry.device.clone());
+    if entry.possession {
+        object.member("possession", "true");
+    }
     object.list("attesters", entry.attesters.iter().map(|id| quoted(&hex(id.as_bytes()))));
     object.list("refusals", entry.refusals.iter().map(|(block, reason)| format!("[{block},{reason}]")));
+    object.list(
+        "consent",
+        entry.consent.iter().map(|answer| {
+            let (permitted, code, count) = (answer.permitted, quoted(&answer.code), answer.count);
+            format!(r#"{{"permitted":{permitted},"code":{code},"count":{count}}}"#)
+        }),
+    );
     object.list(
         "subjects",
         entry.subjects.iter().map(|subject| {
@@ -136,6 +146,7 @@ mod tests {
 
     fn delivered() -> Delivered {
         let mut entry = kit::full_entry();
+        entry.possession = true;
         entry.detail = Some("said \"no\"\\\n\u{85}<14>1 - forged".to_owned());
         Delivered::new((entry.seq, entry.time, [7; 32]), Some(entry))
     }
@@ -150,6 +161,9 @@ mod tests {
         assert_eq!(value["seq"], entry.seq);
         assert_eq!(value["detail"], entry.detail.as_deref().unwrap());
         assert_eq!(value["leaf"], "07".repeat(32));
+        assert_eq!(value["possession"], true);
+        let consent = serde_json::json!([{ "permitted": false, "code": "no directive", "count": 1 }]);
+        assert_eq!(value["consent"], consent);
         assert_eq!(value["subjects"].as_array().unwrap().len(), entry.subjects.len());
         let patient = entry.subjects[0].patient.unwrap();
         assert_eq!(value["subjects"][0]["patient"], hex(patient.as_bytes()));
