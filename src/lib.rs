@@ -134,13 +134,16 @@ mod clock;
 mod committer;
 mod consent;
 mod crypto;
+mod csv;
 mod error;
 mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod ids;
+mod json;
 mod keyring;
+mod log_export;
 mod monitor;
 #[cfg(feature = "async")]
 mod nonblocking;
@@ -194,6 +197,7 @@ pub use keyring::{
     KeyFile, KeyFileError, KeyProvider, NewSlot, NewSlotError, ProviderError, RawKey, RecoveryKey, Share, ShareError,
     ShareGroup, ShareSetId, SharedKey, SlotInfo, SlotPartner, TwoPersons, UnlockError,
 };
+pub use log_export::LogFormat;
 pub use monitor::{
     CareAnswer, CareContext, FlagError, FlagQuestion, FlagVerdict, InvalidMonitorState, InvalidZone, Monitor,
     MonitorRule, MonitoringRules, OpeningHours, RaisedFlag, Suppressor, Tally,
@@ -215,10 +219,10 @@ pub use session::{
     AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, Bundled, CaseState, Cases, ChartCursor,
     ChartPage, ChartQuery, ChartRetention, ConsistencyProof, Disclosure, Explanation, Export, ExportStream, GrantPage,
     GrantQuery, GrantState, Grants, Identifier, InclusionProof, IssuerInfo, KindCount, ListCursor, ListQuery,
-    LiveGrant, LogBundle, LogFault, LogKept, LogReport, LogRetentionReport, LogVerdict, NewPrincipal, Operation, Page,
-    PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase, ReviewItem, ReviewItems, ReviewPage,
-    ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session, SessionOpening, Subscribe, Subscription,
-    TableFormat, TokenStanding, VerifiedLog,
+    LiveGrant, LogBundle, LogExport, LogExported, LogFault, LogKept, LogReport, LogRetentionReport, LogVerdict,
+    NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase,
+    ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
+    SessionOpening, Subscribe, Subscription, TableFormat, TokenStanding, VerifiedLog,
 };
 pub use session::{ActiveSuppressor, Flag, FlagState, Flags, MonitorReport};
 pub use sink::{

@@ -52,6 +52,8 @@ pub enum Task {
     CountResealed,
     /// Building the Merkle tree over the log when opening; entries.
     BuildTree,
+    /// Writing entries of the log out for other programs; entries, each read twice.
+    ExportLog,
 }
 
 /// Called now and then during a long task, from the thread that called the library.

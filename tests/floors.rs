@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("bytes", 0),
     ("clock", 0),
+    ("csv", 0),
     ("ids", 0),
+    ("json", 0),
     ("observe", 0),
     ("platform", 0),
     ("progress", 0),
@@ -26,6 +28,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("sink", 4),
     ("monitor", 4),
     ("error", 5),
+    ("log_export", 5),
     ("policy", 6),
     ("committer", 6),
     ("unlocked", 7),

@@ -111,6 +111,10 @@ fn every_allowed_operation_leaves_exactly_its_entry() {
     watch.allowed(s, (E::AuditVerified, Action::Audit), (None, 0), || s.audit()?.verify(Scope::All).run());
     watch.allowed(s, (E::AuditVerified, Action::Audit), (None, 0), || s.audit()?.verify(Scope::Chain).run());
     watch.allowed(s, (E::AuditQueried, Action::Audit), (None, 0), || s.audit()?.query(AuditFilter::new()).page());
+    let all = || s.audit()?.export(AuditFilter::new()).write(&mut std::io::sink());
+    watch.allowed(s, (E::LogExported, Action::Audit), (None, 0), all);
+    let of_one = || s.audit()?.export(AuditFilter::new().patient(patient)).write(&mut std::io::sink());
+    watch.allowed(s, (E::LogExported, Action::Audit), about(0), of_one);
     verify(&watch.0);
 }
 

@@ -105,6 +105,37 @@ impl AuditFilter {
             })
     }
 
+    /// Of whom alone entries are wanted, if it says so.
+    pub(crate) fn of_patients(&self) -> &[PatientId] {
+        &self.patients
+    }
+
+    /// Takes out of an entry what it says of others than the patients that are wanted, where it says which; gives how many
+    /// others there were.
+    pub(crate) fn narrow(&self, entry: &mut AuditEntry) -> usize {
+        if self.patients.is_empty() {
+            return 0;
+        }
+        let is_wanted = |patient: Option<PatientId>| patient.is_some_and(|patient| self.patients.contains(&patient));
+        entry.requested = entry.requested.filter(|patient| is_wanted(Some(*patient)));
+        let before = entry.subjects.len();
+        let mut places = Vec::with_capacity(before);
+        for (place, subject) in entry.subjects.iter().enumerate() {
+            if is_wanted(subject.patient) {
+                places.push(place);
+            }
+        }
+        entry.subjects.retain(|subject| is_wanted(subject.patient));
+        entry.reads.retain_mut(|read| match places.binary_search(&read.subject) {
+            Ok(place) => {
+                read.subject = place;
+                true
+            }
+            Err(_) => false,
+        });
+        before.saturating_sub(entry.subjects.len())
+    }
+
     /// Whether an entry of this time could be wanted; the time can be read without opening the entry.
     pub(crate) fn covers(&self, time: Timestamp) -> bool {
         // Reads that share it may have been later.
@@ -172,5 +203,25 @@ mod tests {
         }
         let later = last.saturating_add(Duration::from_micros(1));
         assert!(!AuditFilter::new().from(later).matches(&entry) && !AuditFilter::new().to(entry.time).matches(&entry));
+    }
+    #[test]
+    fn what_an_entry_says_of_others_is_taken_out() {
+        let entries = kit::log(vec![kit::genesis(), kit::several_reads()]);
+        let entry = kit::open(&crate::audit::EntryRef::parse(&entries[1]).unwrap()).unwrap();
+        let mut second = entry.clone();
+        assert_eq!(AuditFilter::new().patient(kit::patient(2)).narrow(&mut second), 1);
+        assert_eq!(second.subjects, entry.subjects[1..]);
+        let reads = second.reads.iter().map(|read| (read.subject, read.time));
+        assert_eq!(reads.collect::<Vec<_>>(), [(0, entry.reads[1].time)]);
+        let mut whole = entry.clone();
+        assert_eq!(AuditFilter::new().narrow(&mut whole), 0);
+        let both = AuditFilter::new().patient(kit::patient(2)).patient(kit::patient(1));
+        assert_eq!(both.narrow(&mut whole), 0);
+        assert_eq!(whole, entry);
+        let mut asked = kit::full_entry();
+        let nobody = AuditFilter::new().patient(kit::patient(0x77));
+        assert_eq!((nobody.narrow(&mut asked), asked.requested), (1, None));
+        asked.subjects = vec![crate::audit::AuditSubject { patient: None, counter: None, records: Vec::new() }];
+        assert_eq!(nobody.narrow(&mut asked), 1, "of whom an erased one was cannot be told");
     }
 }

@@ -1,5 +1,7 @@
 //! SHA-256 (FIPS 180-4), HMAC-SHA-256 (RFC 2104) and HKDF-SHA-256 (RFC 5869).
 
+use std::io::{self, Write};
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -15,6 +17,37 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
         hasher.update(part);
     }
     hasher.finalize().into()
+}
+
+/// Hashes and counts what goes through it.
+pub(crate) struct Sha256Writer<'w> {
+    out: &'w mut dyn Write,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl<'w> Sha256Writer<'w> {
+    pub(crate) fn new(out: &'w mut dyn Write) -> Self {
+        Self { out, hasher: Sha256::new(), bytes: 0 }
+    }
+
+    /// How many bytes went through, and their hash.
+    pub(crate) fn finish(self) -> (u64, [u8; 32]) {
+        (self.bytes, self.hasher.finalize().into())
+    }
+}
+
+impl Write for Sha256Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.out.write(bytes)?;
+        self.hasher.update(bytes.get(..taken).unwrap_or(bytes));
+        self.bytes = self.bytes.saturating_add(u64::try_from(taken).unwrap_or(u64::MAX));
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// The first `N` bytes of `H(part ‖ part ‖ …)`, `N` at most 32.

@@ -50,7 +50,8 @@ pub use any::AnyEntry;
 pub(crate) use audit::Follower;
 pub use audit::{
     AuditPage, AuditQuery, AuditVerify, AuditView, Bundled, ConsistencyProof, Disclosure, InclusionProof, LogBundle,
-    LogFault, LogKept, LogReport, LogRetentionReport, LogVerdict, Scope, Subscribe, Subscription, VerifiedLog,
+    LogExport, LogExported, LogFault, LogKept, LogReport, LogRetentionReport, LogVerdict, Scope, Subscribe,
+    Subscription, VerifiedLog,
 };
 pub use batch::Batch;
 pub use cases::{CaseState, Cases, ReviewCase};

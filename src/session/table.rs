@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use crate::audit::json::put_text;
+use crate::csv;
 
 /// The form of a list that is written out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,21 +102,11 @@ impl<'w> Table<'w> {
                 Cell::Number(number) => number.to_string(),
                 Cell::Several(several) => several.join("; "),
             };
-            line.push('"');
-            line.push_str(if is_formula(&text) { "'" } else { "" });
-            line.push_str(&text.replace('"', "\"\""));
-            line.push('"');
+            csv::put_value(&mut line, &text);
         }
         line.push_str("\r\n");
         self.out.write_all(line.as_bytes())
     }
-}
-
-/// Whether a spreadsheet might calculate it: some drop blanks and controls first, and some read full-width signs as well.
-fn is_formula(text: &str) -> bool {
-    const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-    let leads = |c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}';
-    text.starts_with(['\t', '\r', '\n']) || text.trim_start_matches(leads).starts_with(SIGNS)
 }
 
 fn put_json(out: &mut String, cell: &Cell) {
@@ -149,39 +140,18 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// Reads RFC 4180 by its grammar.
-    fn read_csv(text: &str) -> Vec<Vec<String>> {
-        let (mut rows, mut row, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
-        let mut chars = text.chars().peekable();
-        while let Some(c) = chars.next() {
-            match (quoted, c) {
-                (true, '"') if chars.peek() == Some(&'"') => cell.push(chars.next().unwrap()),
-                (_, '"') => quoted = !quoted,
-                (false, ',') => row.push(std::mem::take(&mut cell)),
-                (false, '\r') => {
-                    assert_eq!(chars.next(), Some('\n'));
-                    row.push(std::mem::take(&mut cell));
-                    rows.push(std::mem::take(&mut row));
-                }
-                (_, c) => cell.push(c),
-            }
-        }
-        assert!(!quoted && row.is_empty() && cell.is_empty());
-        rows
-    }
-
     #[test]
     fn what_a_spreadsheet_would_calculate_stands_behind_an_apostrophe() {
         for formula in ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\u{feff}=1", "＝1", "\rx", "\nx"] {
-            let rows = read_csv(&written(TableFormat::Csv, &[[Cell::text(formula), Cell::None]]));
+            let rows = csv::read(&written(TableFormat::Csv, &[[Cell::text(formula), Cell::None]]));
             assert_eq!(rows[1], [format!("'{formula}"), String::new()], "{formula:?}");
         }
         for plain in ["a=1", "1-1", "rid-00", ""] {
-            let rows = read_csv(&written(TableFormat::Csv, &[[Cell::None, Cell::text(plain)]]));
+            let rows = csv::read(&written(TableFormat::Csv, &[[Cell::None, Cell::text(plain)]]));
             assert_eq!(rows[1], ["", plain], "{plain:?}");
         }
         let several = Cell::several(["=1", "b"]);
-        assert_eq!(read_csv(&written(TableFormat::Csv, &[[several, Cell::None]]))[1][0], "'=1; b");
+        assert_eq!(csv::read(&written(TableFormat::Csv, &[[several, Cell::None]]))[1][0], "'=1; b");
     }
 
     #[test]
@@ -217,12 +187,12 @@ mod tests {
                 [[Cell::text(text), Cell::several(several)], [Cell::Number(*number), Cell::None]]
             }).collect();
             let json: serde_json::Value = serde_json::from_str(&written(TableFormat::Json, &cells)).unwrap();
-            let csv = read_csv(&written(TableFormat::Csv, &cells));
+            let csv = csv::read(&written(TableFormat::Csv, &cells));
             prop_assert_eq!(csv.len(), cells.len() + 1);
             for (at, (text, several, number)) in rows.iter().enumerate() {
                 prop_assert_eq!(&json[at * 2], &serde_json::json!({ "a": text, "b": several }));
                 prop_assert_eq!(&json[at * 2 + 1], &serde_json::json!({ "a": number, "b": null }));
-                prop_assert_eq!(csv[at * 2 + 1][0].strip_prefix(if is_formula(text) { "'" } else { "" }), Some(&**text));
+                prop_assert_eq!(csv[at * 2 + 1][0].strip_prefix(if csv::is_formula(text) { "'" } else { "" }), Some(&**text));
             }
         }
     }

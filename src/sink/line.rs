@@ -1,10 +1,9 @@
 //! One line for each entry: JSON, or a syslog message as RFC 5424 has it.
 
-use std::fmt::Write;
-
 use super::form::Delivered;
 use crate::audit::{AuditEntry, Outcome};
 use crate::clock::Timestamp;
+use crate::json::{Object, quoted};
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub enum LineFormat {
 
 impl LineFormat {
     /// The line, without its end. It holds no control character.
-    pub(super) fn line(self, delivered: &Delivered, host: &str) -> String {
+    pub(crate) fn line(self, delivered: &Delivered, host: &str) -> String {
         match self {
             Self::Json => json(delivered),
             Self::Rfc5424 => syslog(delivered, host, &json(delivered)),
@@ -99,8 +98,18 @@ fn opened(object: &mut Object, entry: &AuditEntry) {
     object.maybe("request_id", entry.request_id.clone());
     object.maybe("host", entry.host.clone());
     object.maybe("device", entry.device.clone());
+    if entry.possession {
+        object.member("possession", "true");
+    }
     object.list("attesters", entry.attesters.iter().map(|id| quoted(&hex(id.as_bytes()))));
     object.list("refusals", entry.refusals.iter().map(|(block, reason)| format!("[{block},{reason}]")));
+    object.list(
+        "consent",
+        entry.consent.iter().map(|answer| {
+            let (permitted, code, count) = (answer.permitted, quoted(&answer.code), answer.count);
+            format!(r#"{{"permitted":{permitted},"code":{code},"count":{count}}}"#)
+        }),
+    );
     object.list(
         "subjects",
         entry.subjects.iter().map(|subject| {
@@ -130,70 +139,6 @@ fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 
-/// A JSON string.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().saturating_add(2));
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            // Those from 7f to 9f as well: some receivers take them for ends of lines.
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                // Writing to a string does not fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// A JSON object on its way.
-struct Object(String);
-
-impl Object {
-    fn new() -> Self {
-        Self("{".to_owned())
-    }
-
-    fn member(&mut self, name: &str, value: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        self.0.push_str(&quoted(name));
-        self.0.push(':');
-        self.0.push_str(value);
-    }
-
-    fn number(&mut self, name: &str, value: u64) {
-        self.member(name, &value.to_string());
-    }
-
-    fn text(&mut self, name: &str, value: &str) {
-        self.member(name, &quoted(value));
-    }
-
-    fn maybe(&mut self, name: &str, value: Option<String>) {
-        if let Some(value) = value {
-            self.text(name, &value);
-        }
-    }
-
-    fn list(&mut self, name: &str, values: impl Iterator<Item = String>) {
-        let values: Vec<String> = values.collect();
-        if !values.is_empty() {
-            self.member(name, &format!("[{}]", values.join(",")));
-        }
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +146,7 @@ mod tests {
 
     fn delivered() -> Delivered {
         let mut entry = kit::full_entry();
+        entry.possession = true;
         entry.detail = Some("said \"no\"\\\n\u{85}<14>1 - forged".to_owned());
         Delivered::new((entry.seq, entry.time, [7; 32]), Some(entry))
     }
@@ -215,6 +161,9 @@ mod tests {
         assert_eq!(value["seq"], entry.seq);
         assert_eq!(value["detail"], entry.detail.as_deref().unwrap());
         assert_eq!(value["leaf"], "07".repeat(32));
+        assert_eq!(value["possession"], true);
+        let consent = serde_json::json!([{ "permitted": false, "code": "no directive", "count": 1 }]);
+        assert_eq!(value["consent"], consent);
         assert_eq!(value["subjects"].as_array().unwrap().len(), entry.subjects.len());
         let patient = entry.subjects[0].patient.unwrap();
         assert_eq!(value["subjects"][0]["patient"], hex(patient.as_bytes()));

@@ -3,6 +3,7 @@
 mod archive;
 mod bundle;
 mod disclose;
+mod export;
 mod follow;
 mod hold;
 mod monitor;
@@ -30,6 +31,7 @@ pub(super) use subjects::SubjectKeys;
 
 pub use bundle::{Bundled, LogBundle};
 pub use disclose::Disclosure;
+pub use export::{LogExport, LogExported};
 pub(crate) use follow::Follower;
 pub use proofs::{ConsistencyProof, InclusionProof};
 pub(crate) use query::page_of;
