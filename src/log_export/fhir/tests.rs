@@ -11,6 +11,7 @@ use crate::audit::{AuditSubject, EntryRef};
 use crate::ids::SessionId;
 use crate::terms::Purpose;
 
+#[allow(unreachable_pub)] // shared with tests of the public API
 #[path = "../../../tests/support/schema.rs"]
 mod schema;
 
