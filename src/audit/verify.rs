@@ -274,7 +274,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// Verifies the next entry, which was stored under `seq`, without a key.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(test)]
     pub(crate) fn push(&mut self, seq: u64, entry: &[u8]) -> Result<(), AuditFault> {
         self.push_examined(Examined::of(seq, entry, None))
     }
