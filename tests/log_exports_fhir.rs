@@ -70,7 +70,7 @@ impl Day {
 }
 
 /// The resources of an event, by the vault's own word.
-fn of<'l>(lines: &'l [Value], event: AuditEvent) -> Vec<&'l Value> {
+fn of(lines: &[Value], event: AuditEvent) -> Vec<&Value> {
     let word = event.to_string();
     let is = |line: &&Value| line["subtype"].as_array().unwrap().iter().any(|code| code["code"] == *word);
     let found: Vec<&Value> = lines.iter().filter(is).collect();

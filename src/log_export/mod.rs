@@ -5,6 +5,8 @@ mod csv;
 mod fhir;
 mod part;
 mod syslog;
+#[cfg(test)]
+mod tests;
 
 use data_encoding::HEXLOWER;
 

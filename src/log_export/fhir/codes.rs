@@ -21,9 +21,9 @@ const INTERACTION: &str = "http://hl7.org/fhir/restful-interaction";
 
 /// A code of a system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Code {
+pub(in crate::log_export) struct Code {
     pub(super) system: &'static str,
-    pub(super) code: &'static str,
+    pub(in crate::log_export) code: &'static str,
     pub(super) display: &'static str,
 }
 
@@ -55,8 +55,8 @@ impl Pattern {
 
 /// An event in codes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Meaning {
-    pub(super) kind: Code,
+pub(in crate::log_export) struct Meaning {
+    pub(in crate::log_export) kind: Code,
     pub(super) sub: Option<Code>,
     /// Create, read, update, delete, execute: their first letter.
     pub(super) action: &'static str,
@@ -97,7 +97,7 @@ const ROLES: (&str, &str) = ("110136", "Security Roles Changed");
 const USERS: (&str, &str) = ("110137", "User security Attributes Changed");
 
 /// What an event is. One that is not known is an activity of the application.
-pub(super) const fn meaning(event: AuditEvent) -> Meaning {
+pub(in crate::log_export) const fn meaning(event: AuditEvent) -> Meaning {
     use AuditEvent as E;
     match event {
         E::RecordRead => rest("read", "R", Some(Pattern::Read)),

@@ -1,7 +1,7 @@
 //! The log as AuditEvent resources of FHIR, after the Basic Audit Log Patterns of IHE (BALP): one resource for each part of an
 //! entry.
 
-mod codes;
+pub(super) mod codes;
 mod r4;
 mod r5;
 

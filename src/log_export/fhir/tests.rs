@@ -1,5 +1,7 @@
 //! Whatever an entry says, its resource is valid by the schema of R4.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -9,6 +11,7 @@ use crate::audit::{AuditSubject, EntryRef};
 use crate::ids::SessionId;
 use crate::terms::Purpose;
 
+#[allow(unreachable_pub)] // for the tests of behaviour it is public
 #[path = "../../../tests/support/schema.rs"]
 mod schema;
 
@@ -18,13 +21,11 @@ fn lines(release: Release, entry: &AuditEntry) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn r4() -> schema::Schema {
-    schema::Schema::new(include_str!("../../../tests/data/fhir/audit-event-r4.schema.json"))
-}
+static SCHEMA: LazyLock<schema::Schema> =
+    LazyLock::new(|| schema::Schema::new(include_str!("../../../tests/data/fhir/audit-event-r4.schema.json")));
 
 #[test]
 fn every_event_however_it_ended_is_valid_and_only_one_that_was_done_claims_a_pattern() {
-    let schema = r4();
     let nobody = AuditSubject { patient: None, counter: None, records: Vec::new() };
     let facility = AuditSubject { patient: Some(PatientId::FACILITY), ..nobody.clone() };
     let named = kit::full_entry().subjects;
@@ -33,7 +34,7 @@ fn every_event_however_it_ended_is_valid_and_only_one_that_was_done_claims_a_pat
             for subjects in [vec![], vec![nobody.clone()], vec![facility.clone()], named.clone()] {
                 let entry = AuditEntry { event, outcome, subjects, ..kit::full_entry() };
                 for line in lines(Release::R4, &entry) {
-                    assert_eq!(schema.faults(&line), Vec::<String>::new(), "{line}");
+                    assert_eq!(SCHEMA.faults(&line), Vec::<String>::new(), "{line}");
                     let claims = line.get("meta").is_some();
                     let erased = entry.subjects == [nobody.clone()];
                     assert!(!claims || (outcome == Outcome::Allowed && !erased), "{line}");
@@ -48,7 +49,7 @@ fn an_entry_that_names_neither_actor_nor_session_still_has_the_vault_as_its_agen
     let entries = kit::log(vec![kit::genesis()]);
     let entry = kit::open(&EntryRef::parse(&entries[0]).unwrap()).unwrap();
     let [line] = &lines(Release::R4, &entry)[..] else { panic!() };
-    assert_eq!(r4().faults(line), Vec::<String>::new());
+    assert_eq!(SCHEMA.faults(line), Vec::<String>::new());
     assert_eq!(line["agent"].as_array().unwrap().len(), 1);
     assert_eq!(line["agent"][0]["who"], line["source"]["observer"]);
     let expected = "urn:uuid:11111111-1111-1111-1111-111111111111";
@@ -81,10 +82,9 @@ fn a_lost_entry_is_a_major_failure() {
 
 #[test]
 fn times_that_fhir_has_no_form_for_are_the_nearest_that_it_has() {
-    let schema = r4();
     for time in [Timestamp::MIN, Timestamp::MAX, Timestamp::from_micros(0)] {
         let line = &lines(Release::R4, &AuditEntry { time, clock: Some(time), ..kit::full_entry() })[0];
-        assert_eq!(schema.faults(line), Vec::<String>::new(), "{line}");
+        assert_eq!(SCHEMA.faults(line), Vec::<String>::new(), "{line}");
     }
 }
 
@@ -97,9 +97,8 @@ proptest! {
         let [detail, host, request_id, device] = texts.map(Some);
         let purpose = Some(Purpose::ALL[n]);
         let entry = AuditEntry { detail, host, request_id, device, purpose, ..kit::full_entry() };
-        let schema = r4();
-        for line in lines(Release::R4, &entry) {
-            prop_assert_eq!(schema.faults(&line), Vec::<String>::new());
+            for line in lines(Release::R4, &entry) {
+            prop_assert_eq!(SCHEMA.faults(&line), Vec::<String>::new());
         }
         prop_assert_eq!(lines(Release::R5, &entry).len(), 1);
     }
