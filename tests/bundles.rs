@@ -130,3 +130,31 @@ fn whoever_may_not_audit_gets_no_bundle() {
     let physician = clinic.physician().unwrap();
     assert!(matches!(physician.audit().map(drop), Err(Error::Denied { .. })));
 }
+
+/// The lines of docs/audit.md, as an auditor would run them.
+#[test]
+fn the_few_lines_for_checking_by_hand_do_what_the_page_says() {
+    let page = include_str!("../docs/audit.md");
+    let script = page.split_once("```python\n").unwrap().1.split_once("```").unwrap().0;
+    let dir = tempfile::tempdir().unwrap();
+    let (clinic, _) = vault_of_three_days(&dir.path().join("v"));
+    let size = clinic.vault().log_checkpoint().unwrap().size;
+    let mut file = Vec::new();
+    let under = clinic.vault().log_checkpoint().unwrap();
+    drop(clinic.auditor().unwrap().audit().unwrap().bundle(0..size).under(&under).write(&mut file).unwrap());
+    let path = dir.path().join("log.bundle");
+    let check = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        std::process::Command::new("python3").args(["-c", script]).arg(&path).output()
+    };
+    let Ok(checked) = check(&file) else {
+        println!("Python is not there: skipped");
+        return;
+    };
+    let said = String::from_utf8_lossy(&checked.stdout);
+    let complaint = String::from_utf8_lossy(&checked.stderr);
+    assert!(said.starts_with(&format!("{size} entries are those of the checkpoint")), "{said}{complaint}");
+    let middle = file.len() / 2;
+    file[middle] ^= 1;
+    assert!(!check(&file).unwrap().status.success());
+}

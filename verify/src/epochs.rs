@@ -21,11 +21,13 @@ pub struct ClosedEpoch {
     pub checkpoint: Checkpoint,
 }
 
-/// The keys that are trusted, and the epochs that they closed.
+/// The keys that are trusted, from the one that was pinned on, and the epochs that they closed.
 #[derive(Clone, Debug)]
 pub struct Epochs {
     origin: String,
+    /// The pinned one first, then those that final checkpoints named.
     keys: Vec<VerifierKey>,
+    /// Each was closed by the key that stands at its place.
     closed: Vec<ClosedEpoch>,
 }
 
@@ -53,18 +55,20 @@ pub enum EpochFault {
 }
 
 impl Epochs {
-    /// Trusts those of the keys that are of this log.
+    /// Trusts a key of a log. One, of the oldest epoch that is known: whoever steals a later one could otherwise write in its
+    /// name what was closed before.
     #[must_use]
-    pub fn new(vault: &[u8; 16], pinned: &[VerifierKey]) -> Self {
-        let origin = origin(vault);
-        let keys = pinned.iter().filter(|key| key.name() == origin && key.kind() == SignatureKind::Ed25519);
-        Self { keys: keys.cloned().collect(), origin, closed: Vec::new() }
+    pub fn new(vault: &[u8; 16], pinned: Option<&VerifierKey>) -> Self {
+        Self { keys: pinned.cloned().into_iter().collect(), origin: origin(vault), closed: Vec::new() }
     }
 
-    /// The keys that are trusted by now.
+    /// The keys that may have signed a checkpoint of this size: those whose epoch was not closed before.
     #[must_use]
-    pub fn keys(&self) -> &[VerifierKey] {
-        &self.keys
+    pub fn keys_at(&self, size: u64) -> Vec<VerifierKey> {
+        let closed = self.closed.iter().map(Some).chain([None]);
+        let open =
+            |(_, closed): &(&VerifierKey, Option<&ClosedEpoch>)| closed.is_none_or(|it| it.checkpoint.size >= size);
+        self.keys.iter().zip(closed).filter(open).map(|(key, _)| key.clone()).collect()
     }
 
     /// The epochs that are known to be closed, in order.
@@ -84,28 +88,33 @@ impl Epochs {
         if checkpoint.origin != self.origin {
             return Err(malformed(&"it is of another log"));
         }
-        let (number, key) = checkpoint
-            .extension("next-key")
-            .and_then(|line| line.split_once(' '))
-            .ok_or_else(|| malformed(&"it names no next key"))?;
-        let number: Option<u32> = number.parse().ok().filter(|parsed: &u32| parsed.to_string() == number);
-        let epoch = number.and_then(|next| next.checked_sub(1)).filter(|epoch| *epoch > 0);
-        let epoch = epoch.ok_or_else(|| malformed(&"the number of its next epoch is none"))?;
-        let key = BASE64.decode(key.as_bytes()).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());
-        let key = key.and_then(|key| VerifierKey::new(&self.origin, SignatureKind::Ed25519, &key).ok());
-        let key = key.ok_or_else(|| malformed(&"its next key is none"))?;
-        if note.verify(&self.keys).is_err() {
+        let (epoch, next) = self.next_key(&checkpoint).ok_or_else(|| malformed(&"it names no next key"))?;
+        // The one key that may close it: the pinned one, or the one that the final checkpoint before named.
+        let in_force = self.keys.get(self.closed.len()).map(std::slice::from_ref).unwrap_or_default();
+        if let Some(last) = self.closed.last() {
+            if epoch <= last.epoch || checkpoint.size < last.checkpoint.size {
+                return Err(EpochFault::Twice { epoch });
+            }
+            if epoch - last.epoch > 1 {
+                return Err(EpochFault::Untrusted { epoch });
+            }
+        }
+        if note.verify(in_force).is_err() {
             return Err(EpochFault::Untrusted { epoch });
         }
-        if self.closed.last().is_some_and(|last| last.epoch >= epoch || last.checkpoint.size > checkpoint.size) {
-            return Err(EpochFault::Twice { epoch });
-        }
-        if !self.keys.contains(&key) {
-            self.keys.push(key);
-        }
         let closed = ClosedEpoch { epoch, checkpoint };
+        self.keys.push(next);
         self.closed.push(closed.clone());
         Ok(closed)
+    }
+
+    /// The number of the epoch that a final checkpoint closes, and the key of the one behind it.
+    fn next_key(&self, checkpoint: &Checkpoint) -> Option<(u32, VerifierKey)> {
+        let (number, key) = checkpoint.extension("next-key")?.split_once(' ')?;
+        let next = number.parse::<u32>().ok().filter(|parsed| parsed.to_string() == number)?;
+        let epoch = next.checked_sub(1).filter(|epoch| *epoch > 0)?;
+        let key = <[u8; 32]>::try_from(BASE64.decode(key.as_bytes()).ok()?).ok()?;
+        Some((epoch, VerifierKey::new(&self.origin, SignatureKind::Ed25519, &key).ok()?))
     }
 
     /// Whether an entry of this number may belong to this epoch, by what is known to be closed.

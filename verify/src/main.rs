@@ -11,7 +11,8 @@ const USAGE: &str = "usage: chartvault-verify BUNDLE --key VKEY [--key VKEY]… 
 
 Checks a bundle that was exported from the audit log of a chartvault vault, without the vault and without its keys.
 
-  --key VKEY         a verifier key (name+hash+key) of the log, pinned when the vault was set up, or of a witness
+  --key VKEY         a verifier key (name+hash+key): the log's, pinned when the vault was set up (one only, the oldest),
+                     and those of witnesses
   --checkpoint FILE  a checkpoint that was kept outside the vault: is the log not older, and the same up to there?
 
 exit code: 0 nothing speaks against it, 1 error, 2 usage, 20 tampering found, 21 something cannot be said";

@@ -11,6 +11,16 @@ pub use write::{BundleWriter, EntryWriter};
 
 use std::io;
 
+use sha2::{Digest, Sha256};
+
+use crate::merkle::Hash;
+
+/// What stands at the end of a bundle whose bytes before are these: their SHA-256. It shows a damaged file, and no forger.
+#[must_use]
+pub fn hash_of(bytes: &[u8]) -> Hash {
+    Sha256::digest(bytes).into()
+}
+
 /// Why nothing can be said about a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

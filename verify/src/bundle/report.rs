@@ -55,6 +55,9 @@ pub enum BundleFault {
     /// The checkpoint is no checkpoint of this log.
     #[error("the checkpoint cannot be used: {0}")]
     Checkpoint(String),
+    /// Several keys of the log were given.
+    #[error("more than one key of the log was given; give that of the oldest epoch: later ones follow from it")]
+    SeveralKeys,
     /// None of the keys that are trusted signed the checkpoint.
     #[error("no trusted key signed the checkpoint: {0}")]
     Unsigned(String),

@@ -10,10 +10,12 @@ use crate::chain::Chain;
 use crate::disclose::{Disclosed, disclose};
 use crate::epochs::{EpochFault, Epochs, origin};
 use crate::merkle::{Hash, Range, verify_consistency};
-use crate::note::{Checkpoint, Note, VerifierKey};
+use crate::note::{Checkpoint, Note, SignatureKind, VerifierKey};
 
-/// Keys of entries that a bundle may have.
-const MOST_KEYS: usize = 100_000;
+/// Keys of entries that a bundle may have; what they open is held.
+const MOST_KEYS: usize = 1_000;
+/// Checkpoints of which it may prove that they are beginnings.
+const MOST_EARLIER: usize = 100_000;
 /// Faults that are told.
 const MOST_FAULTS: usize = 100;
 
@@ -21,7 +23,7 @@ const MOST_FAULTS: usize = 100;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Trust {
-    /// Keys of the log, of any of its epochs, and of witnesses.
+    /// One key of the log, of the oldest epoch that is known, and those of witnesses.
     pub keys: Vec<VerifierKey>,
     /// A checkpoint that was kept outside the vault, as a signed note.
     pub anchored: Option<String>,
@@ -80,13 +82,16 @@ struct Check<'t> {
 
 impl<'t> Check<'t> {
     fn new(vault: [u8; 16], trust: &'t Trust) -> Self {
+        let origin = origin(&vault);
+        let mut pinned = trust.keys.iter().filter(|key| key.name() == origin && key.kind() == SignatureKind::Ed25519);
+        let epochs = Epochs::new(&vault, pinned.next());
         Self {
             trust,
             vault,
             checkpoint: None,
             signed_by: Vec::new(),
             note: None,
-            epochs: Epochs::new(&vault, &trust.keys),
+            epochs,
             proved: Vec::new(),
             keys: BTreeMap::new(),
             first: 0,
@@ -98,7 +103,7 @@ impl<'t> Check<'t> {
             at_anchor: None,
             disclosed: Vec::new(),
             ended: false,
-            integrity: Vec::new(),
+            integrity: pinned.next().map(|_| BundleFault::SeveralKeys).into_iter().collect(),
             doubts: Vec::new(),
         }
     }
@@ -176,6 +181,9 @@ impl<'t> Check<'t> {
             Err(EpochFault::Untrusted { .. }) if self.epochs.closed().is_empty() => return Ok(()),
             Err(fault) => return Err(fault.into()),
         };
+        if self.proved.len() >= MOST_EARLIER {
+            return Err(BundleFault::Malformed("it has more earlier checkpoints than a bundle may have"));
+        }
         if !self.is_beginning(&closed, &proof) {
             return Err(BundleFault::NotABeginning { size: closed.size });
         }
@@ -188,6 +196,9 @@ impl<'t> Check<'t> {
         let note: Note = note.parse().map_err(|_| BundleFault::Malformed("an earlier checkpoint is none"))?;
         let earlier: Checkpoint =
             note.text().parse().map_err(|_| BundleFault::Malformed("an earlier checkpoint is none"))?;
+        if self.proved.len() >= MOST_EARLIER {
+            return Err(BundleFault::Malformed("it has more earlier checkpoints than a bundle may have"));
+        }
         if !self.is_beginning(&earlier, &proof) {
             return Err(BundleFault::NotABeginning { size: earlier.size });
         }
@@ -262,7 +273,7 @@ impl<'t> Check<'t> {
             self.check_root();
         }
         self.check_signature();
-        if let Some(seq) = self.keys.keys().next().copied().filter(|_| whole) {
+        if let Some(seq) = self.keys.keys().next().copied().filter(|_| whole && found == said) {
             self.fault(BundleFault::Key { seq });
         }
         let mut missing = Vec::new();
@@ -301,8 +312,10 @@ impl<'t> Check<'t> {
             return self.fault(BundleFault::Checkpoint("there is none".to_owned()));
         };
         // Witnesses sign as well, and no witness speaks for the log.
-        let keys = [self.epochs.keys(), &self.trust.keys].concat();
-        match note.verify(self.epochs.keys()).and_then(|_| note.verify(&keys)) {
+        let ours = self.epochs.keys_at(self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size));
+        let witnesses = self.trust.keys.iter().filter(|key| key.name() != origin(&self.vault));
+        let all: Vec<VerifierKey> = ours.iter().chain(witnesses).cloned().collect();
+        match note.verify(&ours).and_then(|_| note.verify(&all)) {
             Ok(verified) => self.signed_by = verified.by().to_vec(),
             Err(error) => self.fault(BundleFault::Unsigned(error.to_string())),
         }
@@ -315,7 +328,7 @@ impl<'t> Check<'t> {
             let what = "the one from elsewhere is none, or of another log".to_owned();
             return Verdict::Unsound(vec![BundleFault::Checkpoint(what)]);
         };
-        let signed = note.parse::<Note>().is_ok_and(|note| note.verify(self.epochs.keys()).is_ok());
+        let signed = note.parse::<Note>().is_ok_and(|note| note.verify(&self.epochs.keys_at(anchored.size)).is_ok());
         if !signed {
             let what = "the one from elsewhere is not signed by a trusted key".to_owned();
             return unknown(BundleFault::Unsigned(what));
