@@ -211,16 +211,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_comes_back_from_one_line(detail in any::<String>(), host in "[^\\p{C}]*", id in "[a-z =|\\\\\n\r]*") {
+        fn any_text_comes_back_from_one_line(detail in any::<String>(), host in any::<String>(), id in "[a-z =|\\\\\n\r]*") {
             let (detail, host) = (Some(detail), Some(host));
             let entry = AuditEntry { detail, host, request_id: Some(id.clone()), ..kit::full_entry() };
             let text = lines(entry.clone());
             prop_assert_eq!(text.matches('\n').count(), 1);
             let (_, fields) = read(text.strip_suffix('\n').unwrap());
             prop_assert_eq!(&fields["flexString1"], &id);
-            prop_assert_eq!(&fields["dvchost"], &entry.host.unwrap());
-            let lost = |c: char| if (c.is_control() && !matches!(c, '\n' | '\r')) || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
-            prop_assert_eq!(&fields["msg"], &entry.detail.unwrap().chars().map(lost).collect::<String>());
+            let lost = |c: char| (c.is_control() && !"\n\r".contains(c)) || matches!(c, '\u{2028}' | '\u{2029}');
+            let kept = |text: Option<String>| text.unwrap().replace(lost, " ");
+            prop_assert_eq!(&fields["dvchost"], &kept(entry.host));
+            prop_assert_eq!(&fields["msg"], &kept(entry.detail));
         }
     }
 }
