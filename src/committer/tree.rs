@@ -27,7 +27,7 @@ impl Committer {
     }
 
     /// As if the tree could not be built when the vault was opened.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn uproot(&self) {
         *self.tree.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

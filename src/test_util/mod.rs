@@ -32,6 +32,7 @@ mod scarce;
 mod seeded;
 mod state_reader;
 mod tamper;
+mod treeless;
 mod vault;
 
 pub use clock::TestClock;
@@ -41,6 +42,8 @@ pub use seeded::{Seeded, SeededRefused, seeded};
 #[doc(hidden)]
 pub use state_reader::StateReader;
 pub use tamper::Stored;
+#[doc(hidden)]
+pub use treeless::without_log_tree;
 pub use vault::{NewTestVault, TestVault, TestVaultError};
 
 pub use crate::storage::fault::FileOp;

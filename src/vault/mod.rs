@@ -131,6 +131,13 @@ impl Vault {
         Ok(vault)
     }
 
+    /// From now on the log grows without its tree, until the vault is opened again.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn uproot(&self) -> Result<(), Error> {
+        self.0.gate.enter()?.committer.uproot();
+        Ok(())
+    }
+
     /// Lets entries of reads wait as chosen.
     fn follow(&self, unlocked: &Arc<Unlocked>, choice: ReadAudit) -> Result<(), Error> {
         let doing = "starting the thread that writes the log of";
