@@ -87,7 +87,7 @@
 //! (registered, unused, revoked), [`Session::reviews`], and [`AccessRules`] for all tokens; [`Vault::session_with`] takes
 //! tokens that demand something beside themselves. [`Session::break_glass`] is for emergencies, and [`Session::cases`] for
 //! those who review them. [`Session::explain`], [`Session::would_allow`], [`Session::could_access`] and
-//! [`Session::risk_report`] answer auditors; rules that run over the log raise flags ([`Vault::set_monitoring`],
+//! [`Session::risk_report`] answer auditors; [`Vault::security_report`] weighs how the vault is kept, on one page; rules that run over the log raise flags ([`Vault::set_monitoring`],
 //! [`Session::flags`], `docs/monitoring.md`), and [`AuditView::summary`] sums up a week as a page; [`UnverifiedToken::inspect`] lists a token's rights. `docs/access.md` shows how a
 //! vendor wires it, and `cargo run --release --example ward` a day of it.
 //!
@@ -140,6 +140,7 @@ mod format;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod html;
 mod ids;
 mod json;
 mod keyring;
@@ -242,8 +243,9 @@ pub use token::{
 pub use vault::{
     AnchorFinding, AnchorState, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder,
     ErasureReport, Evidence, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk,
-    KeySort, LockedVault, LogKey, LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening, Options,
-    OwnAccount, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords, SignIn, Unlocking, Vault,
+    KeySort, LastDone, LockedVault, LogKey, LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening,
+    Options, OwnAccount, Reason, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords,
+    SecurityFinding, SecurityReport, SignIn, Unlocking, Vault, WaivedAdvisory, Weight,
 };
 
 /// The examples of docs/records.md.

@@ -8,6 +8,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("bytes", 0),
     ("clock", 0),
     ("csv", 0),
+    ("html", 0),
     ("ids", 0),
     ("json", 0),
     ("observe", 0),

@@ -24,6 +24,7 @@ mod rotate;
 mod salvage;
 mod scrub;
 mod seal;
+mod security;
 mod sign_in;
 mod signing;
 mod sinks;
@@ -53,6 +54,7 @@ pub use own_account::OwnAccount;
 pub use rotate::{RootRotation, Rotated, Rotation};
 pub use salvage::{Doubt, JournalWound, SalvageReport, SalvagedRecords};
 pub use scrub::Health;
+pub use security::{LastDone, Reason, SecurityFinding, SecurityReport, WaivedAdvisory, Weight};
 pub use sign_in::SignIn;
 
 use crate::audit::{AuditEvent, Draft, Outcome};

@@ -1,8 +1,8 @@
 //! Accesses by person, as bars: those within opening hours and those outside apart.
 
 use super::super::Summary;
-use super::html::Html;
 use super::{axis, grouped, part};
+use crate::html::Html;
 
 /// People that have a bar.
 const PEOPLE: usize = 15;

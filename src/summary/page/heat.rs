@@ -2,8 +2,8 @@
 
 use super::super::Summary;
 use super::super::text::WEEKDAYS;
-use super::html::Html;
 use super::{grouped, part};
+use crate::html::Html;
 
 const LEFT: u64 = 52;
 const TOP: u64 = 24;

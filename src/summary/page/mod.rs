@@ -2,15 +2,12 @@
 
 mod bars;
 mod heat;
-mod html;
-mod style;
 mod tables;
 mod timeline;
 
-use html::Html;
-
 use super::Summary;
 use super::pseudonyms::{Naming, Pseudonyms};
+use crate::html::Html;
 use crate::monitor::clock_text;
 
 /// How a summary is shown as a page ([`Summary::to_html`]). By default patients stand there as `P-1` and so on, which says
@@ -84,7 +81,7 @@ impl Summary {
     pub fn to_html(&self, page: &SummaryPage) -> String {
         let title = page.title.as_deref().unwrap_or("Access to patient charts");
         let mut patients = Pseudonyms::new(&page.naming);
-        let mut out = Html::begin(title, style::CSS);
+        let mut out = Html::begin(title);
         self.header(&mut out, title);
         self.key_figures(&mut out);
         out.section("By day", "Accesses to charts on each day, with what was refused and every emergency.", |out| {

@@ -4,7 +4,7 @@ use super::super::Summary;
 use super::super::pseudonyms::Pseudonyms;
 use super::super::text::WEEKDAYS;
 use super::grouped;
-use super::html::Html;
+use crate::html::Html;
 use crate::monitor::{FlagVerdict, clock_text};
 
 /// People that are listed.

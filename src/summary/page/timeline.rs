@@ -1,8 +1,8 @@
 //! Accesses, denials and emergencies by day.
 
 use super::super::Summary;
-use super::html::Html;
 use super::{axis, grouped, part};
+use crate::html::Html;
 
 /// Bars that fit; of more days several share one.
 const BARS: usize = 92;

@@ -1,15 +1,18 @@
-//! Writes HTML that is well-formed XML as well: whatever is put in is escaped, and what is opened is closed.
+//! Floor 0: pages that need nothing else. Writes HTML that is well-formed XML as well: whatever is put in is escaped, and what
+//! is opened is closed.
+
+mod style;
 
 use std::fmt::Write;
 
 /// A page in the making.
-pub(super) struct Html(String);
+pub(crate) struct Html(String);
 
 /// Attributes of an element.
-pub(super) type Attributes<'a> = &'a [(&'a str, &'a str)];
+pub(crate) type Attributes<'a> = &'a [(&'a str, &'a str)];
 
 impl Html {
-    pub(super) fn begin(title: &str, css: &str) -> Self {
+    pub(crate) fn begin(title: &str) -> Self {
         let mut html = Self(String::with_capacity(64 << 10));
         html.0.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n");
         html.empty("meta", &[("name", "viewport"), ("content", "width=device-width, initial-scale=1")]);
@@ -21,12 +24,12 @@ impl Html {
         html.element("title", &[], title);
         // Written by us, and without any of the characters that would have to be escaped.
         html.0.push_str("<style>\n");
-        html.0.push_str(css);
+        html.0.push_str(style::CSS);
         html.0.push_str("</style>\n</head>\n<body>\n<main>\n");
         html
     }
 
-    pub(super) fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.0.push_str("</main>\n</body>\n</html>\n");
         self.0
     }
@@ -43,22 +46,22 @@ impl Html {
         }
     }
 
-    pub(super) fn open(&mut self, name: &str, attributes: Attributes<'_>) {
+    pub(crate) fn open(&mut self, name: &str, attributes: Attributes<'_>) {
         self.tag(name, attributes);
         self.0.push_str(">\n");
     }
 
-    pub(super) fn close(&mut self, name: &str) {
+    pub(crate) fn close(&mut self, name: &str) {
         let _ = writeln!(self.0, "</{name}>");
     }
 
-    pub(super) fn empty(&mut self, name: &str, attributes: Attributes<'_>) {
+    pub(crate) fn empty(&mut self, name: &str, attributes: Attributes<'_>) {
         self.tag(name, attributes);
         self.0.push_str("/>\n");
     }
 
     /// An element with nothing but text in it.
-    pub(super) fn element(&mut self, name: &str, attributes: Attributes<'_>, text: &str) {
+    pub(crate) fn element(&mut self, name: &str, attributes: Attributes<'_>, text: &str) {
         self.tag(name, attributes);
         self.0.push('>');
         self.text(text);
@@ -83,7 +86,7 @@ impl Html {
     }
 
     /// A section with a heading and a sentence of what it shows.
-    pub(super) fn section(&mut self, heading: &str, lead: &str, inside: impl FnOnce(&mut Self)) {
+    pub(crate) fn section(&mut self, heading: &str, lead: &str, inside: impl FnOnce(&mut Self)) {
         self.open("section", &[]);
         self.element("h2", &[], heading);
         if !lead.is_empty() {
@@ -94,7 +97,7 @@ impl Html {
     }
 
     /// A chart of this size, named for those who cannot see it.
-    pub(super) fn chart(
+    pub(crate) fn chart(
         &mut self,
         (width, height): (u64, u64),
         (id, title, describes): (&str, &str, &str),
@@ -118,7 +121,7 @@ impl Html {
     }
 
     /// A rectangle with what it says when it is pointed at.
-    pub(super) fn bar(&mut self, class: &str, (x, y): (u64, u64), (width, height): (u64, u64), says: &str) {
+    pub(crate) fn bar(&mut self, class: &str, (x, y): (u64, u64), (width, height): (u64, u64), says: &str) {
         let [x, y, width, height] = [x, y, width, height].map(|n| n.to_string());
         let place = [("x", x.as_str()), ("y", &y), ("width", &width), ("height", &height), ("class", class)];
         self.open("rect", &place);
@@ -127,19 +130,19 @@ impl Html {
     }
 
     /// Text in a chart.
-    pub(super) fn label(&mut self, class: &str, (x, y): (u64, u64), text: &str) {
+    pub(crate) fn label(&mut self, class: &str, (x, y): (u64, u64), text: &str) {
         let (x, y) = (x.to_string(), y.to_string());
         self.element("text", &[("x", &x), ("y", &y), ("class", class)], text);
     }
 
     /// A line in a chart.
-    pub(super) fn line(&mut self, class: &str, (x1, y1): (u64, u64), (x2, y2): (u64, u64)) {
+    pub(crate) fn line(&mut self, class: &str, (x1, y1): (u64, u64), (x2, y2): (u64, u64)) {
         let [x1, y1, x2, y2] = [x1, y1, x2, y2].map(|n| n.to_string());
         self.empty("line", &[("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2), ("class", class)]);
     }
 
     /// A table; the first column is text that names its row, and the others are figures unless `texts` are theirs.
-    pub(super) fn table(&mut self, caption: &str, head: &[&str], texts: &[usize], rows: &[Vec<String>]) {
+    pub(crate) fn table(&mut self, caption: &str, head: &[&str], texts: &[usize], rows: &[Vec<String>]) {
         if rows.is_empty() {
             self.element("p", &[("class", "none")], "None.");
             return;
