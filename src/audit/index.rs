@@ -261,3 +261,145 @@ impl Columns {
         self.bytes.len()
     }
 }
+
+/// The rows of the page's example.
+#[cfg(test)]
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let [first, second] = tests::of_the_page();
+    let entries = [(0, first), (1, second)];
+    vec![Named::encode(&entries).to_vec(), Columns::encode(&entries).to_vec()]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn said() -> impl Strategy<Value = Said> {
+        let few = |n: u8| (0..n).prop_map(|byte| [byte; 16]);
+        (
+            0..5_u16,
+            1..4_u8,
+            0..3_u8,
+            0..3_u8,
+            proptest::option::of(few(4)),
+            any::<bool>(),
+            proptest::collection::vec(few(6), 0..4),
+        )
+            .prop_map(|(event, outcome, action, purpose, actor, anybody, named)| Said {
+                event,
+                outcome,
+                action,
+                purpose,
+                actor,
+                anybody,
+                named,
+            })
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<(u16, Said)>> {
+        let said = proptest::collection::vec(said(), 0..60);
+        (said, 0..4_000_u16).prop_map(|(said, first)| (first..).zip(said).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn the_places_are_those_of_the_entries(entries in entries(), tags in proptest::collection::vec(0..8_u8, 1..3)) {
+            let tags: Vec<[u8; 16]> = tags.iter().map(|byte| [*byte; 16]).collect();
+            let named = Named::parse(Named::encode(&entries)).unwrap();
+            let could = |said: &Said| said.anybody || said.named.iter().any(|tag| tags.contains(tag));
+            let right: Vec<u16> = entries.iter().filter(|(_, said)| could(said)).map(|(place, _)| *place).collect();
+            prop_assert_eq!(named.places(&tags), right);
+        }
+
+        #[test]
+        fn columns_let_through_what_the_terms_do(
+            entries in entries(),
+            events in proptest::collection::vec(0..6_u16, 0..3),
+            actors in proptest::collection::vec(0..6_u8, 0..3),
+            codes in proptest::collection::vec(0..4_u8, 0..3),
+        ) {
+            let actors: Vec<[u8; 16]> = actors.iter().map(|byte| [*byte; 16]).collect();
+            let terms = Terms { events, actors, outcomes: codes.clone(), actions: codes.clone(), purposes: codes };
+            let columns = Columns::parse(Columns::encode(&entries)).unwrap();
+            let wants = |said: &Said| {
+                let any = |list: &[u8], code| list.is_empty() || list.contains(&code);
+                (terms.events.is_empty() || terms.events.contains(&said.event))
+                    && (terms.actors.is_empty() || said.actor.is_some_and(|actor| terms.actors.contains(&actor)))
+                    && any(&terms.outcomes, said.outcome) && any(&terms.actions, said.action) && any(&terms.purposes, said.purpose)
+            };
+            let right: Vec<u16> = entries.iter().filter(|(_, said)| wants(said)).map(|(place, _)| *place).collect();
+            prop_assert_eq!(&columns.places(None, &terms), &right);
+            let every: Vec<u16> = (0..4_096).collect();
+            prop_assert_eq!(columns.places(Some(&every), &terms), right);
+        }
+
+        #[test]
+        fn any_bytes_are_taken_or_not_and_asked_without_a_panic(bytes: Vec<u8>, tag: [u8; 16]) {
+            if let Some(named) = Named::parse(Zeroizing::new(bytes.clone())) {
+                prop_assert!(named.places(&[tag]).iter().all(|place| u64::from(*place) < STRETCH));
+            }
+            if let Some(columns) = Columns::parse(Zeroizing::new(bytes)) {
+                prop_assert!(columns.places(None, &Terms::default()).len() <= 4_096);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_are_cut_or_say_too_much_are_not_taken() {
+        let said = |event| Said {
+            event,
+            outcome: 1,
+            action: 1,
+            purpose: 1,
+            actor: Some([1; 16]),
+            anybody: false,
+            named: vec![[2; 16], [3; 16]],
+        };
+        let entries = [(0, said(1)), (1, said(2))];
+        let (named, columns) = (Named::encode(&entries), Columns::encode(&entries));
+        for end in 0..named.len() {
+            assert!(Named::parse(Zeroizing::new(named[..end].to_vec())).is_none(), "{end}");
+        }
+        for end in 0..columns.len() {
+            // At whole entries it is that of fewer.
+            let whole = end >= 20 && (end - 20) % COLUMNS_LEN == 0;
+            assert_eq!(Columns::parse(Zeroizing::new(columns[..end].to_vec())).is_some(), whole, "{end}");
+        }
+        let mut other = columns.clone();
+        let at = other.len() - 1;
+        other[at] = 1;
+        assert!(Columns::parse(other).is_none(), "an actor who is not listed");
+        let mut swapped = named.to_vec();
+        swapped[6..22].copy_from_slice(&[9; 16]);
+        assert!(Named::parse(Zeroizing::new(swapped)).is_none(), "tags ascend");
+        let mut far = named.to_vec();
+        let at = far.len() - 2;
+        far[at..].copy_from_slice(&4_096_u16.to_be_bytes());
+        assert!(Named::parse(Zeroizing::new(far)).is_none(), "a place behind the stretch");
+    }
+
+    pub(super) fn of_the_page() -> [Said; 2] {
+        let first = Said {
+            event: 41,
+            outcome: 1,
+            action: one_of(1),
+            purpose: one_of(1),
+            actor: Some([0x0A; 16]),
+            anybody: false,
+            named: vec![[0xEE; 16]],
+        };
+        let second = Said { event: 3, action: 0, purpose: 0, actor: None, named: Vec::new(), ..first.clone() };
+        [first, second]
+    }
+
+    #[test]
+    fn the_worked_example_of_the_page_is_recomputed() {
+        let named = [&[0, 0, 0, 0, 0, 1][..], &[0xEE; 16], &[0, 0, 0, 1], &[0, 0]].concat();
+        let rows = [[0, 0x29, 1, 1, 1, 0, 0], [0, 3, 1, 0, 0, 0xFF, 0xFF]].concat();
+        let columns = [&[0, 0, 0, 1][..], &[0x0A; 16], &rows].concat();
+        assert_eq!(seeds(), [named, columns]);
+        assert_eq!(Part::Columns.key(1), [2, 2, 0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+}
