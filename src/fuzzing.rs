@@ -71,6 +71,12 @@ pub fn entry(bytes: &[u8]) -> bool {
     audit::fuzzing::entry(bytes)
 }
 
+/// The rows of the log's index, under a good seal.
+#[must_use]
+pub fn log_index(bytes: &[u8]) -> bool {
+    audit::fuzzing::index(bytes)
+}
+
 /// An audit entry's payload under a good seal.
 #[must_use]
 pub fn payload(bytes: &[u8]) -> bool {

@@ -31,8 +31,10 @@ fn main() {
     println!("\nverifying {} entries", clinic.entries());
     prove::all(&clinic, rounds);
 
+    let ms = ask::whole_index(&clinic);
     let clinic = clinic.reopened();
     println!("\nasking a log of {} entries", clinic.entries());
+    say("all of its index, where none was there", ms, "ms");
     ask::all(&clinic, rounds);
 }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::event::{AuditEvent, Outcome};
+use super::index::one_of;
 use super::reads::MAX_SPAN;
 use super::view::AuditEntry;
 use crate::clock::Timestamp;
 use crate::ids::{PatientId, PrincipalId, Ticket};
-use crate::terms::Action;
+use crate::terms::{Action, Purpose};
 
 /// Chooses entries of the audit log. Without any condition it takes every entry. Conditions of different names all have
 /// to hold; of several given under one name, one has to.
@@ -31,6 +32,7 @@ pub struct AuditFilter {
     events: Vec<AuditEvent>,
     actions: Vec<Action>,
     outcomes: Vec<Outcome>,
+    purposes: Vec<Purpose>,
     tickets: Vec<Ticket>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
@@ -72,6 +74,12 @@ impl AuditFilter {
         self
     }
 
+    /// Only what was done, or tried, for this purpose of use.
+    pub fn purpose(mut self, purpose: Purpose) -> Self {
+        self.purposes.push(purpose);
+        self
+    }
+
     /// Only the entry of the denial with which this ticket was given out.
     pub fn ticket(mut self, ticket: Ticket) -> Self {
         self.tickets.push(ticket);
@@ -99,10 +107,31 @@ impl AuditFilter {
             && wants(&self.actions, |action| entry.action == Some(*action))
             && wants(&self.tickets, |ticket| entry.ticket == Some(*ticket))
             && wants(&self.outcomes, |outcome| entry.outcome == *outcome)
+            && wants(&self.purposes, |purpose| entry.purpose == Some(*purpose))
             && wants(&self.patients, |patient| {
                 entry.requested == Some(*patient)
                     || entry.subjects.iter().any(|subject| subject.patient == Some(*patient))
             })
+    }
+
+    /// What the index of the log is asked for; without the patients, whose tags the vault knows.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            events: self.events.iter().map(|event| event.code()).collect(),
+            outcomes: match self.tickets.as_slice() {
+                [] => self.outcomes.iter().map(|outcome| outcome.code()).collect(),
+                // They are given out with denials.
+                _ => vec![Outcome::Denied.code()],
+            },
+            actions: self.actions.iter().map(|action| one_of(action.bit())).collect(),
+            purposes: self.purposes.iter().map(|purpose| one_of(purpose.bit())).collect(),
+            actors: self.actors.iter().map(|actor| *actor.as_bytes()).collect(),
+        }
+    }
+
+    /// The bounds of time.
+    pub(crate) const fn bounds(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        (self.from, self.to)
     }
 
     /// Of whom alone entries are wanted, if it says so.
@@ -151,6 +180,23 @@ impl AuditFilter {
     }
 }
 
+/// A filter in the numbers of the index: of each, one has to be; an empty list lets all through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) events: Vec<u16>,
+    pub(crate) outcomes: Vec<u8>,
+    pub(crate) actions: Vec<u8>,
+    pub(crate) purposes: Vec<u8>,
+    pub(crate) actors: Vec<[u8; 16]>,
+}
+
+impl Terms {
+    /// Whether all is let through.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 fn wants<T>(wanted: &[T], is: impl Fn(&T) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(is)
 }
@@ -175,6 +221,9 @@ mod tests {
         assert!(!matches(AuditFilter::new().event(AuditEvent::VaultClosed)));
         assert!(matches(AuditFilter::new().ticket(entry.ticket.unwrap())));
         assert!(!matches(AuditFilter::new().ticket(Ticket::from_bytes([99; 16]))));
+        assert!(matches(AuditFilter::new().purpose(entry.purpose.unwrap())));
+        let other = Purpose::ALL.iter().find(|purpose| Some(**purpose) != entry.purpose).unwrap();
+        assert!(!matches(AuditFilter::new().purpose(*other)));
         assert!(matches(AuditFilter::new().action(entry.action.unwrap())));
         assert!(!matches(AuditFilter::new().action(Action::Operate)));
         assert!(matches(AuditFilter::new().outcome(entry.outcome)));

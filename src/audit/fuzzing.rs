@@ -2,6 +2,7 @@
 
 use super::consent;
 use super::entry::{EntryKind, EntryRef, Front, MAX_PAYLOAD};
+use super::index::{Columns, Named, STRETCH};
 use super::payload::{self, Payload, tag};
 use super::reads;
 use super::subject::{decode_block, encode_groups};
@@ -111,4 +112,18 @@ pub(crate) fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         payloads.push(payload.to_vec());
     }
     (payloads, blocks)
+}
+
+/// The rows of the log's index, under a good seal.
+pub(crate) fn index(bytes: &[u8]) -> bool {
+    let named = Named::parse(zeroize::Zeroizing::new(bytes.to_vec()));
+    if let Some(named) = &named {
+        let tag = bytes.get(6..22).and_then(|tag| tag.try_into().ok()).unwrap_or_default();
+        assert!(named.places(&[tag]).iter().all(|place| u64::from(*place) < STRETCH));
+    }
+    let columns = Columns::parse(zeroize::Zeroizing::new(bytes.to_vec()));
+    if let Some(columns) = &columns {
+        assert!(columns.places(None, &super::Terms::default()).iter().all(|place| u64::from(*place) < STRETCH));
+    }
+    named.is_some() || columns.is_some()
 }

@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 const MAX_READS: usize = 1_000;
 /// Microseconds from the first to the last of them: the longest that a window may be (`ReadAudit`), and less than clocks may
 /// differ by.
-pub(super) const MAX_SPAN: u32 = 60_000_000;
+pub(crate) const MAX_SPAN: u32 = 60_000_000;
 /// Bytes of one of them.
 const READ_LEN: usize = 4 + 2 + 2;
 

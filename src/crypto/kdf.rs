@@ -88,6 +88,7 @@ pub(crate) struct SealLabel {
     pub(crate) hedge: Label,
 }
 
+pub(crate) const SEAL_INDEX: SealLabel = SealLabel { seal: label!("index"), hedge: label!("index-hedge") };
 pub(crate) const SEAL_RECORD: SealLabel = SealLabel { seal: label!("record"), hedge: label!("record-hedge") };
 pub(crate) const SEAL_PATIENT_SECRET: SealLabel =
     SealLabel { seal: label!("patient-secret"), hedge: label!("patient-secret-hedge") };
@@ -235,6 +236,11 @@ pub(crate) fn policy_tag(policy: &HmacKey, table: u8, id: &[u8]) -> [u8; 16] {
 /// Authenticates the state file: `Expand(K_state, L("state-file"), 32)`.
 pub(crate) fn state_file_mac(state: &StateKey) -> HmacKey {
     expand_mac(state.expose(), label!("state-file"))
+}
+
+/// Seals the index of the log: `Expand(K_state, L("log-index"), 32)`.
+pub(crate) fn log_index_prk(state: &StateKey) -> Prk {
+    expand_prk(state.expose(), label!("log-index"))
 }
 
 /// Makes the tags of the tiles of the log's tree: `Expand(K_state, L("log-tile"), 32)`.

@@ -58,6 +58,7 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
         ),
         ("rows", rows, vec![example_of_journal("inline row"), example_of_journal("kept row"), pack]),
         ("entry", entry, small(of_frames(entries))),
+        ("log_index", log_index, crate::audit::index::seeds()),
         ("payload", payload, payloads),
         ("subject_block", subject_block, blocks),
         ("token_bytes", token_bytes, token_seeds.clone()),

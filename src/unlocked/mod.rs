@@ -15,6 +15,7 @@ mod grants;
 mod idle;
 mod in_force;
 mod lock;
+mod log_index;
 mod log_root;
 mod log_tiles;
 mod numbers;
@@ -41,6 +42,7 @@ pub(crate) use flags::{Known, RunEnd};
 pub(crate) use gate::{Gate, WeakGate};
 pub(crate) use in_force::InForce;
 pub(crate) use lock::DirLock;
+pub(crate) use log_index::{IndexFound, OpenedIndex};
 pub(crate) use numbers::{ByKind, Numbers};
 pub(crate) use renewed::{OlderSealer, Renewed};
 pub(crate) use sign_in::{Attempt, Second, SignIns, account_draft};
@@ -100,6 +102,8 @@ pub(crate) struct Unlocked {
     pub(crate) watching: Mutex<Option<(Monitor, u64)>>,
     pub(crate) numbers: Numbers,
     pub(crate) bodies: Bodies,
+    /// The index of the log, as far as it was asked for lately.
+    pub(crate) index: OpenedIndex,
     pub(crate) challenges: Challenges,
     pub(crate) at_once: AtOnce,
     pub(crate) sign_ins: SignIns,

@@ -17,7 +17,8 @@ use crate::policy::Policy;
 use crate::record::Types;
 use crate::storage::{Storage, StorageKeys};
 use crate::unlocked::{
-    AtOnce, Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, Registered, SignIns, Unlocked,
+    AtOnce, Bodies, Challenges, Decoys, DirLock, HeldHeader, InForce, Latest, Numbers, OpenedIndex, Registered,
+    SignIns, Unlocked,
 };
 
 /// The newest entry of a log that was opened: every vault has its genesis entry at least.
@@ -99,6 +100,7 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         decoys: Decoys::default(),
         numbers: Numbers::default(),
         bodies: Bodies::new(record_cache),
+        index: OpenedIndex::default(),
         types,
         signing: OnceLock::new(),
         anchors,

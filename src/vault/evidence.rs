@@ -155,7 +155,12 @@ impl Evidence {
     /// # Errors
     /// [`Error::Audit`] when an entry on the way is not sound, [`Error::Storage`].
     pub fn entries(&self, filter: AuditFilter, before: Option<u64>, limit: usize) -> Result<AuditPage, Error> {
-        audit::page_of(self.unlocked()?, &filter, limit.clamp(1, MOST_ENTRIES), before)
+        audit::page_of(
+            self.unlocked()?,
+            &filter,
+            limit.clamp(1, MOST_ENTRIES),
+            audit::Asked { before, ..Default::default() },
+        )
     }
 
     /// Entries as they are stored, by number, from `from` on; 1,000 at most. Whoever has none of the vault's keys can verify their

@@ -1,5 +1,5 @@
 //! The one thread that looks after an open vault: it compacts the journal when that is due, tells the log of reviews that
-//! are overdue, runs the rules of monitoring, and scrubs.
+//! are overdue, runs the rules of monitoring, keeps the index of the log up to its end, and scrubs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -16,6 +16,8 @@ use crate::unlocked::Gate;
 /// How often it looks whether compacting is due; after a compaction that failed it waits longer and longer.
 const LOOK_EVERY: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(60) };
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+/// Stretches of the log that are looked at for the index each time.
+const INDEXED: u64 = 64;
 /// How often it scrubs a little.
 const SCRUB_EVERY: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(1) };
 
@@ -37,7 +39,7 @@ impl Keeper {
         let (gate, stop) = (gate.clone(), Arc::clone(&stopping));
         let mut scrubber = Scrubber::new(home, options.scrub_rate, &stopping, &health);
         let run = move || {
-            let (mut wait, mut looked) = (LOOK_EVERY, Instant::now());
+            let (mut wait, mut looked, mut indexed) = (LOOK_EVERY, Instant::now(), 0);
             let pause = if scrubber.is_some() { SCRUB_EVERY } else { LOOK_EVERY };
             while rung.recv_timeout(pause.min(wait)) == Err(RecvTimeoutError::Timeout) {
                 let seen_to = gate.look_in(|unlocked| {
@@ -47,6 +49,8 @@ impl Keeper {
                         let _ = unlocked.tell_of_overdue_reviews();
                         let _ = unlocked.escalate_flags();
                         let _ = watch(unlocked, &|| !stop.load(Ordering::Relaxed));
+                        // A query makes what is missing.
+                        indexed = unlocked.index_ahead(indexed, INDEXED).unwrap_or(indexed);
                         let due = unlocked.committer.storage().compaction_due().unwrap_or(false);
                         let done = !due || compact(unlocked, &mut |_| (), &|| !stop.load(Ordering::Relaxed)).is_ok();
                         wait = if done { LOOK_EVERY } else { wait.saturating_mul(4).min(LOOK_AT_LEAST_EVERY) };

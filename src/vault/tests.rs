@@ -4,6 +4,7 @@ mod erased;
 mod grants;
 mod idle;
 mod kept_apart;
+mod log_index;
 mod log_tree;
 mod memory;
 mod removed;

@@ -6,6 +6,7 @@ mod disclose;
 mod export;
 mod follow;
 mod hold;
+mod indexed;
 mod monitor;
 mod parallel;
 mod proofs;
@@ -16,6 +17,7 @@ mod subscribe;
 mod summary;
 mod verdicts;
 mod verify;
+mod walk;
 
 use std::fmt;
 
@@ -34,7 +36,7 @@ pub use disclose::Disclosure;
 pub use export::{LogExport, LogExported};
 pub(crate) use follow::Follower;
 pub use proofs::{ConsistencyProof, InclusionProof};
-pub(crate) use query::page_of;
+pub(crate) use query::{Asked, page_of};
 pub use query::{AuditPage, AuditQuery};
 pub use retention::{LogKept, LogRetentionReport};
 pub use subscribe::{Subscribe, Subscription};

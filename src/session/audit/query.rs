@@ -1,24 +1,24 @@
 //! Questions to the log, page by page.
 
-use super::subjects::SubjectKeys;
-use super::{CHUNK, access, read};
-use crate::audit::{AuditEntry, AuditEvent, AuditFault, AuditFilter, EntryDefect, EntryKind, EntryRef, FaultKind};
+use std::ops::ControlFlow;
+
+use super::access;
+use super::walk::{Order, entries_of};
+use crate::audit::{AuditEntry, AuditEvent, AuditFilter};
 use crate::error::Error;
 use crate::session::Session;
 use crate::session::access::{Done, Hold, Op};
 use crate::session::list::page_limit;
 use crate::unlocked::Unlocked;
 
-/// Entries that one page looks through at most; a page can end early because of it.
-const SCAN_LIMIT: u64 = 100_000;
-
-/// Log entries that a filter lets through, newest first.
+/// Log entries that a filter lets through, newest first unless [`AuditQuery::oldest_first`] was called.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AuditPage {
     /// The entries.
     pub entries: Vec<AuditEntry>,
-    /// Where to go on with [`AuditQuery::before`]; `None` when the log's first entry was reached.
+    /// Where to go on: with [`AuditQuery::before`], or with [`AuditQuery::starting_at`] where the oldest come first. `None` when
+    /// nothing is left that could be wanted.
     pub next: Option<u64>,
 }
 
@@ -29,13 +29,21 @@ pub struct AuditQuery<'s> {
     session: &'s Session,
     filter: AuditFilter,
     limit: usize,
-    before: Option<u64>,
+    asked: Asked,
+}
+
+/// Which entries are looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) from: u64,
+    pub(crate) before: Option<u64>,
+    pub(crate) order: Order,
 }
 
 impl<'s> AuditQuery<'s> {
     /// For whoever was let in already.
     pub(in crate::session) const fn new(session: &'s Session, filter: AuditFilter, before: Option<u64>) -> Self {
-        Self { session, filter, limit: 100, before }
+        Self { session, filter, limit: 100, asked: Asked { from: 0, before, order: Order::NewestFirst } }
     }
 
     /// At most so many entries a page, 1 to 1,000; 100 if not called. More counts as 1,000, and 0 as 1.
@@ -46,12 +54,40 @@ impl<'s> AuditQuery<'s> {
 
     /// Only entries before this number.
     pub const fn before(mut self, seq: u64) -> Self {
-        self.before = Some(seq);
+        self.asked.before = Some(seq);
         self
     }
 
-    /// Reads the page. It looks through at most 100,000 entries, so a page with a rare match can be short although
-    /// there are more: go on as long as `next` is there. Each entry is checked against the one after it.
+    /// Only entries with this number and later ones.
+    pub const fn starting_at(mut self, seq: u64) -> Self {
+        self.asked.from = seq;
+        self
+    }
+
+    /// The oldest come first.
+    ///
+    /// ```
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let clinic = Clinic::new();
+    /// # let session = clinic.session();
+    /// let page = session.audit()?.query(AuditFilter::new()).oldest_first().limit(1).page()?;
+    /// assert_eq!(page.entries[0].event, AuditEvent::VaultCreated);
+    /// let rest = session.audit()?.query(AuditFilter::new()).oldest_first().starting_at(page.next.unwrap()).page()?;
+    /// assert_eq!(rest.entries[0].seq, 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub const fn oldest_first(mut self) -> Self {
+        self.asked.order = Order::OldestFirst;
+        self
+    }
+
+    /// Reads the page. Where the filter names patients, people, events, actions, outcomes or purposes, an index says which
+    /// entries could be wanted, 4,096 at a time; it is made out of the entries where it is missing, which takes some
+    /// milliseconds for so many. Otherwise entries are read one after the other, 100,000 a page at most, so that a page can be
+    /// short although there are more: go on as long as `next` is there. Every entry that is given was opened, and the one
+    /// behind it carries its hash; that the index keeps none back is what [`AuditVerify::report`](crate::AuditVerify::report)
+    /// looks at.
     ///
     /// # Errors
     /// [`Error::Audit`] when an entry on the way is missing, was changed or does not open, and what [`Session`] lists.
@@ -66,7 +102,7 @@ impl<'s> AuditQuery<'s> {
     }
 
     pub(in crate::session) fn collect(&self, op: &Op<'_>) -> Result<AuditPage, Error> {
-        page_of(&op.unlocked, &self.filter, self.limit, self.before)
+        page_of(&op.unlocked, &self.filter, self.limit, self.asked)
     }
 }
 
@@ -75,42 +111,12 @@ pub(crate) fn page_of(
     unlocked: &Unlocked,
     filter: &AuditFilter,
     limit: usize,
-    before: Option<u64>,
+    asked: Asked,
 ) -> Result<AuditPage, Error> {
-    unlocked.committer.flush()?;
-    let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
-    let mut end = before.map_or(end, |before| before.min(end));
-    let lowest = end.saturating_sub(SCAN_LIMIT);
-    let mut keys = SubjectKeys::new(unlocked);
-    let mut found = Vec::new();
-    let mut after: Option<([u8; 32], bool)> = None;
-    while end > lowest {
-        let start = end.saturating_sub(CHUNK).max(lowest);
-        let chunk = read(unlocked.committer.storage(), start, end - start)?;
-        for (seq, bytes) in chunk.iter().rev() {
-            let fault = |what| AuditFault { seq: *seq, what };
-            let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
-            let lost = entry.front.kind == EntryKind::Lost;
-            let unlinked = after.is_some_and(|(prev, is_lost)| prev != entry.leaf() && (is_lost || !lost));
-            if unlinked || entry.front.seq != *seq {
-                return Err(fault(FaultKind::LinkBroken).into());
-            }
-            after = Some((entry.front.prev, lost));
-            if !filter.covers(entry.front.time) {
-                continue;
-            }
-            let opened = keys.open(&entry).map_err(|error| fault(FaultKind::from(error)))?;
-            if filter.matches(&opened) {
-                found.push(opened);
-            }
-            if found.len() >= limit {
-                return Ok(AuditPage { entries: found, next: Some(*seq).filter(|seq| *seq > 0) });
-            }
-        }
-        if chunk.len() != usize::try_from(end - start).unwrap_or(usize::MAX) {
-            return Err(AuditFault { seq: start, what: FaultKind::Malformed(EntryDefect::Truncated) }.into());
-        }
-        end = start;
-    }
-    Ok(AuditPage { entries: found, next: Some(end).filter(|end| *end > 0) })
+    let (mut entries, numbers) = (Vec::new(), asked.from..asked.before.unwrap_or(u64::MAX));
+    let next = entries_of(unlocked, filter, numbers, asked.order, &mut |entry| {
+        entries.push(entry);
+        if entries.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(AuditPage { entries, next })
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::indexed::index_faults;
 use super::parallel::{self, Range, examine};
 use super::verify::verify;
 use super::{AuditVerify, Scope, VerifiedLog, access};
@@ -25,7 +26,7 @@ pub struct LogReport {
     /// entries, was made with the vault's key.
     pub integrity: LogVerdict,
     /// Whether all is there that was written: the counts of each patient's entries have no gap and end where the vault's own
-    /// count does, and nothing is known to have been lost. That each version of a record has its entry is what
+    /// count does, the index that queries use says what the entries say, and nothing is known to have been lost. That each version of a record has its entry is what
     /// [`CheckScope::Records`](crate::CheckScope::Records) looks at.
     pub completeness: LogVerdict,
     /// Whether the newest is there: what is known outside the vault is not ahead of it.
@@ -103,6 +104,12 @@ pub enum LogFault {
     OtherKey {
         /// The anchor.
         anchor: String,
+    },
+    /// The index over 4,096 entries says something else than they do, so that queries kept some of them back. It was made anew.
+    #[error("the index over the entries from {first} on said something else than they do; it was made anew")]
+    Index {
+        /// Number of the first of these entries.
+        first: u64,
     },
 }
 
@@ -237,6 +244,7 @@ fn completeness(
             (!explained).then_some(LogFault::Counted { patient, found, counted })
         }));
     }
+    faults.extend(index_faults(unlocked, scope.first(), threads)?);
     Ok(LogVerdict::of(faults))
 }
 

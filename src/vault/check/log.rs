@@ -81,6 +81,9 @@ impl Check<'_, '_> {
         if !keyed {
             return Ok(());
         }
+        if !faulty {
+            self.check_index()?;
+        }
         self.check_charts(&read, head, faulty)?;
         self.check_records(head.time, &mut |written| join.stored(written))?;
         self.check_other_rows()?;

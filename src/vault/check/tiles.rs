@@ -1,9 +1,10 @@
-//! The tiles of the log's Merkle tree against its entries, which were found sound before.
+//! The tiles of the log's Merkle tree and its index against its entries, which were found sound before.
 
 use super::{Check, Finding, FindingPlace, Severity, rows_of};
 use crate::audit::LogProofError;
 use crate::error::Error;
 use crate::format::keys::Tree;
+use crate::unlocked::IndexFound;
 
 impl Check<'_, '_> {
     pub(super) fn check_tiles(&mut self) -> Result<(), Error> {
@@ -25,6 +26,23 @@ impl Check<'_, '_> {
         }
         if !same {
             self.found(FindingPlace::Rows { of: "the log's tree" }, "its root is not that of the entries");
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_index(&mut self) -> Result<(), Error> {
+        let mut wrong = 0_u64;
+        for number in 0..self.unlocked.full_stretches() {
+            self.go_on()?;
+            match self.unlocked.check_index(number)? {
+                // It is made when a query first needs it.
+                IndexFound::Sound | IndexFound::Missing => {}
+                IndexFound::Wrong { .. } => wrong = wrong.saturating_add(1),
+            }
+        }
+        if wrong > 0 {
+            let what = format!("{wrong} rows of the log's index said something else than its entries");
+            self.add(Finding::new(rows_of(Tree::Log), what, Severity::Mended));
         }
         Ok(())
     }
