@@ -131,6 +131,7 @@ mod anchor;
 mod audit;
 mod bytes;
 mod clock;
+mod columns;
 mod committer;
 mod consent;
 mod crypto;
@@ -217,12 +218,13 @@ pub use record::{
     Record, RecordId, RecordRef, Shape, Shaped, Status, UpgradeReason, VerbatimEntry, Version, WrongKind,
 };
 pub use session::{
-    AccessRisk, AnyEntry, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, Bundled, CaseState, Cases, ChartCursor,
+    AccessGap, AccessReport, AccessRisk, AccountOfDisclosures, AccountedDisclosure, AnyEntry, AskedAccess,
+    AskedDisclosures, AuditPage, AuditQuery, AuditVerify, AuditView, Batch, Bundled, CaseState, Cases, ChartCursor,
     ChartPage, ChartQuery, ChartRetention, ConsistencyProof, Disclosure, Explanation, Export, ExportStream, GrantPage,
     GrantQuery, GrantState, Grants, Identifier, InclusionProof, IssuerInfo, KindCount, ListCursor, ListQuery,
     LiveGrant, LogBundle, LogExport, LogExported, LogFault, LogKept, LogReport, LogRetentionReport, LogVerdict,
-    NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReviewCase,
-    ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
+    NewPrincipal, Operation, Page, PatientReach, Principal, PrincipalPage, Principals, PutOptions, ReportPlace,
+    ReviewCase, ReviewItem, ReviewItems, ReviewPage, ReviewRound, Reviews, RiskReport, Roles, Ruling, Scope, Session,
     SessionOpening, Subscribe, Subscription, TableFormat, TokenStanding, VerifiedLog,
 };
 pub use session::{ActiveSuppressor, Flag, FlagState, Flags, MonitorReport};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("bytes", 0),
     ("clock", 0),
+    ("columns", 0),
     ("csv", 0),
     ("html", 0),
     ("ids", 0),

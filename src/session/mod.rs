@@ -49,8 +49,9 @@ use std::time::Duration;
 pub use any::AnyEntry;
 pub(crate) use audit::Follower;
 pub use audit::{
-    AuditPage, AuditQuery, AuditVerify, AuditView, Bundled, ConsistencyProof, Disclosure, InclusionProof, LogBundle,
-    LogExport, LogExported, LogFault, LogKept, LogReport, LogRetentionReport, LogVerdict, Scope, Subscribe,
+    AccessGap, AccessReport, AccountOfDisclosures, AccountedDisclosure, AskedAccess, AskedDisclosures, AuditPage,
+    AuditQuery, AuditVerify, AuditView, Bundled, ConsistencyProof, Disclosure, InclusionProof, LogBundle, LogExport,
+    LogExported, LogFault, LogKept, LogReport, LogRetentionReport, LogVerdict, ReportPlace, Scope, Subscribe,
     Subscription, VerifiedLog,
 };
 pub use batch::Batch;

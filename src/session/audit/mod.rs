@@ -1,5 +1,8 @@
 //! Reading and verifying the audit log. Both need the audit action, and both stand in the log themselves.
 
+mod about;
+mod access_report;
+mod accounting;
 mod archive;
 mod bundle;
 mod disclose;
@@ -31,6 +34,9 @@ use crate::token::Reach;
 
 pub(super) use subjects::SubjectKeys;
 
+pub use about::{AccessGap, ReportPlace};
+pub use access_report::{AccessReport, AskedAccess};
+pub use accounting::{AccountOfDisclosures, AccountedDisclosure, AskedDisclosures};
 pub use bundle::{Bundled, LogBundle};
 pub use disclose::Disclosure;
 pub use export::{LogExport, LogExported};

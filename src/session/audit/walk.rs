@@ -68,6 +68,14 @@ pub(crate) fn entries_of(
     Ok(None)
 }
 
+/// The numbers of the entries that are of a time which the filter could want.
+pub(crate) fn numbers_within(unlocked: &Unlocked, filter: &AuditFilter) -> Result<Range<u64>, Error> {
+    unlocked.committer.flush()?;
+    let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
+    let (order, keys) = (Order::default(), SubjectKeys::new(unlocked));
+    Walk { unlocked, filter, end, order, keys, work: 0, chunk: FIRST_CHUNK }.within(0..end)
+}
+
 struct Walk<'w> {
     unlocked: &'w Unlocked,
     filter: &'w AuditFilter,
