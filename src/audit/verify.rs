@@ -128,6 +128,10 @@ pub enum FaultKind {
     /// The chain is sound in itself, but its newest entry is another one than was written: rewritten or forked.
     #[error("the chain is sound in itself, but this is another newest entry than was written; it was rewritten")]
     OtherHead,
+    /// The chain is sound in itself, but the Merkle tree over its entries has another root than the tree that the vault signs and
+    /// proves from.
+    #[error("the chain up to here is sound in itself, but the tree that the vault proves from has another root")]
+    OtherRoot,
 }
 
 /// What was found sound.
@@ -203,6 +207,11 @@ impl Examined {
             Found { front: entry.front, leaf: entry.leaf(), counted }
         });
         Self { seq, found }
+    }
+
+    /// Its leaf, if it is an entry.
+    pub(crate) fn leaf(&self) -> Option<[u8; 32]> {
+        self.found.as_ref().ok().map(|found| found.leaf)
     }
 }
 

@@ -59,6 +59,28 @@ impl Unlocked {
         Ok((left, right))
     }
 
+    /// Whether these are the last leaves of the log as it was once, and that is the beginning of the log as it is now. What
+    /// stands before them is taken out of tiles, or out of the entries.
+    pub(crate) fn log_ends_in(&self, leaves: &Leaves) -> Result<bool, Error> {
+        let LogTree { edge, seal } = self.committer.log_tree().ok_or(LogProofError::NoTree)?;
+        let (size, entries) = (leaves.end(), edge.size());
+        if size > entries {
+            return Ok(false);
+        }
+        // Of tiles that lead elsewhere only the check of tiles tells.
+        for stored in [true, false] {
+            let source = Tiles::new(self, &seal, stored);
+            let before = Leaves::of_tiles(&source, 0, leaves.start())?;
+            let whole = before.join(leaves).and_then(|leaves| leaves.root());
+            let proof = prove_consistency(&source, size, entries)?;
+            let is_ours = |root: &Hash| verify_consistency((size, root), (entries, &edge.root()), &proof).is_ok();
+            if size == 0 || whole.is_some_and(|root| is_ours(&root)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// What tiles give, or else the entries; only if the root that it is about is proved to be of the log as it is now.
     fn held_against_edge<T>(
         &self,

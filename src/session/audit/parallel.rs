@@ -4,6 +4,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::subjects::SubjectKeys;
+use chartvault_verify::merkle::Range as Leaves;
+
 use super::{CHUNK, read};
 use crate::audit::{EntryRef, Examined};
 use crate::error::Error;
@@ -38,23 +40,31 @@ pub(super) fn processors() -> usize {
 }
 
 /// Reads the entries of a range and looks at each by itself, on so many threads; `take` gets them in order, on this thread,
-/// until it refuses one. Fewer than the range holds only where the storage has no more.
+/// until it refuses one. Fewer than the range holds only where the storage has no more. Gives the part of the Merkle tree that
+/// they are, hashed where they were read.
 pub(super) fn examine(
     unlocked: &Unlocked,
     range: Range,
     threads: usize,
     take: &mut dyn FnMut(Examined) -> Result<(), Error>,
-) -> Result<(), Error> {
+) -> Result<Leaves, Error> {
+    let mut leaves = Leaves::empty(range.from);
+    let mut collect = |stretch: LookedAt| {
+        stretch.entries.into_iter().try_for_each(&mut *take)?;
+        // Each begins where the one before ended; what is out of its place was refused.
+        if let Some(joined) = leaves.clone().join(&stretch.leaves) {
+            leaves = joined;
+        }
+        Ok::<(), Error>(())
+    };
     let stretches = range.to.saturating_sub(range.from).div_ceil(CHUNK);
     let threads = threads.clamp(1, MOST_THREADS).min(usize::try_from(stretches).unwrap_or(MOST_THREADS));
     if threads < 2 {
         let mut keys = SubjectKeys::new(unlocked);
         for (start, end) in (0..).map_while(|number| range.stretch(number)) {
-            for examined in look_at(unlocked, &mut keys, (start, end), range.keyed)? {
-                take(examined)?;
-            }
+            collect(look_at(unlocked, &mut keys, (start, end), range.keyed)?)?;
         }
-        return Ok(());
+        return Ok(leaves);
     }
     thread::scope(|scope| {
         let started: Vec<Receiver<Stretch>> = (0..threads)
@@ -68,15 +78,20 @@ pub(super) fn examine(
         // tells. Dropping what they send into ends them all.
         for receive in started.iter().cycle() {
             let Ok(stretch) = receive.recv() else { break };
-            for examined in stretch? {
-                take(examined)?;
-            }
+            collect(stretch?)?;
         }
-        Ok(())
-    })
+        Ok::<(), Error>(())
+    })?;
+    Ok(leaves)
 }
 
-type Stretch = Result<Vec<Examined>, Error>;
+/// Entries of a stretch, each looked at by itself, and the part of the tree that they are.
+struct LookedAt {
+    entries: Vec<Examined>,
+    leaves: Leaves,
+}
+
+type Stretch = Result<LookedAt, Error>;
 
 /// Every `threads`-th stretch, from the `first` on.
 fn work(unlocked: &Unlocked, range: Range, (first, threads): (usize, usize), send: &SyncSender<Stretch>) {
@@ -95,8 +110,11 @@ fn work(unlocked: &Unlocked, range: Range, (first, threads): (usize, usize), sen
 fn look_at(unlocked: &Unlocked, keys: &mut SubjectKeys<'_>, (start, end): (u64, u64), keyed: bool) -> Stretch {
     let entries = read(unlocked.committer.storage(), start, end.saturating_sub(start))?;
     let mut open = |entry: &EntryRef<'_>| keys.open(entry);
-    Ok(entries
+    let entries: Vec<Examined> = entries
         .iter()
         .map(|(seq, bytes)| Examined::of(*seq, bytes, if keyed { Some(&mut open) } else { None }))
-        .collect())
+        .collect();
+    let mut leaves = Leaves::empty(start);
+    entries.iter().map_while(Examined::leaf).for_each(|leaf| leaves.push(leaf));
+    Ok(LookedAt { entries, leaves })
 }

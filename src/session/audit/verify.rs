@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use chartvault_verify::merkle::Range as Leaves;
+
 use super::parallel::{self, Range, examine};
 use super::{access, read};
-use crate::audit::{AuditEvent, AuditFault, EntryRef, FaultKind, Head, Verified, Verifier};
+use crate::audit::{AuditEvent, AuditFault, EntryRef, FaultKind, Head, LogProofError, Verified, Verifier};
 use crate::error::Error;
 use crate::progress::OnProgress;
 use crate::session::Session;
@@ -143,10 +145,25 @@ pub(super) fn verify(
     if let Some(progress) = progress {
         verifier = verifier.reporting(progress, Some(to.saturating_sub(from)));
     }
-    examine(unlocked, Range { from, to, keyed: scope.opens() }, threads, &mut |examined| {
+    let leaves = examine(unlocked, Range { from, to, keyed: scope.opens() }, threads, &mut |examined| {
         Ok(verifier.push_examined(examined)?)
     })?;
-    Ok(verifier.finish(expected.as_ref())?)
+    let verified = verifier.finish(expected.as_ref())?;
+    check_root(unlocked, &leaves)?;
+    Ok(verified)
+}
+
+/// Compares the tree over entries that were found sound with the one that the vault proves from: behind what stands before
+/// them, whose hashes the tiles have.
+fn check_root(unlocked: &Unlocked, leaves: &Leaves) -> Result<(), Error> {
+    match unlocked.log_ends_in(leaves) {
+        // Without a tree nothing is proved: opening the vault again builds it.
+        Ok(true) | Err(Error::LogProof(LogProofError::NoTree)) => Ok(()),
+        Ok(false) | Err(Error::LogProof(_)) => {
+            Err(AuditFault { seq: leaves.end().saturating_sub(1), what: FaultKind::OtherRoot }.into())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Verifies on as many threads as the machine has, for whoever may.

@@ -7,7 +7,7 @@ use super::*;
 use crate::audit::tile_key;
 use crate::storage::Bytes;
 use crate::unlocked::Unlocked;
-use crate::{AuditFilter, Checkpoint, LogProofError, Session};
+use crate::{AuditFilter, Checkpoint, LogProofError, Scope, Session};
 
 struct House {
     dir: tempfile::TempDir,
@@ -275,4 +275,30 @@ fn without_a_tree_the_vault_goes_on_and_proofs_say_what_to_do() {
     vault.close().unwrap();
     drop((session, vault));
     is_right(&house.open());
+}
+
+#[test]
+fn a_tree_that_is_not_that_of_the_entries_is_a_fault_of_integrity_whatever_the_scope() {
+    let (house, vault) = House::new();
+    log(&vault, 700);
+    let session = house.session(&vault);
+    let earlier = session.audit().unwrap().verify(Scope::All).run().unwrap();
+    let unlocked = vault.0.gate.enter().unwrap();
+    let right = unlocked.committer.log_tree().unwrap();
+    let mut edge = merkle::Frontier::default();
+    for (at, leaf) in leaves(&unlocked).iter().enumerate() {
+        edge.push(if at == 300 { [7; 32] } else { *leaf }, &mut |_, _| ());
+    }
+    unlocked.committer.plant(crate::committer::LogTree { edge: Arc::new(edge), seal: right.seal });
+    for scope in [Scope::Chain, Scope::All, Scope::Since(earlier)] {
+        for threads in [1, 3] {
+            let found = session.audit().unwrap().verify(scope).threads(threads).run();
+            assert!(
+                matches!(found, Err(Error::Audit(fault)) if fault.what == crate::FaultKind::OtherRoot),
+                "{found:?}"
+            );
+        }
+    }
+    let report = session.audit().unwrap().verify(Scope::Chain).report().unwrap();
+    assert!(report.integrity.is_unsound(), "{report}");
 }

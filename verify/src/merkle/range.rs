@@ -59,6 +59,12 @@ impl Range {
         &self.nodes
     }
 
+    /// The number of the first leaf.
+    #[must_use]
+    pub const fn start(&self) -> u64 {
+        self.from
+    }
+
     /// The number behind the last leaf.
     #[must_use]
     pub const fn end(&self) -> u64 {
