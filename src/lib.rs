@@ -100,6 +100,7 @@
 //! * `metrics`: counters, gauges and histograms through the `metrics` facade. What both give out, and that none of it is
 //!   about anybody, stands in `docs/observability.md`.
 //! * `qr`: the enrolment of an authenticator app as a QR code, in SVG or for a terminal ([`TotpEnrolment`]).
+//! * `witness`: `WitnessAnchor`, a witness elsewhere who cosigns checkpoints of the log, over HTTPS.
 //! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -171,6 +172,9 @@ mod vault;
 pub use anchor::{
     Anchor, AnchorError, AnchorFault, AnchorPolicy, CallbackAnchor, CommandAnchor, FileAnchor, ProofFrom,
 };
+#[cfg(feature = "witness")]
+#[cfg_attr(docsrs, doc(cfg(feature = "witness")))]
+pub use anchor::{InvalidWitness, WitnessAnchor};
 pub use audit::{
     AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
     EntryDefect, FaultKind, InvalidCheckpoint, LogArchive, LogArchiveError, LogProofError, Outcome,

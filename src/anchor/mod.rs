@@ -4,6 +4,8 @@
 mod callback;
 mod command;
 mod file;
+#[cfg(feature = "witness")]
+mod witness;
 
 use std::fmt;
 use std::io;
@@ -13,6 +15,8 @@ use std::time::Duration;
 pub use callback::CallbackAnchor;
 pub use command::CommandAnchor;
 pub use file::FileAnchor;
+#[cfg(feature = "witness")]
+pub use witness::{InvalidWitness, WitnessAnchor};
 
 use crate::audit::Checkpoint;
 use crate::ids::VaultId;
@@ -29,6 +33,16 @@ pub trait Anchor: Send + Sync {
     /// # Errors
     /// [`AnchorError`] when it cannot say.
     fn last(&self, vault: VaultId) -> Result<Option<String>, AnchorError>;
+
+    /// How many entries of a vault's log it says to have seen, where it knows more than the note that it can show. Asked when the
+    /// vault is opened; a log that has fewer is not opened.
+    ///
+    /// # Errors
+    /// [`AnchorError`] when it cannot say.
+    fn seen(&self, vault: VaultId) -> Result<Option<u64>, AnchorError> {
+        let _ = vault;
+        Ok(None)
+    }
 
     /// Keeps a checkpoint in the place of the one before, durably. `proof` gives the RFC 6962 consistency proof from an older
     /// size, for an anchor that does not take the vault's word for it; while the vault is closing there is none any more.
@@ -134,6 +148,19 @@ pub enum AnchorFault {
         anchor: String,
         /// Why.
         source: AnchorError,
+    },
+    /// The anchor says to have seen more entries than the log has, and can show no checkpoint of them.
+    #[error(
+        "anchor {anchor} says to have seen {seen} entries, and the log has {found}: it was brought back to an older state, or the \
+         anchor is not what it was. Examine the vault, and ask whoever keeps the anchor"
+    )]
+    Ahead {
+        /// The anchor.
+        anchor: String,
+        /// Entries that it says to have seen.
+        seen: u64,
+        /// Entries of the log.
+        found: u64,
     },
 }
 

@@ -45,16 +45,27 @@ impl Unlocked {
     /// Compares with one: entries of the checkpoint that it holds, if it holds one.
     pub(crate) fn compare_with(&self, anchor: &Arc<dyn Anchor>, policy: &AnchorPolicy) -> Result<Option<u64>, Error> {
         match last(anchor, policy, self.vault) {
-            Ok(text) => text.map(|text| judge(self, anchor.name(), &text)).transpose(),
+            Ok((text, seen)) => {
+                let judged = text.map(|text| judge(self, anchor.name(), &text)).transpose()?;
+                let found = self.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
+                let unread = |source| AnchorFault::Unread { anchor: anchor.name().to_owned(), source };
+                match seen.map_err(unread)?.filter(|seen| *seen > found) {
+                    Some(seen) => Err(AnchorFault::Ahead { anchor: anchor.name().to_owned(), seen, found }.into()),
+                    None => Ok(judged),
+                }
+            }
             Err(source) => Err(AnchorFault::Unread { anchor: anchor.name().to_owned(), source }.into()),
         }
     }
 }
 
+/// What an anchor holds, and how much it says to have seen.
+type Said = (Option<String>, Result<Option<u64>, AnchorError>);
+
 /// Asks an anchor, and waits no longer than is allowed: one that hangs is left to itself.
-fn last(anchor: &Arc<dyn Anchor>, policy: &AnchorPolicy, vault: VaultId) -> Result<Option<String>, AnchorError> {
+fn last(anchor: &Arc<dyn Anchor>, policy: &AnchorPolicy, vault: VaultId) -> Result<Said, AnchorError> {
     let anchor = Arc::clone(anchor);
-    within(policy.patience, move || anchor.last(vault))
+    within(policy.patience, move || Ok((anchor.last(vault)?, anchor.seen(vault))))
 }
 
 /// Calls the host on a thread of its own.
