@@ -163,9 +163,16 @@ impl House {
         Vault::open_with(self.path(), self.options(required))?.unlock(&self.key)
     }
 
+    /// Waits until so much is cosigned, and the note of it is kept.
     fn wait_for(&self, size: u64) {
         let start = Instant::now();
-        while self.witness.with(|seen| seen.size) < size {
+        let kept = || {
+            let notes = std::fs::read_dir(self.kept()).unwrap().map(|entry| entry.unwrap().path());
+            let mut notes = notes.filter(|path| path.extension().is_some_and(|end| end == "checkpoint"));
+            let note = notes.next().and_then(|path| std::fs::read_to_string(path).ok());
+            note.and_then(|note| note.parse::<Checkpoint>().ok()).map_or(0, |note| note.size)
+        };
+        while self.witness.with(|seen| seen.size) < size || kept() < size {
             assert!(start.elapsed() < Duration::from_secs(30), "{}", self.witness.with(|seen| seen.asked));
             thread::sleep(Duration::from_millis(20));
         }

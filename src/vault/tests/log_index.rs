@@ -211,8 +211,8 @@ fn attacked(attack: impl Fn(&Unlocked, &[Bytes; 4])) -> (Vault, Session, House) 
 
 #[test]
 fn an_index_row_that_was_removed_keeps_no_entry_back() {
-    for at in 0..4 {
-        attacked(|unlocked, _| put(unlocked, KEYS[at], None));
+    for key in KEYS {
+        attacked(|unlocked, _| put(unlocked, key, None));
     }
 }
 
