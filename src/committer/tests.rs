@@ -53,6 +53,9 @@ impl Storage for Puppet {
     fn entries(&self, _: u64, _: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         Ok(Vec::new())
     }
+    fn first_entry(&self) -> u64 {
+        0
+    }
     fn last_entry(&self) -> Option<Bytes> {
         None
     }

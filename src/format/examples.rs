@@ -33,7 +33,7 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
     let segment = SegmentHeader { vault, number: 2, first_seq: 3, previous: seal_hash, size: 65_536 };
 
     let through = Place { seq: 2, hash: seal_hash, segment: 1, offset: 704 };
-    let (base_header, checksum) = BaseHeader { vault, through, header_generation: 1 }.encode();
+    let (base_header, checksum) = BaseHeader { vault, through, header_generation: 1, first_entry: 0 }.encode();
     let row = Item::Row { tree: Tree::Records, key: b"key", value: b"value", inline: true };
     let mut body = Vec::new();
     row.encode((1, 81), &mut body).unwrap();

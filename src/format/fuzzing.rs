@@ -5,7 +5,8 @@
 
 use super::envelope::{self, EnvelopeHead, Place as Where};
 use super::frame::{
-    END_MARK, Entry, Frame, FrameHead, FrameWriter, HEAD_LEN, MAX_LEN, Offsets, Op, SEAL_LEN, TAIL_LEN,
+    CUT_LEN, END_MARK, Entry, Frame, FrameHead, FrameWriter, HEAD_LEN, MAX_LEN, Offsets, Op, SEAL_LEN, TAIL_LEN,
+    put_cut,
 };
 use super::frame::{Write, frame_len};
 use super::header::{HeaderContent, MAX_HEADER, MAX_SLOTS, MAX_WORK, UnverifiedHeader};
@@ -142,7 +143,8 @@ pub(crate) fn frame(bytes: &[u8]) -> bool {
         let offset = offsets.write(write.key.len(), value.len(), write.old_leaf.is_some());
         assert_eq!(at(offset, value.len()), Some(value));
     }
-    offsets.entries();
+    offsets.entries(contents.cut);
+    body += contents.cut.map_or(0, |_| CUT_LEN);
     for entry in &contents.entries {
         body += Entry::encoded_len(entry.bytes.len(), entry.subjects.len());
         let offset = offsets.entry(entry.bytes.len(), entry.subjects.len());
@@ -150,8 +152,10 @@ pub(crate) fn frame(bytes: &[u8]) -> bool {
     }
     assert_eq!(frame_len(body), len);
     let mut again = Vec::new();
-    let mut writer = FrameWriter::new(&mut again, &frame.link, body, contents.writes.len()).unwrap();
+    let writes = contents.writes.len() + usize::from(contents.cut.is_some());
+    let mut writer = FrameWriter::new(&mut again, &frame.link, body, writes).unwrap();
     contents.writes.iter().for_each(|write| write.encode(writer.writes()).unwrap());
+    contents.cut.into_iter().for_each(|first| put_cut(first, writer.writes()));
     let out = writer.entries(contents.entries.len()).unwrap();
     contents.entries.iter().for_each(|entry| Entry::encode(entry.bytes, &entry.subjects, out).unwrap());
     assert_eq!(writer.finish(&key()).unwrap(), frame.hash);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::apply;
-use super::super::journal::check::{JournalCheck, Until};
+use super::super::journal::check::{JournalCheck, Sums, Until};
 use super::*;
 use crate::crypto::hash;
 use crate::format::digest;
@@ -50,7 +50,7 @@ impl Inner {
             let _ = self.apply_through(&mut applied, u64::MAX);
         }
         let settled = applied.place.seq == writer.tip().seq;
-        Until { segment, next, sums: settled.then(|| (applied.digest.clone(), applied.pack.next)) }
+        Until { segment, next, sums: settled.then(|| sums_of(&applied)) }
     }
 
     /// A reading of the journal. Files must not be removed meanwhile.
@@ -326,6 +326,10 @@ impl Inner {
         }
         Ok(true)
     }
+}
+
+fn sums_of(applied: &Applied) -> Sums {
+    Sums { digest: applied.digest.clone(), entries: applied.pack.next, first_entry: applied.first_entry }
 }
 
 /// How the rows of a bucket differ; nothing if they cannot be read.

@@ -33,6 +33,7 @@ impl Context<'_> {
         take: Take<'_>,
     ) -> Result<(), StorageError> {
         self.note_old_entries(states, old, judge)?;
+        let all_counted = self.count_cut(judge)?;
         let (mut gaps, mut found, mut first) = (Gaps::default(), 0_u64, None);
         self.each_entry(states, &mut |number, held| {
             match held {
@@ -46,7 +47,7 @@ impl Context<'_> {
         })?;
         self.found.entries = found;
         self.found.lost_entries = gaps.into_runs();
-        if !self.found.lost_entries.is_empty() {
+        if !self.found.lost_entries.is_empty() || !all_counted {
             self.each_entry(states, &mut |_, held| {
                 if let Some((entry, _)) = held {
                     judge.count(&entry, &mut |tag| self.patient(old, tag));
@@ -54,15 +55,19 @@ impl Context<'_> {
                 Ok(())
             })?;
         }
+        if self.found.lost_entries.is_empty() {
+            // What the counters lack was cut: nobody stands in for it.
+            judge.owed().into_iter().for_each(|subject| self.removed.lost(subject));
+        }
         let mut before: Option<Vec<u8>> = None;
-        self.each_entry(states, &mut |_, held| {
+        self.each_entry(states, &mut |number, held| {
             let (entry, subjects) = match held {
                 Some((entry, Some(subjects))) => (entry, subjects),
                 Some((entry, None)) => {
                     let subjects = judge.subjects(&entry);
                     (entry, subjects)
                 }
-                None => judge.stand_in(before.as_deref(), first.as_deref())?,
+                None => judge.stand_in(number, before.as_deref(), first.as_deref())?,
             };
             take(&Item::Entry(Entry { bytes: &entry, subjects }))?;
             before = Some(entry);
@@ -70,9 +75,32 @@ impl Context<'_> {
         })
     }
 
-    /// Every entry that was found or is known to have been written. A vault has one at least.
+    /// Counts the entries that were cut and no base counts, as far as they are still there; says whether all of them are.
+    fn count_cut(&mut self, judge: &mut dyn Judge) -> Result<bool, StorageError> {
+        let (mut next, first, begins) = (0, self.removed.first, self.removed.counted_below);
+        let mut missing = first.saturating_sub(begins);
+        while next < first {
+            let chunk = self.scratch.entries(next, CHUNK)?;
+            let ended = chunk.len() < CHUNK || chunk.last().is_some_and(|(number, _)| *number >= first);
+            for (number, at) in chunk.into_iter().take_while(|(number, _)| *number < first) {
+                next = number.saturating_add(1);
+                let Some((entry, subjects)) = self.resolve(at) else { continue };
+                let subjects = subjects.unwrap_or_else(|| judge.subjects(&entry));
+                self.removed.found(number, &subjects);
+                missing = missing.saturating_sub(u64::from(number >= begins));
+            }
+            if ended {
+                break;
+            }
+        }
+        self.removed.tallies().into_iter().for_each(|(subject, entries)| judge.were_cut(subject, entries));
+        Ok(missing == 0)
+    }
+
+    /// Every entry that was found or is known to have been written, from the first that was kept on. A vault has one at least.
     fn each_entry(&self, states: &States, visit: Visit<'_>) -> Result<(), StorageError> {
-        let (mut next, known) = (0, states.entries().max(1));
+        let first = self.removed.first;
+        let (mut next, known) = (first, states.entries().max(first.saturating_add(1)));
         loop {
             let chunk = self.scratch.entries(next, CHUNK)?;
             let ended = chunk.len() < CHUNK;

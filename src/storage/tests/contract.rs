@@ -22,7 +22,8 @@ everywhere!(
 fn a_commit_is_visible_once_settled_and_survives_closing(mut place: impl Place) {
     let storage = place.create();
     let write = storage.prepare(Tree::Records, b"key".to_vec().into(), Some(Arc::from(&b"value"[..])), None);
-    let batch = Batch { writes: vec![write], entries: vec![entry(b"entry", &[1])], header_generation: 1 };
+    let batch =
+        Batch { writes: vec![write], entries: vec![entry(b"entry", &[1])], header_generation: 1, ..Batch::default() };
     let pending = storage.commit(Head::default(), batch).unwrap();
     // Its entries can be read before.
     assert_eq!((get(&*storage, b"key"), storage.entries(0, 9).unwrap().len()), (None, 1));
@@ -59,7 +60,12 @@ fn everything_committed_survives_a_crash(mut place: impl Place) {
     put(&*storage, &[(b"settled", Some(b"1")), (b"gone", Some(b"2"))], vec![entry(b"first", &[1])]);
     let write = storage.prepare(Tree::Records, b"unsettled".to_vec().into(), Some(Arc::from(&b"3"[..])), None);
     let delete = storage.prepare(Tree::Records, b"gone".to_vec().into(), None, Some(b"2"));
-    let batch = Batch { writes: vec![write, delete], entries: vec![entry(b"second", &[])], header_generation: 1 };
+    let batch = Batch {
+        writes: vec![write, delete],
+        entries: vec![entry(b"second", &[])],
+        header_generation: 1,
+        ..Batch::default()
+    };
     let _pending = storage.commit(storage.head(), batch).unwrap();
     let head = storage.head();
     let (after, opened) = place.crash(storage);
@@ -81,7 +87,7 @@ fn what_no_frame_may_hold_is_refused_before_writing(mut place: impl Place) {
     let storage = place.create();
     let head = storage.head();
     let commit = |writes, entries| {
-        let refused = storage.commit(head, Batch { writes, entries, header_generation: 1 });
+        let refused = storage.commit(head, Batch { writes, entries, header_generation: 1, ..Batch::default() });
         let Err(CommitError::NotCommitted(error)) = refused else { panic!("{refused:?}") };
         error
     };
@@ -99,7 +105,15 @@ fn what_no_frame_may_hold_is_refused_before_writing(mut place: impl Place) {
     let fits = storage.prepare(Tree::Records, vec![1; 256].into(), value((16 << 20) - 2000), None);
     assert_eq!(storage.head(), head);
     let pending = storage
-        .commit(head, Batch { writes: vec![fits], entries: vec![entry(&[1; 1000], &[])], header_generation: 1 })
+        .commit(
+            head,
+            Batch {
+                writes: vec![fits],
+                entries: vec![entry(&[1; 1000], &[])],
+                header_generation: 1,
+                ..Batch::default()
+            },
+        )
         .unwrap();
     storage.settle(pending).unwrap();
     assert_eq!(get(&*storage, &[1; 256]).unwrap().len(), (16 << 20) - 2000);

@@ -66,7 +66,8 @@ pub(super) fn put(storage: &dyn Storage, rows: &[(&[u8], Option<&[u8]>)], entrie
             storage.prepare(Tree::Records, key.to_vec().into(), value.map(Arc::from), old.as_deref())
         })
         .collect();
-    let pending = storage.commit(storage.head(), Batch { writes, entries, header_generation: 1 }).unwrap();
+    let pending =
+        storage.commit(storage.head(), Batch { writes, entries, header_generation: 1, ..Batch::default() }).unwrap();
     storage.settle(pending).unwrap();
     storage.head()
 }

@@ -226,7 +226,15 @@ impl Judge for Examiner<'_> {
         }
     }
 
-    fn stand_in(&mut self, before: Option<&[u8]>, next: Option<&[u8]>) -> Result<StandIn, StorageError> {
+    fn were_cut(&mut self, subject: [u8; 16], entries: u64) {
+        self.counters.insert(subject, (entries, entries));
+    }
+
+    fn owed(&self) -> Vec<[u8; 16]> {
+        self.owe()
+    }
+
+    fn stand_in(&mut self, number: u64, before: Option<&[u8]>, next: Option<&[u8]>) -> Result<StandIn, StorageError> {
         let refused = |why| StorageError::Refused { why };
         let parse = |entry| EntryRef::parse(entry).map_err(|_| refused("a log entry that cannot be read"));
         let head = before.map(parse).transpose()?.map(|entry| Head::of(&entry));
@@ -237,6 +245,12 @@ impl Judge for Examiner<'_> {
         let epoch = epoch.unwrap_or_else(|| self.keyring.audit().epoch());
         let keys = self.keyring.audit_keys_under(epoch);
         let keys = keys.ok_or_else(|| refused("a log entry under a key that the header does not have"))?;
+        // The first entry behind a cut: what its link was stood in the entry that is lost, so that the chain shows the loss.
+        let behind_cut = number.checked_sub(1).map(|seq| {
+            let key_id = next.map_or(1, |next| next.key_id);
+            Head { seq, leaf: [0; 32], time, epoch, key_id }
+        });
+        let head = head.or(behind_cut);
         let mut draft = Draft::new(AuditEvent::EntryLost, Outcome::Failed);
         draft.kind = EntryKind::Lost;
         let prepared = draft.prepare().map_err(|_| refused("an entry for a lost one cannot be made"))?;
