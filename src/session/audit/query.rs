@@ -20,6 +20,8 @@ pub struct AuditPage {
     pub entries: Vec<AuditEntry>,
     /// Where to go on with [`AuditQuery::before`]; `None` when the log's first entry was reached.
     pub next: Option<u64>,
+    /// Number of the log's first entry; those before it were pruned.
+    pub first: u64,
 }
 
 /// A query of the log; see [`AuditView::query`](crate::AuditView::query).
@@ -80,7 +82,8 @@ pub(crate) fn page_of(
     unlocked.committer.flush()?;
     let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
     let mut end = before.map_or(end, |before| before.min(end));
-    let lowest = end.saturating_sub(SCAN_LIMIT);
+    let first = unlocked.committer.storage().first_entry();
+    let lowest = end.saturating_sub(SCAN_LIMIT).max(first);
     let mut keys = SubjectKeys::new(unlocked);
     let mut found = Vec::new();
     let mut after: Option<([u8; 32], bool)> = None;
@@ -104,7 +107,7 @@ pub(crate) fn page_of(
                 found.push(opened);
             }
             if found.len() >= limit {
-                return Ok(AuditPage { entries: found, next: Some(*seq).filter(|seq| *seq > 0) });
+                return Ok(AuditPage { entries: found, next: Some(*seq).filter(|seq| *seq > first), first });
             }
         }
         if chunk.len() != usize::try_from(end - start).unwrap_or(usize::MAX) {
@@ -112,5 +115,5 @@ pub(crate) fn page_of(
         }
         end = start;
     }
-    Ok(AuditPage { entries: found, next: Some(end).filter(|end| *end > 0) })
+    Ok(AuditPage { entries: found, next: Some(end).filter(|end| *end > first), first })
 }

@@ -234,7 +234,7 @@ impl fmt::Debug for Subscription {
 
 impl Session {
     /// Whether it may read the log now.
-    fn reads_the_log(&self, unlocked: &Unlocked) -> Result<bool, Error> {
+    pub(super) fn reads_the_log(&self, unlocked: &Unlocked) -> Result<bool, Error> {
         let now = unlocked.now()?;
         let signed_in = self.0.sign_in.is_none_or(|demand| self.life().signed_in.meets(demand, now).is_ok());
         if !signed_in || !self.0.is_alive(unlocked, now) {
