@@ -6,6 +6,7 @@ mod idle;
 mod kept_apart;
 mod log_tree;
 mod memory;
+mod pruned;
 mod removed;
 mod rotated;
 mod same_work;
