@@ -126,8 +126,8 @@ fn items_that_are_cut_or_unknown_are_refused() {
 #[test]
 fn an_unknown_format_is_named() {
     let mut bytes = HEADER.encode().0;
-    bytes[5] = 2;
+    bytes[5] = 3;
     let hash = hash::sha256(&[&bytes[..HEADER_LEN - 32]]);
     bytes[HEADER_LEN - 32..].copy_from_slice(&hash);
-    assert_eq!(BaseHeader::parse(&bytes.try_into().unwrap()), Err(SegmentError::UnknownFormat(2)));
+    assert_eq!(BaseHeader::parse(&bytes.try_into().unwrap()), Err(SegmentError::UnknownFormat(3)));
 }

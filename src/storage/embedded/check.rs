@@ -191,11 +191,23 @@ impl Inner {
     }
 
     /// The log's rows: each goes on where the one before ends, and the open pack behind the last. What the entries say is
-    /// for the log's own chain to tell.
+    /// for the log's own chain to tell. Rows before the first entry that is kept are nothing to anybody.
     fn check_packs(&self, wrong: &mut Wrong) -> Result<(), StorageError> {
+        self.check_pack_rows(wrong)?;
+        // What was cut meanwhile is not missing.
+        let first = lock(&self.applied).first_entry.to_be_bytes();
+        wrong.packs.retain(|key| key.as_slice() >= &first[..]);
+        wrong.pointers.retain(|(tree, key)| *tree != Tree::Audit || key.as_slice() >= &first[..]);
+        Ok(())
+    }
+
+    fn check_pack_rows(&self, wrong: &mut Wrong) -> Result<(), StorageError> {
         const AT_ONCE: usize = 1_000;
-        let end = lock(&self.applied).pack.first;
-        let (mut next, mut known) = (0_u64, true);
+        let (end, first) = {
+            let applied = lock(&self.applied);
+            (applied.pack.first, applied.first_entry)
+        };
+        let (mut next, mut known) = (first, true);
         while next < end {
             self.alive()?;
             let mut rows: Vec<(Vec<u8>, Option<usize>, bool)> = Vec::new();

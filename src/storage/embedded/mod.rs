@@ -258,6 +258,11 @@ impl Embedded {
         Self { inner, requests: Some(requests), checkpointer: checkpointer.ok() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn trees_for_tests(&self) -> Arc<Trees> {
+        self.inner.trees().unwrap()
+    }
+
     /// Sets the trees aside and builds new ones from the journal.
     #[cfg(test)]
     pub(crate) fn rebuild(&self) -> Result<(), StorageError> {

@@ -4,6 +4,7 @@ mod basics;
 mod compaction;
 mod concurrency;
 mod contract;
+mod cuts;
 mod damaged_bases;
 mod faults;
 mod model;
@@ -70,6 +71,13 @@ pub(super) fn put(storage: &dyn Storage, rows: &[(&[u8], Option<&[u8]>)], entrie
         storage.commit(storage.head(), Batch { writes, entries, header_generation: 1, ..Batch::default() }).unwrap();
     storage.settle(pending).unwrap();
     storage.head()
+}
+
+/// Commits a cut and one entry, and settles.
+pub(super) fn cut(storage: &dyn Storage, first: u64, entry: SealedEntry) {
+    let batch = Batch { entries: vec![entry], cut: Some(first), ..Batch::default() };
+    let pending = storage.commit(storage.head(), batch).unwrap();
+    storage.settle(pending).unwrap();
 }
 
 pub(super) fn get(storage: &dyn Storage, key: &[u8]) -> Option<Vec<u8>> {
