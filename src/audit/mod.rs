@@ -31,7 +31,7 @@ pub(crate) use entry::{EntryKind, EntryRef};
 pub(crate) use keys::{AuditKeys, SubjectKey};
 pub(crate) use reads::Reads;
 pub(crate) use subject::{DraftSubject, seal_and_discard};
-pub(crate) use tile::{TileSeal, root_of_full, tile_key};
+pub(crate) use tile::{TileSeal, root_of_full, tile_key, tile_of};
 pub(crate) use verify::{Examined, Verified, Verifier, begins_as_it_says, epochs_follow};
 pub(crate) use view::{OpenEntryError, open_entry, subject_tags};
 

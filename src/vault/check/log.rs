@@ -196,6 +196,9 @@ impl Check<'_, '_> {
                     read.fault(seq, FaultKind::CounterGap { patient, expected, found }.to_string());
                 }
             }
+            if let Some(end) = opened.pruned.map(|pruned| pruned.end).filter(|end| *end > read.begin) {
+                read.fault(read.begin, FaultKind::PrunedIsThere { end }.to_string());
+            }
             visit(&opened);
             event = Some(opened.event);
         }

@@ -241,7 +241,8 @@ fn a_salvaged_vault_begins_where_the_other_did() {
     let session = house.session_of(&vault, "a.lund");
     let report = session.audit().unwrap().verify(Scope::All).report().unwrap();
     assert!(report.integrity.is_sound() && report.pruned == Some(said), "{report}");
-    assert!(vault.check(CheckScope::All, &mut |_| ()).unwrap().is_sound());
+    let report = vault.check(CheckScope::All, &mut |_| ()).unwrap();
+    assert!(report.is_sound(), "{report}");
 }
 
 #[test]
