@@ -226,7 +226,7 @@ mod tests {
 
     const PAGE: &str = include_str!("../../docs/format/policy.md");
 
-    fn documented() -> [(LogRetentionRow, &'static str); 2] {
+    fn documented() -> [(LogRetentionRow, &'static str); 3] {
         let ten_years = LogRetention::keep_for(Duration::from_secs(3_653 * DAY)).unwrap().newest(1_000_000);
         let hold = LogHold {
             id: LogHoldId::from_bytes([0x1D; 16]),
@@ -234,7 +234,35 @@ mod tests {
             by: crate::crypto::kdf::principal_id("a.lund"),
             reason: "case 17".into(),
         };
-        [(LogRetentionRow::Terms(ten_years), "log_retention_row"), (LogRetentionRow::Hold(hold), "log_hold_row")]
+        let said = [&u64_bytes(0)[..], &u64_bytes(512), &[0xA1; 32], &hold.since.as_micros().to_be_bytes()].concat();
+        let said = [&said[..], &[0, 0, 0, 1, 0, 0, 0, 3], &[0xA2; 32], &[0xA3; 32], hold.by.as_bytes()].concat();
+        let pruned = LogPruned::read(&mut Reader::new(&said)).unwrap().unwrap();
+        let cut = LogCut { pruned, before: 600, edge: vec![[0xA4; 32], [0xA5; 32]] };
+        [
+            (LogRetentionRow::Terms(ten_years), "log_retention_row"),
+            (LogRetentionRow::Hold(hold), "log_hold_row"),
+            (LogRetentionRow::Cut(cut), "log_cut_row"),
+        ]
+    }
+
+    fn u64_bytes(n: u64) -> [u8; 8] {
+        n.to_be_bytes()
+    }
+
+    #[test]
+    fn the_edge_at_a_cut_has_the_last_tile_of_each_level() {
+        let mut cut = match &documented()[2].0 {
+            LogRetentionRow::Cut(cut) => cut.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((cut.edge_of(1).map(<[_]>::len), cut.edge_of(2).map(<[_]>::len)), (Some(2), Some(0)));
+        cut.pruned.end = 256 * 256 * 3 + 256 * 5;
+        cut.edge = (0..8).map(|n| [n; 32]).collect();
+        assert_eq!(LogCut::edge_len(cut.pruned.end), 8);
+        assert_eq!((cut.edge_of(1), cut.edge_of(2)), (Some(&cut.edge[..5]), Some(&cut.edge[5..])));
+        assert_eq!(cut.edge_of(0), Some(&[][..]));
+        cut.edge.pop();
+        assert_eq!(cut.edge_of(2), None);
     }
 
     #[test]
