@@ -1,4 +1,5 @@
 mod checked;
+mod cut_salvaged;
 mod epochs;
 mod erased;
 mod grants;

@@ -129,6 +129,44 @@ proptest! {
     }
 }
 
+/// Genuine frames all of them: what a version does not know, it does not pass over.
+#[test]
+fn a_cut_that_is_not_the_last_write_or_has_another_form_is_refused() {
+    let link = sample().0;
+    let cut = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        put_cut(7, &mut bytes);
+        change(&mut bytes);
+        bytes
+    };
+    let mut write = Vec::new();
+    Write { tree: Tree::Records, key: b"key", op: Op::Delete, old_leaf: None }.encode(&mut write).unwrap();
+    let read = |writes: &[&[u8]]| {
+        let (body, mut out) = (writes.concat(), Vec::new());
+        let mut writer = FrameWriter::new(&mut out, &link, body.len(), writes.len()).unwrap();
+        writer.writes().extend_from_slice(&body);
+        writer.entries(0).unwrap();
+        writer.finish(&key()).unwrap();
+        Frame::parse(&out, &key()).unwrap().contents().map(|contents| (contents.writes.len(), contents.cut))
+    };
+    let good = cut(&|_| ());
+    assert_eq!(good.len(), CUT_LEN);
+    assert_eq!((read(&[&good]), read(&[&write, &good])), (Ok((0, Some(7))), Ok((1, Some(7)))));
+    assert!(read(&[&good, &write]).is_err() && read(&[&good, &good]).is_err());
+    for (at, byte) in [(0, 1), (0, 6), (0, 7), (1, 4), (1, 0xFF), (4, 7), (4, 9)] {
+        assert!(read(&[&cut(&|bytes| bytes[at] = byte)]).is_err(), "{byte} at {at}");
+    }
+    let with_leaf = cut(&|bytes| {
+        bytes[2] = 1;
+        bytes.splice(3..3, [4; 32]);
+    });
+    let with_value = cut(&|bytes| {
+        bytes[CUT_LEN - 1] = 1;
+        bytes.push(9);
+    });
+    assert!(read(&[&with_leaf]).is_err() && read(&[&with_value]).is_err());
+}
+
 #[test]
 fn offsets_say_where_values_and_entries_are() {
     let (link, mut contents) = sample();

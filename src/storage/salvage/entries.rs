@@ -1,5 +1,7 @@
 //! The log: every entry that was found, and in the place of each lost one another that says so.
 
+use std::collections::HashMap;
+
 use super::evidence::States;
 use super::gaps::Gaps;
 use super::scratch::EntryAt;
@@ -58,6 +60,9 @@ impl Context<'_> {
         if self.found.lost_entries.is_empty() {
             // What the counters lack was cut: nobody stands in for it.
             judge.owed().into_iter().for_each(|subject| self.removed.lost(subject));
+            if !all_counted {
+                self.count_by_state(states, judge)?;
+            }
         }
         let mut before: Option<Vec<u8>> = None;
         self.each_entry(states, &mut |number, held| {
@@ -94,7 +99,26 @@ impl Context<'_> {
             }
         }
         self.removed.tallies().into_iter().for_each(|(subject, entries)| judge.were_cut(subject, entries));
-        Ok(missing == 0)
+        // Of a damaged base the counts themselves may be lost.
+        Ok(missing == 0 && !self.found.base_damaged)
+    }
+
+    /// What a state file counts and no entry that is kept accounts for was cut.
+    fn count_by_state(&mut self, states: &States, judge: &mut dyn Judge) -> Result<(), StorageError> {
+        let Some(state) = states.0.first() else { return Ok(()) };
+        let mut kept = HashMap::<[u8; 16], u64>::new();
+        self.each_entry(states, &mut |number, held| {
+            if let Some((entry, subjects)) = held.filter(|_| number < state.entries) {
+                let subjects = subjects.unwrap_or_else(|| judge.subjects(&entry));
+                subjects.into_iter().for_each(|subject| *kept.entry(subject).or_default() += 1);
+            }
+            Ok(())
+        })?;
+        for (subject, entries) in &state.tallies {
+            let cut = entries.saturating_sub(kept.get(subject).copied().unwrap_or(0));
+            self.removed.at_least(*subject, cut);
+        }
+        Ok(())
     }
 
     /// Every entry that was found or is known to have been written, from the first that was kept on. A vault has one at least.

@@ -49,6 +49,12 @@ impl Removed {
         *entries = entries.saturating_add(1);
     }
 
+    /// So many that are gone named a subject, or more.
+    pub(super) fn at_least(&mut self, subject: [u8; 16], least: u64) {
+        let (_, entries) = self.counted.entry(subject).or_default();
+        *entries = least.max(*entries);
+    }
+
     /// How many of those that are gone named each subject.
     pub(super) fn tallies(&self) -> BTreeMap<[u8; 16], u64> {
         self.counted
