@@ -208,6 +208,35 @@ fn holds_emergencies_reviews_and_sinks_that_are_behind_keep_the_log() {
     assert_eq!(refused(&house, &vault, &file), LogPruneError::ReviewOpen { round: round.number, kept_from: 0 });
 }
 
+/// A sink that takes nothing.
+struct Broken;
+
+impl AuditSink for Broken {
+    fn deliver(&mut self, _: &[Delivered]) -> Result<(), SinkError> {
+        Err(SinkError::Other("out of paper".to_owned()))
+    }
+}
+
+#[test]
+fn a_sink_that_has_not_taken_an_entry_keeps_it_until_it_is_detached_and_does_not_go_on_behind_a_gap() {
+    let (house, vault) = House::create();
+    let from = newest(&house.session(&vault)) + 1;
+    vault.attach_sink("siem", Box::new(Broken), SinkPolicy::BestEffort, &house.key).unwrap();
+    fill(&house.session(&vault), 300);
+    house.clock.advance(days(5));
+    vault.set_log_retention(LogRetention::however_short(days(1)), &house.key).unwrap();
+    let file = archived(&house.session(&vault), 0..256);
+    match refused(&house, &vault, &file) {
+        LogPruneError::SinkBehind { name, next } => assert!(name == "siem" && next >= from),
+        other => panic!("{other:?}"),
+    }
+    vault.detach_sink("siem", &house.key).unwrap();
+    prune(&house, &vault, &file).unwrap();
+    let again = vault.attach_sink("siem", Box::new(Broken), SinkPolicy::BestEffort, &house.key);
+    assert!(matches!(again, Err(Error::LogBeginsAfter { first: 256, .. })), "{again:?}");
+    assert!(vault.attach_sink("siem-2", Box::new(Broken), SinkPolicy::BestEffort, &house.key).is_ok());
+}
+
 fn second_with_review(house: &House, vault: &Vault) -> Session {
     let grant = Grant::to("r.holm").purpose(Purpose::Treatment).sensitivity(Confidentiality::VeryRestricted);
     let grant = grant.all_patients().all_kinds().actions(Action::ALL.iter().copied()).valid_for(days(30));
@@ -233,6 +262,13 @@ fn it_takes_two_persons_of_this_vault_who_both_may() {
     closed.close().unwrap();
     let ended = other(&closed);
     assert!(matches!(ended, Err(Error::SessionEnded { .. })), "{ended:?}");
+    let patient = session.find_patient(&mrn()).unwrap().unwrap();
+    let grant = Grant::to("n.adams").all_patients().all_kinds().actions([Action::Read]).valid_for(days(1));
+    let grant = grant.purpose(Purpose::Treatment).purpose(Purpose::BreakGlass).issued_at(house.clock.now());
+    let grant = grant.emergency([Action::Read], Confidentiality::Normal, Duration::from_secs(60));
+    let glass = house.session_of(&vault, &grant).break_glass(patient, EmergencyReason::Other, "alarm").unwrap();
+    let emergency = other(&glass);
+    assert!(matches!(emergency, Err(Error::LogPrune(LogPruneError::Emergency))), "{emergency:?}");
     assert_eq!(verify(&session).first, 0);
     assert!(other(&second(&house, &vault)).is_ok());
 }

@@ -174,7 +174,8 @@ fn a_crash_or_a_failing_disk_leaves_all_of_it_or_nothing() {
         (house, vault, session, file, second)
     };
     let mut outcomes = [0, 0];
-    for (op, nth) in [(FileOp::Write, 0), (FileOp::Write, 1), (FileOp::Write, 2), (FileOp::Sync, 1), (FileOp::Sync, 2)] {
+    for (op, nth) in [(FileOp::Write, 0), (FileOp::Write, 1), (FileOp::Write, 2), (FileOp::Sync, 1), (FileOp::Sync, 2)]
+    {
         let (house, vault, session, file, second) = prepared();
         let view = session.audit().unwrap();
         let fault = Fault::on(op, std::io::ErrorKind::Other).after(nth).for_good();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chartvault_verify::merkle::{Frontier, TileId, leaf_hash};
 
 use super::*;
-use crate::audit::{AuditEvent, AuditFault, Draft, FaultKind, LogPruned, Outcome, tile_key};
+use crate::audit::{AuditEvent, AuditFault, Draft, EntryKind, FaultKind, LogPruneError, LogPruned, Outcome, tile_key};
 use crate::clock::Clock;
 use crate::policy::{LogCut, LogRetention, LogRetentionRow, PolicyRow};
 use crate::session::Scope;
@@ -63,10 +63,14 @@ impl House {
     }
 
     fn prune(&self, vault: &Vault, from: u64, to: u64) -> LogPruned {
+        self.try_to_prune(vault, from, to).unwrap()
+    }
+
+    fn try_to_prune(&self, vault: &Vault, from: u64, to: u64) -> Result<LogPruned, Error> {
         let (ours, theirs) = (self.session_of(vault, "a.lund"), self.session_of(vault, "s.berg"));
         let mut file = Vec::new();
         ours.audit().unwrap().archive(from..to, &mut file).unwrap();
-        ours.audit().unwrap().prune(&mut &file[..], &theirs).unwrap()
+        ours.audit().unwrap().prune(&mut &file[..], &theirs)
     }
 }
 
@@ -178,6 +182,24 @@ fn attack_what_was_pruned_is_put_back_in_part() {
     drop(unlocked);
     assert_eq!(fault(&vault, &house), (256, FaultKind::PrunedIsThere { end: 512 }));
     check_finds(&vault, "is there again");
+}
+
+#[test]
+fn behind_an_entry_that_was_lost_nothing_is_cut() {
+    let (house, vault) = House::with(0);
+    let unlocked = vault.0.gate.enter().unwrap();
+    let newest = unlocked.committer.newest_entry().unwrap().seq;
+    log(&vault, usize::try_from(510 - newest).unwrap());
+    let mut lost = Draft::new(AuditEvent::EntryLost, Outcome::Failed);
+    lost.kind = EntryKind::Lost;
+    unlocked.commit(Vec::new(), vec![lost]).unwrap();
+    assert_eq!(unlocked.committer.newest_entry().unwrap().seq, 511);
+    drop(unlocked);
+    log(&vault, 20);
+    house.clock.0.fetch_add(i64::try_from(7 * YEAR.as_micros()).unwrap(), Ordering::Relaxed);
+    let refused = house.try_to_prune(&vault, 0, 512);
+    assert!(matches!(refused, Err(Error::LogPrune(LogPruneError::EndsWithALostOne { seq: 511 }))), "{refused:?}");
+    house.prune(&vault, 0, 256);
 }
 
 fn drop_tiles(unlocked: &Unlocked, tiles: &[(u8, u64)]) {
