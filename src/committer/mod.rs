@@ -222,16 +222,16 @@ impl Committer {
         self.queue_with(rows, drafts, None)
     }
 
-    /// [`Committer::commit`], with which all entries below number `first` go, for good. The caller sees to it that nobody else
+    /// [`Committer::queue`], with which all entries below number `first` go, for good. The caller sees to it that nobody else
     /// cuts meanwhile: what is cut already is not cut twice.
-    pub(crate) fn commit_cut(&self, rows: Vec<Row>, draft: Draft, first: u64) -> Outcome {
+    pub(crate) fn queue_cut(&self, rows: Vec<Row>, draft: Draft, first: u64) -> Result<Queued, CommitFailed> {
         // What is durable now is before it, wherever it goes: so it cannot fail once it is queued.
         let kept = self.storage.first_entry()..=self.storage.head().entries;
         if !kept.contains(&first) {
             let why = "a cut below the first entry that is kept, or above the last one";
             return Err(CommitFailed::NotCommitted(Arc::new(StorageError::Refused { why })));
         }
-        self.wait(self.queue_with(rows, vec![draft], Some(first))?)
+        self.queue_with(rows, vec![draft], Some(first))
     }
 
     fn queue_with(&self, rows: Vec<Row>, drafts: Vec<Draft>, cut: Option<u64>) -> Result<Queued, CommitFailed> {
