@@ -234,12 +234,6 @@ impl Committer {
         self.queue_with(rows, vec![draft], Some(first))
     }
 
-    /// [`Committer::queue_cut`], then [`Committer::wait`].
-    #[cfg(test)]
-    pub(crate) fn commit_cut(&self, rows: Vec<Row>, draft: Draft, first: u64) -> Outcome {
-        self.wait(self.queue_cut(rows, draft, first)?)
-    }
-
     fn queue_with(&self, rows: Vec<Row>, drafts: Vec<Draft>, cut: Option<u64>) -> Result<Queued, CommitFailed> {
         let job = Job { cut, ..self.job(&rows, drafts)? };
         let mut queue = self.let_in(job.need())?;

@@ -353,21 +353,22 @@ fn a_cut_goes_with_its_entry_and_stops_nobody_whether_it_is_refused_or_late() {
     }
     let one = || Draft::new(AuditEvent::LogPruned, Answer::Allowed);
     let row = vec![Row::new(Tree::Policy, b"key".to_vec(), b"value".to_vec())];
-    committer.commit_cut(row, one(), 4).unwrap();
+    let cut = |rows, first| committer.wait(committer.queue_cut(rows, one(), first)?);
+    cut(row, 4).unwrap();
     assert_eq!((storage.first_entry(), storage.head().entries), (4, 11));
     assert_eq!(committer.get(Tree::Policy, b"key").unwrap().as_deref(), Some(&b"value"[..]));
     for first in [3, 12] {
-        let refused = committer.commit_cut(Vec::new(), one(), first);
+        let refused = cut(Vec::new(), first);
         assert!(
             matches!(&refused, Err(CommitFailed::NotCommitted(why)) if matches!(**why, StorageError::Refused { .. })),
             "{refused:?}"
         );
     }
     // Two that are queued together, the later one for less: the log keeps what both leave, and both entries.
-    let queued = [9, 6].map(|first| committer.queue_with(Vec::new(), vec![one()], Some(first)).unwrap());
+    let queued = [9, 6].map(|first| committer.queue_cut(Vec::new(), one(), first).unwrap());
     queued.into_iter().for_each(|queued| committer.wait(queued).unwrap());
     assert_eq!((storage.first_entry(), storage.head().entries), (9, 13));
-    committer.commit_cut(Vec::new(), one(), 13).unwrap();
+    cut(Vec::new(), 13).unwrap();
     assert_eq!((storage.first_entry(), storage.entries(13, 9).unwrap().len()), (13, 1));
     committer.commit(Vec::new(), draft()).unwrap();
     assert_eq!(committer.newest_entry().unwrap().seq, 14);

@@ -197,6 +197,67 @@ fn what_was_cut_counts_as_garbage_until_a_compaction_leaves_it_out() {
     check(&storage, 1_450, "compacted");
 }
 
+/// Written from the pages alone; opens no entry here, since these are none.
+const READER: &str = r#"
+import sys
+sys.path.insert(0, sys.argv[1])
+import read_vault
+class Keys: journal, state = bytes([1] * 32), bytes([2] * 32)
+journal = read_vault.Journal(sys.argv[2], bytes([7] * 16), Keys)
+counts = dict(journal.tallies)
+for _, tags in journal.entries:
+    for tag in tags: counts[tag] = counts.get(tag, 0) + 1
+skip = journal.first - journal.begins
+kept = read_vault.H(b"".join(entry for entry, _ in journal.entries[skip:])).hex()
+print(journal.begins, journal.first, journal.begins + len(journal.entries), *(counts[bytes([n] * 16)] for n in range(3)), kept)
+"#;
+
+/// Whether a reader in another language finds the same log; nothing where it cannot run.
+fn read_elsewhere(storage: &dyn Storage, dir: &Path, begins: u64) {
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
+    let run = |code: &str| {
+        let mut python = std::process::Command::new("python3");
+        python.env("PYTHONDONTWRITEBYTECODE", "1").args(["-c", code]).arg(&reader).arg(dir).output()
+    };
+    if !run("from cryptography.hazmat.primitives.kdf.argon2 import Argon2id").is_ok_and(|out| out.status.success()) {
+        return println!("skipped: there is no python3 with the package cryptography and its Argon2id");
+    }
+    let out = run(READER).unwrap();
+    let (first, next) = (storage.first_entry(), storage.head().entries);
+    let kept: Vec<u8> =
+        storage.entries(first, usize::MAX).unwrap().iter().flat_map(|(_, entry)| entry.to_vec()).collect();
+    let hash = data_encoding::HEXLOWER.encode(&crate::crypto::hash::sha256(&[&kept]));
+    let [a, b, c] = [0, 1, 2].map(|subject| storage.tally(&[subject; 16]));
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(
+        said.trim(),
+        format!("{begins} {first} {next} {a} {b} {c} {hash}"),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+}
+
+#[test]
+fn a_reader_in_another_language_finds_the_log_behind_a_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = create(dir.path());
+    grow(&storage, 200);
+    read_elsewhere(&storage, dir.path(), 0);
+    cut_at(&storage, CUT);
+    storage.checkpoint().unwrap();
+    read_elsewhere(&storage, dir.path(), 0);
+    compact(&storage);
+    read_elsewhere(&storage, dir.path(), CUT);
+    grow(&storage, 220);
+    cut_at(&storage, 210);
+    read_elsewhere(&storage, dir.path(), CUT);
+    compact(&storage);
+    storage.close().unwrap();
+    drop(storage);
+    let (storage, _) = open(dir.path());
+    read_elsewhere(&storage, dir.path(), 210);
+}
+
 /// Grows, cuts, checkpoints, compacts, builds anew; whatever fails, gives which cut was acknowledged.
 fn script(dir: &Path) -> (u64, u64) {
     let (mut first, mut entries) = (0, 0);

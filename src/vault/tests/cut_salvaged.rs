@@ -59,7 +59,8 @@ impl Ward {
             let unlocked = vault.0.gate.enter().unwrap();
             let mut draft = Draft::new(AuditEvent::LogPruned, Outcome::Allowed);
             draft.kind = EntryKind::Prune;
-            unlocked.committer.commit_cut(Vec::new(), draft, CUT).unwrap();
+            let queued = unlocked.committer.queue_cut(Vec::new(), draft, CUT).unwrap();
+            unlocked.committer.wait(queued).unwrap();
         }
         if compacted {
             vault.compact().unwrap().unwrap();
