@@ -20,7 +20,7 @@ fn numbered(number: u64) -> SealedEntry {
 }
 
 /// Entries up to this number, a few in each commit, with rows.
-fn grow(storage: &dyn Storage, to: u64) {
+pub(super) fn grow(storage: &dyn Storage, to: u64) {
     while storage.head().entries < to {
         let from = storage.head().entries;
         let entries = (from..to.min(from + 7)).map(numbered).collect();
@@ -29,7 +29,7 @@ fn grow(storage: &dyn Storage, to: u64) {
 }
 
 /// Everything below `first` refused, everything from there on as it was written, counts of all.
-fn check(storage: &dyn Storage, first: u64, what: &str) {
+pub(super) fn check(storage: &dyn Storage, first: u64, what: &str) {
     let entries = storage.head().entries;
     assert_eq!(storage.first_entry(), first, "{what}");
     let kept = storage.entries(first, usize::MAX).unwrap();
@@ -49,7 +49,7 @@ fn check(storage: &dyn Storage, first: u64, what: &str) {
 }
 
 /// The cut, in the commit of the entry that comes next.
-fn cut_at(storage: &dyn Storage, first: u64) {
+pub(super) fn cut_at(storage: &dyn Storage, first: u64) {
     cut(storage, first, numbered(storage.head().entries));
 }
 
@@ -213,7 +213,7 @@ print(journal.begins, journal.first, journal.begins + len(journal.entries), *(co
 "#;
 
 /// Whether a reader in another language finds the same log; nothing where it cannot run.
-fn read_elsewhere(storage: &dyn Storage, dir: &Path, begins: u64) {
+pub(super) fn read_elsewhere(storage: &dyn Storage, dir: &Path, begins: u64) {
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
     let run = |code: &str| {
         let mut python = std::process::Command::new("python3");

@@ -4,6 +4,7 @@ mod basics;
 mod compaction;
 mod concurrency;
 mod contract;
+mod cut_forms;
 mod cuts;
 mod damaged_bases;
 mod faults;
