@@ -45,3 +45,36 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     *bytes = rest;
     Some(*taken)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disclosed(value: Vec<u8>) -> Disclosed {
+        Disclosed { seq: 700, time: 1, fields: vec![(1, vec![0, 103]), (FIELD, value)] }
+    }
+
+    fn value(first: u64, end: u64) -> Vec<u8> {
+        let numbers = [first.to_be_bytes(), end.to_be_bytes()].concat();
+        [&numbers[..], &[1; 32], &5_i64.to_be_bytes(), &[0; 8], &[2; 32], &[3; 32], &[4; 16]].concat()
+    }
+
+    #[test]
+    fn what_was_pruned_is_read_and_shown() {
+        let opened = disclosed(value(256, 768));
+        let pruned = opened.pruned().unwrap();
+        assert_eq!((pruned.first, pruned.end, pruned.last_time), (256, 768, 5));
+        assert_eq!((pruned.last, pruned.root, pruned.archive, pruned.second), ([1; 32], [2; 32], [3; 32], [4; 16]));
+        assert!(opened.to_string().contains("pruned entries 256 up to 768"), "{opened}");
+    }
+
+    #[test]
+    fn what_is_cut_longer_or_no_whole_tiles_says_nothing() {
+        let whole = value(0, 256);
+        (0..whole.len()).for_each(|len| assert_eq!(disclosed(whole[..len].to_vec()).pruned(), None, "{len}"));
+        assert_eq!(disclosed([&whole[..], &[0]].concat()).pruned(), None);
+        for (first, end) in [(0, 0), (256, 256), (512, 256), (0, 255), (1, 256)] {
+            assert_eq!(disclosed(value(first, end)).pruned(), None, "{first} {end}");
+        }
+    }
+}

@@ -29,6 +29,25 @@ impl AuditView<'_> {
     /// themselves leave the vault's files with the next compaction ([`Vault::compact`](crate::Vault::compact)). Keep the
     /// archive: nobody can make it again.
     ///
+    /// ```
+    /// # use chartvault::{Action, Identifier, LogRetention, test_util::TestVault};
+    /// # let clinic = TestVault::new().build()?;
+    /// # let open = |name| clinic.session(&clinic.grant(name).all_kinds().actions([Action::Audit, Action::Read]));
+    /// # let mrn = Identifier::new("urn:mrn:clinic-a", "12345")?;
+    /// # let filler = open("a.lund")?;
+    /// # for _ in 0..300 { filler.find_patient(&mrn)?; }
+    /// # clinic.vault().set_log_retention(LogRetention::however_short(std::time::Duration::from_secs(3_600)), clinic.key())?;
+    /// # clinic.clock().step(7_200);
+    /// let (session, second) = (open("a.lund")?, open("s.berg")?);
+    /// let (first, end) = (session.audit()?.retention()?.first, session.audit()?.retention()?.kept_from);
+    /// let mut file = Vec::new(); // kept where the vault is not
+    /// session.audit()?.archive(first..end, &mut file)?;
+    /// let pruned = session.audit()?.prune(&mut &file[..], &second)?;
+    /// assert_eq!((pruned.end, pruned.second), (256, second.principal()));
+    /// assert_eq!(session.audit()?.retention()?.first, 256);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::LogPrune`] where the terms, a hold, an open emergency or review, or a sink keep one of the entries, or the two
     /// sessions do not do; [`Error::LogArchive`] where the archive is not sound, or not the log's; [`Error::Denied`] and what

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use chartvault_verify::bundle::{BundleFault, Trust, Verdict, verify_bundle};
 use chartvault_verify::merkle::{Frontier, TileId, leaf_hash};
 
 use super::*;
@@ -182,6 +183,33 @@ fn attack_what_was_pruned_is_put_back_in_part() {
     drop(unlocked);
     assert_eq!(fault(&vault, &house), (256, FaultKind::PrunedIsThere { end: 512 }));
     check_finds(&vault, "is there again");
+}
+
+/// By somebody with all keys: outside it shows where the entry is opened.
+#[test]
+fn a_prune_entry_that_says_other_hashes_is_found_by_whoever_has_a_bundle_and_its_key() {
+    let pinned = |vault: &Vault| vault.log_vkey().unwrap().parse().unwrap();
+    let verified = |vault: &Vault, house: &House, seq: u64| {
+        let (session, mut file) = (house.session_of(vault, "a.lund"), Vec::new());
+        session.audit().unwrap().bundle(256..seq + 1).disclosing(seq, "asked for").write(&mut file).unwrap();
+        verify_bundle(&file[..], &Trust::keys([pinned(vault)])).unwrap()
+    };
+    let newest = |vault: &Vault| vault.0.gate.enter().unwrap().committer.newest_entry().unwrap().seq;
+    let (house, vault) = House::with(600);
+    let said = house.prune(&vault, 0, 256);
+    let report = verified(&vault, &house, newest(&vault));
+    assert!(report.integrity.is_sound() && report.before.unwrap().pruned_by.is_some(), "{report}");
+    let changes: [fn(&mut LogPruned); 2] = [|said| said.last[0] ^= 1, |said| said.root[0] ^= 1];
+    for change in changes {
+        let (house, vault) = House::with(600);
+        let mut forged = said;
+        change(&mut forged);
+        cut(&vault, Vec::new(), Draft::new(AuditEvent::LogPruned, Outcome::Allowed).pruning(forged), 256);
+        let seq = newest(&vault);
+        let report = verified(&vault, &house, seq);
+        let Verdict::Unsound(faults) = &report.integrity else { panic!("{report}") };
+        assert_eq!(faults[0], BundleFault::NotAsPruned { seq });
+    }
 }
 
 #[test]

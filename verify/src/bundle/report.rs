@@ -123,7 +123,7 @@ pub enum BundleFault {
     /// Entries that were lost before the vault was salvaged.
     #[error("{0} entries of the range were lost before the vault was salvaged, and have others in their places")]
     Lost(u64),
-    /// An entry that was opened says that entries were pruned which are there, or that others stood before.
+    /// An entry that was opened says that others were pruned than stand before the bundle's entries.
     #[error("entry {seq} says of what was pruned what the other entries do not bear out")]
     NotAsPruned {
         /// The entry.

@@ -276,13 +276,11 @@ impl<'t> Check<'t> {
         Ok(())
     }
 
-    /// A prune entry was opened: what it says has to be what stands before the bundle's entries, where it says something of that.
+    /// A prune entry was opened: what it says of all that stands before the bundle's entries has to be so. Who has the archives can
+    /// show more than the vault has, and then it says nothing of that.
     fn pruned(&mut self, opened: &Disclosed) -> Result<(), BundleFault> {
         let wrong = BundleFault::NotAsPruned { seq: opened.seq };
         let pruned = opened.pruned().ok_or(wrong.clone())?;
-        if pruned.end > self.first {
-            return Err(wrong);
-        }
         let Some(before) = self.before.as_mut().filter(|before| before.size == pruned.end) else { return Ok(()) };
         if (before.root, before.leaf) != (Some(pruned.root), Some(pruned.last)) {
             return Err(wrong);
