@@ -423,6 +423,7 @@ fn whoever_follows_exports_or_archives_from_what_went_is_told_where_the_log_begi
     told(session.audit().unwrap().subscribe(AuditFilter::new()).from(511).unwrap_err(), 511);
     let mut following = session.audit().unwrap().subscribe(AuditFilter::new()).from(512).unwrap();
     assert_eq!(following.next_within(days(1)).unwrap().unwrap(), before[512]);
+    drop(following);
     told(session.audit().unwrap().export(AuditFilter::new()).range(5..600).write(&mut Vec::new()).unwrap_err(), 5);
     told(session.audit().unwrap().archive(0..512, &mut Vec::new()).unwrap_err(), 0);
     let all = session.audit().unwrap().export(AuditFilter::new()).write(&mut Vec::new()).unwrap();
@@ -431,6 +432,32 @@ fn whoever_follows_exports_or_archives_from_what_went_is_told_where_the_log_begi
     assert_eq!(summary.pruned_until, Some(before[511].time));
     assert!(summary.to_string().contains("pruned"), "{summary}");
     assert!(session.audit().unwrap().monitor(Timestamp::MIN, Timestamp::MAX).is_ok());
+}
+
+#[test]
+fn whoever_followed_slowly_is_told_that_entries_went_and_passes_none_over() {
+    let (house, vault) = old_house();
+    let session = house.session(&vault);
+    let mut following = session.audit().unwrap().subscribe(AuditFilter::new()).from(3).unwrap();
+    assert_eq!(following.next_within(days(1)).unwrap().unwrap().seq, 3);
+    let mut untouched = session.audit().unwrap().subscribe(AuditFilter::new()).from(7).unwrap();
+    let file = archived(&session, 0..512);
+    prune(&house, &vault, &file).unwrap();
+    let gone = untouched.next_within(days(1));
+    assert!(matches!(gone, Err(Error::LogBeginsAfter { from: 7, first: 512 })), "{gone:?}");
+    // What was read before is given out, and no more.
+    let mut last = 3;
+    let gone = loop {
+        match following.next_within(days(1)) {
+            Ok(entry) => {
+                let entry = entry.unwrap();
+                assert_eq!(entry.seq, last + 1);
+                last = entry.seq;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(gone, Error::LogBeginsAfter { from, first: 512 } if from == last + 1 && from < 512), "{gone:?}");
 }
 
 #[test]

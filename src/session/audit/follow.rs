@@ -51,6 +51,8 @@ impl Follower {
         if end <= self.next {
             return Ok(Vec::new());
         }
+        // Also where it was pruned since: nothing is passed over unsaid.
+        not_pruned(unlocked, self.next)?;
         let first = unlocked.committer.storage().first_entry();
         let from = if self.before.is_none() { self.next.saturating_sub(1).max(first) } else { self.next };
         let chunk = read(unlocked.committer.storage(), from, end - from)?;

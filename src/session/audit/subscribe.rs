@@ -42,11 +42,12 @@ pub struct Subscribe<'s> {
 }
 
 impl Subscribe<'_> {
-    /// Begins with the entry of this number: 0 is the log's first one, and [`Subscription::position`] the one that a
+    /// Begins with the entry of this number: 0 is the log's first one unless it was pruned, and [`Subscription::position`] the one that a
     /// subscription before would have given next.
     ///
     /// # Errors
-    /// [`Error::LogEndsBefore`] where the log has not come so far, and what [`Session`] lists.
+    /// [`Error::LogEndsBefore`] where the log has not come so far, [`Error::LogBeginsAfter`] where it was pruned there, and what
+    /// [`Session`] lists.
     pub fn from(self, seq: u64) -> Result<Subscription, Error> {
         self.begin(Some(seq))
     }
