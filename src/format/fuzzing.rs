@@ -178,9 +178,14 @@ pub(crate) fn segment(bytes: &[u8]) -> bool {
 /// 184,360 bytes of one would leave the fuzzer little else to try.
 pub(crate) fn state_file(bytes: &[u8]) -> bool {
     let _ = State::parse(bytes, VAULT, &key());
+    // Each format from the first to the newest.
+    (1..=state::FORMAT).fold(false, |sound, format| state_file_of(format, bytes) || sound)
+}
+
+fn state_file_of(format: u16, bytes: &[u8]) -> bool {
     let mut whole = Vec::new();
     whole.put(b"CVSTATE1");
-    whole.put_u16(state::FORMAT);
+    whole.put_u16(format);
     whole.put_u64(0);
     whole.put(VAULT.as_bytes());
     whole.put(bytes);

@@ -57,12 +57,10 @@ impl Context<'_> {
                 Ok(())
             })?;
         }
-        if self.found.lost_entries.is_empty() {
+        if self.found.lost_entries.is_empty() && !all_counted {
             // What the counters lack was cut: nobody stands in for it.
             judge.owed().into_iter().for_each(|subject| self.removed.lost(subject));
-            if !all_counted {
-                self.count_by_state(states, judge)?;
-            }
+            self.count_by_state(states, judge)?;
         }
         let mut before: Option<Vec<u8>> = None;
         self.each_entry(states, &mut |number, held| {
@@ -83,6 +81,9 @@ impl Context<'_> {
     /// Counts the entries that were cut and no base counts, as far as they are still there; says whether all of them are.
     fn count_cut(&mut self, judge: &mut dyn Judge) -> Result<bool, StorageError> {
         let (mut next, first, begins) = (0, self.removed.first, self.removed.counted_below);
+        if first == 0 {
+            return Ok(true);
+        }
         let mut missing = first.saturating_sub(begins);
         while next < first {
             let chunk = self.scratch.entries(next, CHUNK)?;

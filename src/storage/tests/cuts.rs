@@ -122,6 +122,13 @@ fn a_cut_anywhere_in_the_packs_leaves_what_comes_behind() {
         let (storage, opened) = open(dir.path());
         assert_eq!(opened.rebuilt, None);
         check(&storage, first, "opened");
+        storage.close().unwrap();
+        drop(storage);
+        std::fs::remove_dir_all(dir.path().join("sled-3")).unwrap();
+        let (storage, opened) = open(dir.path());
+        assert!(opened.clean && opened.rebuilt.is_some());
+        check(&storage, first, "built from the base at opening");
+        sound(&storage);
     }
 }
 

@@ -83,6 +83,9 @@ fn work(mut place: impl Place, steps: Vec<Step>) {
             }
             Step::Checkpoint => storage.checkpoint().unwrap(),
             Step::Compact => {
+                if number % 2 == 0 {
+                    storage.close_segment().unwrap();
+                }
                 storage.compact(&mut |_| (), &|| true).unwrap();
                 storage.remove_compacted(u64::MAX).unwrap();
             }

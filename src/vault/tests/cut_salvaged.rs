@@ -38,8 +38,8 @@ struct Ward {
 }
 
 impl Ward {
-    /// Cut at [`CUT`] in the middle of its life, then compacted or not.
-    fn new(compacted: bool) -> Self {
+    /// Cut at [`CUT`] in the middle of its life or not, then compacted or not.
+    fn new(cut: bool, compacted: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (damaged, into) = (dir.path().join("vault"), dir.path().join("into"));
         let key = RawKey::generate().unwrap();
@@ -55,7 +55,7 @@ impl Ward {
             session.put_verbatim(charts[number % 2], &kind, &[number as u8; 500], PutOptions::new()).unwrap();
         };
         (0..280).for_each(put);
-        {
+        if cut {
             let unlocked = vault.0.gate.enter().unwrap();
             let mut draft = Draft::new(AuditEvent::LogPruned, Outcome::Allowed);
             draft.kind = EntryKind::Prune;
@@ -69,7 +69,8 @@ impl Ward {
         drop(session);
         vault.close().unwrap();
         let log = log_of(&Vault::open(&damaged).unwrap().unlock(&key).unwrap());
-        assert_eq!((log.0, log.2.iter().filter(|tally| **tally > CUT / 2).count()), (CUT, 2));
+        let first = if cut { CUT } else { 0 };
+        assert_eq!((log.0, log.2.iter().filter(|tally| **tally > CUT / 2).count()), (first, 2));
         Self { _dir: dir, key, damaged, into, log }
     }
 
@@ -106,21 +107,21 @@ fn same(salvaged: &Log, before: &Log) {
 
 #[test]
 fn whole_segments_with_a_cut_lose_what_was_cut_and_nothing_else() {
-    let ward = Ward::new(false);
+    let ward = Ward::new(true, false);
     assert!(ward.journal().len() > 2);
     same(&ward.salvaged(), &ward.log);
 }
 
 #[test]
 fn a_whole_base_behind_a_cut_keeps_the_counts_of_what_it_lacks() {
-    let ward = Ward::new(true);
+    let ward = Ward::new(true, true);
     assert!(ward.journal().iter().any(|name| name.starts_with("base-")));
     same(&ward.salvaged(), &ward.log);
 }
 
 #[test]
 fn entries_that_were_cut_and_are_lost_as_well_are_counted_all_the_same() {
-    let ward = Ward::new(false);
+    let ward = Ward::new(true, false);
     // State files and trees know where the log begins; the first segment holds entries that were cut.
     ward.damage(&ward.journal()[0], None);
     same(&ward.salvaged(), &ward.log);
@@ -129,7 +130,7 @@ fn entries_that_were_cut_and_are_lost_as_well_are_counted_all_the_same() {
 #[test]
 fn behind_a_cut_only_the_entries_that_are_lost_and_were_kept_are_stood_in_for() {
     for compacted in [false, true] {
-        let ward = Ward::new(compacted);
+        let ward = Ward::new(true, compacted);
         let last = ward.journal().into_iter().filter(|name| !name.starts_with("base-")).nth_back(1).unwrap();
         ward.damage(&last, None);
         let log = ward.salvaged();
@@ -142,7 +143,7 @@ fn behind_a_cut_only_the_entries_that_are_lost_and_were_kept_are_stood_in_for() 
 fn a_damaged_base_behind_a_cut_says_where_the_log_begins_as_long_as_anything_of_it_does() {
     // An entry or a row; the frame with the counts, which the state files know as well; the index.
     for (before_end, states) in [(None, false), (Some(800), true), (Some(400), false)] {
-        let ward = Ward::new(true);
+        let ward = Ward::new(true, true);
         let base = ward.journal().into_iter().find(|name| name.starts_with("base-")).unwrap();
         ward.damage(&base, before_end);
         for name in ["state.a", "state.b"].iter().filter(|_| !states) {
@@ -151,5 +152,16 @@ fn a_damaged_base_behind_a_cut_says_where_the_log_begins_as_long_as_anything_of_
         let log = ward.salvaged();
         assert!(log.1 > ward.log.1);
         assert_eq!((log.0, &log.2), (CUT, &ward.log.2), "{before_end:?}");
+    }
+}
+
+#[test]
+fn a_damaged_base_of_a_log_that_was_never_cut_counts_nothing_as_cut() {
+    for before_end in [None, Some(400)] {
+        let ward = Ward::new(false, true);
+        let base = ward.journal().into_iter().find(|name| name.starts_with("base-")).unwrap();
+        ward.damage(&base, before_end);
+        let log = ward.salvaged();
+        assert_eq!((log.0, &log.2), (0, &ward.log.2), "{before_end:?}");
     }
 }
