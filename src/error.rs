@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::anchor::AnchorFault;
-use crate::audit::{AuditFault, LogArchiveError, LogProofError};
+use crate::audit::{AuditFault, LogArchiveError, LogProofError, LogPruneError};
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
@@ -554,6 +554,19 @@ pub enum Error {
         /// Its id.
         hold: LogHoldId,
     },
+    /// Entries that were asked for were pruned from the log.
+    #[error(
+        "the log begins with entry {first}, and was asked for from {from}; those before were pruned: see their archive"
+    )]
+    LogBeginsAfter {
+        /// From which number.
+        from: u64,
+        /// The first entry of the log.
+        first: u64,
+    },
+    /// Nothing was removed from the log.
+    #[error("the log was not pruned: {0}")]
+    LogPrune(#[from] LogPruneError),
 }
 
 fn revision_of(revision: Option<u32>) -> String {

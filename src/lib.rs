@@ -177,7 +177,8 @@ pub use anchor::{
 pub use anchor::{InvalidWitness, WitnessAnchor};
 pub use audit::{
     AuditConsent, AuditEntry, AuditEvent, AuditFault, AuditFilter, AuditRead, AuditRecord, AuditSubject, Checkpoint,
-    EntryDefect, FaultKind, InvalidCheckpoint, LogArchive, LogArchiveError, LogProofError, Outcome,
+    EntryDefect, FaultKind, InvalidCheckpoint, LogArchive, LogArchiveError, LogProofError, LogPruneError, LogPruned,
+    Outcome,
 };
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};

@@ -680,3 +680,49 @@ fn a_stranger_finds_nothing_of_a_patient_who_was_erased_and_the_log_whole() {
     assert!(log.status.success());
     assert_eq!(String::from_utf8_lossy(&log.stdout).matches("an erased patient").count(), 3);
 }
+
+#[test]
+fn the_reader_finds_where_a_pruned_log_begins_and_who_says_so() {
+    if !can_run() {
+        return;
+    }
+    let day = std::time::Duration::from_secs(86_400);
+    let (dir, clock, issuer) = (tempfile::tempdir().unwrap(), HandClock::new(), IssuerKey::generate().unwrap());
+    let (path, passphrase) = (dir.path().join("vault"), Passphrase::new(PASSPHRASE));
+    let new = Vault::create(&path).passphrase(&passphrase).passphrase_cost(PassphraseCost::MINIMUM);
+    let (vault, _) = new.options(options(&clock)).finish().unwrap();
+    vault.trust_issuer(issuer.public(), &passphrase).unwrap();
+    let s = session(&vault, &issuer, &clock);
+    let patient = s.register_patient([]).unwrap();
+    s.put(patient, &note("from before")).unwrap();
+    (0..300).for_each(|_| drop(s.kinds(patient).unwrap()));
+    clock.advance(day * 5);
+    vault.set_log_retention(LogRetention::however_short(day), &passphrase).unwrap();
+    let s = session(&vault, &issuer, &clock);
+    let mut file = Vec::new();
+    s.audit().unwrap().archive(0..256, &mut file).unwrap();
+    let grant = Grant::to("s.berg").purpose(Purpose::Treatment).all_patients().all_kinds().valid_for(day);
+    let grant = grant.actions([Action::Audit]).issued_at(clock.now());
+    let second = vault.session(grant.sign(&issuer, vault.id()).unwrap(), Purpose::Treatment).unwrap();
+    s.audit().unwrap().prune(&mut &file[..], &second).unwrap();
+    s.put(patient, &note("from since")).unwrap();
+    vault.close().unwrap();
+    drop((s, second, vault));
+    for compacted in [false, true] {
+        let vault = Vault::open_with(&path, options(&clock)).unwrap().unlock(&passphrase).unwrap();
+        if compacted {
+            vault.compact().unwrap().unwrap();
+        }
+        let log = whole_log(&session(&vault, &issuer, &clock));
+        vault.close().unwrap();
+        drop(vault);
+        let json = json(&path, PASSPHRASE);
+        let row = &json["policy"]["log_retention"][&"ff".repeat(16)];
+        assert_eq!((row["from"].as_u64(), row["end"].as_u64()), (Some(0), Some(256)));
+        let lines = json["log"]["lines"].as_array().unwrap();
+        assert!(lines[0].as_str().unwrap().starts_with("256 "), "{}", lines[0]);
+        assert!(lines.len() >= log.len());
+        let said = log.iter().find(|entry| entry.pruned.is_some()).unwrap();
+        assert!(lines.iter().any(|line| line.as_str().unwrap().starts_with(&format!("{} ", said.seq))));
+    }
+}

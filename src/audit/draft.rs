@@ -9,6 +9,7 @@ use super::consent;
 use super::entry::{EntryKind, MAX_PAYLOAD, entry_len};
 use super::event::{AuditEvent, Outcome};
 use super::payload::{CLOCK_FIELD, FIELD_HEAD, Fields, put_field, tag};
+use super::pruned::LogPruned;
 use super::reads::{self, ReadMark};
 use super::subject::{BlockPlace, DraftSubject, MAX_RECORDS_PER_ENTRY, PreparedSubject, subject_len};
 use crate::bytes::{Length, Put};
@@ -58,6 +59,13 @@ impl Draft {
         draft
     }
 
+    /// The entry that goes with the removal of others.
+    pub(crate) const fn pruning(mut self, pruned: LogPruned) -> Self {
+        self.kind = EntryKind::Prune;
+        self.fields.pruned = Some(pruned);
+        self
+    }
+
     fn begins_signing_epoch(&self) -> bool {
         self.kind == EntryKind::Epoch && self.fields.event == AuditEvent::SigningEpochBegun
     }
@@ -78,6 +86,7 @@ impl Draft {
         let fits = self.fields.put_before_subjects(&mut fields).and(self.fields.put_after_subjects(&mut fields));
         let fits = fits.and(reads::put(&self.reads, &mut fields));
         let fits = fits.and(consent::put(&self.fields.consent, &mut fields));
+        let fits = fits.and(self.fields.put_last(&mut fields));
         if fits.is_err() {
             return usize::MAX / 2;
         }
@@ -126,6 +135,7 @@ impl Draft {
         self.fields.put_after_subjects(&mut *after).map_err(|_| too_large)?;
         reads::put(&self.reads, &mut *after).map_err(|_| too_large)?;
         consent::put(&self.fields.consent, &mut *after).map_err(|_| too_large)?;
+        self.fields.put_last(&mut *after).map_err(|_| too_large)?;
         let (first, rest) = random(self.subjects.len())?;
         let subjects = self.subjects.into_iter().zip(rest);
         let subjects = subjects.map(|(subject, random)| PreparedSubject::new(subject, random));

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::consent::{self, AuditConsent};
 use super::defect::EntryDefect;
 use super::event::{AuditEvent, Outcome};
+use super::pruned::LogPruned;
 use super::reads::{self, ReadMark};
 use super::subject::SubjectRef;
 use crate::bytes::{Put, Reader, TooLong};
@@ -39,6 +40,7 @@ pub(crate) mod tag {
     pub(crate) const READS: u16 = 0x8007;
     pub(crate) const REFUSALS: u16 = 0x8008;
     pub(crate) const CONSENT: u16 = 0x8009;
+    pub(crate) const PRUNED: u16 = 0x800A;
     pub(crate) const CLOCK: u16 = 0x80FF;
 }
 
@@ -89,6 +91,8 @@ pub(crate) struct Fields {
     pub(crate) refusals: Vec<(u8, u16)>,
     /// What the host's consent answered.
     pub(crate) consent: Vec<AuditConsent>,
+    /// What was removed from the log with it.
+    pub(crate) pruned: Option<LogPruned>,
 }
 
 impl Fields {
@@ -115,6 +119,7 @@ impl Fields {
             attesters: Vec::new(),
             refusals: Vec::new(),
             consent: Vec::new(),
+            pruned: None,
         }
     }
 
@@ -163,6 +168,11 @@ impl Fields {
         put_ids(out, tag::ATTESTERS, self.attesters.iter().map(AttesterId::as_bytes))?;
         // Field 8007 stands in entries of reads that were allowed, and so never beside this one.
         put_refusals(out, &self.refusals)
+    }
+
+    /// What stands behind what the host's consent answered.
+    pub(super) fn put_last(&self, out: &mut impl Put) -> Result<(), TooLong> {
+        put_some(out, tag::PRUNED, self.pruned.map(LogPruned::to_bytes))
     }
 }
 
@@ -262,6 +272,7 @@ impl<'a> Payload<'a> {
             tag::REFUSALS => fields.refusals = refusals(value).ok_or(EntryDefect::FieldValue(tag))?,
             tag::READS => self.reads = reads::parse(value, self.subjects.len())?,
             tag::CONSENT => fields.consent = consent::parse(value)?,
+            tag::PRUNED => fields.pruned = Some(LogPruned::parse(value)?),
             tag::CLOCK => self.clock = Some(Timestamp::from_micros(i64::from_be_bytes(exactly(tag, value)?))),
             unknown if unknown & tag::IGNORABLE == 0 => return Err(EntryDefect::UnknownField(unknown)),
             _ => {}

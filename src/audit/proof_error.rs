@@ -58,4 +58,12 @@ pub enum LogProofError {
         /// How many were to be proved.
         size: u64,
     },
+    /// The entry was pruned: it is in the archive that the log names, and not in the vault.
+    #[error("entry {seq} was pruned, and the log begins with {first}; take it from the archive that was made before")]
+    Pruned {
+        /// Its number.
+        seq: u64,
+        /// The first entry of the log.
+        first: u64,
+    },
 }

@@ -19,6 +19,13 @@ pub(crate) fn tile_key(id: TileId) -> Vec<u8> {
     key
 }
 
+/// The tile of a key.
+pub(crate) fn tile_of(key: &[u8]) -> Option<TileId> {
+    let (head, index) = key.split_last_chunk::<8>()?;
+    let [TILES, level] = head else { return None };
+    Some(TileId { level: *level, index: u64::from_be_bytes(*index) })
+}
+
 /// The root over a full tile: what stands for it in the tile above.
 pub(crate) fn root_of_full(tile: &[Hash]) -> Option<Hash> {
     let mut level = tile.to_vec();
@@ -106,6 +113,7 @@ mod tests {
         let row = seal().encode(id, &[[0xAB; 32]]);
         let page = include_str!("../../docs/format/audit.md");
         assert_eq!(hex(&tile_key(id)), "01010000000000000000");
+        assert_eq!((tile_of(&tile_key(id)), tile_of(&tile_key(id)[1..]), tile_of(&[2; 10])), (Some(id), None, None));
         assert!(page.contains(&hex(&row[32..])), "{}", hex(&row[32..]));
     }
 

@@ -132,6 +132,15 @@ pub enum FaultKind {
     /// proves from.
     #[error("the chain up to here is sound in itself, but the tree that the vault proves from has another root")]
     OtherRoot,
+    /// The log begins with it, and no entry says that those before it were pruned: somebody removed them.
+    #[error("the log begins with it, and no entry says that those before it were pruned; somebody removed them")]
+    NotPruned,
+    /// It was pruned, and is there again: an older copy was put back in part.
+    #[error("it was pruned, as were all before {end}, and is there again; an older copy was put back in part")]
+    PrunedIsThere {
+        /// Where the log should begin.
+        end: u64,
+    },
 }
 
 /// What was found sound.
@@ -192,19 +201,28 @@ struct Found {
     front: Front,
     leaf: [u8; 32],
     /// What it says that happened, and the patients whom it is about with their counters, where it was to be opened.
-    counted: Option<Result<(AuditEvent, Counted), FaultKind>>,
+    opened: Option<Result<Opened, FaultKind>>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    event: AuditEvent,
+    counted: Counted,
+    /// Where the log has to begin since.
+    pruned_to: Option<u64>,
 }
 
 impl Examined {
     /// What was stored under `seq`; opened if there is something to open it with.
     pub(crate) fn of(seq: u64, entry: &[u8], open: Option<Opener<'_>>) -> Self {
         let found = EntryRef::parse(entry).map(|entry| {
-            let counted = |opened: AuditEntry| {
-                let subjects = opened.subjects.iter();
-                (opened.event, subjects.filter_map(|subject| subject.patient.zip(subject.counter)).collect())
+            let says = |entry: AuditEntry| {
+                let subjects = entry.subjects.iter();
+                let counted = subjects.filter_map(|subject| subject.patient.zip(subject.counter)).collect();
+                Opened { event: entry.event, counted, pruned_to: entry.pruned.map(|pruned| pruned.end) }
             };
-            let counted = open.map(|open| open(&entry).map(counted).map_err(FaultKind::from));
-            Found { front: entry.front, leaf: entry.leaf(), counted }
+            let opened = open.map(|open| open(&entry).map(says).map_err(FaultKind::from));
+            Found { front: entry.front, leaf: entry.leaf(), opened }
         });
         Self { seq, found }
     }
@@ -242,6 +260,8 @@ pub(crate) struct Verifier<'a> {
     /// Where a gap in a patient's count does not end it.
     gaps: Option<Vec<AuditFault>>,
     from_genesis: bool,
+    /// Where the log begins.
+    begin: u64,
     progress: Option<(OnProgress<'a>, Option<u64>)>,
 }
 
@@ -263,6 +283,7 @@ impl<'a> Verifier<'a> {
             lost: Lost::default(),
             gaps: None,
             from_genesis: true,
+            begin: 0,
             progress: None,
         }
     }
@@ -270,6 +291,11 @@ impl<'a> Verifier<'a> {
     /// From the entry after `head` on, which the caller trusts.
     pub(crate) fn after(vault: VaultId, head: Head) -> Self {
         Self { head: Some(head), next: head.seq.saturating_add(1), from_genesis: false, ..Self::new(vault) }
+    }
+
+    /// The log begins with this entry: none may say that it was pruned.
+    pub(crate) fn of_log_from(self, begin: u64) -> Self {
+        Self { begin, ..self }
     }
 
     /// Goes on past gaps in what is counted for patients, and tells the first of them at the end.
@@ -297,12 +323,12 @@ impl<'a> Verifier<'a> {
         }
         let found = found.map_err(|defect| self.fault(FaultKind::Malformed(defect)))?;
         self.check_link(&found).map_err(|what| self.fault(what))?;
-        if let Some(counted) = &found.counted {
-            counted
-                .as_ref()
-                .map_err(|what| *what)
-                .and_then(|(event, counted)| self.check_opened(&found.front, *event, counted))
-                .map_err(|what| self.fault(what))?;
+        if let Some(opened) = &found.opened {
+            let opened = opened.as_ref().map_err(|what| self.fault(*what))?;
+            self.check_opened(&found.front, opened).map_err(|what| self.fault(what))?;
+            if let Some(end) = opened.pruned_to.filter(|end| *end > self.begin) {
+                return Err(AuditFault { seq: self.begin, what: FaultKind::PrunedIsThere { end } });
+            }
         }
         self.head = Some(found.head());
         if found.front.kind == EntryKind::Lost {
@@ -337,16 +363,11 @@ impl<'a> Verifier<'a> {
         epochs_follow(&head, front, behind_a_gap)
     }
 
-    fn check_opened(
-        &mut self,
-        front: &Front,
-        event: AuditEvent,
-        counted: &[(PatientId, u64)],
-    ) -> Result<(), FaultKind> {
+    fn check_opened(&mut self, front: &Front, opened: &Opened) -> Result<(), FaultKind> {
         // Behind an entry that was lost it is not known whether that one began an epoch.
         let before = self.head.filter(|head| self.lost.last != Some(head.seq));
-        begins_as_it_says(before.as_ref(), front, event)?;
-        self.check_counters(front.seq, counted)
+        begins_as_it_says(before.as_ref(), front, opened.event)?;
+        self.check_counters(front.seq, &opened.counted)
     }
 
     /// Counters run without gaps; after a trusted head the first one seen of a patient is taken as it is.

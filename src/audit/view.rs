@@ -5,10 +5,11 @@ use std::fmt;
 
 use super::consent::AuditConsent;
 use super::defect::EntryDefect;
-use super::entry::{EntryRef, Front};
+use super::entry::{EntryKind, EntryRef, Front};
 use super::event::{AuditEvent, Outcome};
 use super::keys::{AuditKeys, SubjectKey};
 use super::payload::{Payload, tag};
+use super::pruned::LogPruned;
 use super::reads::{self, AuditRead};
 use super::subject::{AuditSubject, BlockPlace, MAX_RECORDS_PER_ENTRY, SubjectRef};
 use crate::clock::Timestamp;
@@ -71,6 +72,8 @@ pub struct AuditEntry {
     pub refusals: Vec<(u8, u16)>,
     /// What the host's [`Consent`](crate::Consent) answered, where it was asked.
     pub consent: Vec<AuditConsent>,
+    /// What was removed from the log with it.
+    pub pruned: Option<LogPruned>,
     /// The patients that it is about, with the records touched.
     pub subjects: Vec<AuditSubject>,
     /// Where several reads of one session share the entry ([`ReadAudit::Windowed`](crate::ReadAudit::Windowed)): each of
@@ -104,6 +107,9 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
     }
     let payload = entry.open(keys).map_err(|_| OpenEntryError::Sealed)?;
     let Payload { fields, subjects: closed, clock, reads } = Payload::decode(&payload)?;
+    if (front.kind == EntryKind::Prune) != fields.pruned.is_some() {
+        return Err(EntryDefect::MissingField(tag::PRUNED).into());
+    }
     let mut subjects = Vec::with_capacity(closed.len());
     let mut records = 0;
     for (index, subject) in (0..).zip(&closed) {
@@ -144,6 +150,7 @@ pub(crate) fn open_entry<K: Borrow<SubjectKey>>(
         attesters: fields.attesters,
         refusals: fields.refusals,
         consent: fields.consent,
+        pruned: fields.pruned,
         subjects,
         reads: reads.into_iter().map(|read| read.shown(clock.unwrap_or(front.time))).collect(),
     })

@@ -52,7 +52,10 @@ impl Committer {
         let (mut chain, mut keys, suite) = (order.chain, Arc::clone(&order.keys), self.suite());
         let (now, jobs_in_group) = (self.not_before_answered(self.clock.now()), jobs.len());
         let mut tallies: HashMap<[u8; 16], u64> = HashMap::new();
-        let mut batch = Batch { writes: Vec::new(), entries: Vec::new(), header_generation: self.header_generation() };
+        let mut batch = Batch { header_generation: self.header_generation(), ..Batch::default() };
+        // What another one cut meanwhile is gone already.
+        let cut = jobs.iter().filter_map(|job| job.cut).max();
+        batch.cut = cut.filter(|cut| *cut > self.storage.first_entry());
         let (mut entries, mut notice, mut growth) = (Vec::new(), None, self.log_tree().map(Growth::of));
         if let Some(noticed) = self.storage.take_notice() {
             let mut draft = Draft::new(AuditEvent::Recovered, Outcome::Allowed);

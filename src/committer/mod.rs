@@ -219,7 +219,23 @@ impl Committer {
 
     /// Queues rows and the entries that stand for them. Its order among all commits is fixed when this returns.
     pub(crate) fn queue(&self, rows: Vec<Row>, drafts: Vec<Draft>) -> Result<Queued, CommitFailed> {
-        let job = self.job(&rows, drafts)?;
+        self.queue_with(rows, drafts, None)
+    }
+
+    /// [`Committer::queue`], with which all entries below number `first` go, for good. The caller sees to it that nobody else
+    /// cuts meanwhile: what is cut already is not cut twice.
+    pub(crate) fn queue_cut(&self, rows: Vec<Row>, draft: Draft, first: u64) -> Result<Queued, CommitFailed> {
+        // What is durable now is before it, wherever it goes: so it cannot fail once it is queued.
+        let kept = self.storage.first_entry()..=self.storage.head().entries;
+        if !kept.contains(&first) {
+            let why = "a cut below the first entry that is kept, or above the last one";
+            return Err(CommitFailed::NotCommitted(Arc::new(StorageError::Refused { why })));
+        }
+        self.queue_with(rows, vec![draft], Some(first))
+    }
+
+    fn queue_with(&self, rows: Vec<Row>, drafts: Vec<Draft>, cut: Option<u64>) -> Result<Queued, CommitFailed> {
+        let job = Job { cut, ..self.job(&rows, drafts)? };
         let mut queue = self.let_in(job.need())?;
         queue.writing += usize::from(!rows.is_empty());
         // Under the queue's lock, so that later jobs overwrite earlier ones here as they do in the journal.

@@ -38,6 +38,8 @@ pub(super) struct Job {
     pub(super) writes: Vec<PreparedWrite>,
     pub(super) keys: Vec<(Tree, Bytes)>,
     pub(super) entries: Vec<PreparedEntry>,
+    /// Entries below this number go with it.
+    pub(super) cut: Option<u64>,
     pub(super) ticket: Arc<Ticket>,
     /// Reads that were answered for, and what they take of the window. Nobody waits for them.
     pub(super) answered: Option<(Reads, Share)>,
@@ -46,7 +48,8 @@ pub(super) struct Job {
 impl Default for Job {
     fn default() -> Self {
         let (writes, keys, entries) = (Vec::new(), Vec::new(), Vec::new());
-        Self { number: 0, size: 0, room: 0, writes, keys, entries, ticket: Arc::new(Ticket::new()), answered: None }
+        let ticket = Arc::new(Ticket::new());
+        Self { number: 0, size: 0, room: 0, writes, keys, entries, cut: None, ticket, answered: None }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::audit::{AuditEvent, EntryKind, Outcome as Answer};
 use crate::clock::SystemClock;
 use crate::ids::VaultId;
 use crate::secret::{Key, Secret};
+use crate::storage::memory::MemoryStore;
 use crate::storage::{self, Batch, CommitError, Pending, PreparedWrite};
 
 /// Storage of nothing but counts, which does as it is told when work arrives.
@@ -52,6 +53,9 @@ impl Storage for Puppet {
     }
     fn entries(&self, _: u64, _: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         Ok(Vec::new())
+    }
+    fn first_entry(&self) -> u64 {
+        0
     }
     fn last_entry(&self) -> Option<Bytes> {
         None
@@ -332,4 +336,40 @@ fn who_catches_up_finds_the_entry_of_whatever_could_be_seen() {
     assert_eq!(newest(), Some(1));
     committer.wait(seen).unwrap();
     assert_eq!(committer.storage().head().entries, 2);
+}
+
+#[test]
+fn a_cut_goes_with_its_entry_and_stops_nobody_whether_it_is_refused_or_late() {
+    let storage = Arc::new(MemoryStore::new().create_storage(VaultId::from_bytes([1; 16])).unwrap());
+    let keys = Arc::new(AuditKeys::new(1, Key::new(Secret::take(&mut [7; 32]))));
+    let chain = Chain::new(VaultId::from_bytes([1; 16]), None);
+    let committer =
+        Committer::new(Arc::clone(&storage) as _, Suite::ChaCha20Poly1305, Arc::new(SystemClock), 1, chain, keys);
+    let mut genesis = Draft::new(AuditEvent::VaultCreated, Answer::Allowed);
+    genesis.kind = EntryKind::Genesis;
+    committer.commit(Vec::new(), vec![genesis]).unwrap();
+    for _ in 0..9 {
+        committer.commit(Vec::new(), draft()).unwrap();
+    }
+    let one = || Draft::new(AuditEvent::LogPruned, Answer::Allowed);
+    let row = vec![Row::new(Tree::Policy, b"key".to_vec(), b"value".to_vec())];
+    let cut = |rows, first| committer.wait(committer.queue_cut(rows, one(), first)?);
+    cut(row, 4).unwrap();
+    assert_eq!((storage.first_entry(), storage.head().entries), (4, 11));
+    assert_eq!(committer.get(Tree::Policy, b"key").unwrap().as_deref(), Some(&b"value"[..]));
+    for first in [3, 12] {
+        let refused = cut(Vec::new(), first);
+        assert!(
+            matches!(&refused, Err(CommitFailed::NotCommitted(why)) if matches!(**why, StorageError::Refused { .. })),
+            "{refused:?}"
+        );
+    }
+    // Two that are queued together, the later one for less: the log keeps what both leave, and both entries.
+    let queued = [9, 6].map(|first| committer.queue_cut(Vec::new(), one(), first).unwrap());
+    queued.into_iter().for_each(|queued| committer.wait(queued).unwrap());
+    assert_eq!((storage.first_entry(), storage.head().entries), (9, 13));
+    cut(Vec::new(), 13).unwrap();
+    assert_eq!((storage.first_entry(), storage.entries(13, 9).unwrap().len()), (13, 1));
+    committer.commit(Vec::new(), draft()).unwrap();
+    assert_eq!(committer.newest_entry().unwrap().seq, 14);
 }

@@ -93,6 +93,8 @@ impl Error {
             Self::Sink(SinkFault::Behind { .. }) => "sink behind",
             Self::Sink(_) => "sink refused",
             Self::LogEndsBefore { .. } => "log ends before",
+            Self::LogBeginsAfter { .. } => "log begins after",
+            Self::LogPrune(_) => "not pruned",
         }
     }
 }

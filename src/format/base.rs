@@ -1,7 +1,7 @@
 //! A base: everything that is live up to a frame of the journal (docs/format/journal.md, "Base").
 //!
 //! ```text
-//! header [512]       magic "CVB1", format, vault, the last frame covered, header generation, zeros, checksum
+//! header [512]       magic "CVB1", format, vault, the last frame covered, header generation, first entry, zeros, checksum
 //! data frames        items in the order of the journal, each with its origin
 //! index frames       for each data frame: its first item's origin, and where the frame starts
 //! seal frame         counts and sums
@@ -20,8 +20,8 @@ use super::state::Place;
 
 /// Bytes before the first frame: one sector.
 pub(crate) const HEADER_LEN: usize = 512;
-/// Newest format of bases.
-pub(crate) const FORMAT: u16 = 1;
+/// Newest format of bases. The one before holds all entries from the first on.
+pub(crate) const FORMAT: u16 = 2;
 const MAGIC: [u8; 4] = *b"CVB1";
 /// Bytes of a seal's fields, and of the whole frame.
 const SEAL_BODY: usize = 5 * 8 + 3 * 32;
@@ -37,6 +37,8 @@ pub(crate) struct BaseHeader {
     pub(crate) through: Place,
     /// Highest header generation up to there.
     pub(crate) header_generation: u64,
+    /// Number of the oldest entry that is kept: what was cut before is counted in items of its own.
+    pub(crate) first_entry: u64,
 }
 
 impl BaseHeader {
@@ -44,13 +46,14 @@ impl BaseHeader {
     pub(crate) fn encode(&self) -> (Vec<u8>, [u8; 32]) {
         let mut out = Vec::with_capacity(HEADER_LEN);
         out.put(&MAGIC);
-        out.put_u16(FORMAT);
+        out.put_u16(if self.first_entry > 0 { FORMAT } else { 1 });
         out.put(self.vault.as_bytes());
         out.put_u64(self.through.seq);
         out.put(&self.through.hash);
         out.put_u64(self.through.segment);
         out.put_u64(self.through.offset);
         out.put_u64(self.header_generation);
+        out.put_u64(self.first_entry);
         out.resize(HEADER_LEN - 32, 0);
         let hash = hash::sha256(&[&out]);
         out.put(&hash);
@@ -70,13 +73,18 @@ impl BaseHeader {
             return Err(SegmentError::Damaged("the header of a base without its magic"));
         }
         let format = reader.u16()?;
-        if format != FORMAT {
+        if !(1..=FORMAT).contains(&format) {
             return Err(SegmentError::UnknownFormat(format));
         }
         let vault = VaultId::from_bytes(reader.array()?);
         let through =
             Place { seq: reader.u64()?, hash: reader.array()?, segment: reader.u64()?, offset: reader.u64()? };
-        let header = Self { vault, through, header_generation: reader.u64()? };
+        let header_generation = reader.u64()?;
+        let first_entry = if format > 1 { reader.u64()? } else { 0 };
+        let header = Self { vault, through, header_generation, first_entry };
+        if format > 1 && first_entry == 0 {
+            return Err(SegmentError::Damaged("the header of a base that says it was cut, and not where"));
+        }
         if reader.rest().iter().any(|byte| *byte != 0) {
             return Err(SegmentError::Damaged("the header of a base whose reserved bytes are not zero"));
         }
@@ -87,7 +95,7 @@ impl BaseHeader {
 /// Where in the journal something first stood: number of the frame, and where in it the value or entry starts.
 pub(crate) type Origin = (u64, u32);
 
-/// A row or an entry.
+/// A row, an entry, or how many entries were cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item<'a> {
     Row {
@@ -98,6 +106,11 @@ pub(crate) enum Item<'a> {
         inline: bool,
     },
     Entry(Entry<'a>),
+    /// Entries before the first one that is kept which named this subject.
+    Tally {
+        subject: [u8; 16],
+        entries: u64,
+    },
 }
 
 impl Item<'_> {
@@ -106,6 +119,7 @@ impl Item<'_> {
         let len = match self {
             Item::Row { key, value, .. } => (1 + 2 + 4_usize).saturating_add(key.len()).saturating_add(value.len()),
             Item::Entry(entry) => Entry::encoded_len(entry.bytes.len(), entry.subjects.len()),
+            Item::Tally { .. } => 16 + 8,
         };
         len.saturating_add(1 + 8 + 4)
     }
@@ -115,6 +129,7 @@ impl Item<'_> {
             Item::Row { inline: true, .. } => 1,
             Item::Row { inline: false, .. } => 2,
             Item::Entry(_) => 3,
+            Item::Tally { .. } => 4,
         });
         out.put_u64(seq);
         out.put_u32(offset);
@@ -125,6 +140,11 @@ impl Item<'_> {
                 out.put_len32(value)
             }
             Item::Entry(entry) => Entry::encode(entry.bytes, &entry.subjects, out),
+            Item::Tally { subject, entries } => {
+                out.put(subject);
+                out.put_u64(*entries);
+                Ok(())
+            }
         }
     }
 
@@ -138,6 +158,7 @@ impl Item<'_> {
                 Item::Row { tree, key: reader.len16()?, value: reader.len32()?, inline: kind == 1 }
             }
             3 => Item::Entry(Entry::decode(reader)?),
+            4 => Item::Tally { subject: reader.array()?, entries: reader.u64()? },
             _ => return Err(FrameError("an unknown item in a base")),
         };
         Ok((origin, item))

@@ -2,7 +2,7 @@
 
 use super::base::{BaseHeader, BaseSeal, Item, Signpost};
 use super::digest::{self, Digest};
-use super::frame::{Entry, FrameKind, FrameWriter, Link, Op, Write, seal_frame};
+use super::frame::{CUT_LEN, Entry, FrameKind, FrameWriter, Link, Op, Write, put_cut, seal_frame};
 use super::keys::Tree;
 use super::row::{Pointer, Row, put_packed};
 use super::segment::SegmentHeader;
@@ -33,7 +33,7 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
     let segment = SegmentHeader { vault, number: 2, first_seq: 3, previous: seal_hash, size: 65_536 };
 
     let through = Place { seq: 2, hash: seal_hash, segment: 1, offset: 704 };
-    let (base_header, checksum) = BaseHeader { vault, through, header_generation: 1 }.encode();
+    let (base_header, checksum) = BaseHeader { vault, through, header_generation: 1, first_entry: 0 }.encode();
     let row = Item::Row { tree: Tree::Records, key: b"key", value: b"value", inline: true };
     let mut body = Vec::new();
     row.encode((1, 81), &mut body).unwrap();
@@ -74,6 +74,18 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
     let mut sealed = Vec::new();
     base_seal.encode(&mut sealed);
     let (base_seal, _) = base_frame(3, index_hash, FrameKind::BaseSeal, 1, &sealed, &journal);
+    let mut cut_frame = Vec::new();
+    let cut_link = Link { seq: 3, previous: seal_hash, header_generation: 1, kind: FrameKind::Commit };
+    let body = CUT_LEN + Entry::encoded_len(5, 1);
+    let mut writer = FrameWriter::new(&mut cut_frame, &cut_link, body, 1).unwrap();
+    put_cut(256, writer.writes());
+    Entry::encode(b"entry", &subjects, writer.entries(1).unwrap()).unwrap();
+    writer.finish(&journal).unwrap();
+    let (cut_header, cut_checksum) = BaseHeader { vault, through, header_generation: 1, first_entry: 256 }.encode();
+    let mut tally = Vec::new();
+    Item::Tally { subject: subjects[0], entries: 3 }.encode((2, 0), &mut tally).unwrap();
+    let behind_cut = State { entries: 257, first_entry: 256, pack_first: 256, ..state.clone() };
+    let cut_state = behind_cut.encode(vault, &file_key).unwrap();
     vec![
         ("frame", frame),
         ("seal", seal),
@@ -89,6 +101,12 @@ fn examples() -> Vec<(&'static str, Vec<u8>)> {
         ("data frame of a base", data),
         ("index frame of a base", index),
         ("seal frame of a base", base_seal),
+        ("frame with a cut", cut_frame),
+        ("header of a base behind a cut, first bytes", cut_header[..96].to_vec()),
+        ("header of a base behind a cut, checksum", cut_checksum.to_vec()),
+        ("tally, as an item of a base", tally),
+        ("state file behind a cut, first bytes", cut_state[..200].to_vec()),
+        ("state file behind a cut, SHA-256 of all bytes", hash::sha256(&[&cut_state]).to_vec()),
         ("clean mark", encode_clean(vault, 1, &hash, &file_key)),
     ]
 }

@@ -9,6 +9,7 @@
 //! 56   header generation u64
 //! 64   kind u8                0 commit, 1 seal (last frame of a segment)
 //! 65   n u32 ‖ n writes       tree u8 ‖ op u8 ‖ has_old u8 (‖ old leaf [32]) ‖ u16 len ‖ key ‖ u32 len ‖ value
+//!                             the last write may be a cut: 5 ‖ 3 ‖ 0 ‖ u16 8 ‖ number of the first entry that stays u64 ‖ u32 0
 //!      n u32 ‖ n entries      u16 len ‖ entry ‖ u16 n ‖ n subject tags [16]
 //!      zeros                  to a multiple of 8
 //!      H [32]                 SHA-256 of everything before: the frame hash
@@ -104,7 +105,7 @@ impl Write<'_> {
         out.put_len32(value)
     }
 
-    fn decode<'a>(reader: &mut Reader<'a>) -> Result<Write<'a>, FrameError> {
+    fn decode<'a>(reader: &mut Reader<'a>) -> Result<Decoded<'a>, FrameError> {
         let tree = Tree::from_code(reader.u8()?).ok_or(FrameError("an unknown tree"))?;
         let op = reader.u8()?;
         let old_leaf = match reader.u8()? {
@@ -118,10 +119,34 @@ impl Write<'_> {
             0 if value.is_empty() => Op::Delete,
             1 => Op::Inline(value),
             2 => Op::Kept(value),
+            CUT if tree == Tree::Audit && old_leaf.is_none() && value.is_empty() => {
+                let first = key.try_into().map_err(|_| FrameError("a cut that names no entry"))?;
+                return Ok(Decoded::Cut(u64::from_be_bytes(first)));
+            }
             _ => return Err(FrameError("an unknown operation in a write")),
         };
-        Ok(Write { tree, key, op, old_leaf })
+        Ok(Decoded::Write(Write { tree, key, op, old_leaf }))
     }
+}
+
+/// What stands where a write may stand.
+enum Decoded<'a> {
+    Write(Write<'a>),
+    /// Entries below this number are gone.
+    Cut(u64),
+}
+
+/// The operation of a cut.
+const CUT: u8 = 3;
+/// Bytes that a cut takes in a frame.
+pub(crate) const CUT_LEN: usize = 3 + 2 + 8 + 4;
+
+/// Behind all writes: entries below number `first` are gone with this frame. Counts as a write.
+pub(crate) fn put_cut(first: u64, out: &mut Vec<u8>) {
+    out.put(&[Tree::Audit.code(), CUT, 0]);
+    out.put_u16(8);
+    out.put_u64(first);
+    out.put_u32(0);
 }
 
 impl Entry<'_> {
@@ -317,23 +342,30 @@ impl<'a> Frame<'a> {
         self.body
     }
 
-    /// All that a frame of a segment holds.
+    /// All that a frame of a segment holds. Takes no memory ahead of the bytes that are really there.
     pub(crate) fn contents(&self) -> Result<Contents<'a>, FrameError> {
         if !self.link.kind.is_of_a_segment() {
             return Err(FrameError("a frame of a base in a segment"));
         }
         let mut reader = self.body;
-        let count = reader.u32()?;
-        let writes = collect(count, &mut reader, Write::decode)?;
-        let count = reader.u32()?;
-        let entries = collect(count, &mut reader, Entry::decode)?;
+        let (mut writes, mut cut) = (Vec::new(), None);
+        for _ in 0..reader.u32()? {
+            if cut.is_some() {
+                return Err(FrameError("a write behind a cut"));
+            }
+            match Write::decode(&mut reader)? {
+                Decoded::Write(write) => writes.push(write),
+                Decoded::Cut(first) => cut = Some(first),
+            }
+        }
+        let entries = (0..reader.u32()?).map(|_| Entry::decode(&mut reader)).collect::<Result<Vec<_>, _>>()?;
         if reader.rest().len() >= 8 || reader.rest().iter().any(|byte| *byte != 0) {
             return Err(FrameError("a frame whose padding is wrong"));
         }
-        if self.link.kind == FrameKind::Seal && !(writes.is_empty() && entries.is_empty()) {
+        if self.link.kind == FrameKind::Seal && !(writes.is_empty() && cut.is_none() && entries.is_empty()) {
             return Err(FrameError("a seal frame that is not empty"));
         }
-        Ok(Contents { writes, entries })
+        Ok(Contents { writes, cut, entries })
     }
 }
 
@@ -358,9 +390,9 @@ impl Offsets {
         u32::try_from(start).unwrap_or(u32::MAX)
     }
 
-    /// Passes from the writes to the entries.
-    pub(crate) fn entries(&mut self) {
-        self.0 += 4;
+    /// Passes from the writes to the entries, over the cut if there is one.
+    pub(crate) fn entries(&mut self, cut: Option<u64>) {
+        self.0 = self.0.saturating_add(4 + cut.map_or(0, |_| CUT_LEN));
     }
 
     /// Passes an entry; gives where it is.
@@ -375,16 +407,9 @@ impl Offsets {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contents<'a> {
     pub(crate) writes: Vec<Write<'a>>,
+    /// Of the entries of frames before this one, those below this number are gone.
+    pub(crate) cut: Option<u64>,
     pub(crate) entries: Vec<Entry<'a>>,
-}
-
-/// Takes no memory ahead of the bytes that are really there.
-fn collect<'a, T>(
-    count: u32,
-    reader: &mut Reader<'a>,
-    decode: impl Fn(&mut Reader<'a>) -> Result<T, FrameError>,
-) -> Result<Vec<T>, FrameError> {
-    (0..count).map(|_| decode(reader)).collect()
 }
 
 #[cfg(test)]

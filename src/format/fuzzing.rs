@@ -5,7 +5,8 @@
 
 use super::envelope::{self, EnvelopeHead, Place as Where};
 use super::frame::{
-    END_MARK, Entry, Frame, FrameHead, FrameWriter, HEAD_LEN, MAX_LEN, Offsets, Op, SEAL_LEN, TAIL_LEN,
+    CUT_LEN, END_MARK, Entry, Frame, FrameHead, FrameWriter, HEAD_LEN, MAX_LEN, Offsets, Op, SEAL_LEN, TAIL_LEN,
+    put_cut,
 };
 use super::frame::{Write, frame_len};
 use super::header::{HeaderContent, MAX_HEADER, MAX_SLOTS, MAX_WORK, UnverifiedHeader};
@@ -142,7 +143,8 @@ pub(crate) fn frame(bytes: &[u8]) -> bool {
         let offset = offsets.write(write.key.len(), value.len(), write.old_leaf.is_some());
         assert_eq!(at(offset, value.len()), Some(value));
     }
-    offsets.entries();
+    offsets.entries(contents.cut);
+    body += contents.cut.map_or(0, |_| CUT_LEN);
     for entry in &contents.entries {
         body += Entry::encoded_len(entry.bytes.len(), entry.subjects.len());
         let offset = offsets.entry(entry.bytes.len(), entry.subjects.len());
@@ -150,8 +152,10 @@ pub(crate) fn frame(bytes: &[u8]) -> bool {
     }
     assert_eq!(frame_len(body), len);
     let mut again = Vec::new();
-    let mut writer = FrameWriter::new(&mut again, &frame.link, body, contents.writes.len()).unwrap();
+    let writes = contents.writes.len() + usize::from(contents.cut.is_some());
+    let mut writer = FrameWriter::new(&mut again, &frame.link, body, writes).unwrap();
     contents.writes.iter().for_each(|write| write.encode(writer.writes()).unwrap());
+    contents.cut.into_iter().for_each(|first| put_cut(first, writer.writes()));
     let out = writer.entries(contents.entries.len()).unwrap();
     contents.entries.iter().for_each(|entry| Entry::encode(entry.bytes, &entry.subjects, out).unwrap());
     assert_eq!(writer.finish(&key()).unwrap(), frame.hash);
@@ -174,9 +178,14 @@ pub(crate) fn segment(bytes: &[u8]) -> bool {
 /// 184,360 bytes of one would leave the fuzzer little else to try.
 pub(crate) fn state_file(bytes: &[u8]) -> bool {
     let _ = State::parse(bytes, VAULT, &key());
+    // Each format from the first to the newest.
+    (1..=state::FORMAT).fold(false, |sound, format| state_file_of(format, bytes) || sound)
+}
+
+fn state_file_of(format: u16, bytes: &[u8]) -> bool {
     let mut whole = Vec::new();
     whole.put(b"CVSTATE1");
-    whole.put_u16(state::FORMAT);
+    whole.put_u16(format);
     whole.put_u64(0);
     whole.put(VAULT.as_bytes());
     whole.put(bytes);

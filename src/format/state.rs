@@ -6,8 +6,8 @@ use crate::ids::VaultId;
 
 use super::digest::Digest;
 
-/// Newest format of state files.
-pub(crate) const FORMAT: u16 = 1;
+/// Newest format of state files. The one before has no number of the first entry, which is 0.
+pub(crate) const FORMAT: u16 = 2;
 /// A larger file is not read: room for some forty million subjects.
 pub(crate) const MAX_LEN: u64 = 1 << 30;
 /// Bytes of a clean mark.
@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) trees: u64,
     /// Number of audit entries so far.
     pub(crate) entries: u64,
+    /// Number of the oldest entry that is kept.
+    pub(crate) first_entry: u64,
     /// Number of the first entry in the open pack.
     pub(crate) pack_first: u64,
     /// The entries that no row in the trees holds yet.
@@ -76,6 +78,9 @@ impl State {
         body.put_u64(self.header_generation);
         body.put_u64(self.trees);
         body.put_u64(self.entries);
+        if self.first_entry > 0 {
+            body.put_u64(self.first_entry);
+        }
         body.put_u64(self.pack_first);
         body.put_len16(&self.pack)?;
         body.put_len16(&self.last_entry)?;
@@ -88,7 +93,7 @@ impl State {
         let len = u64::try_from(HEAD_LEN + body.len() + TAIL_LEN).map_err(|_| TooLong)?;
         let mut out = Vec::with_capacity(HEAD_LEN + body.len() + TAIL_LEN);
         out.put(&MAGIC);
-        out.put_u16(FORMAT);
+        out.put_u16(if self.first_entry > 0 { FORMAT } else { 1 });
         out.put_u64(len);
         out.put(&body);
         let hash = hash::sha256(&[&out]);
@@ -106,7 +111,7 @@ impl State {
             return Err(StateError::Damaged);
         }
         let format = reader.u16()?;
-        if format != FORMAT {
+        if !(1..=FORMAT).contains(&format) {
             return Err(StateError::UnknownFormat(format));
         }
         if usize::try_from(reader.u64()?) != Ok(bytes.len()) {
@@ -121,6 +126,7 @@ impl State {
             header_generation: reader.u64()?,
             trees: reader.u64()?,
             entries: reader.u64()?,
+            first_entry: if format > 1 { reader.u64()? } else { 0 },
             pack_first: reader.u64()?,
             pack: reader.len16()?.to_vec(),
             last_entry: reader.len16()?.to_vec(),
@@ -128,7 +134,9 @@ impl State {
             digest: Digest::decode(&mut reader)?,
         };
         reader.finish()?;
-        Ok(state)
+        // What was never cut has the format before.
+        let kept = u64::from(format > 1)..=state.entries;
+        if kept.contains(&state.first_entry) { Ok(state) } else { Err(StateError::Damaged) }
     }
 }
 
@@ -193,15 +201,16 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(8))]
         #[test]
         fn what_was_written_is_read_back(
-            numbers: [u64; 7], hash: [u8; 32], pack: Vec<u8>, last_entry: Vec<u8>,
+            numbers: [u64; 8], hash: [u8; 32], pack: Vec<u8>, last_entry: Vec<u8>,
             tallies: std::collections::BTreeMap<[u8; 16], u64>, leaf: [u8; 32],
         ) {
             let mut digest = Digest::default();
             digest.replace(super::super::keys::Tree::Lookup, &pack, None, Some(&leaf));
-            let [generation, seq, segment, offset, trees, entries, pack_first] = numbers;
+            let [generation, seq, segment, offset, trees, entries, pack_first, first] = numbers;
+            let first_entry = if first % 2 == 0 { 0 } else { first.min(entries) };
             let state = State {
                 generation, applied: Place { seq, hash, segment, offset }, header_generation: seq ^ offset, trees, entries,
-                pack_first, pack, last_entry, tallies: tallies.into_iter().collect(), digest,
+                first_entry, pack_first, pack, last_entry, tallies: tallies.into_iter().collect(), digest,
             };
             let bytes = state.encode(VAULT, &key()).unwrap();
             prop_assert_eq!(State::parse(&bytes, VAULT, &key()), Ok(state));
@@ -224,11 +233,11 @@ mod tests {
             assert_eq!(State::parse(&bytes[..len], VAULT, &key()), Err(StateError::Damaged), "length {len}");
         }
         let mut newer = bytes.clone();
-        newer[9] = 2;
+        newer[9] = 3;
         let end = newer.len() - 64;
         let hash = hash::sha256(&[&newer[..end]]);
         newer[end..end + 32].copy_from_slice(&hash);
-        assert_eq!(State::parse(&newer, VAULT, &key()), Err(StateError::UnknownFormat(2)));
+        assert_eq!(State::parse(&newer, VAULT, &key()), Err(StateError::UnknownFormat(3)));
         let unsorted = State { tallies: vec![([2; 16], 2), ([1; 16], 1)], ..State::default() };
         assert_eq!(State::parse(&unsorted.encode(VAULT, &key()).unwrap(), VAULT, &key()), Err(StateError::Damaged));
     }

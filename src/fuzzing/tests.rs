@@ -48,13 +48,22 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
         (
             "frame",
             frame,
-            [vec![example_of_journal("frame"), example_of_journal("seal")], small(journal.clone())].concat(),
+            [
+                vec![example_of_journal("frame"), example_of_journal("seal")],
+                small(journal.clone()),
+                vec![example_of_journal("frame with a cut")],
+            ]
+            .concat(),
         ),
         ("segment", segment, vec![golden[FIRST_SEGMENT][..HEADER_LEN - 32].to_vec()]),
         (
             "state_file",
             state_file,
-            vec![state[34..state.len() - 64 - 4_609 * 40].to_vec(), golden["clean"][..64].to_vec()],
+            vec![
+                without_digest(state),
+                golden["clean"][..64].to_vec(),
+                without_digest(&unpacked("cut/storage")["state.a"]),
+            ],
         ),
         ("rows", rows, vec![example_of_journal("inline row"), example_of_journal("kept row"), pack]),
         ("entry", entry, small(of_frames(entries))),
@@ -144,9 +153,17 @@ fn example_of_journal(name: &str) -> Vec<u8> {
     data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap()
 }
 
-/// The files of a golden vault; tests/golden.rs says how they are kept.
+fn without_digest(state_file: &[u8]) -> Vec<u8> {
+    state_file[34..state_file.len() - 64 - 4_609 * 40].to_vec()
+}
+
 fn golden(name: &str) -> BTreeMap<String, Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name).join("vault.zst");
+    unpacked(&format!("{name}/vault"))
+}
+
+/// The files of a golden vault or storage; tests/golden.rs says how they are kept.
+fn unpacked(name: &str) -> BTreeMap<String, Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.zst"));
     let archive = zstd::decode_all(&fs::read(path).unwrap()[..]).unwrap();
     let (mut rest, mut files) = (&archive[..], BTreeMap::new());
     while !rest.is_empty() {

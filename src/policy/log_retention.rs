@@ -1,14 +1,21 @@
-//! How long the log is kept, and what holds it (docs/format/policy.md, table 26): a row of terms, and one a hold.
+//! How long the log is kept, what holds it, and where it begins (docs/format/policy.md, table 26): a row of terms, one a
+//! hold, and one of the last pruning.
 
 use std::time::Duration;
 
+use chartvault_verify::merkle::Hash;
+
 use super::row::BadRow;
+use crate::audit::{LogPruned, TILE};
 use crate::bytes::{Put, Reader};
 use crate::clock::Timestamp;
 use crate::ids::{LogHoldId, PrincipalId};
 
 const TERMS: u8 = 0;
 const HOLD: u8 = 1;
+const CUT: u8 = 2;
+/// Where the row of where the log begins stands: no hold has this id.
+pub(super) const CUT_PLACE: [u8; 16] = [0xFF; 16];
 /// Bytes of the reason of a hold on the log, and of its lifting.
 pub(crate) const MAX_LOG_HOLD_REASON: usize = 256;
 /// Holds that can stand at once.
@@ -111,6 +118,33 @@ pub(crate) enum LogRetentionRow {
     Terms(LogRetention),
     /// Applied without a reason it takes the hold away; no such row is stored.
     Hold(LogHold),
+    Cut(LogCut),
+}
+
+/// Where the log begins since it was pruned last. What is needed of the pruned entries to go on with the tree stands here,
+/// since tiles can be lost, and could not be made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogCut {
+    /// What the prune entry says as well.
+    pub(crate) pruned: LogPruned,
+    /// The prune entry is one behind this.
+    pub(crate) before: u64,
+    /// The last tile of each level above the lowest, as far as it was filled when `end` entries were there.
+    pub(crate) edge: Vec<Hash>,
+}
+
+impl LogCut {
+    /// How many hashes the edge has: of a tree of whole tiles of the lowest level.
+    fn edge_len(end: u64) -> u64 {
+        (1..8_u32).map(|level| (end >> (8 * level)) % TILE).sum()
+    }
+
+    /// The edge's hashes of one level.
+    pub(crate) fn edge_of(&self, level: u8) -> Option<&[Hash]> {
+        let width = |level: u8| usize::try_from((self.pruned.end >> (8 * u32::from(level))) % TILE).ok();
+        let from = (1..level).map(width).try_fold(0_usize, |sum, width| Some(sum.saturating_add(width?)))?;
+        self.edge.get(from..from.checked_add(width(level)?)?)
+    }
 }
 
 impl LogRetentionRow {
@@ -118,6 +152,7 @@ impl LogRetentionRow {
         match self {
             Self::Terms(_) => [0; 16],
             Self::Hold(hold) => *hold.id.as_bytes(),
+            Self::Cut(_) => CUT_PLACE,
         }
     }
 
@@ -138,6 +173,12 @@ impl LogRetentionRow {
                 out.put_u16(u16::try_from(hold.reason.len()).unwrap_or(u16::MAX));
                 out.put(hold.reason.as_bytes());
             }
+            Self::Cut(cut) => {
+                out.put_u8(CUT);
+                out.put_u64(cut.before);
+                cut.pruned.put(out);
+                out.put(cut.edge.as_flattened());
+            }
         }
     }
 
@@ -155,11 +196,19 @@ impl LogRetentionRow {
                 let id = LogHoldId::from_bytes(reader.array()?);
                 let (since, by) = (Timestamp::from_micros(reader.i64()?), PrincipalId::from_bytes(reader.array()?));
                 let reason = std::str::from_utf8(reader.len16()?).map_err(|_| BadRow)?.to_owned();
-                let sound = (1..=MAX_LOG_HOLD_REASON).contains(&reason.len()) && *id.as_bytes() != [0; 16];
+                let an_id = ![[0; 16], CUT_PLACE].contains(id.as_bytes());
+                let sound = (1..=MAX_LOG_HOLD_REASON).contains(&reason.len()) && an_id;
                 if !sound {
                     return Err(BadRow);
                 }
                 Self::Hold(LogHold { id, since, by, reason })
+            }
+            CUT => {
+                let before = reader.u64()?;
+                let pruned = LogPruned::read(&mut reader)?.ok_or(BadRow)?;
+                let len = usize::try_from(LogCut::edge_len(pruned.end)).map_err(|_| BadRow)?;
+                let edge = reader.take(len.saturating_mul(32))?.as_chunks::<32>().0.to_vec();
+                Self::Cut(LogCut { pruned, before, edge })
             }
             _ => return Err(BadRow),
         };
@@ -177,7 +226,7 @@ mod tests {
 
     const PAGE: &str = include_str!("../../docs/format/policy.md");
 
-    fn documented() -> [(LogRetentionRow, &'static str); 2] {
+    fn documented() -> [(LogRetentionRow, &'static str); 3] {
         let ten_years = LogRetention::keep_for(Duration::from_secs(3_653 * DAY)).unwrap().newest(1_000_000);
         let hold = LogHold {
             id: LogHoldId::from_bytes([0x1D; 16]),
@@ -185,7 +234,35 @@ mod tests {
             by: crate::crypto::kdf::principal_id("a.lund"),
             reason: "case 17".into(),
         };
-        [(LogRetentionRow::Terms(ten_years), "log_retention_row"), (LogRetentionRow::Hold(hold), "log_hold_row")]
+        let said = [&u64_bytes(0)[..], &u64_bytes(512), &[0xA1; 32], &hold.since.as_micros().to_be_bytes()].concat();
+        let said = [&said[..], &[0, 0, 0, 1, 0, 0, 0, 3], &[0xA2; 32], &[0xA3; 32], hold.by.as_bytes()].concat();
+        let pruned = LogPruned::read(&mut Reader::new(&said)).unwrap().unwrap();
+        let cut = LogCut { pruned, before: 600, edge: vec![[0xA4; 32], [0xA5; 32]] };
+        [
+            (LogRetentionRow::Terms(ten_years), "log_retention_row"),
+            (LogRetentionRow::Hold(hold), "log_hold_row"),
+            (LogRetentionRow::Cut(cut), "log_cut_row"),
+        ]
+    }
+
+    fn u64_bytes(n: u64) -> [u8; 8] {
+        n.to_be_bytes()
+    }
+
+    #[test]
+    fn the_edge_at_a_cut_has_the_last_tile_of_each_level() {
+        let mut cut = match &documented()[2].0 {
+            LogRetentionRow::Cut(cut) => cut.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((cut.edge_of(1).map(<[_]>::len), cut.edge_of(2).map(<[_]>::len)), (Some(2), Some(0)));
+        cut.pruned.end = 256 * 256 * 3 + 256 * 5;
+        cut.edge = (0..8).map(|n| [n; 32]).collect();
+        assert_eq!(LogCut::edge_len(cut.pruned.end), 8);
+        assert_eq!((cut.edge_of(1), cut.edge_of(2)), (Some(&cut.edge[..5]), Some(&cut.edge[5..])));
+        assert_eq!(cut.edge_of(0), Some(&[][..]));
+        cut.edge.pop();
+        assert_eq!(cut.edge_of(2), None);
     }
 
     #[test]

@@ -48,8 +48,8 @@ pub use flag::FlagClosed;
 pub(crate) use flag::{FlagRow, MAX_FLAG_NOTE};
 pub(crate) use grant::{GrantRow, GrantUse, MAX_GRANT_NOTE};
 pub(crate) use grants::KnownGrant;
+pub(crate) use log_retention::{LogCut, LogRetentionRow, MAX_LOG_HOLD_REASON, MOST_LOG_HOLDS};
 pub use log_retention::{LogHold, LogRetention, LogRetentionTooShort};
-pub(crate) use log_retention::{LogRetentionRow, MAX_LOG_HOLD_REASON, MOST_LOG_HOLDS};
 pub(crate) use monitoring::{MonitoringRow, SuppressorRow};
 pub(crate) use people::Enrolment;
 pub use principal::Disabled;
@@ -180,8 +180,8 @@ impl Policy {
             }
             PolicyRow::DataKey(row) => known.data_key = Some(row),
             PolicyRow::Doubt { salvaged_at, map } => known.doubt = Some((salvaged_at, Arc::new(map))),
-            // One for each chart that is to be kept: read when it is asked for.
-            PolicyRow::Retention(_) => {}
+            // Read when they are asked for: one for each chart that is to be kept, and where the log begins.
+            PolicyRow::Retention(_) | PolicyRow::LogRetention(LogRetentionRow::Cut(_)) => {}
             PolicyRow::Principal(row) => decides = known.people.apply(&row),
             PolicyRow::Failures(failures) => known.people.count(failures),
             PolicyRow::ChartLabel(ChartLabelRow { patient_tag, label: ChartLabel::NONE }) => {

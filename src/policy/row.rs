@@ -12,7 +12,7 @@ use super::erasure::Erasure;
 use super::failures::Failures;
 use super::flag::FlagRow;
 use super::grant::{GrantRow, GrantUse};
-use super::log_retention::LogRetentionRow;
+use super::log_retention::{CUT_PLACE, LogRetentionRow};
 use super::monitoring::{MonitoringRow, SuppressorRow};
 use super::principal::PrincipalRow;
 use super::retention::RetentionRow;
@@ -167,6 +167,11 @@ impl PolicyRow {
     /// [`PolicyRow::place`] of what keeps a chart.
     pub(crate) const fn place_of_retention(patient_tag: [u8; 16]) -> (u8, [u8; 16]) {
         (TABLE_RETENTION, patient_tag)
+    }
+
+    /// [`PolicyRow::place`] of where the log begins.
+    pub(crate) const fn place_of_log_cut() -> (u8, [u8; 16]) {
+        (TABLE_LOG_RETENTION, CUT_PLACE)
     }
 
     /// [`PolicyRow::place`] of a grant.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::sensitive::Sensitive;
 use super::{Session, emergency};
-use crate::audit::{AuditEvent, Draft, DraftSubject, Outcome};
+use crate::audit::{AuditEvent, Draft, DraftSubject, LogPruned, Outcome};
 use crate::clock::Timestamp;
 use crate::committer::{Row, Stripe};
 use crate::error::Error;
@@ -61,6 +61,8 @@ pub(super) struct Done<T> {
     pub(super) count: Option<u32>,
     /// Policy rows among the rows, in force once they are queued.
     pub(super) applies: Vec<PolicyRow>,
+    /// What goes from the log with it.
+    pub(super) prunes: Option<LogPruned>,
     /// Where it goes on without a patient who was erased meanwhile: takes what was read of them out of the value, and gives
     /// what `count` is then.
     pub(super) leave_out: Option<fn(&mut T, PatientId) -> Option<u32>>,
@@ -80,6 +82,7 @@ impl<T> Done<T> {
             denied: None,
             count: None,
             applies,
+            prunes: None,
             leave_out: None,
         }
     }
@@ -268,7 +271,9 @@ impl Op<'_> {
                 draft.fields.count = done.count;
                 draft.fields.consent = self.sensitive.answers();
                 draft.subjects = done.subjects;
-                let queued = if is_read(self.access.event) && done.rows.is_empty() {
+                let queued = if let Some(pruned) = done.prunes {
+                    committer.queue_cut(done.rows, draft.pruning(pruned), pruned.end)
+                } else if is_read(self.access.event) && done.rows.is_empty() {
                     committer.queue_read(draft)
                 } else {
                     committer.queue(done.rows, vec![draft])

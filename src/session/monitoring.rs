@@ -41,7 +41,8 @@ pub(super) fn each_entry(
     mut visit: impl FnMut(u64, Option<&AuditEntry>) -> bool,
 ) -> Result<(), Error> {
     let mut keys = SubjectKeys::new(unlocked);
-    let mut next = from;
+    // What was pruned is not looked at.
+    let mut next = from.max(unlocked.committer.storage().first_entry());
     loop {
         let chunk = unlocked.committer.storage().entries(next, CHUNK)?;
         let Some((last, _)) = chunk.last() else { return Ok(()) };
@@ -61,7 +62,8 @@ pub(super) fn each_entry(
 /// The number of the first entry at this time or later; one behind the last where there is none. Times never decrease.
 pub(super) fn first_at(unlocked: &Unlocked, time: Timestamp) -> Result<u64, Error> {
     let storage = unlocked.committer.storage();
-    let (mut low, mut high) = (0, unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1)));
+    let (mut low, mut high) =
+        (storage.first_entry(), unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1)));
     while low < high {
         let middle = low + (high - low) / 2;
         let found = storage.entries(middle, 1)?;

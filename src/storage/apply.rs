@@ -20,6 +20,8 @@ pub(crate) struct Applied {
     pub(crate) header_generation: u64,
     pub(crate) digest: Digest,
     pub(crate) pack: OpenPack,
+    /// Number of the oldest entry that is kept.
+    pub(crate) first_entry: u64,
     /// About how many bytes of the journal were overwritten or deleted since it was compacted.
     pub(crate) garbage: u64,
 }
@@ -70,6 +72,19 @@ impl Applied {
         })
     }
 
+    /// Entries below number `first` go. Their rows go little by little ([`Rows::sweep`]); nobody reads them any more.
+    pub(crate) fn cut(&mut self, rows: &mut impl Rows, first: u64) -> Result<(), StorageError> {
+        if first < self.first_entry || first > self.pack.next {
+            return Err(StorageError::StateDamaged { what: "a cut of entries that were not there" });
+        }
+        let wasted = u64::try_from(self.pack.cut(first)).unwrap_or(0);
+        rows.begin_at(first)?;
+        self.first_entry = first;
+        let swept = rows.sweep(first)?;
+        self.garbage = self.garbage.saturating_add(wasted).saturating_add(swept.wasted);
+        Ok(())
+    }
+
     /// A whole frame out of the journal.
     pub(crate) fn frame(
         &mut self,
@@ -96,7 +111,10 @@ impl Applied {
                 .map_err(|_| StorageError::Refused { why: "a value is too long" })?;
             self.write(rows, at, key, old_leaf, Some(NewRow { bytes, hash: &hash, leaf: &leaf, inline }))?;
         }
-        offsets.entries();
+        if let Some(first) = contents.cut {
+            self.cut(rows, first)?;
+        }
+        offsets.entries(contents.cut);
         for entry in &contents.entries {
             let offset = offsets.entry(entry.bytes.len(), entry.subjects.len());
             self.entry(rows, place.seq, offset, entry.bytes)?;

@@ -136,6 +136,12 @@ pub enum StorageError {
         /// The place.
         path: PathBuf,
     },
+    /// The log was pruned: entries from there on are not kept any more.
+    #[error("entries below {first} were pruned; read from {first} on, or look in the archive of what was pruned")]
+    Pruned {
+        /// Number of the oldest entry that is kept.
+        first: u64,
+    },
 }
 
 impl StorageError {

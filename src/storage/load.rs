@@ -13,7 +13,7 @@ use super::{StorageError, Tree};
 use crate::bytes::{Put, Reader, Truncated};
 use crate::format::digest;
 use crate::format::frame::Write;
-use crate::format::row::Row;
+use crate::format::row::{self, Row};
 
 /// Parts of each tree but `policy`, which is small: by the first six bits of the key, so that a bucket is in one part.
 const PARTS: usize = 64;
@@ -31,7 +31,25 @@ pub(crate) trait Rows {
     /// once. What stood there before counts only if the journal says that there was something (`replaces`): replaying what
     /// the trees hold already replaces a row by itself.
     fn put(&mut self, tree: Tree, key: &[u8], row: Option<&[u8]>, replaces: bool) -> Result<u64, StorageError>;
+
+    /// Sees to it that a row of the log begins with entry `first`, if a row holds that: what stands before it in its row is
+    /// left out. What was done already is not done again.
+    fn begin_at(&mut self, first: u64) -> Result<(), StorageError>;
+
+    /// Removes some rows of the log before entry `first`, the oldest ones.
+    fn sweep(&mut self, first: u64) -> Result<Swept, StorageError>;
 }
+
+/// What a [`Rows::sweep`] did.
+pub(crate) struct Swept {
+    /// Bytes of the journal that nobody needs any more, about.
+    pub(crate) wasted: u64,
+    /// Whether more is left.
+    pub(crate) more: bool,
+}
+
+/// Rows that are removed in one go: some 50 ms.
+const SWEEP: usize = if cfg!(test) { 3 } else { 2_048 };
 
 impl Rows for &Trees {
     fn put(&mut self, tree: Tree, key: &[u8], row: Option<&[u8]>, replaces: bool) -> Result<u64, StorageError> {
@@ -42,6 +60,48 @@ impl Rows for &Trees {
             }
             None => self.remove(tree, key)?.map_or(0, |old| wasted(key, &old)).saturating_add(wasted(key, &[])),
         })
+    }
+
+    fn begin_at(&mut self, first: u64) -> Result<(), StorageError> {
+        let Some((key, row)) = self.at_or_below(Tree::Audit, &first.to_be_bytes())? else { return Ok(()) };
+        let before = key.as_ref().try_into().map_or(0, |key| first.saturating_sub(u64::from_be_bytes(key)));
+        let Ok(Row::Inline(pack)) = Row::parse(&row) else { return Ok(()) };
+        let entries = row::unpack(pack).unwrap_or_default();
+        let going = entries.iter().take(usize::try_from(before).unwrap_or(usize::MAX));
+        let stays = pack.get(going.map(|entry| 2 + entry.len()).sum::<usize>()..).unwrap_or_default();
+        // Nothing stays if that row ends before, and all of it if it begins there.
+        if stays.is_empty() || stays.len() == pack.len() {
+            return Ok(());
+        }
+        self.insert(Tree::Audit, &first.to_be_bytes(), Row::Inline(stays).encode()).map(drop)
+    }
+
+    fn sweep(&mut self, first: u64) -> Result<Swept, StorageError> {
+        let (mut rows, mut wasted_bytes) = (Vec::new(), 0_u64);
+        self.visit(Tree::Audit, &[], Some(&first.to_be_bytes()), |key, row| {
+            rows.push(key.to_vec());
+            wasted_bytes = wasted_bytes.saturating_add(wasted(key, row));
+            rows.len() < SWEEP
+        })?;
+        if !rows.is_empty() {
+            self.note_cut()?;
+        }
+        for key in &rows {
+            self.remove(Tree::Audit, key)?;
+        }
+        Ok(Swept { wasted: wasted_bytes, more: rows.len() >= SWEEP })
+    }
+}
+
+/// Removes all rows of the log before entry `first`. Gives the bytes that turned out to be superfluous.
+pub(crate) fn sweep_all(trees: &Trees, first: u64) -> Result<u64, StorageError> {
+    let (mut rows, mut wasted) = (trees, 0_u64);
+    loop {
+        let swept = rows.sweep(first)?;
+        wasted = wasted.saturating_add(swept.wasted);
+        if !swept.more {
+            return Ok(wasted);
+        }
     }
 }
 
@@ -203,6 +263,14 @@ impl Rows for Loader<'_> {
             self.write_out()?;
         }
         Ok(0)
+    }
+
+    fn begin_at(&mut self, first: u64) -> Result<(), StorageError> {
+        (&mut &*self.trees).begin_at(first)
+    }
+
+    fn sweep(&mut self, first: u64) -> Result<Swept, StorageError> {
+        (&mut &*self.trees).sweep(first)
     }
 }
 

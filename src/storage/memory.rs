@@ -10,7 +10,7 @@ use super::embedded::commit::body_len;
 use super::fault::{self, FileOp};
 use super::{
     Batch, Bytes, CommitError, Head, NewValue, Pending, PreparedWrite, Scan, SealedEntry, Storage, StorageError, Tree,
-    lock,
+    check_cut, lock,
 };
 use crate::format::frame;
 use crate::ids::VaultId;
@@ -34,7 +34,10 @@ struct Kept {
     head: Head,
     header_generation: u64,
     rows: BTreeMap<(Tree, Vec<u8>), Bytes>,
-    entries: Vec<Bytes>,
+    /// Those that are kept.
+    entries: VecDeque<Bytes>,
+    /// Number of the first of them.
+    first: u64,
     tallies: HashMap<[u8; 16], u64>,
     /// Committed and not settled yet.
     waiting: VecDeque<(u64, Vec<PreparedWrite>)>,
@@ -63,6 +66,7 @@ impl MemoryStore {
             header_generation: kept.header_generation,
             rows: kept.rows.clone(),
             entries: kept.entries.clone(),
+            first: kept.first,
             tallies: kept.tallies.clone(),
             waiting: kept.waiting.clone(),
         })))
@@ -300,15 +304,20 @@ impl Storage for MemoryStorage {
         if kept.head != expected {
             return Err(CommitError::Conflict { actual: kept.head });
         }
+        check_cut(&batch, kept.first, kept.head.entries).map_err(CommitError::NotCommitted)?;
         Self::disk("writing", FileOp::Write).map_err(|error| {
             self.poison(&error);
             CommitError::OutcomeUnknown(error)
         })?;
         kept.head.seq = kept.head.seq.saturating_add(1);
         kept.header_generation = kept.header_generation.max(batch.header_generation);
+        while batch.cut.is_some_and(|cut| kept.first < cut) {
+            kept.entries.pop_front();
+            kept.first += 1;
+        }
         for SealedEntry { bytes, subjects } in batch.entries {
             kept.head.entries = kept.head.entries.saturating_add(1);
-            kept.entries.push(bytes.into());
+            kept.entries.push_back(bytes.into());
             for subject in subjects {
                 *kept.tallies.entry(subject).or_default() += 1;
             }
@@ -333,16 +342,21 @@ impl Storage for MemoryStorage {
         lock(&self.store.0).tallies.get(subject).copied().unwrap_or(0)
     }
 
+    fn first_entry(&self) -> u64 {
+        lock(&self.store.0).first
+    }
+
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         self.alive()?;
         let kept = lock(&self.store.0);
-        let entries = (0..).zip(kept.entries.iter());
-        let skipped = entries.skip(usize::try_from(from).unwrap_or(usize::MAX));
+        let before = from.checked_sub(kept.first).ok_or(StorageError::Pruned { first: kept.first })?;
+        let entries = (kept.first..).zip(kept.entries.iter());
+        let skipped = entries.skip(usize::try_from(before).unwrap_or(usize::MAX));
         Ok(skipped.take(limit).map(|(seq, entry)| (seq, Bytes::clone(entry))).collect())
     }
 
     fn last_entry(&self) -> Option<Bytes> {
-        lock(&self.store.0).entries.last().map(Bytes::clone)
+        lock(&self.store.0).entries.back().map(Bytes::clone)
     }
 
     fn checkpoint(&self) -> Result<(), StorageError> {

@@ -139,6 +139,9 @@ pub(crate) struct SealedEntry {
 pub(crate) struct Batch {
     pub(crate) writes: Vec<PreparedWrite>,
     pub(crate) entries: Vec<SealedEntry>,
+    /// With this commit entries below this number go, for good. At least [`Storage::first_entry`], at most the number of
+    /// entries before this batch; and one entry stays.
+    pub(crate) cut: Option<u64>,
     /// Generation of the vault header that was in force.
     pub(crate) header_generation: u64,
 }
@@ -221,7 +224,7 @@ pub(crate) trait Storage: Send + Sync {
         false
     }
 
-    /// Committed audit entries that name this subject.
+    /// Committed audit entries that name this subject, those that were cut included.
     fn tally(&self, subject: &[u8; 16]) -> u64;
 
     /// How many rows a tree holds, where that is known.
@@ -229,7 +232,11 @@ pub(crate) trait Storage: Send + Sync {
         None
     }
 
+    /// Number of the oldest entry that is kept: what the last commit with a cut said, settled or not; 0 if there was none.
+    fn first_entry(&self) -> u64;
+
     /// Audit entries from number `from`, ascending and without a gap, at most `limit`: all that were committed, settled or not.
+    /// [`StorageError::Pruned`] below [`Storage::first_entry`].
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError>;
 
     /// The newest committed audit entry.
@@ -294,6 +301,12 @@ pub(crate) trait Storage: Send + Sync {
         Ok(())
     }
 
+    /// Whether entries that were cut may still stand in files: until a compaction of a closed segment and
+    /// [`Storage::renew_trees`].
+    fn holds_cut(&self) -> bool {
+        false
+    }
+
     /// Builds the trees anew from the journal and removes the old ones and what was kept of torn frames, so that nothing is
     /// left of rows that were deleted.
     fn renew_trees(&self) -> Result<(), StorageError> {
@@ -309,6 +322,19 @@ pub(crate) trait Storage: Send + Sync {
 
     /// Checkpoint, then a clean mark; later calls answer [`StorageError::Closed`].
     fn close(&self) -> Result<(), StorageError>;
+}
+
+/// Whether a batch may cut where it says, in a log of so many entries from number `first` on.
+pub(crate) fn check_cut(batch: &Batch, first: u64, entries: u64) -> Result<(), StorageError> {
+    let Some(cut) = batch.cut else { return Ok(()) };
+    let refused = |why| Err(StorageError::Refused { why });
+    if cut < first || cut > entries {
+        return refused("a cut below the first entry that is kept, or above the last one");
+    }
+    if cut == entries && batch.entries.is_empty() {
+        return refused("a cut that leaves no entry");
+    }
+    Ok(())
 }
 
 /// Locks even if a thread panicked while it held the lock: what these locks guard is changed by steps that do not

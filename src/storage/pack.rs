@@ -44,6 +44,23 @@ impl OpenPack {
         Ok(())
     }
 
+    /// Leaves out the entries below number `first`, which is at most that of the next one. Gives the bytes that go.
+    pub(crate) fn cut(&mut self, first: u64) -> usize {
+        let Some(going) = first.checked_sub(self.first).and_then(|going| usize::try_from(going).ok()) else { return 0 };
+        let entries = row::unpack(&self.bytes).unwrap_or_default();
+        let len = entries.iter().take(going).map(|entry| 2 + entry.len()).sum::<usize>().min(self.bytes.len());
+        self.bytes.drain(..len);
+        self.first = first;
+        len
+    }
+
+    /// Whether both hold the same newest entries, wherever they begin.
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        let from = self.first.max(other.first);
+        let newest = |pack: &Self| pack.entries().into_iter().filter(|(seq, _)| *seq >= from).collect::<Vec<_>>();
+        self.next == other.next && newest(self) == newest(other)
+    }
+
     /// Its entries with their numbers.
     pub(crate) fn entries(&self) -> Vec<(u64, Bytes)> {
         let entries = if self.bytes.is_empty() { Vec::new() } else { row::unpack(&self.bytes).unwrap_or_default() };

@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 10 } else { 60 })
 const LOCK_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 5 });
 const SETTLED: &[u8] = b"settled";
 const GARBAGE: &[u8] = b"garbage";
+const CUT: &[u8] = b"cut";
 
 /// One open directory of trees.
 pub(crate) struct Trees {
@@ -233,6 +234,17 @@ impl Trees {
     pub(crate) fn garbage(&self) -> u64 {
         let row = self.handles().and_then(|handles| guard("reading", || handles.meta.get(GARBAGE))).ok().flatten();
         row.and_then(|row| Reader::new(&row).u64().ok()).unwrap_or(0)
+    }
+
+    /// Notes that rows of entries that were cut have been here: sled may keep their bytes for long.
+    pub(crate) fn note_cut(&self) -> Result<(), StorageError> {
+        let meta = &self.handles()?.meta;
+        guard("writing", || meta.insert(CUT, &[])).map(drop)
+    }
+
+    /// Whether [`Trees::note_cut`] was called. Where that cannot be read nothing is said of it.
+    pub(crate) fn had_cut(&self) -> bool {
+        self.handles().and_then(|handles| guard("reading", || handles.meta.contains_key(CUT))).unwrap_or(false)
     }
 
     /// Makes everything durable that was written before the call.

@@ -44,6 +44,7 @@ impl Gatherer {
             made,
             hours,
             entries: 0,
+            pruned_until: None,
             unreadable: 0,
             accesses: 0,
             after_hours: 0,

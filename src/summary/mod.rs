@@ -34,6 +34,8 @@ pub struct Summary {
     pub hours: Option<OpeningHours>,
     /// Entries looked at.
     pub entries: u64,
+    /// Where entries of this time were pruned from the log: when the last of those was written. They are not summed up.
+    pub pruned_until: Option<Timestamp>,
     /// Entries that do not open: verify the log.
     pub unreadable: u64,
     /// Accesses to charts.

@@ -20,6 +20,9 @@ impl fmt::Display for Summary {
         let zone = hours.map_or("UTC", |hours| hours.zone());
         let clock = |at| clock_text(hours, at);
         writeln!(f, "Audit log from {} ({zone})", self.period())?;
+        if let Some(until) = self.pruned_until {
+            writeln!(f, "Entries up to {} were pruned from the log, and are not in this summary.", clock(until))?;
+        }
         let (raised, open, overdue) = self.flag_totals();
         let (batches, records) = self.exports;
         let least = if self.at_least { " at least" } else { "" };

@@ -48,9 +48,10 @@ impl Held {
     }
 }
 
-/// A stretch of the log all of whose entries are there.
+/// A stretch of the log up to whose end all entries are there.
 struct Stretch {
     number: u64,
+    /// Those that were not pruned.
     entries: Range<u64>,
     /// Leaf of its last entry, from which all others follow.
     leaf: [u8; 32],
@@ -60,6 +61,31 @@ impl Unlocked {
     /// How many stretches from the log's first entry on are full.
     pub(crate) fn full_stretches(&self) -> u64 {
         self.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1)) / STRETCH
+    }
+
+    /// The first stretch with an entry that was not pruned.
+    pub(crate) fn first_stretch(&self) -> u64 {
+        self.committer.storage().first_entry() / STRETCH
+    }
+
+    /// The removals of what the index says of entries before a number, which are about to be pruned. The rest of a stretch gets its
+    /// rows again when it is asked for.
+    pub(crate) fn index_of_pruned(&self, end: u64) -> Result<Vec<Row>, Error> {
+        let mut rows = Vec::new();
+        for number in self.first_stretch()..end.div_ceil(STRETCH) {
+            for part in Part::ALL {
+                let key = part.key(number);
+                if let Some(old) = self.committer.get(Tree::Log, &key)? {
+                    rows.push(Row::removal(Tree::Log, key, old));
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Forgets what is held of the index.
+    pub(crate) fn forget_index(&self) {
+        self.index.with(|held| *held = Held::default());
     }
 
     /// Which entries of a full stretch name whom.
@@ -103,6 +129,7 @@ impl Unlocked {
     /// Makes what is not there of the next full stretches, at most so many of them; gives the number behind the last that was
     /// looked at.
     pub(crate) fn index_ahead(&self, from: u64, most: u64) -> Result<u64, Error> {
+        let from = from.max(self.first_stretch());
         let until = self.full_stretches().min(from.saturating_add(most));
         for number in from..until {
             let there = |part: Part| self.committer.get(Tree::Log, &part.key(number)).is_ok_and(|row| row.is_some());
@@ -128,19 +155,19 @@ impl Unlocked {
         }
         let wrong = (stored_named.is_some() && !same(stored_named, &named))
             || (stored_columns.is_some() && !same(stored_columns, &columns));
-        self.index.with(|held| *held = Held::default());
+        self.forget_index();
         self.store_index(&stretch, &named, &columns)?;
         Ok(if wrong { IndexFound::Wrong { first: stretch.entries.start } } else { IndexFound::Missing })
     }
 
     fn stretch(&self, number: u64) -> Result<Stretch, Error> {
-        let start = number.saturating_mul(STRETCH);
+        let (start, first) = (number.saturating_mul(STRETCH), self.committer.storage().first_entry());
         let last = start.saturating_add(STRETCH - 1);
         let fault = |what| AuditFault { seq: last, what };
         let found = self.committer.storage().entries(last, 1)?;
         let (_, bytes) = found.first().ok_or_else(|| fault(FaultKind::TruncatedTail { last }))?;
         let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
-        Ok(Stretch { number, entries: start..last.saturating_add(1), leaf: entry.leaf() })
+        Ok(Stretch { number, entries: start.max(first)..last.saturating_add(1), leaf: entry.leaf() })
     }
 
     /// A row as it is stored, opened; nothing where it is missing or not the vault's for exactly these entries.
@@ -154,7 +181,7 @@ impl Unlocked {
     /// As if somebody who has the vault's keys had emptied the index of a stretch.
     #[cfg(test)]
     pub(crate) fn forge_index(&self, number: u64) -> Result<(), Error> {
-        self.index.with(|held| *held = Held::default());
+        self.forget_index();
         self.store_index(&self.stretch(number)?, &Named::encode(&[]), &Columns::encode(&[]))
     }
 
@@ -199,7 +226,8 @@ impl Unlocked {
                 return Err(fault(FaultKind::LinkBroken).into());
             }
             let opened = Said::of(&entry, keyring.audit()).map_err(|error| fault(FaultKind::from(error)))?;
-            said.push((u16::try_from(seq.saturating_sub(start)).unwrap_or(u16::MAX), opened));
+            let place = seq.saturating_sub(stretch.number.saturating_mul(STRETCH));
+            said.push((u16::try_from(place).unwrap_or(u16::MAX), opened));
             (before, behind_lost, expected) = (Some(entry.leaf()), lost, expected.saturating_add(1));
         }
         if expected == end && before == Some(stretch.leaf) {
@@ -213,9 +241,9 @@ impl Unlocked {
         Sealer::new(kdf::log_index_prk(self.keyring().state_key()), kdf::SEAL_INDEX, FLOOR_VALUE)
     }
 
-    /// `form u8 ‖ vault id ‖ key of the row ‖ leaf of the stretch's last entry`.
+    /// `form u8 ‖ vault id ‖ key of the row ‖ first entry u64 ‖ leaf of the stretch's last entry`.
     fn index_aad(&self, stretch: &Stretch, key: &[u8]) -> Vec<u8> {
-        [&[FORM][..], self.vault.as_bytes(), key, &stretch.leaf].concat()
+        [&[FORM][..], self.vault.as_bytes(), key, &stretch.entries.start.to_be_bytes(), &stretch.leaf].concat()
     }
 }
 

@@ -6,7 +6,8 @@
 use std::ops::Range;
 
 use chartvault_verify::merkle::{
-    Hash, Range as Leaves, prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion,
+    Hash, Range as Leaves, TILE_WIDTH, TileId, TileSource, prove_consistency, prove_inclusion, root_at,
+    verify_consistency, verify_inclusion,
 };
 
 use super::Unlocked;
@@ -79,6 +80,27 @@ impl Unlocked {
             }
         }
         Ok(false)
+    }
+
+    /// Whether the log has, or had before it was pruned, these leaves from number `first` on.
+    pub(crate) fn had(&self, first: u64, leaves: &Leaves) -> Result<bool, Error> {
+        let (size, root) = self.log_tree()?;
+        let (left, right) = self.log_beside(first..leaves.end(), (size, &root))?;
+        let whole = left.join(leaves).and_then(|leaves| leaves.join(&right));
+        Ok(whole.and_then(|leaves| leaves.root()) == Some(root))
+    }
+
+    /// The leaf of an entry that was pruned, proved to be of the log as it is now.
+    pub(crate) fn pruned_leaf(&self, seq: u64) -> Result<Hash, Error> {
+        let (size, root) = self.log_tree()?;
+        let width = u64::from(TILE_WIDTH);
+        let (id, at) = (TileId { level: 0, index: seq / width }, usize::try_from(seq % width).unwrap_or(usize::MAX));
+        let make = |source: &Tiles<'_>| {
+            let leaf = source.tile(id, TILE_WIDTH)?.get(at).copied().ok_or_else(|| source.lost(id))?;
+            Ok((leaf, prove_inclusion(source, seq, size)?))
+        };
+        let sound = |(leaf, proof): &(Hash, Vec<Hash>)| (root, verify_inclusion(leaf, seq, size, proof, &root).is_ok());
+        Ok(self.held_against_edge(size, make, sound)?.0)
     }
 
     /// What tiles give, or else the entries; only if the root that it is about is proved to be of the log as it is now.

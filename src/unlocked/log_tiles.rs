@@ -1,6 +1,6 @@
 //! The tiles of the log's Merkle tree: taken up where they were left, made out of the entries where they are not there.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use crate::audit::{AuditFault, EntryKind, EntryRef, FaultKind, LogProofError, Ti
 use crate::committer::{CommitFailed, LogTree, Row};
 use crate::crypto::kdf;
 use crate::error::Error;
+use crate::policy::LogCut;
 use crate::progress::{OnProgress, Progress, Task};
 use crate::storage::{Bytes, Tree};
 
@@ -22,7 +23,21 @@ const WRITTEN_AT_ONCE: usize = 128;
 const HELD: usize = 64;
 
 /// Given each full tile; adds rows that are to be stored.
-type OnFullTile<'a> = &'a mut dyn FnMut(TileId, &[Hash], &mut Vec<Row>);
+pub(super) type OnFullTile<'a> = &'a mut dyn FnMut(TileId, &[Hash], &mut Vec<Row>);
+
+/// A leaf, and whether the next entry names it.
+pub(super) type Leaf = (Hash, bool);
+
+/// What comparing the tiles with the entries gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TilesFound {
+    /// Tiles that were wrong or missing, and were written anew.
+    pub(crate) mended: u64,
+    /// Tiles of pruned entries that are missing, which nobody can make anew without the archive.
+    pub(crate) lost: u64,
+    /// Whether the tree that grows with the log is that of its entries.
+    pub(crate) same: bool,
+}
 
 impl Unlocked {
     /// Takes up the tree where it was left. Where a tile that it needs is missing or wrong, as in a vault of a version that
@@ -57,8 +72,8 @@ impl Unlocked {
         Ok(edge)
     }
 
-    /// The edge of the tree over the first entries, out of these alone. `full` is given each full tile, and adds rows that
-    /// are to be stored.
+    /// The edge of the tree over the first entries, out of these alone; over those that were pruned, as it stands in the row of
+    /// the cut. `full` is given each full tile behind that, and adds rows that are to be stored.
     fn grow_anew(
         &self,
         size: u64,
@@ -67,12 +82,13 @@ impl Unlocked {
         progress: OnProgress<'_>,
     ) -> Result<Frontier, Error> {
         let source = Tiles::new(self, seal, false);
-        let (mut edge, mut rows, mut next) = (Frontier::default(), Vec::new(), 0);
+        let (mut edge, mut before) = source.pruned_edge()?;
+        let (mut rows, mut next) = (Vec::new(), edge.size());
         while next < size {
             let until = size.min(next.saturating_add(CHUNK));
-            // From the one before on, so that these are linked to it.
-            let known = usize::from(next > 0);
-            for leaf in source.linked(next.saturating_sub(1), until)?.into_iter().skip(known) {
+            let (leaves, last) = source.linked(before, next, until)?;
+            before = last;
+            for leaf in leaves {
                 edge.push(leaf, &mut |id, hashes| full(id, hashes, &mut rows));
             }
             if rows.len() >= WRITTEN_AT_ONCE {
@@ -85,10 +101,10 @@ impl Unlocked {
         Ok(edge)
     }
 
-    /// Compares the full tiles with the entries, and writes those anew that are wrong or missing: says how many, and whether
-    /// the tree that grows with the log is that of its entries. Tiles that are not full are written again by the next commit
-    /// that changes them.
-    pub(crate) fn check_log_tiles(&self, progress: OnProgress<'_>) -> Result<(u64, bool), Error> {
+    /// Compares the full tiles with the entries, and writes those anew that are wrong or missing. Tiles that are not full are
+    /// written again by the next commit that changes them. Of pruned entries there are the tiles alone: these are compared
+    /// with each other, and with what the row of the cut says.
+    pub(crate) fn check_log_tiles(&self, progress: OnProgress<'_>) -> Result<TilesFound, Error> {
         let LogTree { edge, seal } = self.committer.log_tree().ok_or(LogProofError::NoTree)?;
         self.committer.settle();
         let (source, mut mended) = (Tiles::new(self, &seal, true), 0_u64);
@@ -98,8 +114,16 @@ impl Unlocked {
                 rows.push(tile_row(&seal, id, hashes));
             }
         };
+        let lost = source.lost_of_pruned(&mut compare)?;
         let anew = self.grow_anew(edge.size(), &seal, &mut compare, progress)?;
-        Ok((mended, anew == *edge))
+        Ok(TilesFound { mended, lost, same: anew == *edge })
+    }
+
+    /// Makes sure of the tiles of the first `end` entries, which are about to go, and gives the edge of the tree there.
+    pub(crate) fn keep_log_tiles(&self, end: u64) -> Result<Frontier, Error> {
+        let LogTree { seal, .. } = self.committer.log_tree().ok_or(LogProofError::NoTree)?;
+        self.committer.settle();
+        Tiles::new(self, &seal, true).keep(end, &seal)
     }
 
     /// Stores tiles; where there is no room, they are made again when they are needed.
@@ -114,7 +138,7 @@ impl Unlocked {
     }
 }
 
-fn tile_row(seal: &TileSeal, id: TileId, hashes: &[Hash]) -> Row {
+pub(super) fn tile_row(seal: &TileSeal, id: TileId, hashes: &[Hash]) -> Row {
     let value: Bytes = seal.encode(id, hashes).into();
     // What it replaces, if anything: see the committer's tiles.
     Row { tree: Tree::Log, key: tile_key(id).into(), value: Some(value), replaces: Some(Bytes::from([])) }
@@ -131,21 +155,33 @@ impl From<FrontierError> for NotThere {
 
 /// The tiles as they are stored, and out of the entries where they are not.
 pub(super) struct Tiles<'u> {
-    unlocked: &'u Unlocked,
+    pub(super) unlocked: &'u Unlocked,
     seal: &'u TileSeal,
     /// Whether stored tiles are looked at.
     stored: bool,
     /// One question asks for the same tile several times.
     held: RefCell<HashMap<TileId, Vec<Hash>>>,
+    /// Where the log begins, once it was asked for.
+    cut: OnceCell<Option<LogCut>>,
 }
 
 impl<'u> Tiles<'u> {
     pub(super) fn new(unlocked: &'u Unlocked, seal: &'u TileSeal, stored: bool) -> Self {
-        Self { unlocked, seal, stored, held: RefCell::default() }
+        Self { unlocked, seal, stored, held: RefCell::default(), cut: OnceCell::new() }
+    }
+
+    /// What is known of entries that were pruned. A row that cannot be read is none: then what needs it fails.
+    pub(super) fn cut(&self) -> Option<&LogCut> {
+        let read = || self.unlocked.begin_as_stored().ok().and_then(|(first, cut)| cut.filter(|_| first > 0));
+        self.cut.get_or_init(read).as_ref()
+    }
+
+    pub(super) fn store(&self, rows: Vec<Row>) -> Result<(), Error> {
+        self.unlocked.store_tiles(rows)
     }
 
     /// A tile as it is stored, cut to a width; nothing where it is missing, shorter, or not the vault's.
-    fn stored(&self, id: TileId, width: u16) -> Option<Vec<Hash>> {
+    pub(super) fn stored(&self, id: TileId, width: u16) -> Option<Vec<Hash>> {
         let row = self.unlocked.committer.get(Tree::Log, &tile_key(id)).ok().flatten()?;
         let mut hashes = self.seal.decode(id, &row)?;
         let width = usize::from(width);
@@ -158,29 +194,35 @@ impl<'u> Tiles<'u> {
     /// The first hashes of a tile of level 0, out of the entries.
     fn leaves(&self, id: TileId, width: u16) -> Result<Vec<Hash>, Error> {
         let first = id.index.saturating_mul(TILE_WIDTH.into());
-        self.linked(first, first.saturating_add(width.into()))
+        Ok(self.linked(None, first, first.saturating_add(width.into()))?.0)
     }
 
-    /// The leaf hashes of a run of entries, each of which is linked to the one before.
-    fn linked(&self, from: u64, until: u64) -> Result<Vec<Hash>, Error> {
+    /// The leaf hashes of a run of entries, each of which is linked to the one before; and the last of them.
+    pub(super) fn linked(
+        &self,
+        before: Option<Leaf>,
+        from: u64,
+        until: u64,
+    ) -> Result<(Vec<Hash>, Option<Leaf>), Error> {
         let count = usize::try_from(until.saturating_sub(from)).unwrap_or(usize::MAX);
         let entries = self.unlocked.committer.storage().entries(from, count)?;
-        let (mut leaves, mut expected, mut behind_lost) = (Vec::with_capacity(entries.len()), from, false);
+        let (mut leaves, mut expected, mut before) = (Vec::with_capacity(entries.len()), from, before);
         for (seq, bytes) in &entries {
             let fault = |what| AuditFault { seq: expected, what };
             let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
             let (front, lost) = (entry.front, entry.front.kind == EntryKind::Lost);
-            // Nobody knows the hash of an entry that was lost.
-            let linked = leaves.last().is_none_or(|before| *before == front.prev) || (behind_lost && !lost);
+            let linked = before.is_none_or(|(leaf, named)| leaf == front.prev || (!named && !lost));
             if (*seq, front.seq, front.vault) != (expected, expected, self.unlocked.vault) || !linked {
                 return Err(fault(FaultKind::LinkBroken).into());
             }
-            behind_lost = lost;
-            leaves.push(entry.leaf());
+            let leaf = entry.leaf();
+            // Nobody knows the hash of an entry that was lost.
+            before = Some((leaf, !lost));
+            leaves.push(leaf);
             expected = expected.saturating_add(1);
         }
         if expected == until {
-            return Ok(leaves);
+            return Ok((leaves, before));
         }
         let last = expected.saturating_sub(1);
         Err(AuditFault { seq: expected, what: FaultKind::TruncatedTail { last } }.into())
@@ -194,14 +236,20 @@ impl TileSource for Tiles<'_> {
         if let Some(held) = self.held.borrow().get(&id).filter(|held| held.len() >= usize::from(width)) {
             return Ok(held.iter().take(width.into()).copied().collect());
         }
-        let stored = if self.stored { self.stored(id, width) } else { None };
+        // What is pruned cannot be made anew.
+        let pruned = self.is_of_pruned(id, width);
+        let stored = if self.stored || pruned { self.stored(id, width) } else { None };
         let tile = match (stored, id.level.checked_sub(1)) {
             (Some(stored), _) => stored,
+            (None, None) if pruned => return Err(self.lost(id)),
             (None, None) => self.leaves(id, width)?,
             (None, Some(level)) => {
                 let first = id.index.saturating_mul(TILE_WIDTH.into());
                 let below = (0..u64::from(width)).map(|at| TileId { level, index: first.saturating_add(at) });
-                let root = |below| Ok(root_of_full(&self.tile(below, TILE_WIDTH)?).unwrap_or_default());
+                let root = |below: TileId| match self.at_cut(id.level, below.index) {
+                    Some(node) => Ok(node),
+                    None => Ok(root_of_full(&self.tile(below, TILE_WIDTH)?).unwrap_or_default()),
+                };
                 below.map(root).collect::<Result<_, Error>>()?
             }
         };

@@ -19,7 +19,7 @@ pub struct Compaction {
     pub through_frame: u64,
     /// Rows that were kept.
     pub rows: u64,
-    /// Log entries that were kept: all of them, always.
+    /// Log entries that were kept: all that were not pruned.
     pub entries: u64,
     /// Bytes of the files that were replaced.
     pub bytes_before: u64,
@@ -46,7 +46,9 @@ impl fmt::Display for Compaction {
 
 impl Vault {
     /// Compacts the journal: makes one file of all closed segments, without the values that were overwritten or deleted
-    /// since, and removes the segments. No log entry is ever dropped. Others go on reading and writing meanwhile. It reads
+    /// since and without pruned log entries, and removes the segments. No other log entry is ever dropped. Where entries were pruned
+    /// since the last time, it closes the segment in use first, and builds the trees anew at the end, so that no file holds
+    /// their bytes any more; reading the log waits for the latter. Others go on reading and writing meanwhile. It reads
     /// the closed journal four times and needs free space for what is left of it; happens by itself when it pays
     /// ([`Options::compact_share`](crate::Options::compact_share)). Nothing where no segment was closed since the last
     /// time. The log has an entry.
@@ -76,6 +78,26 @@ pub(super) fn compact(
 ) -> Result<Option<Compaction>, Error> {
     // From the first look to the last removal: whoever is told of a compaction finds no file left that it covers.
     let _one = unlocked.compacting.lock().unwrap_or_else(PoisonError::into_inner);
+    let storage = unlocked.committer.storage();
+    let cut = storage.holds_cut();
+    if cut {
+        // Where the log says that entries go nothing of them is to be left: so the segment that says it is compacted, too.
+        unlocked.committer.catch_up()?;
+        unlocked.committer.settle();
+        unlocked.committer.close_segment()?;
+    }
+    let compaction = compact_closed(unlocked, progress, go_on)?;
+    if cut {
+        storage.renew_trees()?;
+    }
+    Ok(compaction)
+}
+
+fn compact_closed(
+    unlocked: &Unlocked,
+    progress: OnProgress<'_>,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Option<Compaction>, Error> {
     let storage = unlocked.committer.storage();
     let Some(compaction) = storage.compact(progress, go_on)?.map(Compaction::from) else { return Ok(None) };
     let mut draft = Draft::new(AuditEvent::JournalCompacted, Outcome::Allowed);

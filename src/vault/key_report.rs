@@ -130,7 +130,7 @@ pub struct KeyReport {
     pub vault: VaultId,
     /// When this was said.
     pub at: Timestamp,
-    /// When the vault was created, by its log; `None` where its first entry cannot be read.
+    /// When the vault was created, by its log; `None` where its first entry cannot be read, or was pruned.
     pub created: Option<Timestamp>,
     /// Its key slots, ascending by number.
     pub slots: Vec<SlotInfo>,
@@ -189,7 +189,7 @@ impl Vault {
     }
 }
 
-/// When the first entry of the log was made.
+/// When the first entry of the log was made; nothing where that was pruned.
 fn created(unlocked: &Unlocked) -> Option<Timestamp> {
     let first = unlocked.committer.storage().entries(0, 1).ok()?;
     let (_, bytes) = first.first()?;

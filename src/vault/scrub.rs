@@ -211,6 +211,11 @@ impl Scrubber {
 
     /// Follows the log's chain for so many entries. Gives the number of one that is wrong.
     fn follow(&mut self, unlocked: &Unlocked, entries: u64) -> Option<u64> {
+        let first = unlocked.committer.storage().first_entry();
+        if self.chain.next < first {
+            // What was pruned is not there.
+            self.chain = Chain { next: first, before: None };
+        }
         let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
         let limit = entries.min(end.saturating_sub(self.chain.next));
         if limit == 0 {

@@ -1,4 +1,5 @@
 mod checked;
+mod cut_salvaged;
 mod epochs;
 mod erased;
 mod grants;
@@ -7,6 +8,7 @@ mod kept_apart;
 mod log_index;
 mod log_tree;
 mod memory;
+mod pruned;
 mod removed;
 mod rotated;
 mod same_work;

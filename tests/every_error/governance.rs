@@ -181,6 +181,25 @@ fn only_whole_tiles_of_the_log_are_archived_and_only_a_hold_that_stands_is_lifte
 }
 
 #[test]
+fn a_log_is_pruned_by_two_and_only_where_nothing_keeps_it_and_then_begins_later() {
+    let ward = Ward::new();
+    let (auditor, second) = (office(&ward, "a.lund"), office(&ward, "s.berg"));
+    while auditor.audit().unwrap().query(AuditFilter::new()).limit(1).page().unwrap().entries[0].seq < 260 {}
+    let mut file = Vec::new();
+    auditor.audit().unwrap().archive(0..256, &mut file).unwrap();
+    let refused = auditor.audit().unwrap().prune(&mut &file[..], &second);
+    assert!(matches!(refused, Err(Error::LogPrune(LogPruneError::ForEver))), "{refused:?}");
+    advises(refused, "set other terms");
+    let terms = LogRetention::however_short(std::time::Duration::from_secs(1));
+    ward.clinic.vault().set_log_retention(terms, ward.clinic.key()).unwrap();
+    ward.clinic.clock().step(5);
+    auditor.audit().unwrap().prune(&mut &file[..], &second).unwrap();
+    let refused = auditor.audit().unwrap().subscribe(AuditFilter::new()).from(7);
+    assert!(matches!(refused, Err(Error::LogBeginsAfter { from: 7, first: 256 })), "{refused:?}");
+    advises(refused, "see their archive");
+}
+
+#[test]
 fn a_checkpoint_of_another_log_proves_nothing() {
     let ward = Ward::new();
     let text = format!("example.org/log\n1\n{}=\n\n\u{2014} a AAAAAAAA\n", "A".repeat(43));

@@ -177,25 +177,28 @@ def unlock(path, passphrase):
         raise
 
 # ==== journal.md: Segment, Frame, The end of the journal ====
-MAX_FRAME = 16 << 20
+MAX_FRAME, TREES = 16 << 20, (1, 2, 3, 4, 6)
 class Segment:
+    most = MAX_FRAME  # bytes of a frame
     def __init__(self, directory, number, vault):
-        self.where = f"segment {number}"
-        with open(os.path.join(directory, f"{number:010}.cvj"), "rb") as file:
-            must(os.fstat(file.fileno()).st_size >= 512, DAMAGED, self.where)
-            self.data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        c = Cursor(self.data[:512], DAMAGED, self.where)
+        c = self.open(os.path.join(directory, f"{number:010}.cvj"), f"segment {number}")
         magic, form, of_vault, of_number, self.first, self.before, size, zeros, check = c.read("4sH16sQQ32sQ402s32s")
         c.must(H(self.data[:480]) == check and magic == b"CVJ1" and form > 0)
         must(form == 1, NEWER, self.where)
         c.must((of_vault, of_number, size) == (vault, number, len(self.data)) and not any(zeros))
+    def open(self, path, where):
+        self.where = where
+        with open(path, "rb") as file:
+            must(os.fstat(file.fileno()).st_size >= 512, DAMAGED, where)
+            self.data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return Cursor(self.data[:512], DAMAGED, where)
     def extent(self, start):  # where the bytes that are not zero end, from start on
         return start + len(self.data[start:].tobytes().rstrip(b"\0"))
     def head(self, at):
         """Length of the frame whose head is whole here, or 0."""
         head = bytes(self.data[at : at + 24])
         size, whole = int.from_bytes(head[4:8], "big"), head[:4] == b"CVF1" and H(head[:16])[:8] == head[16:]
-        return size if whole and 152 <= size <= MAX_FRAME and size % 8 == 0 else 0
+        return size if whole and 152 <= size <= self.most and size % 8 == 0 else 0
     def frame(self, at):
         """The bytes of the frame that is whole here by its hash, or None."""
         frame = self.data[at : at + self.head(at)]
@@ -217,17 +220,92 @@ class Segment:
         return True
 def is_genuine(frame, keys):
     return frame and same(HMAC(keys.journal, bytes(frame[:24]) + bytes(frame[-72:-40])), bytes(frame[-40:-8]))
+def bucket(tree, key):
+    """Digest: which of all buckets a row belongs to."""
+    a, b = (key + bytes(2))[:2]
+    return (a << 4 | b >> 4, 4096 + a, 4352 + a, 4608)[tree - 1]
+class Base(Segment):
+    """Base: what was live up to a frame, in the place of older segments."""
+    most = MAX_FRAME + 4096
+    def __init__(self, directory, through, vault, keys):
+        c = self.open(os.path.join(directory, f"base-{through:010}.cvj"), f"base {through}")
+        magic, form, of_vault, self.through, self.hash, self.segment = c.read("4sH16sQ32sQ")
+        _offset, self.generation, self.first, zeros, check = c.read("QQQ386s32s")
+        c.must(H(self.data[:480]) == check and magic == b"CVB1" and form > 0)
+        must(form <= 2, NEWER, self.where)
+        c.must((of_vault, self.through, form == 2) == (vault, through, self.first > 0) and not any(zeros))
+        self.rows, self.entries, self.tallies = {tree: {} for tree in TREES}, [], {}
+        self.keys, self.sums, self.origin, self.newest = keys, [[0, 0] for _ in range(4609)], (0, -1), bytes(32)
+        at, number, before, last, places, posts, index = 512, 0, check, 2, [], [], 0
+        while at < len(self.data):
+            frame = self.frame(at)
+            self.must(frame is not None, at)
+            must(is_genuine(frame, keys), FORGED, self.where)
+            c = Cursor(frame[:-72], DAMAGED, f"{self.where}, byte {at}")
+            _magic, frame_number, _check, prev, generation, kind, count = c.read("8sQ8s32sQBI")
+            c.must((frame_number, prev, generation) == (number + 1, before, self.generation) and last <= kind <= 4)
+            if kind == 2:
+                places.append((*struct.unpack_from(">QI", c.data, c.at + 1), at))
+                for _ in range(count):
+                    self.item(c)
+            if kind == 3:
+                posts += [c.read("QIQ") for _ in range(count)]
+            index = index or (at if kind > 2 else 0)
+            if kind == 4:
+                buckets = H(b"".join(be(8, count) + be(32, total) for count, total in self.sums))
+                rows = sum(count for count, _ in self.sums) + len(self.rows[6])
+                seal = (rows, len(self.entries), len(places), index, len(self.data), check, buckets, self.newest)
+                c.must(count == 1 and c.read("5Q32s32s32s") == seal and at + len(frame) == len(self.data))
+            c.must(c.one("I") == 0)
+            padding = c.rest()
+            c.must(len(padding) < 8 and not any(padding))
+            at, number, before, last = at + len(frame), number + 1, bytes(frame[-72:-40]), kind
+        self.must(last == 4 and posts == places, at)
+    def must(self, true, at):
+        must(true, DAMAGED, f"{self.where}, byte {at}")
+    def item(self, c):
+        sort, *origin = c.read("BQI")
+        c.must(self.origin < (origin := tuple(origin)) and origin[0] <= self.through)
+        self.origin = origin
+        if sort in (1, 2):
+            tree, key = c.one("B"), c.sized("H")
+            c.must(tree in TREES and key not in self.rows[tree] and len(key) <= 256)
+            value = self.rows[tree][key] = c.take(c.one("I"))
+            if tree < 6:
+                leaf = HMAC(self.keys.state, be(1, tree) + be(2, len(key)) + key + be(4, len(value)) + H(value))
+                counted = self.sums[bucket(tree, key)]
+                counted[:] = counted[0] + 1, (counted[1] + int.from_bytes(leaf, "big")) % (1 << 256)
+        elif sort == 3:
+            self.entries.append(entry_of(c))
+            self.newest = H(self.entries[-1][0])
+        else:
+            tag, count = c.read("16sQ")
+            c.must(sort == 4 and self.first > 0 and origin == (self.through, len(self.tallies)))
+            c.must(all(before < tag for before in self.tallies))
+            self.tallies[tag] = count
+def entry_of(c):
+    return c.sized("H"), [bytes(c.take(16)) for _ in range(c.one("H"))]
 class Journal:
-    """All frames from the first on: the rows that they leave, and the entries of the log."""
+    """All frames from the first on, or behind a base: the rows that they leave, and the entries of the log."""
     def __init__(self, path, vault, keys):
-        self.keys, self.number, self.generation, self.hashes = keys, 0, 0, [bytes(32)]
-        self.rows, self.entries, self.torn = {1: {}, 2: {}, 3: {}, 4: {}, 6: {}}, [], 0
-        directory = os.path.join(path, "journal")
-        names = sorted(name for name in os.listdir(directory) if name[:10].isdecimal() and name[10:] == ".cvj")
-        must(names and names == [f"{n:010}.cvj" for n in range(1, len(names) + 1)], DAMAGED, "segments are missing")
-        segments = [Segment(directory, number, vault) for number in range(1, len(names) + 1)]
+        self.keys, self.number, self.generation, self.hashes, self.torn = keys, 0, 0, {0: bytes(32)}, 0
+        self.rows, self.entries, self.tallies, self.begins = {tree: {} for tree in TREES}, [], {}, 0
+        directory, base = os.path.join(path, "journal"), 0
+        numbers = lambda start: sorted(  # in names that are spelled as the page says
+            int(name[len(start) : -4]) for name in os.listdir(directory)
+            if re.fullmatch(start + r"(0\d{9}|[1-9]\d{9,})\.cvj", name)
+        )
+        if bases := numbers("base-"):
+            base = Base(directory, bases[-1], vault, keys)
+            self.number, self.generation, self.hashes = base.through, base.generation, {base.through: base.hash}
+            self.rows, self.entries, self.tallies, self.begins = base.rows, base.entries, base.tallies, base.first
+            base = base.segment
+        self.first = self.begins  # of the log; the entries before it that segments still hold are chained as well
+        present = [number for number in numbers("") if number > base]
+        must(present and present == [*range(base + 1, base + 1 + len(present))], DAMAGED, "segments are missing")
+        segments = [Segment(directory, number, vault) for number in present]
         for segment, later in zip(segments, [*segments[1:], None]):
-            must((segment.first, segment.before) == (self.number + 1, self.hashes[-1]), DAMAGED, segment.where)
+            must((segment.first, segment.before) == (self.number + 1, self.hashes[self.number]), DAMAGED, segment.where)
             if not self.read(segment, later, later is segments[-1]):
                 break
         self.check_marks(path, vault)
@@ -249,25 +327,30 @@ class Journal:
         """Takes in a frame; says whether it is a seal."""
         c = Cursor(frame[:-72], DAMAGED, where)
         _magic, number, _check, before, generation, kind, writes = c.read("8sQ8s32sQBI")
-        c.must((number, before) == (self.number + 1, self.hashes[-1]))
+        c.must((number, before) == (self.number + 1, self.hashes[self.number]))
         c.must(generation >= self.generation and kind in (0, 1))
-        for _ in range(writes):
-            self.write(c)
+        for left in range(writes, 0, -1):
+            self.cut(c) if left == 1 and bytes(c.data[c.at : c.at + 2]) == b"\5\3" else self.write(c)
         for _ in range(entries := c.one("I")):
-            self.entries.append((c.sized("H"), [bytes(c.take(16)) for _ in range(c.one("H"))]))
+            self.entries.append(entry_of(c))
+        c.must(self.first < self.begins + len(self.entries) or not self.first)
         padding = c.rest()
         c.must(len(padding) < 8 and not any(padding) and (kind == 0 or writes == entries == 0))
         self.number, self.generation = number, generation
-        self.hashes.append(bytes(frame[-72:-40]))
+        self.hashes[number] = bytes(frame[-72:-40])
         return kind == 1
+    def cut(self, c):
+        form, first, value = c.read("5sQI")
+        c.must((form, value) == (b"\5\3\0\0\10", 0) and self.first <= first <= self.begins + len(self.entries))
+        self.first = first
     def write(self, c):
         """Frame, Digest. Nobody needs the leaf of what is replaced in order to read, but it has to be true."""
         tree, operation, replaces = c.read("BBB")
         c.must(tree in self.rows and operation in (0, 1, 2) and replaces in (0, 1))
         rows, leaf, key, value = self.rows[tree], c.take(32 * replaces), c.sized("H"), c.take(c.one("I"))
         old = rows.pop(key, None)
-        c.must(len(key) <= 256 and (operation or not value) and (old is not None) == bool(replaces))
-        if old is not None:
+        c.must(len(key) <= 256 and (operation or not value) and (tree == 6 or (old is not None) == bool(replaces)))
+        if old is not None and tree != 6:  # of what no digest covers, nothing is said
             row = be(1, tree) + be(2, len(key)) + key + be(4, len(old)) + H(old)
             c.must(same(HMAC(self.keys.state, row), bytes(leaf)))
         if operation:
@@ -280,13 +363,14 @@ class Journal:
             of_vault, hashed = (mark[8:24], mark[:-32]) if clean else (mark[18:34], mark[:8] + H(mark[:-64]))
             if len(mark) >= 96 and of_vault == vault and same(HMAC(key, hashed), mark[-32:]):
                 number, known = struct.unpack_from(">Q32s", mark, start)
-                must(self.hashes[number : number + 1] == [known], DAMAGED, f"frames up to {number} are not all there")
+                there = self.hashes.get(number) == known or number < min(self.hashes)
+                must(there, DAMAGED, f"frames up to {number} are not all there")
 
 # ==== policy.md: Policy rows ====
 # The reader of a table takes what stands behind the table's number, and yields the row's id and what is shown of it.
 ACTIONS = "read list create amend void export erase audit review grant operate".split()
 PURPOSES = "TREAT ETREAT BTG HPAYMT HOPERAT HRESCH PUBHLTH PATRQT FAMRQT COVERAGE HLEGAL HSYSADMIN".split()
-LEVELS, NO_ID, NO_LIMIT = "ULMNRV", bytes(16), 0xFFFFFFFF
+LEVELS, NO_ID, CUT, NO_LIMIT = "ULMNRV", bytes(16), b"\xff" * 16, 0xFFFFFFFF
 def said(c, least, most, of="H", blank=False):
     """A text behind its length: UTF-8, so many bytes, not all blank unless it may be."""
     data = c.sized(of)
@@ -370,14 +454,27 @@ def access_rules(c):
         "registered_only": registered, "enrolled_only": enrolled, "validity": validity, "sessions": sessions or None,
         "idle": idle, "longest": longest, "review": review,
     }
+def pruned(c, said):
+    """What a prune entry says: from which entry on, and before which, they were removed."""
+    first, end = struct.unpack_from(">QQ", said)
+    c.must(first < end and first % 256 == end % 256 == 0)
+    return first, end
 def log_retention(c):
-    """How long the log is kept, or a hold on it by its id."""
-    if c.one("B") == 0:
+    """How long the log is kept, a hold on it by its id, or where it begins."""
+    sort = c.one("B")
+    if sort == 2:
+        before, said = c.one("Q"), c.take(144)
+        first, end = pruned(c, said)
+        edge = [c.take(32) for level in range(1, 8) for _ in range((end >> 8 * level) % 256)]
+        c.must(before >= end - 1)
+        return CUT, {"from": first, "end": end, "before": before, "said": said.hex(), "edge": len(edge)}
+    c.must(sort < 2)
+    if sort == 0:
         keep, newest = c.read("QQ")
         c.must(keep or not newest)
         return NO_ID, {"keep": keep or None, "newest": newest}
     hold, since, by = c.read("16sq16s")
-    c.must(any(hold))
+    c.must(any(hold) and hold != CUT)
     return hold, {"since": since, "by": by.hex(), "reason": said(c, 1, 256, blank=True)}
 def retention(c):
     """What keeps a chart, by its tag, and records of it by kind and number."""
@@ -694,7 +791,8 @@ EVENTS = {
 }
 OUTCOMES = (None, "allowed", "denied", "failed")
 EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)
-SIZES = {EVENT: 2, OUTCOME: 1, 3: 16, 4: 16, 6: 16, 7: 4, 8: 4, 9: 2, 0xA: 16, 0xB: 16, 0xC: 16, 0xD: 4, CLOCK: 8}
+PRUNED = 0x800A
+SIZES = {EVENT: 2, OUTCOME: 1, 3: 16, 4: 16, 6: 16, 7: 4, 8: 4, 9: 2, 0xA: 16, 0xB: 16, 0xC: 16, 0xD: 4, PRUNED: 144, CLOCK: 8}
 POSSESSION, ATTESTERS, REFUSALS = 0x8005, 0x8006, 0x8008
 LISTS = {
     5: range(16, 129, 16), ATTESTERS: range(16, 513, 16), 0x8007: range(16, 8_001, 8), REFUSALS: range(3, 289, 3),
@@ -702,12 +800,27 @@ LISTS = {
 class Log:
     """The entries of all frames: chained, opened, and shown in a line each."""
     def __init__(self, vault):
-        self.vault, self.counters, self.head, self.lines, self.before = vault, {}, bytes(32), [], (-(1 << 63), 0, 0)
-        self.signs = 1
-        for entry, tags in vault.journal.entries:
-            self.lines.append(self.entry(entry, tags, len(self.lines)))
+        journal, self.lines, self.before = vault.journal, [], (-(1 << 63), 0, 0)
+        self.vault, self.counters, self.head, self.signs = vault, dict(journal.tallies), bytes(32), 1
+        self.pruned, leaf = [], None
+        if journal.begins and journal.entries:  # what stood before is gone
+            self.signs, self.head = struct.unpack_from(">I32s", journal.entries[0][0].ljust(78), 42)
+        for seq, (entry, tags) in enumerate(journal.entries, journal.begins):
+            line = self.entry(entry, tags, seq)
             self.head = H(b"\0" + entry)
+            self.lines += [line] if seq >= journal.first else []
+            leaf = entry[46:78] if seq == journal.first else leaf
         must(self.lines, LOG, "no entry, not even that the vault was created")
+        self.begins(journal.first, leaf)
+    def begins(self, first, leaf):
+        """Pruned entries: the newest entry that says so, and the row, allow the log to begin where it does."""
+        row = self.vault.policies["log_retention"].get(CUT.hex())
+        must((row["end"] if row else 0) == first, LOG, "the log begins where nothing says that it may")
+        for seq, said in self.pruned:
+            must(struct.unpack_from(">Q", said, 8)[0] <= first, LOG, f"what entry {seq} pruned is there again")
+        if row:
+            found = [seq for seq, said in self.pruned if said.hex() == row["said"] and seq > row["before"]]
+            must(len(found) == 1 and bytes.fromhex(row["said"])[16:48] == leaf, LOG, "what was pruned")
     def entry(self, entry, tags, seq):
         """Audit entry, Chain."""
         c = Cursor(entry, LOG, f"entry {seq}")
@@ -726,6 +839,10 @@ class Log:
         fields = self.payload(Cursor(payload, LOG, c.where))
         c.must((kind == 3 and fields[EVENT] == be(2, 98)) == (key_id > signs))
         c.must((CLOCK in fields) == bool(flags & 1))
+        c.must((PRUNED in fields) == (kind == 4))
+        if kind == 4:
+            pruned(c, fields[PRUNED])
+            self.pruned.append((seq, fields[PRUNED]))
         subjects = self.subjects(Cursor(fields.get(SUBJECTS, b""), LOG, c.where), seq, flags >> 4, key)
         c.must([tag for tag, _ in subjects] == tags)
         return " ".join([str(seq), when(time), *self.words(fields), *(text for _, text in subjects)])

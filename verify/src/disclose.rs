@@ -10,6 +10,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::entry::{Entry, padme};
+use crate::pruned::Pruned;
 
 /// `L("audit-open")`: the label behind its length.
 const OPEN: &[u8] = b"\x18chartvault/v1/audit-open";
@@ -105,6 +106,10 @@ impl fmt::Display for Disclosed {
                 0x8002 => write!(f, ", request {}", text())?,
                 0x8003 => write!(f, ", host {}", text())?,
                 0x8004 => write!(f, ", device {}", text())?,
+                0x800A => match self.pruned() {
+                    Some(Pruned { first, end, .. }) => write!(f, ", pruned entries {first} up to {end}")?,
+                    None => f.write_str(", pruned what it does not say")?,
+                },
                 tag => write!(f, ", {tag:04x}={}", HEXLOWER.encode(value))?,
             }
         }

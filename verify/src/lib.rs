@@ -9,3 +9,4 @@ pub mod entry;
 pub mod epochs;
 pub mod merkle;
 pub mod note;
+pub mod pruned;

@@ -18,11 +18,14 @@ fn encode(link: &Link, contents: &Contents<'_>) -> (Vec<u8>, [u8; 32]) {
             };
             Write::encoded_len(write.key.len(), value, write.old_leaf.is_some())
         })
+        .chain(contents.cut.map(|_| CUT_LEN))
         .chain(contents.entries.iter().map(|entry| Entry::encoded_len(entry.bytes.len(), entry.subjects.len())))
         .sum();
     let mut out = Vec::new();
-    let mut writer = FrameWriter::new(&mut out, link, body, contents.writes.len()).unwrap();
+    let writes = contents.writes.len() + usize::from(contents.cut.is_some());
+    let mut writer = FrameWriter::new(&mut out, link, body, writes).unwrap();
     contents.writes.iter().for_each(|write| write.encode(writer.writes()).unwrap());
+    contents.cut.into_iter().for_each(|first| put_cut(first, writer.writes()));
     let entries = writer.entries(contents.entries.len()).unwrap();
     contents.entries.iter().for_each(|entry| Entry::encode(entry.bytes, &entry.subjects, entries).unwrap());
     let hash = writer.finish(&key()).unwrap();
@@ -37,7 +40,7 @@ fn sample() -> (Link, Contents<'static>) {
         Write { tree: Tree::Patients, key: b"", op: Op::Kept(&[5; 100]), old_leaf: None },
     ];
     let entries = vec![Entry { bytes: b"entry", subjects: vec![[6; 16], [7; 16]] }];
-    (link, Contents { writes, entries })
+    (link, Contents { writes, cut: Some(0x1122_3344), entries })
 }
 
 #[test]
@@ -102,7 +105,7 @@ proptest! {
     #[test]
     fn what_was_written_is_read_back(
         seq: u64, previous: [u8; 32], header_generation: u64,
-        writes: Vec<RawWrite>,
+        writes: Vec<RawWrite>, cut: Option<u64>,
         entries in proptest::collection::vec(
             (proptest::collection::vec(any::<u8>(), 0..99), proptest::collection::vec(any::<[u8; 16]>(), 0..4)), 0..4),
     ) {
@@ -112,7 +115,7 @@ proptest! {
         }).collect();
         let entries = entries.iter()
             .map(|(bytes, subjects)| Entry { bytes, subjects: subjects.clone() }).collect();
-        let contents = Contents { writes, entries };
+        let contents = Contents { writes, cut, entries };
         let (bytes, hash) = encode(&link, &contents);
         let frame = Frame::parse(&bytes, &key()).unwrap();
         prop_assert_eq!(bytes.len() % 8, 0);
@@ -124,6 +127,44 @@ proptest! {
     fn arbitrary_bytes_are_refused_without_panic(bytes: Vec<u8>) {
         prop_assert!(Frame::parse(&bytes, &key()).is_err());
     }
+}
+
+/// Genuine frames all of them: what a version does not know, it does not pass over.
+#[test]
+fn a_cut_that_is_not_the_last_write_or_has_another_form_is_refused() {
+    let link = sample().0;
+    let cut = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        put_cut(7, &mut bytes);
+        change(&mut bytes);
+        bytes
+    };
+    let mut write = Vec::new();
+    Write { tree: Tree::Records, key: b"key", op: Op::Delete, old_leaf: None }.encode(&mut write).unwrap();
+    let read = |writes: &[&[u8]]| {
+        let (body, mut out) = (writes.concat(), Vec::new());
+        let mut writer = FrameWriter::new(&mut out, &link, body.len(), writes.len()).unwrap();
+        writer.writes().extend_from_slice(&body);
+        writer.entries(0).unwrap();
+        writer.finish(&key()).unwrap();
+        Frame::parse(&out, &key()).unwrap().contents().map(|contents| (contents.writes.len(), contents.cut))
+    };
+    let good = cut(&|_| ());
+    assert_eq!(good.len(), CUT_LEN);
+    assert_eq!((read(&[&good]), read(&[&write, &good])), (Ok((0, Some(7))), Ok((1, Some(7)))));
+    assert!(read(&[&good, &write]).is_err() && read(&[&good, &good]).is_err());
+    for (at, byte) in [(0, 1), (0, 6), (0, 7), (1, 4), (1, 0xFF), (4, 7), (4, 9)] {
+        assert!(read(&[&cut(&|bytes| bytes[at] = byte)]).is_err(), "{byte} at {at}");
+    }
+    let with_leaf = cut(&|bytes| {
+        bytes[2] = 1;
+        bytes.splice(3..3, [4; 32]);
+    });
+    let with_value = cut(&|bytes| {
+        bytes[CUT_LEN - 1] = 1;
+        bytes.push(9);
+    });
+    assert!(read(&[&with_leaf]).is_err() && read(&[&with_value]).is_err());
 }
 
 #[test]
@@ -140,6 +181,6 @@ fn offsets_say_where_values_and_entries_are() {
         };
         at(offsets.write(write.key.len(), value.len(), write.old_leaf.is_some()), value);
     }
-    offsets.entries();
+    offsets.entries(contents.cut);
     contents.entries.iter().for_each(|entry| at(offsets.entry(entry.bytes.len(), entry.subjects.len()), entry.bytes));
 }

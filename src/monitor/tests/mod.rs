@@ -58,6 +58,7 @@ pub(crate) fn entry(seq: u64, time: Timestamp, event: AuditEvent, outcome: Outco
         attesters: Vec::new(),
         refusals: Vec::new(),
         consent: Vec::new(),
+        pruned: None,
         subjects: Vec::new(),
         reads: Vec::new(),
     }

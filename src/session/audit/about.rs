@@ -32,7 +32,7 @@ pub struct ReportPlace {
 struct Count {
     /// The last count and the number of its entry.
     last: Option<(u64, u64)>,
-    /// Whether the first count that is met may be any: the report begins at a time.
+    /// Whether the first count that is met may be any: the report begins at a time, or the log was pruned.
     any_first: bool,
 }
 

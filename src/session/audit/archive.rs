@@ -4,16 +4,17 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 
 use chartvault_verify::archive::{ArchiveReader, ArchiveWriter};
+use chartvault_verify::merkle::{Range as Leaves, leaf_hash};
 
-use super::{AuditView, CHUNK, access, read};
+use super::{AuditView, CHUNK, access, not_pruned, read};
 use crate::audit::{AuditEvent, LogArchive, LogArchiveError};
 use crate::error::Error;
 use crate::session::access::{Done, Hold};
 use crate::storage::Bytes;
 use crate::unlocked::Unlocked;
 
-/// Entries of a tile of the lowest level: the log is archived in whole ones.
-pub(super) const TILE: u64 = 256;
+/// The log is archived in whole tiles of the lowest level.
+pub(super) use crate::audit::TILE;
 
 impl AuditView<'_> {
     /// Writes entries of the log, by number, to a file that anyone can verify without a key
@@ -49,8 +50,8 @@ impl AuditView<'_> {
         if written == told { Ok(told) } else { Err(LogArchiveError::Differs { seq: entries.start }.into()) }
     }
 
-    /// Reads an archive to its end, and compares each entry with the log. The log says that it was looked at, and what was
-    /// found.
+    /// Reads an archive to its end, and compares each entry with the log; those that were pruned since with their hashes, which
+    /// the log's tree still has. The log says that it was looked at, and what was found.
     ///
     /// # Errors
     /// [`Error::LogArchive`] where the archive is not sound, is of another vault, or has an entry that is not the log's, and
@@ -65,7 +66,7 @@ impl AuditView<'_> {
     }
 }
 
-fn told(archive: &LogArchive) -> String {
+pub(super) fn told(archive: &LogArchive) -> String {
     let hash: String = archive.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("archive of entries {} up to {}, SHA-256 {hash}", archive.first, archive.end)
 }
@@ -82,6 +83,7 @@ fn write(unlocked: &Unlocked, entries: &Range<u64>, out: &mut dyn Write) -> Resu
     if first % TILE != 0 || end % TILE != 0 || first >= end || end > whole {
         return Err(LogArchiveError::NotWhole { first, end, whole }.into());
     }
+    not_pruned(unlocked, first)?;
     let mut writer =
         ArchiveWriter::begin(out, *unlocked.vault.as_bytes(), entries.clone()).map_err(LogArchiveError::from)?;
     let mut next = first;
@@ -98,14 +100,19 @@ fn write(unlocked: &Unlocked, entries: &Range<u64>, out: &mut dyn Write) -> Resu
     Ok(writer.finish().map_err(LogArchiveError::from)?)
 }
 
-fn compare(unlocked: &Unlocked, input: &mut dyn Read) -> Result<LogArchive, Error> {
+pub(super) fn compare(unlocked: &Unlocked, input: &mut dyn Read) -> Result<LogArchive, Error> {
     let mut reader = ArchiveReader::begin(input).map_err(LogArchiveError::from)?;
     if reader.vault() != *unlocked.vault.as_bytes() {
         return Err(LogArchiveError::OtherVault.into());
     }
     unlocked.committer.flush()?;
     let mut ahead: std::vec::IntoIter<(u64, Bytes)> = Vec::new().into_iter();
+    let (begin, mut gone) = (unlocked.committer.storage().first_entry(), None);
     while let Some((seq, bytes)) = reader.next_entry().map_err(LogArchiveError::from)? {
+        if seq < begin {
+            gone.get_or_insert_with(|| Leaves::empty(seq)).push(leaf_hash(bytes));
+            continue;
+        }
         let ours = match ahead.next() {
             Some(ours) => Some(ours),
             None => {
@@ -117,7 +124,13 @@ fn compare(unlocked: &Unlocked, input: &mut dyn Read) -> Result<LogArchive, Erro
             return Err(LogArchiveError::Differs { seq }.into());
         }
     }
-    Ok(reader.finish().map_err(LogArchiveError::from)?)
+    let archive = reader.finish().map_err(LogArchiveError::from)?;
+    match gone {
+        Some(gone) if !unlocked.had(archive.first, &gone)? => {
+            Err(LogArchiveError::Differs { seq: archive.first }.into())
+        }
+        _ => Ok(archive),
+    }
 }
 
 #[cfg(test)]

@@ -130,6 +130,10 @@ impl LogBundle<'_> {
         if start > end || end > size {
             return Err(LogProofError::NoSuchEntry { seq: start.max(end.saturating_sub(1)), size }.into());
         }
+        let first = unlocked.committer.storage().first_entry();
+        if start < first && start < end {
+            return Err(LogProofError::Pruned { seq: start, first }.into());
+        }
         if let Some(seq) = self.disclosed.iter().find(|seq| !self.entries.contains(seq)) {
             return Err(LogProofError::NoSuchEntry { seq: *seq, size: end }.into());
         }

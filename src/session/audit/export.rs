@@ -84,7 +84,8 @@ impl<'p> LogExport<'_, 'p> {
         self
     }
 
-    /// Only entries with these numbers; what goes beyond the newest one is not there yet and is no error.
+    /// Only entries with these numbers; what goes beyond the newest one is not there yet and is no error. From 0 on is from the
+    /// log's first entry on, also where that was pruned to begin later; any other number before that is an error.
     pub const fn range(mut self, entries: Range<u64>) -> Self {
         self.range = entries;
         self
@@ -112,6 +113,9 @@ impl<'p> LogExport<'_, 'p> {
         let op = self.session.begin(access(AuditEvent::LogExported))?;
         let (op, (told, to)) = op.prepare(|unlocked| {
             unlocked.committer.flush()?;
+            if self.range.start == 0 {
+                self.range.start = unlocked.committer.storage().first_entry();
+            }
             let to =
                 self.range.end.min(unlocked.committer.newest_entry().map_or(0, |newest| newest.seq.saturating_add(1)));
             Ok((self.pass(unlocked, to, 0, &mut io::sink())?, to))

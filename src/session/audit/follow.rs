@@ -1,7 +1,7 @@
 //! Reading the log forwards, as it grows, with each entry checked against the one before it.
 
-use super::read;
 use super::subjects::SubjectKeys;
+use super::{not_pruned, read};
 use crate::audit::{AuditEntry, AuditFault, AuditFilter, EntryDefect, EntryKind, EntryRef, FaultKind};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -30,6 +30,7 @@ impl Follower {
         if next > entries {
             return Err(Error::LogEndsBefore { from: next, entries });
         }
+        not_pruned(unlocked, next)?;
         Ok(Self { next, before: None })
     }
 
@@ -50,7 +51,10 @@ impl Follower {
         if end <= self.next {
             return Ok(Vec::new());
         }
-        let from = if self.before.is_none() { self.next.saturating_sub(1) } else { self.next };
+        // Also where it was pruned since: nothing is passed over unsaid.
+        not_pruned(unlocked, self.next)?;
+        let first = unlocked.committer.storage().first_entry();
+        let from = if self.before.is_none() { self.next.saturating_sub(1).max(first) } else { self.next };
         let chunk = read(unlocked.committer.storage(), from, end - from)?;
         if chunk.len() != usize::try_from(end - from).unwrap_or(usize::MAX) {
             return Err(AuditFault { seq: from, what: FaultKind::Malformed(EntryDefect::Truncated) }.into());

@@ -12,7 +12,7 @@ use crate::unlocked::{IndexFound, Unlocked};
 /// Compares the index of the full stretches from an entry on with what the entries say, on so many threads. What is missing is
 /// made; what says something else than the entries is a fault, and is made anew.
 pub(super) fn index_faults(unlocked: &Unlocked, from: u64, threads: usize) -> Result<Vec<LogFault>, Error> {
-    let (next, end) = (AtomicU64::new(from / STRETCH), unlocked.full_stretches());
+    let (next, end) = (AtomicU64::new((from / STRETCH).max(unlocked.first_stretch())), unlocked.full_stretches());
     let (faults, failed) = (Mutex::new(Vec::new()), Mutex::new(None));
     let work = || {
         loop {

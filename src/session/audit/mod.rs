@@ -13,6 +13,7 @@ mod indexed;
 mod monitor;
 mod parallel;
 mod proofs;
+mod prune;
 mod query;
 mod retention;
 mod subjects;
@@ -31,6 +32,7 @@ use crate::error::Error;
 use crate::storage::{Bytes, Storage};
 use crate::terms::Action;
 use crate::token::Reach;
+use crate::unlocked::Unlocked;
 
 pub(super) use subjects::SubjectKeys;
 
@@ -101,6 +103,12 @@ impl<'s> AuditView<'s> {
     pub const fn query(self, filter: AuditFilter) -> AuditQuery<'s> {
         AuditQuery::new(self.0, filter, None)
     }
+}
+
+/// Where the log begins, for whoever goes through it from a number on.
+fn not_pruned(unlocked: &Unlocked, from: u64) -> Result<(), Error> {
+    let first = unlocked.committer.storage().first_entry();
+    if from < first { Err(Error::LogBeginsAfter { from, first }) } else { Ok(()) }
 }
 
 /// Entries as they are stored, from a number on.

@@ -37,7 +37,8 @@ pub struct ConsistencyProof {
 }
 
 impl AuditView<'_> {
-    /// Proves that an entry is in the log of a checkpoint. It is verified before it is given out.
+    /// Proves that an entry is in the log of a checkpoint. It is verified before it is given out. The entry can be one that was
+    /// pruned, and that somebody has from the archive: the hashes beside it are still there.
     ///
     /// # Errors
     /// [`Error::LogProof`] where the checkpoint is not of this log, or has no such entry, [`Error::Audit`] where an entry is not sound, and what [`Session`]
@@ -89,13 +90,18 @@ pub(super) fn inclusion(unlocked: &Unlocked, seq: u64, under: &Checkpoint) -> Re
     if seq >= size {
         return Err(LogProofError::NoSuchEntry { seq, size }.into());
     }
-    let leaf = entry(unlocked, seq)?.1;
+    let pruned = seq < unlocked.committer.storage().first_entry();
+    let leaf = if pruned { unlocked.pruned_leaf(seq)? } else { entry(unlocked, seq)?.1 };
     let hashes = unlocked.log_inclusion((seq, &leaf), size, &under.root)?;
     Ok(InclusionProof { seq, size, leaf, hashes })
 }
 
 /// An entry as it is stored, and its leaf hash.
 pub(super) fn entry(unlocked: &Unlocked, seq: u64) -> Result<(Vec<u8>, [u8; 32]), Error> {
+    let first = unlocked.committer.storage().first_entry();
+    if seq < first {
+        return Err(LogProofError::Pruned { seq, first }.into());
+    }
     let found = read(unlocked.committer.storage(), seq, 1)?;
     let fault = |what| AuditFault { seq, what };
     let cut = || fault(FaultKind::TruncatedTail { last: seq.saturating_sub(1) });

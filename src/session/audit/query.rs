@@ -20,6 +20,8 @@ pub struct AuditPage {
     /// Where to go on: with [`AuditQuery::before`], or with [`AuditQuery::starting_at`] where the oldest come first. `None` when
     /// nothing is left that could be wanted.
     pub next: Option<u64>,
+    /// Number of the log's first entry; those before it were pruned.
+    pub first: u64,
 }
 
 /// A query of the log; see [`AuditView::query`](crate::AuditView::query).
@@ -118,5 +120,5 @@ pub(crate) fn page_of(
         entries.push(entry);
         if entries.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    Ok(AuditPage { entries, next })
+    Ok(AuditPage { entries, next, first: unlocked.committer.storage().first_entry() })
 }

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{CaseId, LogHoldId};
 use crate::policy::{LogHold, LogRetention};
-use crate::session::access::{Done, Hold, Op};
+use crate::session::access::{Done, Hold};
 use crate::unlocked::Unlocked;
 
 /// Something because of which entries of the log have to stay.
@@ -38,7 +38,9 @@ pub struct LogRetentionReport {
     pub terms: LogRetention,
     /// Holds that stand on the log, the oldest first.
     pub holds: Vec<LogHold>,
-    /// Entries of the log in whole tiles of 256.
+    /// Number of the log's first entry: those before it were pruned.
+    pub first: u64,
+    /// Entries of the log in whole tiles of 256, those that were pruned among them.
     pub entries: u64,
     /// Nothing keeps the entries below this number, a multiple of 256.
     pub kept_from: u64,
@@ -48,8 +50,8 @@ pub struct LogRetentionReport {
 
 impl AuditView<'_> {
     /// How long the log is kept, and from which entry on something keeps it: its age, holds on it, emergencies and reviews
-    /// that are open. Legal holds of single charts do not count: whoever needs the log for one places a hold on it. Nothing is
-    /// ever removed from the log by this version; what may go can be archived ([`AuditView::archive`]).
+    /// that are open. Legal holds of single charts do not count: whoever needs the log for one places a hold on it. What may
+    /// go can be archived ([`AuditView::archive`]) and then pruned ([`AuditView::prune`]).
     ///
     /// # Errors
     /// [`Error::Audit`] where an entry that was looked at is missing or was changed, and what [`Session`](crate::Session)
@@ -57,27 +59,28 @@ impl AuditView<'_> {
     pub fn retention(self) -> Result<LogRetentionReport, Error> {
         let op = self.0.begin(access(AuditEvent::AuditQueried))?;
         op.run(Hold::Nothing, |op| {
-            let report = report(op)?;
+            let report = report_of(&op.unlocked, op.now)?;
             let detail = Some(format!("the retention of the log: kept from entry {} on", report.kept_from));
             Ok(Done { detail, ..Done::read(report, Vec::new()) })
         })
     }
 }
 
-fn report(op: &Op<'_>) -> Result<LogRetentionReport, Error> {
-    let (policy, entries) = (&op.unlocked.policy, whole_tiles(&op.unlocked)?);
+pub(super) fn report_of(unlocked: &Unlocked, now: Timestamp) -> Result<LogRetentionReport, Error> {
+    let (policy, first) = (&unlocked.policy, unlocked.committer.storage().first_entry());
+    let entries = whole_tiles(unlocked)?.max(first);
     let (terms, holds) = (policy.log_retention(), policy.log_holds());
-    let before = |time| whole_before(&op.unlocked, entries, time);
+    let before = |time| whole_before(unlocked, first, entries, time);
     let mut limits = match terms.kept_for() {
-        None => vec![(0, LogKept::ForEver)],
+        None => vec![(first, LogKept::ForEver)],
         Some(length) => {
             let newest = entries.saturating_sub(terms.newest_kept());
             // What is exactly as old may go.
-            let oldest = earlier(op.now, length).saturating_add(Duration::from_micros(1));
-            vec![(before(oldest)?, LogKept::Age), (newest - newest % TILE, LogKept::Newest)]
+            let oldest = earlier(now, length).saturating_add(Duration::from_micros(1));
+            vec![(before(oldest)?, LogKept::Age), ((newest - newest % TILE).max(first), LogKept::Newest)]
         }
     };
-    limits.extend(holds.iter().map(|hold| (0, LogKept::Held(hold.id))));
+    limits.extend(holds.iter().map(|hold| (first, LogKept::Held(hold.id))));
     if let Some(case) = policy.cases(None, 1, |case| case.review.is_none()).first() {
         limits.push((before(case.at)?, LogKept::Case(case.id)));
     }
@@ -88,7 +91,7 @@ fn report(op: &Op<'_>) -> Result<LogRetentionReport, Error> {
     let kept_from = limits.iter().fold(entries, |least, (limit, _)| least.min(*limit));
     let keeps = |(limit, by): (u64, LogKept)| (limit == kept_from && limit < entries).then_some(by);
     let kept_by = limits.into_iter().filter_map(keeps).collect();
-    Ok(LogRetentionReport { terms, holds, entries, kept_from, kept_by })
+    Ok(LogRetentionReport { terms, holds, first, entries, kept_from, kept_by })
 }
 
 fn earlier(time: Timestamp, by: Duration) -> Timestamp {
@@ -97,8 +100,8 @@ fn earlier(time: Timestamp, by: Duration) -> Timestamp {
 }
 
 /// The number behind the last whole tile whose entries are all from before a time; times never decrease along the log.
-fn whole_before(unlocked: &Unlocked, entries: u64, time: Timestamp) -> Result<u64, Error> {
-    let (mut low, mut high) = (0, entries / TILE);
+fn whole_before(unlocked: &Unlocked, first: u64, entries: u64, time: Timestamp) -> Result<u64, Error> {
+    let (mut low, mut high) = (first / TILE, entries / TILE);
     while low < high {
         let middle = low + (high - low) / 2;
         if time_of(unlocked, middle * TILE + (TILE - 1))? < time { low = middle + 1 } else { high = middle }

@@ -42,11 +42,12 @@ pub struct Subscribe<'s> {
 }
 
 impl Subscribe<'_> {
-    /// Begins with the entry of this number: 0 is the log's first one, and [`Subscription::position`] the one that a
+    /// Begins with the entry of this number: 0 is the log's first one unless it was pruned, and [`Subscription::position`] the one that a
     /// subscription before would have given next.
     ///
     /// # Errors
-    /// [`Error::LogEndsBefore`] where the log has not come so far, and what [`Session`] lists.
+    /// [`Error::LogEndsBefore`] where the log has not come so far, [`Error::LogBeginsAfter`] where it was pruned there, and what
+    /// [`Session`] lists.
     pub fn from(self, seq: u64) -> Result<Subscription, Error> {
         self.begin(Some(seq))
     }
@@ -234,7 +235,7 @@ impl fmt::Debug for Subscription {
 
 impl Session {
     /// Whether it may read the log now.
-    fn reads_the_log(&self, unlocked: &Unlocked) -> Result<bool, Error> {
+    pub(super) fn reads_the_log(&self, unlocked: &Unlocked) -> Result<bool, Error> {
         let now = unlocked.now()?;
         let signed_in = self.0.sign_in.is_none_or(|demand| self.life().signed_in.meets(demand, now).is_ok());
         if !signed_in || !self.0.is_alive(unlocked, now) {

@@ -50,6 +50,7 @@ fn sum_up(unlocked: &Unlocked, (from, to): (Timestamp, Timestamp), now: Timestam
     let policy = &unlocked.policy;
     let rules = policy.monitoring().map(|row| row.rules.clone()).unwrap_or_default();
     let mut gatherer = Gatherer::new((from, to), now, rules.hours().cloned());
+    let pruned_until = unlocked.log_begin()?.before.map(|last| last.time).filter(|last| *last >= from);
     each_entry(unlocked, first_at(unlocked, from)?, &|| true, |_, entry| {
         match entry {
             Some(entry) if entry.time >= to => return false,
@@ -81,5 +82,6 @@ fn sum_up(unlocked: &Unlocked, (from, to): (Timestamp, Timestamp), now: Timestam
             gatherer.flag(rule, overdue, closed.map(|closed| closed.verdict));
         }
     }
-    Ok(gatherer.finish(|principal| policy.principal_name(principal)))
+    let summary = gatherer.finish(|principal| policy.principal_name(principal));
+    Ok(Summary { pruned_until, ..summary })
 }

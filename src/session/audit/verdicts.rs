@@ -7,7 +7,7 @@ use super::parallel::{self, Range, examine};
 use super::verify::verify;
 use super::{AuditVerify, Scope, VerifiedLog, access};
 use crate::anchor::AnchorFault;
-use crate::audit::{AuditEvent, AuditFault, FaultKind, Verified, Verifier};
+use crate::audit::{AuditEvent, AuditFault, FaultKind, LogPruned, Verified, Verifier};
 use crate::error::Error;
 use crate::ids::PatientId;
 use crate::session::access::{Done, Hold};
@@ -22,6 +22,9 @@ const MOST_FAULTS: usize = 100;
 pub struct LogReport {
     /// What was looked at; where the integrity is not sound, nothing.
     pub verified: VerifiedLog,
+    /// What allows the log to begin where it does, where it was pruned: the newest entry about it. What went is missing from no
+    /// verdict; who has the archives can look at them ([`AuditView::check_archive`](crate::AuditView::check_archive)).
+    pub pruned: Option<LogPruned>,
     /// Whether what is there is what was written: each entry follows from the one before, and with a scope that opens
     /// entries, was made with the vault's key.
     pub integrity: LogVerdict,
@@ -129,8 +132,11 @@ impl fmt::Display for LogVerdict {
 impl fmt::Display for LogReport {
     /// Three paragraphs, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verified, integrity, completeness, freshness } = self;
+        let Self { verified, pruned, integrity, completeness, freshness } = self;
         writeln!(f, "{} entries", verified.entries)?;
+        if let Some(pruned) = pruned {
+            writeln!(f, "of which those before {} were pruned, the last time {pruned}", pruned.end)?;
+        }
         writeln!(f, "integrity: {integrity}")?;
         writeln!(f, "completeness: {completeness}")?;
         writeln!(f, "freshness: {freshness}")
@@ -186,16 +192,21 @@ impl AuditVerify<'_, '_> {
             let unlocked = &*op.unlocked;
             let report = match verify(unlocked, scope, threads, progress, true) {
                 Ok(verified) => LogReport {
-                    verified: VerifiedLog::of(&verified, scope),
+                    verified: VerifiedLog::of(&verified),
+                    pruned: unlocked.log_begin()?.pruned.map(|(pruned, _)| pruned),
                     integrity: LogVerdict::Sound,
                     completeness: completeness(unlocked, scope, threads, verified, past_lost)?,
                     freshness: freshness(unlocked),
                 },
                 Err(Error::Audit(fault)) => {
-                    let missing = matches!(fault.what, FaultKind::Missing { .. } | FaultKind::TruncatedTail { .. });
+                    let missing = matches!(
+                        fault.what,
+                        FaultKind::Missing { .. } | FaultKind::TruncatedTail { .. } | FaultKind::NotPruned
+                    );
                     let (faults, unknown) = (LogVerdict::of(vec![fault.into()]), "the log is not sound");
                     LogReport {
-                        verified: VerifiedLog { entries: 0, head: [0; 32] },
+                        verified: VerifiedLog { entries: 0, first: 0, head: [0; 32] },
+                        pruned: None,
                         completeness: if missing { faults.clone() } else { LogVerdict::Unknown(unknown) },
                         integrity: faults,
                         freshness: LogVerdict::Unknown(unknown),
@@ -221,7 +232,8 @@ fn completeness(
     if !scope.opens() {
         return Ok(LogVerdict::Unknown("entries were not opened, so that nothing is known of patients' counts"));
     }
-    let Verified { head, lost, gaps, counters, .. } = verified;
+    let Verified { entries, head, lost, gaps, counters } = verified;
+    let first = head.map_or(0, |head| head.seq.saturating_add(1).saturating_sub(entries));
     let mut faults: Vec<LogFault> =
         lost.fault().filter(|_| !past_lost).into_iter().chain(gaps).map(LogFault::from).collect();
     let keyring = unlocked.keyring();
@@ -235,7 +247,7 @@ fn completeness(
         unlocked.committer.flush()?;
         let to = unlocked.committer.newest_entry().map_or(0, |newest| newest.seq.saturating_add(1));
         let range = Range { from: head.seq.saturating_add(1), to, keyed: true };
-        let mut verifier = Verifier::after(unlocked.vault, head).past_gaps();
+        let mut verifier = Verifier::after(unlocked.vault, head).of_log_from(head.seq).past_gaps();
         examine(unlocked, range, threads, &mut |examined| Ok(verifier.push_examined(examined)?))?;
         let later = verifier.finish(None)?.counters;
         faults.extend(counted.into_iter().filter_map(|(patient, before, counted)| {
@@ -244,7 +256,7 @@ fn completeness(
             (!explained).then_some(LogFault::Counted { patient, found, counted })
         }));
     }
-    faults.extend(index_faults(unlocked, scope.first(), threads)?);
+    faults.extend(index_faults(unlocked, first, threads)?);
     Ok(LogVerdict::of(faults))
 }
 

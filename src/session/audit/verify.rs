@@ -11,8 +11,7 @@ use crate::error::Error;
 use crate::progress::OnProgress;
 use crate::session::Session;
 use crate::session::access::{Done, Hold};
-use crate::storage::Storage;
-use crate::unlocked::Unlocked;
+use crate::unlocked::{LogBegin, Unlocked};
 
 /// What a verification looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +19,8 @@ use crate::unlocked::Unlocked;
 pub enum Scope {
     /// The chain, and every entry opened under its key: finds everything, a log rewritten with all its hashes included.
     All,
-    /// The chain alone, which anyone can check without a key: quicker, and blind to who could have forged an entry.
+    /// The chain alone, which anyone can check without a key: quicker, and blind to who could have forged an entry. Where the log
+    /// was pruned, the entry that allows it to begin there is opened all the same.
     Chain,
     /// As [`Scope::All`], but only what came after an earlier verification, whose result was kept where nobody could
     /// change it. Finds at once when the log was rewritten since.
@@ -31,8 +31,10 @@ pub enum Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifiedLog {
-    /// Entries of the log, from the first one of the vault on.
+    /// Entries of the log, from the first one of the vault on, those that were pruned since included.
     pub entries: u64,
+    /// Number of the first entry that was looked at. Those before it were pruned, or verified earlier.
+    pub first: u64,
     /// Leaf hash of the newest of them. Kept elsewhere, it shows later whether the log was rewritten or cut.
     pub head: [u8; 32],
 }
@@ -95,32 +97,24 @@ impl<'s, 'a> AuditVerify<'s, 'a> {
             if let Some(fault) = verified.lost.fault().filter(|_| !past_lost) {
                 return Err(Error::from(fault).into());
             }
-            let log = VerifiedLog::of(&verified, scope);
-            let mut done = Done::read(log, Vec::new());
-            done.count = u32::try_from(log.entries).ok();
+            let mut done = Done::read(VerifiedLog::of(&verified), Vec::new());
+            done.count = u32::try_from(verified.entries).ok();
             Ok(done)
         })
     }
 }
 
 impl Scope {
-    /// The number of the first entry that is looked at.
-    pub(super) const fn first(&self) -> u64 {
-        match self {
-            Self::All | Self::Chain => 0,
-            Self::Since(earlier) => earlier.entries,
-        }
-    }
-
     pub(super) const fn opens(&self) -> bool {
         !matches!(self, Self::Chain)
     }
 }
 
 impl VerifiedLog {
-    pub(super) fn of(verified: &Verified, scope: Scope) -> Self {
-        let entries = scope.first().saturating_add(verified.entries);
-        Self { entries, head: verified.head.map_or([0; 32], |head| head.leaf) }
+    pub(super) fn of(verified: &Verified) -> Self {
+        let entries = verified.head.map_or(0, |head| head.seq.saturating_add(1));
+        let first = entries.saturating_sub(verified.entries);
+        Self { entries, first, head: verified.head.map_or([0; 32], |head| head.leaf) }
     }
 }
 
@@ -133,12 +127,20 @@ pub(super) fn verify(
     past_gaps: bool,
 ) -> Result<Verified, Error> {
     unlocked.committer.flush()?;
-    let expected = unlocked.committer.newest_entry();
-    let (from, to) = (scope.first(), expected.map_or(0, |newest| newest.seq.saturating_add(1)));
-    let mut verifier = match scope {
-        Scope::Since(earlier) => Verifier::after(unlocked.vault, trusted_head(unlocked.committer.storage(), &earlier)?),
-        Scope::All | Scope::Chain => Verifier::new(unlocked.vault),
+    let newest = || unlocked.committer.newest_entry();
+    // In this order: an entry that prunes more meanwhile is not among those that are looked at.
+    let (mut expected, begin) = (newest(), unlocked.log_begin()?);
+    if expected.is_some_and(|newest| newest.seq < begin.first) {
+        expected = newest();
+    }
+    let before = match scope {
+        Scope::Since(earlier) => Some(trusted_head(unlocked, &begin, &earlier)?),
+        Scope::All | Scope::Chain => begin.before,
     };
+    let verifier = before.map_or_else(|| Verifier::new(unlocked.vault), |head| Verifier::after(unlocked.vault, head));
+    let mut verifier = verifier.of_log_from(begin.first);
+    let from = before.map_or(0, |head| head.seq.saturating_add(1));
+    let to = expected.map_or(0, |newest| newest.seq.saturating_add(1));
     if past_gaps {
         verifier = verifier.past_gaps();
     }
@@ -159,9 +161,7 @@ fn check_root(unlocked: &Unlocked, leaves: &Leaves) -> Result<(), Error> {
     match unlocked.log_ends_in(leaves) {
         // Without a tree nothing is proved: opening the vault again builds it.
         Ok(true) | Err(Error::LogProof(LogProofError::NoTree)) => Ok(()),
-        Ok(false) | Err(Error::LogProof(_)) => {
-            Err(AuditFault { seq: leaves.end().saturating_sub(1), what: FaultKind::OtherRoot }.into())
-        }
+        Ok(false) => Err(AuditFault { seq: leaves.end().saturating_sub(1), what: FaultKind::OtherRoot }.into()),
         Err(error) => Err(error),
     }
 }
@@ -170,16 +170,21 @@ fn check_root(unlocked: &Unlocked, leaves: &Leaves) -> Result<(), Error> {
 pub(crate) fn verify_all(unlocked: &Unlocked, scope: Scope) -> Result<VerifiedLog, Error> {
     let verified = verify(unlocked, scope, parallel::processors(), None, false)?;
     match verified.lost.fault() {
-        None => Ok(VerifiedLog::of(&verified, scope)),
+        None => Ok(VerifiedLog::of(&verified)),
         Some(fault) => Err(fault.into()),
     }
 }
 
-/// The entry that was the newest at an earlier verification, if it still is what it was.
-fn trusted_head(storage: &dyn Storage, earlier: &VerifiedLog) -> Result<Head, Error> {
+/// The entry that was the newest at an earlier verification, if it still is what it was. Where it was pruned since: the last one
+/// that was, if the other is known to stand before it as it was.
+fn trusted_head(unlocked: &Unlocked, begin: &LogBegin, earlier: &VerifiedLog) -> Result<Head, Error> {
     let seq = earlier.entries.saturating_sub(1);
     let fault = |what| AuditFault { seq, what };
-    let found = read(storage, seq, 1)?;
+    if let Some(before) = begin.before.filter(|before| seq <= before.seq) {
+        let leaf = unlocked.pruned_leaf(seq)?;
+        return if leaf == earlier.head { Ok(before) } else { Err(fault(FaultKind::OtherHead).into()) };
+    }
+    let found = read(unlocked.committer.storage(), seq, 1)?;
     let (_, bytes) = found.first().ok_or_else(|| fault(FaultKind::TruncatedTail { last: seq }))?;
     let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
     if entry.leaf() != earlier.head {

@@ -46,7 +46,9 @@ pub(crate) fn entries_of(
     unlocked.committer.flush()?;
     let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
     let mut walk = Walk { unlocked, filter, end, order, keys: SubjectKeys::new(unlocked), work: 0, chunk: FIRST_CHUNK };
-    let numbers = walk.within(numbers.start..numbers.end.min(end))?;
+    // What was pruned is passed over.
+    let first = unlocked.committer.storage().first_entry();
+    let numbers = walk.within(numbers.start.max(first)..numbers.end.min(end))?;
     let terms = filter.terms();
     let tags: Vec<[u8; 16]> =
         filter.of_patients().iter().map(|patient| unlocked.keyring().patient_tag(*patient)).collect();
@@ -73,7 +75,8 @@ pub(crate) fn numbers_within(unlocked: &Unlocked, filter: &AuditFilter) -> Resul
     unlocked.committer.flush()?;
     let end = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
     let (order, keys) = (Order::default(), SubjectKeys::new(unlocked));
-    Walk { unlocked, filter, end, order, keys, work: 0, chunk: FIRST_CHUNK }.within(0..end)
+    Walk { unlocked, filter, end, order, keys, work: 0, chunk: FIRST_CHUNK }
+        .within(unlocked.committer.storage().first_entry()..end)
 }
 
 struct Walk<'w> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::apply;
-use super::super::journal::check::{JournalCheck, Until};
+use super::super::journal::check::{JournalCheck, Sums, Until};
 use super::*;
 use crate::crypto::hash;
 use crate::format::digest;
@@ -50,7 +50,7 @@ impl Inner {
             let _ = self.apply_through(&mut applied, u64::MAX);
         }
         let settled = applied.place.seq == writer.tip().seq;
-        Until { segment, next, sums: settled.then(|| (applied.digest.clone(), applied.pack.next)) }
+        Until { segment, next, sums: settled.then(|| sums_of(&applied)) }
     }
 
     /// A reading of the journal. Files must not be removed meanwhile.
@@ -191,11 +191,23 @@ impl Inner {
     }
 
     /// The log's rows: each goes on where the one before ends, and the open pack behind the last. What the entries say is
-    /// for the log's own chain to tell.
+    /// for the log's own chain to tell. Rows before the first entry that is kept are nothing to anybody.
     fn check_packs(&self, wrong: &mut Wrong) -> Result<(), StorageError> {
+        self.check_pack_rows(wrong)?;
+        // What was cut meanwhile is not missing.
+        let first = lock(&self.applied).first_entry.to_be_bytes();
+        wrong.packs.retain(|key| key.as_slice() >= &first[..]);
+        wrong.pointers.retain(|(tree, key)| *tree != Tree::Audit || key.as_slice() >= &first[..]);
+        Ok(())
+    }
+
+    fn check_pack_rows(&self, wrong: &mut Wrong) -> Result<(), StorageError> {
         const AT_ONCE: usize = 1_000;
-        let end = lock(&self.applied).pack.first;
-        let (mut next, mut known) = (0_u64, true);
+        let (end, first) = {
+            let applied = lock(&self.applied);
+            (applied.pack.first, applied.first_entry)
+        };
+        let (mut next, mut known) = (first, true);
         while next < end {
             self.alive()?;
             let mut rows: Vec<(Vec<u8>, Option<usize>, bool)> = Vec::new();
@@ -326,6 +338,10 @@ impl Inner {
         }
         Ok(true)
     }
+}
+
+fn sums_of(applied: &Applied) -> Sums {
+    Sums { digest: applied.digest.clone(), entries: applied.pack.next, first_entry: applied.first_entry }
 }
 
 /// How the rows of a bucket differ; nothing if they cannot be read.

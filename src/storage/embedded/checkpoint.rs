@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use super::super::load::Rows;
 use super::*;
 use crate::observe;
 
@@ -41,6 +42,7 @@ impl Inner {
     /// state file says.
     pub(super) fn checkpoint(&self) -> Result<(), StorageError> {
         let mut files = lock(&self.checkpoints);
+        self.sweep_cut()?;
         let (state, trees, journaled) = {
             let _order = lock(&self.order);
             let mut applied = lock(&self.applied);
@@ -55,6 +57,23 @@ impl Inner {
             self.journaled.fetch_add(journaled.min(self.options.checkpoint_bytes / 2), Ordering::Relaxed);
         }
         written
+    }
+
+    /// Settles everything, and removes the rows of entries that were cut, a few at a time, so that others get on.
+    fn sweep_cut(&self) -> Result<(), StorageError> {
+        loop {
+            let mut applied = lock(&self.applied);
+            self.alive()?;
+            self.apply_through(&mut applied, u64::MAX)?;
+            if applied.first_entry == 0 {
+                return Ok(());
+            }
+            let swept = (&mut &*self.trees()?).sweep(applied.first_entry)?;
+            applied.garbage = applied.garbage.saturating_add(swept.wasted);
+            if !swept.more {
+                return Ok(());
+            }
+        }
     }
 
     /// Checkpoint, clean mark, and no more.
@@ -87,6 +106,7 @@ impl Inner {
             header_generation: applied.header_generation,
             trees: trees.number,
             entries: applied.pack.next,
+            first_entry: applied.first_entry,
             pack_first: applied.pack.first,
             pack: applied.pack.bytes.clone(),
             last_entry: front.last_entry.as_deref().unwrap_or_default().to_vec(),

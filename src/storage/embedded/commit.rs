@@ -8,7 +8,7 @@ use crate::crypto::hash;
 use crate::format::digest;
 use crate::format::frame::{self, Entry, Offsets, Op, Write};
 use crate::storage::journal::writer::AppendError;
-use crate::storage::{NewValue, SealedEntry};
+use crate::storage::{NewValue, SealedEntry, check_cut};
 
 /// Longer keys are refused: the trees would keep them outside their pages.
 const MAX_KEY: usize = 256;
@@ -40,6 +40,7 @@ impl Inner {
 
     pub(super) fn commit(&self, expected: Head, batch: Batch) -> Result<Pending, CommitError> {
         let body = body_len(&batch).map_err(CommitError::NotCommitted)?;
+        let writes = batch.writes.len() + usize::from(batch.cut.is_some());
         let mut writer = lock(&self.order);
         self.alive().map_err(CommitError::NotCommitted)?;
         let header_generation = {
@@ -47,10 +48,12 @@ impl Inner {
             if front.head != expected {
                 return Err(CommitError::Conflict { actual: front.head });
             }
+            check_cut(&batch, front.first_entry, front.head.entries).map_err(CommitError::NotCommitted)?;
             front.header_generation.max(batch.header_generation)
         };
-        let appended = writer.append(&self.library, header_generation, body, batch.writes.len(), |frame| {
+        let appended = writer.append(&self.library, header_generation, body, writes, |frame| {
             batch.writes.iter().try_for_each(|write| as_stored(write).encode(frame.writes()))?;
+            batch.cut.into_iter().for_each(|first| frame::put_cut(first, frame.writes()));
             let out = frame.entries(batch.entries.len())?;
             batch.entries.iter().try_for_each(|entry| Entry::encode(&entry.bytes, &entry.subjects, out))
         });
@@ -138,7 +141,10 @@ impl Inner {
                 let offset = offsets.write(write.key.len(), len, old_leaf.is_some());
                 applied.write(&mut rows, (at, offset), (write.tree, &write.key), old_leaf, new)?;
             }
-            offsets.entries();
+            if let Some(first) = work.cut {
+                applied.cut(&mut rows, first)?;
+            }
+            offsets.entries(work.cut);
             for (entry, subjects) in &work.entries {
                 let offset = offsets.entry(entry.len(), *subjects);
                 applied.entry(&mut rows, at, offset, entry)?;
@@ -176,7 +182,8 @@ impl Front {
         }
         self.head.seq = place.seq;
         self.header_generation = header_generation;
-        let mut entries = Vec::with_capacity(batch.entries.len());
+        self.first_entry = batch.cut.unwrap_or(self.first_entry);
+        let (cut, mut entries) = (batch.cut, Vec::with_capacity(batch.entries.len()));
         for SealedEntry { bytes, subjects } in batch.entries {
             for subject in &subjects {
                 *self.tallies.entry(*subject).or_default() += 1;
@@ -187,7 +194,7 @@ impl Front {
         if let Some((last, _)) = entries.last() {
             self.last_entry = Some(Bytes::from(last.as_slice()));
         }
-        self.queue.push_back(Work { place, header_generation, writes: batch.writes, entries });
+        self.queue.push_back(Work { place, header_generation, writes: batch.writes, cut, entries });
     }
 
     fn next_through(&mut self, seq: u64) -> Option<Work> {
@@ -207,7 +214,7 @@ fn as_stored(write: &PreparedWrite) -> Write<'_> {
 /// Bytes that writes and entries take in a frame; refuses what no frame may hold.
 pub(in crate::storage) fn body_len(batch: &Batch) -> Result<usize, StorageError> {
     let refused = |why| Err(StorageError::Refused { why });
-    let mut body = 0_usize;
+    let mut body = batch.cut.map_or(0, |_| frame::CUT_LEN);
     for write in &batch.writes {
         if write.tree == Tree::Audit {
             return refused("the audit tree takes entries, not writes");

@@ -23,7 +23,11 @@ impl Inner {
         }
         // Trees that end before the base does could not be brought up to date any more, only built anew.
         self.checkpoint()?;
-        let garbage = lock(&self.applied).garbage;
+        // A cut that is in no closed segment yet leaves its garbage.
+        let (garbage, first_entry) = {
+            let applied = lock(&self.applied);
+            (applied.garbage, applied.first_entry)
+        };
         let covered = |segment: &&Segment| segment.header.first_seq <= through.0;
         let segments: u64 = files.segments.iter().filter(covered).map(|segment| segment.header.size).sum();
         let before = segments.saturating_add(files.base.as_ref().map_or(0, |base| base.seal.size));
@@ -48,7 +52,7 @@ impl Inner {
         };
         let base = Arc::new(compaction.run()?);
         self.library.adopt(&base)?;
-        {
+        if base.header.first_entry >= first_entry {
             let mut applied = lock(&self.applied);
             applied.garbage = applied.garbage.saturating_sub(garbage);
         }
@@ -69,6 +73,13 @@ impl Inner {
         let closed: u64 = closed.map(|segment| segment.header.size).sum();
         let all = closed.saturating_add(files.base.as_ref().map_or(0, |base| base.seal.size));
         Ok(closed > 0 && all >= least && garbage >= share.saturating_mul(all))
+    }
+
+    /// Whether entries that were cut may still be in base, segments, or the files of the trees.
+    pub(super) fn holds_cut(&self) -> bool {
+        let first = lock(&self.front).first_entry;
+        let begins = self.library.base().map_or(0, |base| base.header.first_entry);
+        begins < first || self.trees().is_ok_and(|trees| trees.had_cut())
     }
 
     /// Removes the files that a base covers, unless it covers more than the log tells of: then opening would not know that

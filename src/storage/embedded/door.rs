@@ -48,6 +48,10 @@ impl Storage for Embedded {
         Some(lock(&self.inner.applied).digest.rows_of(tree))
     }
 
+    fn first_entry(&self) -> u64 {
+        lock(&self.inner.front).first_entry
+    }
+
     fn entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
         self.inner.entries(from, limit)
     }
@@ -121,6 +125,10 @@ impl Storage for Embedded {
     fn close_segment(&self) -> Result<(), StorageError> {
         self.inner.alive()?;
         self.inner.close_segment()
+    }
+
+    fn holds_cut(&self) -> bool {
+        self.inner.holds_cut()
     }
 
     fn renew_trees(&self) -> Result<(), StorageError> {

@@ -126,6 +126,8 @@ enum Stop {
 #[derive(Default)]
 struct Front {
     head: Head,
+    /// Number of the oldest entry that is kept.
+    first_entry: u64,
     header_generation: u64,
     tallies: HashMap<[u8; 16], u64>,
     last_entry: Option<Bytes>,
@@ -138,6 +140,8 @@ struct Work {
     place: Place,
     header_generation: u64,
     writes: Vec<PreparedWrite>,
+    /// Entries below this number go.
+    cut: Option<u64>,
     /// With the number of subjects that each names.
     entries: Vec<(Vec<u8>, usize)>,
 }
@@ -215,6 +219,7 @@ impl Embedded {
         let last_entry = (!start.last_entry.is_empty()).then(|| Bytes::from(start.last_entry));
         let front = Front {
             head: Head { seq: start.applied.place.seq, entries: start.applied.pack.next },
+            first_entry: start.applied.first_entry,
             header_generation: start.applied.header_generation,
             tallies: start.tallies,
             last_entry,
@@ -251,6 +256,11 @@ impl Embedded {
             .spawn(move || background.checkpoint_when_due(&received));
         // Without the thread, checkpoints happen when asked for and at close.
         Self { inner, requests: Some(requests), checkpointer: checkpointer.ok() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn trees_for_tests(&self) -> Arc<Trees> {
+        self.inner.trees().unwrap()
     }
 
     /// Sets the trees aside and builds new ones from the journal.

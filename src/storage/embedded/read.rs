@@ -7,6 +7,8 @@ use super::*;
 use crate::format::digest;
 use crate::format::row::{self, Pointer, Row};
 
+type Unpacked = (u64, Vec<(u64, Bytes)>, Arc<Trees>);
+
 /// A row as it was read; a kept value is fetched from the journal afterwards.
 enum Found {
     Value(Bytes),
@@ -170,10 +172,20 @@ impl Inner {
         }
     }
 
+    /// Without building anything anew.
     pub(super) fn entries_once(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
+        let kept = || {
+            let first = lock(&self.front).first_entry;
+            if from < first { Err(StorageError::Pruned { first }) } else { Ok(()) }
+        };
         self.alive()?;
-        let (open_first, open) = self.unpacked(from, limit);
-        let trees = self.trees()?;
+        kept()?;
+        // Where it was not found it may have gone meanwhile.
+        self.entries_kept(from, limit).or_else(|error| kept().and(Err(error)))
+    }
+
+    fn entries_kept(&self, from: u64, limit: usize) -> Result<Vec<(u64, Bytes)>, StorageError> {
+        let (open_first, open, trees) = self.unpacked(from, limit)?;
         let mut entries = Vec::new();
         let mut next = from;
         while next < open_first && entries.len() < limit {
@@ -190,15 +202,15 @@ impl Inner {
     }
 
     /// The number of the first entry that no row holds, and such entries from `from` on: those of the open pack, and those
-    /// of commits that wait to be settled.
-    fn unpacked(&self, from: u64, limit: usize) -> (u64, Vec<(u64, Bytes)>) {
+    /// of commits that wait to be settled. And the trees with the rows before: in others the rows may begin elsewhere.
+    fn unpacked(&self, from: u64, limit: usize) -> Result<Unpacked, StorageError> {
         let applied = lock(&self.applied);
         let front = lock(&self.front);
         let mut entries = applied.pack.entries();
         let waiting = front.queue.iter().flat_map(|work| &work.entries);
         let waiting = (applied.pack.next..).zip(waiting).skip_while(|(seq, _)| *seq < from).take(limit);
         entries.extend(waiting.map(|(seq, (entry, _))| (seq, Bytes::from(entry.as_slice()))));
-        (applied.pack.first, entries)
+        Ok((applied.pack.first, entries, self.trees()?))
     }
 
     /// The entries of the row that should hold entry `seq`.

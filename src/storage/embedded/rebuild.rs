@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::apply::{self, NewRow};
 use super::super::journal::{files::Files, walk};
-use super::super::load::Loader;
+use super::super::load::{self, Loader};
 use super::*;
 use crate::crypto::hash;
 use crate::format::base::{Item, Origin};
@@ -34,6 +34,11 @@ impl Replay<'_> {
     /// A row or an entry out of a base.
     fn item(&mut self, (seq, offset): Origin, item: &Item<'_>) -> Result<(), StorageError> {
         match item {
+            Item::Tally { subject, entries } => {
+                let tally = self.tallies.entry(*subject).or_default();
+                *tally = tally.saturating_add(*entries);
+                Ok(())
+            }
             Item::Row { tree, key, value, inline } => {
                 let hash = hash::sha256(&[value]);
                 let leaf = digest::leaf(self.state_key, *tree, key, value.len(), &hash)
@@ -50,6 +55,12 @@ impl Replay<'_> {
         }
     }
 
+    /// Entries are counted from this number on.
+    fn begin_at(&mut self, first: u64) {
+        self.applied.first_entry = first;
+        (self.applied.pack.first, self.applied.pack.next) = (first, first);
+    }
+
     fn count(&mut self, entry: &Entry<'_>) {
         for subject in &entry.subjects {
             *self.tallies.entry(*subject).or_default() += 1;
@@ -57,11 +68,12 @@ impl Replay<'_> {
     }
 
     pub(super) fn frame(&mut self, frame: &Frame<'_>, place: Place, segment: &Path) -> Result<(), StorageError> {
-        let contents = frame.contents().map_err(|error| StorageError::Damaged {
-            segment: segment.to_path_buf(),
-            offset: place.offset,
-            what: error.0,
-        })?;
+        let damaged = |what| StorageError::Damaged { segment: segment.to_path_buf(), offset: place.offset, what };
+        let contents = frame.contents().map_err(|error| damaged(error.0))?;
+        let kept = self.applied.first_entry..=self.applied.pack.next;
+        if contents.cut.is_some_and(|first| !kept.contains(&first)) {
+            return Err(damaged("a cut of entries that were not there"));
+        }
         self.applied.frame(&mut self.rows, self.state_key, place, &contents)?;
         self.applied.header_generation = self.applied.header_generation.max(frame.link.header_generation);
         contents.entries.iter().for_each(|entry| self.count(entry));
@@ -156,6 +168,7 @@ impl Source<'_> {
         let mut report = Report::new(progress, Task::Rebuild, bytes.saturating_mul(2));
         let mut replay = self.replay(Loader::into_new(&trees), State::default());
         if let Some(base) = &self.files.base {
+            replay.begin_at(base.header.first_entry);
             base.walk(&mut |origin, item| replay.item(origin, &item), &mut |len| report.add(len))?;
             base.compare(&replay.applied.digest)?;
             replay.applied.place = base.header.through;
@@ -167,7 +180,8 @@ impl Source<'_> {
             replay.frame(frame, place, &self.journal.segment_path(place.segment))
         })?;
         let share = bytes / u64::try_from(Digest::default().len()).unwrap_or(1).max(1);
-        let replayed = replay.finish(&mut |digest, tree, buckets| {
+        let first_entry = replay.applied.first_entry;
+        let mut replayed = replay.finish(&mut |digest, tree, buckets| {
             for bucket in buckets {
                 if !apply::bucket_holds(&trees, self.state_key, digest, tree, bucket)? {
                     return Err(StorageError::StateDamaged { what: "rows that were just written are not there" });
@@ -176,6 +190,8 @@ impl Source<'_> {
             }
             Ok(())
         })?;
+        let wasted = load::sweep_all(&trees, first_entry)?;
+        replayed.applied.garbage = replayed.applied.garbage.saturating_add(wasted);
         trees.set_settled(until.seq, &until.hash)?;
         // What it cannot write it would drop without a word.
         trees.sync()?;
@@ -196,6 +212,7 @@ impl Source<'_> {
                 header_generation: state.header_generation,
                 digest: state.digest,
                 pack,
+                first_entry: state.first_entry,
                 garbage,
             },
             tallies: state.tallies.into_iter().collect(),
@@ -219,7 +236,7 @@ impl Inner {
     }
 
     pub(super) fn rebuild_now(&self, applied: &mut Applied) -> Result<(), StorageError> {
-        let trees = self.built_anew(applied)?;
+        let Rebuilt { trees, replayed } = self.built_anew(applied)?;
         if let Ok(wrong) = self.trees() {
             trees::mark_suspect(&self.dir, wrong.number);
             // Those that were wrong before these: a vault that stays open must not gather them.
@@ -227,7 +244,7 @@ impl Inner {
                 let _ = file::remove_dir(&trees::dir(&self.dir, old));
             }
         }
-        self.serve_from(trees);
+        self.serve_from(Rebuilt { trees, replayed }, applied);
         *lock(&self.notice) = Some("the trees turned out wrong while the vault was open, and were built anew");
         Ok(())
     }
@@ -237,9 +254,9 @@ impl Inner {
     pub(super) fn renew_trees(&self) -> Result<(), StorageError> {
         self.check_space()?;
         let old = {
-            let applied = lock(&self.applied);
-            let (old, trees) = (self.trees()?, self.built_anew(&applied)?);
-            self.serve_from(trees);
+            let mut applied = lock(&self.applied);
+            let (old, new) = (self.trees()?, self.built_anew(&applied)?);
+            self.serve_from(new, &mut applied);
             old
         };
         // The state file has to name the new ones before the old ones go.
@@ -259,7 +276,7 @@ impl Inner {
     }
 
     /// Trees as the journal says they must be, durable and compared with the digest.
-    fn built_anew(&self, applied: &Applied) -> Result<Trees, StorageError> {
+    fn built_anew(&self, applied: &Applied) -> Result<Rebuilt, StorageError> {
         let _held = self.files.read().unwrap_or_else(PoisonError::into_inner);
         let files = Files::list(&self.journal)?;
         let source = Source {
@@ -277,13 +294,16 @@ impl Inner {
         if rebuilt.replayed.applied.digest != applied.digest {
             return Err(StorageError::StateDamaged { what: "journal and state file give different digests" });
         }
-        if rebuilt.replayed.applied.pack != applied.pack {
+        let found = &rebuilt.replayed.applied;
+        if found.first_entry != applied.first_entry || !found.pack.agrees_with(&applied.pack) {
             return Err(StorageError::StateDamaged { what: "journal and state file give different audit packs" });
         }
-        Ok(rebuilt.trees)
+        Ok(rebuilt)
     }
 
-    fn serve_from(&self, trees: Trees) {
+    /// The open pack goes with the trees: built from a base that lacks entries which were cut, rows begin elsewhere.
+    fn serve_from(&self, Rebuilt { trees, replayed }: Rebuilt, applied: &mut Applied) {
+        applied.pack = replayed.applied.pack;
         self.set_trees(Some(Arc::new(trees)));
         // The state file should name them soon.
         self.journaled.store(self.options.checkpoint_bytes, Ordering::Relaxed);

@@ -101,7 +101,7 @@ impl Base {
     /// Reads all of it, in order, and checks that it is one chain from header to seal.
     pub(crate) fn walk(&self, visit: VisitItem<'_>, passed: &mut dyn FnMut(usize)) -> Result<(), StorageError> {
         let mut reader = SegmentReader::over_base(&self.path, self.seal.size)?;
-        let (mut at, mut previous, mut last) = (FIRST_FRAME, self.seal.header, None);
+        let (mut at, mut previous, mut last, mut counted) = (FIRST_FRAME, self.seal.header, None, None);
         let (mut rows, mut entries, mut newest) = (0_u64, 0_u64, [0; 32]);
         for (seq, post) in (1_u64..).zip(&self.index) {
             let broken = |error: FrameError| self.damaged(at, error.0);
@@ -120,6 +120,10 @@ impl Base {
                     Item::Entry(entry) => {
                         entries += 1;
                         newest = hash::sha256(&[entry.bytes]);
+                    }
+                    Item::Tally { subject, .. } => {
+                        ordered &= self.header.first_entry > 0 && counted < Some(*subject);
+                        counted = Some(*subject);
                     }
                 }
                 if ordered {

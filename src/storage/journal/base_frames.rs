@@ -32,6 +32,7 @@ impl OpenFrame {
             let held = match item {
                 Item::Row { value, .. } => value,
                 Item::Entry(entry) => entry.bytes,
+                Item::Tally { .. } => return,
             };
             places.push((origin, held.as_ptr().addr().saturating_sub(start), held.len()));
         });

@@ -62,6 +62,7 @@ impl<'a> BaseWriter<'a> {
                 self.seal.entries += 1;
                 self.seal.newest_entry = hash::sha256(&[entry.bytes]);
             }
+            Item::Tally { .. } => {}
         }
         Ok(())
     }

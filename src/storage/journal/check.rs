@@ -27,8 +27,18 @@ pub(crate) struct Until {
     pub(crate) segment: u64,
     /// Where the next frame would start.
     pub(crate) next: u64,
-    /// Digest and number of entries up to there, where they are known.
-    pub(crate) sums: Option<(Digest, u64)>,
+    /// Where they are known.
+    pub(crate) sums: Option<Sums>,
+}
+
+/// What all frames together amount to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub(crate) digest: Digest,
+    /// Number of the next audit entry.
+    pub(crate) entries: u64,
+    /// Number of the oldest entry that is kept.
+    pub(crate) first_entry: u64,
 }
 
 /// The journal under examination.
@@ -42,8 +52,7 @@ pub(crate) struct JournalCheck {
     open: Option<OpenFile>,
     /// The last frame of a segment, as far as it is known.
     tip: Tip,
-    digest: Digest,
-    entries: u64,
+    sums: Sums,
     whole: bool,
     examined: Examined,
     total: u64,
@@ -72,6 +81,7 @@ impl JournalCheck {
     pub(crate) fn new(id: &JournalId, state_key: &HmacKey, base: Option<Arc<Base>>, until: Until) -> Self {
         let first = base.as_ref().map_or(0, |base| base.header.through.segment).saturating_add(1);
         let size = |number| std::fs::metadata(id.segment_path(number)).map_or(0, |about| about.len());
+        let first_entry = base.as_ref().map_or(0, |base| base.header.first_entry);
         let closed: u64 = (first..until.segment).map(size).sum();
         let segments = closed.saturating_add(until.next);
         let total = segments.saturating_add(base.as_ref().map_or(0, |base| base.seal.size));
@@ -83,8 +93,7 @@ impl JournalCheck {
             until,
             open: None,
             tip: Tip { seq: 0, hash: Some([0; 32]) },
-            digest: Digest::default(),
-            entries: 0,
+            sums: Sums { entries: first_entry, first_entry, ..Sums::default() },
             whole: true,
             examined: Examined::default(),
             total,
@@ -142,8 +151,7 @@ impl JournalCheck {
 
     /// Once all was read: what the frames amount to.
     fn compare(&mut self, found: &mut dyn FnMut(Flaw)) {
-        let Some((digest, entries)) = &self.until.sums else { return };
-        if (digest, *entries) != (&self.digest, self.entries) {
+        if self.until.sums.as_ref().is_some_and(|sums| *sums != self.sums) {
             self.whole = false;
             found(Flaw::at(self.id.dir.clone(), 0, "frames that are sound and do not amount to what the vault holds"));
         }
@@ -330,10 +338,11 @@ impl JournalCheck {
                 base::items(frame, |_, item| {
                     match item {
                         Item::Row { tree, key, value, .. } => match leaf(tree, key, value) {
-                            Ok(leaf) => self.digest.replace(tree, key, None, Some(&leaf)),
+                            Ok(leaf) => self.sums.digest.replace(tree, key, None, Some(&leaf)),
                             Err(error) => summed = Err(error),
                         },
-                        Item::Entry(_) => self.entries = self.entries.saturating_add(1),
+                        Item::Entry(_) => self.sums.entries = self.sums.entries.saturating_add(1),
+                        Item::Tally { .. } => {}
                     }
                     true
                 })?;
@@ -346,10 +355,11 @@ impl JournalCheck {
                         Op::Delete => None,
                         Op::Inline(value) | Op::Kept(value) => Some(leaf(write.tree, write.key, value)?),
                     };
-                    self.digest.replace(write.tree, write.key, write.old_leaf.as_ref(), new.as_ref());
+                    self.sums.digest.replace(write.tree, write.key, write.old_leaf.as_ref(), new.as_ref());
                 }
+                self.sums.first_entry = contents.cut.unwrap_or(self.sums.first_entry);
                 let entries = u64::try_from(contents.entries.len()).unwrap_or(u64::MAX);
-                self.entries = self.entries.saturating_add(entries);
+                self.sums.entries = self.sums.entries.saturating_add(entries);
                 Ok(())
             }
             FrameKind::BaseIndex | FrameKind::BaseSeal => Ok(()),

@@ -1,10 +1,11 @@
-//! Compaction: makes a base of the closed segments (and of the base before), without what was overwritten or deleted.
+//! Compaction: makes a base of the closed segments (and of the base before), without what was overwritten or deleted,
+//! and without entries that were cut: how many named each subject stays.
 //!
 //! The journal is read three times, front to back: to learn which keys were written again, to mark what that made
 //! dead, and to copy the rest. Memory is bounded: a bit for each write, and a table of at most [`TABLE`] keys; where
 //! more keys were written again, the first two readings are done for one part of all keys after the other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::base::Base;
 use super::base_writer::BaseWriter;
@@ -38,6 +39,19 @@ pub(crate) struct Compaction<'a> {
 enum Found<'a> {
     Put(Item<'a>),
     Delete(Tree, &'a [u8]),
+    /// Entries below this number go.
+    Cut(u64),
+}
+
+/// What the first two readings find.
+struct Marked {
+    dead: Dead,
+    /// The last frame.
+    through: Place,
+    /// Highest header generation up to there.
+    header_generation: u64,
+    /// Number of the oldest entry that is kept.
+    first_entry: u64,
 }
 
 /// What is found where, and the leaf of what it replaces.
@@ -46,20 +60,38 @@ type Visit<'a> = &'a mut dyn FnMut(Origin, Found<'_>, Option<&[u8; 32]>) -> Resu
 impl Compaction<'_> {
     /// Writes the base; it is durable, verified and in place on return. The files that it covers are still there.
     pub(crate) fn run(mut self) -> Result<Base, StorageError> {
-        let (dead, through, header_generation) = self.dead()?;
-        let header = BaseHeader { vault: self.id.vault, through, header_generation };
+        let Marked { dead, through, header_generation, first_entry } = self.mark()?;
+        let header = BaseHeader { vault: self.id.vault, through, header_generation, first_entry };
         let mut writer = BaseWriter::create(self.id, header)?;
         let (mut digest, mut ordinal, state_key) = (Digest::default(), 0, self.state_key);
+        let mut entry_number = self.base_begins_at();
+        let mut cut = BTreeMap::<[u8; 16], u64>::new();
+        let mut count = |subject, entries| {
+            let tally = cut.entry(subject).or_default();
+            *tally = tally.saturating_add(entries);
+        };
         self.each(&mut |origin, found, old_leaf| {
             match found {
+                Found::Cut(_) => return Ok(()),
+                Found::Put(Item::Tally { subject, entries }) => {
+                    count(subject, entries);
+                    return Ok(());
+                }
+                Found::Put(Item::Entry(entry)) => {
+                    let number = entry_number;
+                    entry_number = number.saturating_add(1);
+                    if number >= first_entry {
+                        return writer.item(origin, &Item::Entry(entry));
+                    }
+                    entry.subjects.into_iter().for_each(|subject| count(subject, 1));
+                    return Ok(());
+                }
                 Found::Delete(tree, key) => digest.replace(tree, key, old_leaf, None),
                 Found::Put(item) => {
                     if let Item::Row { tree, key, value, .. } = &item {
                         let leaf = digest::leaf(state_key, *tree, key, value.len(), &hash::sha256(&[value]));
                         let leaf = leaf.map_err(|_| StorageError::Refused { why: "a value is too long" })?;
                         digest.replace(*tree, key, old_leaf, Some(&leaf));
-                    } else {
-                        return writer.item(origin, &item);
                     }
                     if !dead.holds(ordinal) {
                         writer.item(origin, &item)?;
@@ -69,6 +101,10 @@ impl Compaction<'_> {
             ordinal += 1;
             Ok(())
         })?;
+        // No frame's item stands behind the seal's.
+        for ((subject, entries), number) in cut.into_iter().zip(0_u32..) {
+            writer.item((through.seq, number), &Item::Tally { subject, entries })?;
+        }
         let passed = self.passed;
         writer.finish(&digest, &mut |base| {
             let mut going = Ok(());
@@ -81,15 +117,22 @@ impl Compaction<'_> {
         })
     }
 
-    /// Marks writes that a later one replaced or deleted. Gives also where the last frame stands, and the highest header
-    /// generation.
-    fn dead(&mut self) -> Result<(Dead, Place, u64), StorageError> {
-        let mut dead = Dead(Vec::new());
+    /// Number of the first entry in the base so far.
+    fn base_begins_at(&self) -> u64 {
+        self.files.base.as_ref().map_or(0, |base| base.header.first_entry)
+    }
+
+    /// Marks writes that a later one replaced or deleted, and finds what was cut.
+    fn mark(&mut self) -> Result<Marked, StorageError> {
+        let (mut dead, mut first_entry) = (Dead(Vec::new()), self.base_begins_at());
         let mut from = 0;
         loop {
             let (mut last_write, mut to) = (HashMap::new(), u64::MAX);
             let mut ordinal = 0_u64;
-            let (place, generation) = self.each(&mut |_, found, old_leaf| {
+            let (through, header_generation) = self.each(&mut |_, found, old_leaf| {
+                if let Found::Cut(first) = found {
+                    first_entry = first_entry.max(first);
+                }
                 let Some((part, key)) = fingerprint(&found) else { return Ok(()) };
                 if old_leaf.is_some() && (from..=to).contains(&part) {
                     last_write.insert((part, key), ordinal);
@@ -111,7 +154,9 @@ impl Compaction<'_> {
                 ordinal += 1;
                 Ok(())
             })?;
-            let Some(next) = to.checked_add(1) else { return Ok((dead, place, generation)) };
+            let Some(next) = to.checked_add(1) else {
+                return Ok(Marked { dead, through, header_generation, first_entry });
+            };
             from = next;
         }
     }
@@ -152,7 +197,10 @@ impl Compaction<'_> {
                 };
                 visit((place.seq, offset), found, old_leaf)?;
             }
-            offsets.entries();
+            if let Some(first) = contents.cut {
+                visit((place.seq, offsets.first()), Found::Cut(first), None)?;
+            }
+            offsets.entries(contents.cut);
             for entry in contents.entries {
                 let offset = offsets.entry(entry.bytes.len(), entry.subjects.len());
                 visit((place.seq, offset), Found::Put(Item::Entry(entry)), None)?;
@@ -162,12 +210,12 @@ impl Compaction<'_> {
     }
 }
 
-/// Which key a write is for, as a number by which all keys can be parted, and the rest of its hash. Nothing for entries.
+/// Which key a write is for, as a number by which all keys can be parted, and the rest of its hash. Nothing for what is no row.
 fn fingerprint(found: &Found<'_>) -> Option<(u64, u64)> {
     let (tree, key) = match found {
         Found::Put(Item::Row { tree, key, .. }) => (*tree, *key),
         Found::Delete(tree, key) => (*tree, *key),
-        Found::Put(Item::Entry(_)) => return None,
+        Found::Put(Item::Entry(_) | Item::Tally { .. }) | Found::Cut(_) => return None,
     };
     let hash: [u8; 16] = hash::sha256_short(&[&[tree.code()], key]);
     let number = u128::from_be_bytes(hash);

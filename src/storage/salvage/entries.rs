@@ -1,5 +1,7 @@
 //! The log: every entry that was found, and in the place of each lost one another that says so.
 
+use std::collections::HashMap;
+
 use super::evidence::States;
 use super::gaps::Gaps;
 use super::scratch::EntryAt;
@@ -33,6 +35,7 @@ impl Context<'_> {
         take: Take<'_>,
     ) -> Result<(), StorageError> {
         self.note_old_entries(states, old, judge)?;
+        let all_counted = self.count_cut(judge)?;
         let (mut gaps, mut found, mut first) = (Gaps::default(), 0_u64, None);
         self.each_entry(states, &mut |number, held| {
             match held {
@@ -46,7 +49,7 @@ impl Context<'_> {
         })?;
         self.found.entries = found;
         self.found.lost_entries = gaps.into_runs();
-        if !self.found.lost_entries.is_empty() {
+        if !self.found.lost_entries.is_empty() || !all_counted {
             self.each_entry(states, &mut |_, held| {
                 if let Some((entry, _)) = held {
                     judge.count(&entry, &mut |tag| self.patient(old, tag));
@@ -54,15 +57,20 @@ impl Context<'_> {
                 Ok(())
             })?;
         }
+        if self.found.lost_entries.is_empty() && !all_counted {
+            // What the counters lack was cut: nobody stands in for it.
+            judge.owed().into_iter().for_each(|subject| self.removed.lost(subject));
+            self.count_by_state(states, judge)?;
+        }
         let mut before: Option<Vec<u8>> = None;
-        self.each_entry(states, &mut |_, held| {
+        self.each_entry(states, &mut |number, held| {
             let (entry, subjects) = match held {
                 Some((entry, Some(subjects))) => (entry, subjects),
                 Some((entry, None)) => {
                     let subjects = judge.subjects(&entry);
                     (entry, subjects)
                 }
-                None => judge.stand_in(before.as_deref(), first.as_deref())?,
+                None => judge.stand_in(number, before.as_deref(), first.as_deref())?,
             };
             take(&Item::Entry(Entry { bytes: &entry, subjects }))?;
             before = Some(entry);
@@ -70,9 +78,54 @@ impl Context<'_> {
         })
     }
 
-    /// Every entry that was found or is known to have been written. A vault has one at least.
+    /// Counts the entries that were cut and no base counts, as far as they are still there; says whether all of them are.
+    fn count_cut(&mut self, judge: &mut dyn Judge) -> Result<bool, StorageError> {
+        let (mut next, first, begins) = (0, self.removed.first, self.removed.counted_below);
+        if first == 0 {
+            return Ok(true);
+        }
+        let mut missing = first.saturating_sub(begins);
+        while next < first {
+            let chunk = self.scratch.entries(next, CHUNK)?;
+            let ended = chunk.len() < CHUNK || chunk.last().is_some_and(|(number, _)| *number >= first);
+            for (number, at) in chunk.into_iter().take_while(|(number, _)| *number < first) {
+                next = number.saturating_add(1);
+                let Some((entry, subjects)) = self.resolve(at) else { continue };
+                let subjects = subjects.unwrap_or_else(|| judge.subjects(&entry));
+                self.removed.found(number, &subjects);
+                missing = missing.saturating_sub(u64::from(number >= begins));
+            }
+            if ended {
+                break;
+            }
+        }
+        self.removed.tallies().into_iter().for_each(|(subject, entries)| judge.were_cut(subject, entries));
+        // Of a damaged base the counts themselves may be lost.
+        Ok(missing == 0 && !self.found.base_damaged)
+    }
+
+    /// What a state file counts and no entry that is kept accounts for was cut.
+    fn count_by_state(&mut self, states: &States, judge: &mut dyn Judge) -> Result<(), StorageError> {
+        let Some(state) = states.0.first() else { return Ok(()) };
+        let mut kept = HashMap::<[u8; 16], u64>::new();
+        self.each_entry(states, &mut |number, held| {
+            if let Some((entry, subjects)) = held.filter(|_| number < state.entries) {
+                let subjects = subjects.unwrap_or_else(|| judge.subjects(&entry));
+                subjects.into_iter().for_each(|subject| *kept.entry(subject).or_default() += 1);
+            }
+            Ok(())
+        })?;
+        for (subject, entries) in &state.tallies {
+            let cut = entries.saturating_sub(kept.get(subject).copied().unwrap_or(0));
+            self.removed.at_least(*subject, cut);
+        }
+        Ok(())
+    }
+
+    /// Every entry that was found or is known to have been written, from the first that was kept on. A vault has one at least.
     fn each_entry(&self, states: &States, visit: Visit<'_>) -> Result<(), StorageError> {
-        let (mut next, known) = (0, states.entries().max(1));
+        let first = self.removed.first;
+        let (mut next, known) = (first, states.entries().max(first.saturating_add(1)));
         loop {
             let chunk = self.scratch.entries(next, CHUNK)?;
             let ended = chunk.len() < CHUNK;

@@ -137,20 +137,32 @@ impl Context<'_> {
         let Ok(mut reader) = Reader::open(&path) else { return Ok(()) };
         let file = self.source(&path)?;
         let key = self.journal.key.clone();
+        let mut header = None;
         if let Ok(bytes) = reader.bytes(0, HEADER_LEN).try_into()
-            && let Ok((header, _)) = BaseHeader::parse(bytes)
-            && header.vault == self.journal.vault
+            && let Ok((found, checksum)) = BaseHeader::parse(bytes)
+            && found.vault == self.journal.vault
         {
-            self.found.header_generation = self.found.header_generation.max(header.header_generation);
+            header = Some((found, checksum));
+            self.found.header_generation = self.found.header_generation.max(found.header_generation);
         }
+        // Only what a genuine frame vouches for.
+        let sealed = Base::open(&self.journal, through).ok();
+        let mut first_entry = sealed.map(|base| base.header.first_entry);
         let mut at = FIRST_FRAME;
         while let Next::Frame { offset, len } = reader.next(at, &key) {
             at = offset.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
             pace.add(len)?;
             let Ok(frame) = Frame::parse(reader.bytes(offset, len), &key) else { continue };
+            if let Some((header, checksum)) = &header
+                && (frame.link.seq, &frame.link.previous) == (1, checksum)
+            {
+                first_entry = Some(header.first_entry);
+            }
             if frame.link.kind != FrameKind::Base {
                 continue;
             }
+            let begins = first_entry.unwrap_or(0);
+            self.removed.base(begins);
             let (mut inside, mut noted) = (u64::from(Offsets::start().first()), Ok(()));
             let read = base::items(&frame, |origin, item| {
                 let end = inside.saturating_add(u64::try_from(item.encoded_len()).unwrap_or(u64::MAX));
@@ -162,6 +174,10 @@ impl Context<'_> {
                     }
                     Item::Entry(entry) => {
                         self.note_entry(entry, (file, offset.saturating_add(inside + ORIGIN_LEN)), judge)
+                    }
+                    Item::Tally { subject, entries } => {
+                        self.removed.count(*subject, begins, *entries);
+                        Ok(())
                     }
                 };
                 inside = end;
@@ -288,6 +304,7 @@ impl Context<'_> {
             }
             (walked.tip, walked.anywhere) = (place, false);
         }
+        self.removed.cut(contents.cut.unwrap_or(0));
         self.found.frames += 1;
         self.found.header_generation = self.found.header_generation.max(link.header_generation);
         walked.highest = walked.highest.max(place.seq);
@@ -295,7 +312,7 @@ impl Context<'_> {
         for (write, ordinal) in contents.writes.iter().zip(0_u32..) {
             self.write(write, (place, file), ordinal, &mut offsets, walked, !stray)?;
         }
-        offsets.entries();
+        offsets.entries(contents.cut);
         for entry in &contents.entries {
             let start = offsets.entry(entry.bytes.len(), entry.subjects.len()).saturating_sub(2);
             self.note_entry(entry, (file, place.offset.saturating_add(start.into())), judge)?;

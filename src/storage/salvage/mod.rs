@@ -10,6 +10,7 @@ mod evidence;
 mod gaps;
 mod journal;
 mod reader;
+mod removed;
 mod rows;
 mod scratch;
 
@@ -29,6 +30,7 @@ use crate::format::segment::SegmentHeader;
 use crate::format::state::Place;
 use crate::ids::VaultId;
 use crate::progress::{OnProgress, Progress, Task};
+use removed::Removed;
 use scratch::Scratch;
 
 /// Places that are named one by one; beyond, they are only counted.
@@ -83,9 +85,15 @@ pub(crate) trait Judge {
     /// Called with each entry that was found, in order, where some were lost.
     fn count(&mut self, entry: &[u8], patients: FindPatient<'_>);
 
-    /// An entry to stand in the place of a lost one, and the subjects to be counted for it. `before` stands before it;
-    /// `next` is the next one that was found.
-    fn stand_in(&mut self, before: Option<&[u8]>, next: Option<&[u8]>) -> Result<StandIn, StorageError>;
+    /// So many entries that named a subject were cut before: told before [`Judge::count`].
+    fn were_cut(&mut self, subject: [u8; 16], entries: u64);
+
+    /// Subjects of entries that must have been there by what [`Judge::count`] was shown, once for each that is missing.
+    fn owed(&self) -> Vec<[u8; 16]>;
+
+    /// An entry to stand in the place of lost entry `number`, and the subjects to be counted for it. `before` stands before
+    /// it, if any is kept; `next` is the next one that was found.
+    fn stand_in(&mut self, number: u64, before: Option<&[u8]>, next: Option<&[u8]>) -> Result<StandIn, StorageError>;
 }
 
 /// An entry in the place of a lost one, and subjects to count.
@@ -145,6 +153,7 @@ struct Context<'a> {
     journal: JournalId,
     state_key: HmacKey,
     scratch: Scratch,
+    removed: Removed,
     found: Found,
 }
 
@@ -195,6 +204,7 @@ impl Salvage<'_> {
             journal,
             state_key: HmacKey::new(self.keys.state.expose()),
             scratch: Scratch::open(&scratch_dir, self.options.cache_bytes)?,
+            removed: Removed::default(),
             found: Found::default(),
         };
         let (work, keep_free) = (self.work, self.options.keep_free);
@@ -210,7 +220,9 @@ impl Salvage<'_> {
         file::create_dir(&to.dir)?;
         let through = context.through(&states, &walked);
         let generation = context.found.header_generation;
-        let header = BaseHeader { vault: self.vault, through, header_generation: generation };
+        states.0.iter().for_each(|state| context.removed.cut(state.first_entry));
+        let first_entry = context.removed.first;
+        let header = BaseHeader { vault: self.vault, through, header_generation: generation, first_entry };
         let mut writer = BaseWriter::create(&to, header)?;
         let (mut origins, mut digest) = (Origins::default(), Digest::default());
         context.write_rows(&proof, old.as_ref(), judge, &mut |item, leaf| {
@@ -232,6 +244,9 @@ impl Salvage<'_> {
             pace.add(item.encoded_len())?;
             writer.item(origins.next(), item)
         })?;
+        for ((subject, entries), number) in context.removed.tallies().into_iter().zip(0_u32..) {
+            writer.item((through.seq, number), &Item::Tally { subject, entries })?;
+        }
         let state_key = &context.state_key;
         writer.finish(&digest, &mut |base| base.verify(state_key, &mut |_| {}))?;
         let size = self.options.segment_first.clamp(4096, self.options.segment_max.max(4096));

@@ -113,6 +113,30 @@ impl Context<'_> {
         if self.found.doubt.covers_bucket(Tree::Policy, 0) {
             self.found.doubt = DoubtMap::everything();
         }
+        self.write_tiles(old, judge, take)
+    }
+
+    /// What is derived from entries that were cut: nobody can make it anew. No digest covers it, so that the judge alone says what
+    /// is taken; of the rest nothing is needed.
+    fn write_tiles(&mut self, old: Option<&Trees>, judge: &mut dyn Judge, take: Take<'_>) -> Result<(), StorageError> {
+        if self.removed.first == 0 {
+            return Ok(());
+        }
+        for (key, candidates) in self.candidates(Tree::Log, 0, old)? {
+            let value = match candidates.pick(Belief::JournalFirst) {
+                Some(Pick::Journal(mark, _)) => mark.value.and_then(|spot| spot.read(&self.scratch.files)),
+                Some(Pick::Old(_)) => old.and_then(|trees| inline_value(trees, Tree::Log, &key)),
+                None => None,
+            };
+            let Some(value) = value else { continue };
+            let chosen = Chosen { tree: Tree::Log, key: &key, value: &value, doubtful: false };
+            if judge.row(&chosen, &mut |_| None) {
+                let leaf = digest::leaf(&self.state_key, Tree::Log, &key, value.len(), &hash::sha256(&[&value]))
+                    .map_err(|_| StorageError::Refused { why: "a value is too long" })?;
+                let inline = self.salvage.options.is_inline(Tree::Log, value.len());
+                take(&Item::Row { tree: Tree::Log, key: &key, value: &value, inline }, &leaf)?;
+            }
+        }
         Ok(())
     }
 

@@ -14,7 +14,7 @@ fn everything_committed_survives_a_crash() {
         }
     }
     let write = storage.prepare(Tree::Records, b"unsettled".to_vec().into(), Some(Arc::from(&b"value"[..])), None);
-    let batch = Batch { writes: vec![write], entries: vec![], header_generation: 1 };
+    let batch = Batch { writes: vec![write], entries: vec![], header_generation: 1, ..Batch::default() };
     let _pending = storage.commit(storage.head(), batch).unwrap();
     copy_dir(dir.path(), crashed.path());
     let (after, opened) = open(crashed.path());

@@ -38,7 +38,7 @@ pub(super) fn fill(storage: &Embedded, round: u8) {
     {
         let old = storage.get(Tree::Log, key).unwrap();
         let write = storage.prepare(Tree::Log, key.into(), value.map(Arc::from), old.as_deref());
-        let batch = Batch { writes: vec![write], entries: vec![], header_generation: 1 };
+        let batch = Batch { writes: vec![write], entries: vec![], header_generation: 1, ..Batch::default() };
         let pending = storage.commit(storage.head(), batch).unwrap();
         storage.settle(pending).unwrap();
     }
@@ -139,7 +139,7 @@ fn a_base_and_an_empty_segment_are_a_whole_journal() {
     let before = seen(&storage);
     // A batch that does not fit starts a segment and is then refused by a full disk: the new segment stays empty.
     let large = storage.prepare(Tree::Records, b"large".to_vec().into(), Some(Bytes::from(vec![1; 60_000])), None);
-    let batch = Batch { writes: vec![large], entries: vec![], header_generation: 1 };
+    let batch = Batch { writes: vec![large], entries: vec![], header_generation: 1, ..Batch::default() };
     let pending = storage.commit(before.head, batch).unwrap();
     drop(storage);
     let segment = journal_files(dir.path()).into_iter().rfind(|name| name.ends_with(".cvj")).unwrap();
@@ -281,7 +281,7 @@ fn the_largest_value_that_a_frame_holds_fits_a_base() {
     let largest: Vec<u8> = (0..(16 << 20) - 161_u32).map(|at| at as u8).collect();
     let too_large =
         storage.prepare(Tree::Records, b"largest".to_vec().into(), Some(Bytes::from(vec![1; (16 << 20) - 160])), None);
-    let batch = Batch { writes: vec![too_large], entries: vec![], header_generation: 1 };
+    let batch = Batch { writes: vec![too_large], entries: vec![], header_generation: 1, ..Batch::default() };
     assert!(matches!(storage.commit(storage.head(), batch), Err(CommitError::NotCommitted(_))));
     put(&storage, &[(b"largest", Some(&largest))], vec![]);
     put(&storage, &[(b"next", Some(&[1; 60_000]))], vec![]);
@@ -386,7 +386,8 @@ fn a_batch_that_finds_no_space_leaves_the_room_that_is_there() {
     assert!(matches!(storage.make_room(200_000, true), Err(StorageError::DiskFull { .. })));
     assert!(storage.has_room(60_000, true) && !storage.has_room(60_000, false));
     let write = storage.prepare(Tree::Records, b"late".to_vec().into(), Some(Bytes::from(vec![1; 50_000])), None);
-    let batch = Batch { writes: vec![write], entries: vec![entry(b"late", &[])], header_generation: 1 };
+    let batch =
+        Batch { writes: vec![write], entries: vec![entry(b"late", &[])], header_generation: 1, ..Batch::default() };
     let pending = storage.commit(storage.head(), batch).unwrap();
     assert!(matches!(storage.settle(pending), Err(StorageError::DiskFull { .. })));
     assert_eq!(get(&storage, b"late"), None);

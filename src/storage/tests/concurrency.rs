@@ -22,7 +22,7 @@ fn committers_and_readers_do_not_disturb_each_other() {
                         let value: Bytes = Arc::from(&[number; 600][..]);
                         let write = storage.prepare(Tree::Records, vec![thread, number].into(), Some(value), None);
                         let entries = vec![entry(&[thread, number], &[thread])];
-                        let batch = Batch { writes: vec![write], entries, header_generation: 1 };
+                        let batch = Batch { writes: vec![write], entries, header_generation: 1, ..Batch::default() };
                         let pending = {
                             let _order = order.lock().unwrap();
                             storage.commit(storage.head(), batch).unwrap()
@@ -73,7 +73,8 @@ fn racing_commits_are_conflicts_never_mixtures() {
                             Some(Arc::from(&b"v"[..])),
                             None,
                         );
-                        let batch = Batch { writes: vec![write], entries: vec![], header_generation: 1 };
+                        let batch =
+                            Batch { writes: vec![write], entries: vec![], header_generation: 1, ..Batch::default() };
                         match storage.commit(storage.head(), batch) {
                             Ok(pending) => break storage.settle(pending).unwrap(),
                             Err(CommitError::Conflict { .. }) => {}
@@ -97,9 +98,10 @@ fn closing_while_others_commit_loses_nothing_acknowledged() {
             let mut acknowledged = Vec::new();
             for number in 0..=255u8 {
                 let write = storage.prepare(Tree::Lookup, vec![number].into(), Some(Arc::from(&b"v"[..])), None);
-                match storage
-                    .commit(storage.head(), Batch { writes: vec![write], entries: vec![], header_generation: 1 })
-                {
+                match storage.commit(
+                    storage.head(),
+                    Batch { writes: vec![write], entries: vec![], header_generation: 1, ..Batch::default() },
+                ) {
                     Ok(_) => acknowledged.push(number),
                     Err(CommitError::NotCommitted(StorageError::Closed)) => break,
                     Err(error) => panic!("{error}"),
@@ -135,8 +137,12 @@ fn rebuilding_while_others_commit_roll_and_checkpoint_loses_nothing() {
                 for number in 0..120u8 {
                     let value: Bytes = Arc::from(&vec![number; if number % 7 == 0 { 6_000 } else { 300 }][..]);
                     let write = storage.prepare(Tree::Records, vec![number, thread].into(), Some(value), None);
-                    let batch =
-                        Batch { writes: vec![write], entries: vec![entry(&[1; 900], &[])], header_generation: 1 };
+                    let batch = Batch {
+                        writes: vec![write],
+                        entries: vec![entry(&[1; 900], &[])],
+                        header_generation: 1,
+                        ..Batch::default()
+                    };
                     let held = order.lock().unwrap();
                     let pending = storage.commit(storage.head(), batch).unwrap();
                     drop(held);

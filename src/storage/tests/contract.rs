@@ -16,13 +16,16 @@ everywhere!(
     what_no_frame_may_hold_is_refused_before_writing,
     scans_are_ascending_bounded_and_follow_the_prefix,
     entries_and_tallies_go_on,
+    what_was_cut_is_gone_at_once_and_for_good,
+    a_cut_that_no_log_can_have_is_refused_before_writing,
     after_a_failed_sync_nothing_is_done_before_reopening,
 );
 
 fn a_commit_is_visible_once_settled_and_survives_closing(mut place: impl Place) {
     let storage = place.create();
     let write = storage.prepare(Tree::Records, b"key".to_vec().into(), Some(Arc::from(&b"value"[..])), None);
-    let batch = Batch { writes: vec![write], entries: vec![entry(b"entry", &[1])], header_generation: 1 };
+    let batch =
+        Batch { writes: vec![write], entries: vec![entry(b"entry", &[1])], header_generation: 1, ..Batch::default() };
     let pending = storage.commit(Head::default(), batch).unwrap();
     // Its entries can be read before.
     assert_eq!((get(&*storage, b"key"), storage.entries(0, 9).unwrap().len()), (None, 1));
@@ -59,7 +62,12 @@ fn everything_committed_survives_a_crash(mut place: impl Place) {
     put(&*storage, &[(b"settled", Some(b"1")), (b"gone", Some(b"2"))], vec![entry(b"first", &[1])]);
     let write = storage.prepare(Tree::Records, b"unsettled".to_vec().into(), Some(Arc::from(&b"3"[..])), None);
     let delete = storage.prepare(Tree::Records, b"gone".to_vec().into(), None, Some(b"2"));
-    let batch = Batch { writes: vec![write, delete], entries: vec![entry(b"second", &[])], header_generation: 1 };
+    let batch = Batch {
+        writes: vec![write, delete],
+        entries: vec![entry(b"second", &[])],
+        header_generation: 1,
+        ..Batch::default()
+    };
     let _pending = storage.commit(storage.head(), batch).unwrap();
     let head = storage.head();
     let (after, opened) = place.crash(storage);
@@ -81,7 +89,7 @@ fn what_no_frame_may_hold_is_refused_before_writing(mut place: impl Place) {
     let storage = place.create();
     let head = storage.head();
     let commit = |writes, entries| {
-        let refused = storage.commit(head, Batch { writes, entries, header_generation: 1 });
+        let refused = storage.commit(head, Batch { writes, entries, header_generation: 1, ..Batch::default() });
         let Err(CommitError::NotCommitted(error)) = refused else { panic!("{refused:?}") };
         error
     };
@@ -99,7 +107,15 @@ fn what_no_frame_may_hold_is_refused_before_writing(mut place: impl Place) {
     let fits = storage.prepare(Tree::Records, vec![1; 256].into(), value((16 << 20) - 2000), None);
     assert_eq!(storage.head(), head);
     let pending = storage
-        .commit(head, Batch { writes: vec![fits], entries: vec![entry(&[1; 1000], &[])], header_generation: 1 })
+        .commit(
+            head,
+            Batch {
+                writes: vec![fits],
+                entries: vec![entry(&[1; 1000], &[])],
+                header_generation: 1,
+                ..Batch::default()
+            },
+        )
         .unwrap();
     storage.settle(pending).unwrap();
     assert_eq!(get(&*storage, &[1; 256]).unwrap().len(), (16 << 20) - 2000);
@@ -135,6 +151,67 @@ fn entries_and_tallies_go_on(mut place: impl Place) {
     assert_eq!((some.len(), some[0].0, some[39].0), (40, 17, 56));
     assert_eq!(storage.entries(120, 5).unwrap(), []);
     assert_eq!(storage.entries(u64::MAX, 5).unwrap(), []);
+}
+
+fn what_was_cut_is_gone_at_once_and_for_good(mut place: impl Place) {
+    let mut storage = place.create();
+    for number in 0..40u8 {
+        put(&*storage, &[], vec![entry(&[number; 300], &[number % 2])]);
+    }
+    let batch = Batch { entries: vec![entry(b"cut", &[1])], cut: Some(17), ..Batch::default() };
+    let pending = storage.commit(storage.head(), batch).unwrap();
+    // Before it is settled, too.
+    let check = |storage: &dyn Storage| {
+        assert_eq!((storage.first_entry(), storage.head().entries), (17, 41));
+        for from in [0, 16] {
+            assert!(matches!(storage.entries(from, 1), Err(StorageError::Pruned { first: 17 })));
+            assert!(matches!(storage.entries_as_they_are(from, 1), Err(StorageError::Pruned { first: 17 })));
+        }
+        let kept = storage.entries(17, 99).unwrap();
+        assert!(kept.iter().map(|(number, _)| *number).eq(17..41));
+        assert!(kept.iter().zip(17..40u8).all(|((_, entry), number)| entry[..] == [number; 300]));
+        assert_eq!((&kept[23].1[..], storage.entries(23, 5).unwrap()), (&b"cut"[..], kept[6..11].to_vec()));
+        assert_eq!((storage.tally(&[0; 16]), storage.tally(&[1; 16])), (20, 21));
+        assert_eq!(storage.last_entry().as_deref(), Some(&b"cut"[..]));
+    };
+    check(&*storage);
+    storage.settle(pending).unwrap();
+    check(&*storage);
+    storage.checkpoint().unwrap();
+    check(&*storage);
+    for _ in 0..2 {
+        (storage, _) = place.crash(storage);
+        check(&*storage);
+    }
+    storage.close().unwrap();
+    (storage, _) = place.reopen();
+    check(&*storage);
+    (storage, _) = place.lose_trees(storage);
+    check(&*storage);
+    // All but what comes with it, and the same once more.
+    cut(&*storage, 41, entry(b"last", &[1]));
+    cut(&*storage, 41, entry(b"really", &[]));
+    (storage, _) = place.lose_trees(storage);
+    let kept = storage.entries(41, 9).unwrap();
+    assert_eq!(kept, [(41, Arc::from(&b"last"[..])), (42, Arc::from(&b"really"[..]))]);
+    assert_eq!((storage.tally(&[0; 16]), storage.tally(&[1; 16])), (20, 22));
+}
+
+fn a_cut_that_no_log_can_have_is_refused_before_writing(mut place: impl Place) {
+    let storage = place.create();
+    put(&*storage, &[], (0..9u8).map(|number| entry(&[number], &[])).collect());
+    cut(&*storage, 4, entry(b"cut", &[]));
+    let head = storage.head();
+    for (first, entries) in [(3, 1), (11, 1), (u64::MAX, 1), (10, 0)] {
+        let entries = vec![entry(b"entry", &[]); entries];
+        let refused = storage.commit(head, Batch { entries, cut: Some(first), ..Batch::default() });
+        assert!(matches!(refused, Err(CommitError::NotCommitted(StorageError::Refused { .. }))), "{first}");
+    }
+    // Without an entry of its own, where one is left.
+    let pending = storage.commit(head, Batch { cut: Some(9), ..Batch::default() }).unwrap();
+    storage.settle(pending).unwrap();
+    assert_eq!((storage.head().entries, storage.first_entry()), (10, 9));
+    assert_eq!(storage.entries(9, 9).unwrap(), [(9, Arc::from(&b"cut"[..]))]);
 }
 
 fn after_a_failed_sync_nothing_is_done_before_reopening(mut place: impl Place) {

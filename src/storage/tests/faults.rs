@@ -8,7 +8,7 @@ use crate::storage::trees::LAST_SYNC_FAILS;
 
 fn batch(storage: &Embedded, key: &[u8], value: &[u8]) -> Batch {
     let writes = vec![storage.prepare(Tree::Records, key.to_vec().into(), Some(Arc::from(value)), None)];
-    Batch { writes, entries: vec![entry(key, &[])], header_generation: 1 }
+    Batch { writes, entries: vec![entry(key, &[])], header_generation: 1, ..Batch::default() }
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod basics;
 mod compaction;
 mod concurrency;
 mod contract;
+mod cut_forms;
+mod cuts;
 mod damaged_bases;
 mod faults;
 mod model;
@@ -66,9 +68,17 @@ pub(super) fn put(storage: &dyn Storage, rows: &[(&[u8], Option<&[u8]>)], entrie
             storage.prepare(Tree::Records, key.to_vec().into(), value.map(Arc::from), old.as_deref())
         })
         .collect();
-    let pending = storage.commit(storage.head(), Batch { writes, entries, header_generation: 1 }).unwrap();
+    let pending =
+        storage.commit(storage.head(), Batch { writes, entries, header_generation: 1, ..Batch::default() }).unwrap();
     storage.settle(pending).unwrap();
     storage.head()
+}
+
+/// Commits a cut and one entry, and settles.
+pub(super) fn cut(storage: &dyn Storage, first: u64, entry: SealedEntry) {
+    let batch = Batch { entries: vec![entry], cut: Some(first), ..Batch::default() };
+    let pending = storage.commit(storage.head(), batch).unwrap();
+    storage.settle(pending).unwrap();
 }
 
 pub(super) fn get(storage: &dyn Storage, key: &[u8]) -> Option<Vec<u8>> {

@@ -10,6 +10,8 @@ use super::*;
 enum Step {
     /// Key, length of the value (none: delete), and length of an entry.
     Commit(Vec<(u8, Option<u16>)>, Option<u16>),
+    /// At so many percent of the entries that are kept, with one entry.
+    Cut(u8),
     Checkpoint,
     Compact,
     Rebuild,
@@ -24,6 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
     let entry = proptest::option::of(prop_oneof![4 => 1..400u16, 1 => 4000..6000u16]);
     prop_oneof![
         12 => (writes, entry).prop_map(|(writes, entry)| Step::Commit(writes.into_iter().collect(), entry)),
+        2 => (0..=100u8).prop_map(Step::Cut),
         1 => Just(Step::Checkpoint),
         2 => Just(Step::Compact),
         1 => Just(Step::Rebuild),
@@ -53,6 +56,7 @@ fn work(mut place: impl Place, steps: Vec<Step>) {
     let mut storage = place.create();
     let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut entries: Vec<Vec<u8>> = Vec::new();
+    let mut first = 0;
     for (number, step) in (0u8..).zip(steps) {
         match step {
             Step::Commit(writes, len) => {
@@ -72,8 +76,16 @@ fn work(mut place: impl Place, steps: Vec<Step>) {
                     };
                 }
             }
+            Step::Cut(percent) => {
+                first += (entries.len() - first) * usize::from(percent) / 100;
+                cut(&*storage, first as u64, entry(&[number; 30], &[1]));
+                entries.push(vec![number; 30]);
+            }
             Step::Checkpoint => storage.checkpoint().unwrap(),
             Step::Compact => {
+                if number % 2 == 0 {
+                    storage.close_segment().unwrap();
+                }
                 storage.compact(&mut |_| (), &|| true).unwrap();
                 storage.remove_compacted(u64::MAX).unwrap();
             }
@@ -108,9 +120,14 @@ fn work(mut place: impl Place, steps: Vec<Step>) {
             }
         }
         assert_eq!(all(&*storage), rows.clone().into_iter().collect::<Vec<_>>());
-        let found: Vec<Vec<u8>> =
-            storage.entries(0, usize::MAX).unwrap().into_iter().map(|(_, entry)| entry.to_vec()).collect();
-        assert_eq!(&found, &entries);
+        assert_eq!(storage.first_entry(), first as u64);
+        let found = storage.entries(first as u64, usize::MAX).unwrap();
+        assert!(found.iter().map(|(number, _)| *number).eq(first as u64..entries.len() as u64));
+        assert!(found.iter().map(|(_, entry)| &entry[..]).eq(entries[first..].iter().map(|entry| &entry[..])));
+        if let Some(before) = first.checked_sub(1) {
+            let pruned = storage.entries(before as u64, 1);
+            assert!(matches!(pruned, Err(StorageError::Pruned { first: at }) if at == first as u64));
+        }
         assert_eq!(storage.tally(&[1; 16]), entries.len() as u64);
         assert_eq!(storage.last_entry().map(|entry| entry.to_vec()), entries.last().cloned());
     }

@@ -111,6 +111,11 @@ impl Summary {
         out.element("p", &[("class", "period")], &period);
         let made = format!("From the audit log, made {}. Times: {zone}.", clock_text(hours, self.made));
         out.element("p", &[("class", "quiet")], &made);
+        if let Some(until) = self.pruned_until {
+            let until = clock_text(hours, until);
+            let said = format!("Entries up to {until} were pruned from the log, and are not in this summary.");
+            out.element("p", &[("class", "alarm")], &said);
+        }
         if self.unreadable > 0 {
             let said = format!("{} entries do not open. Verify the log before anything else.", self.unreadable);
             out.element("p", &[("class", "alarm"), ("role", "alert")], &said);

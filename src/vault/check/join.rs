@@ -23,6 +23,8 @@ pub(super) struct Written {
     pub(super) version: u32,
     /// Ties entry and content to each other.
     pub(super) tag: [u8; 16],
+    /// Whether its entry can be among those that were pruned: then it is no fault if the log has none.
+    pub(super) old: bool,
 }
 
 /// The sums of both sets.
@@ -45,7 +47,7 @@ impl Join {
     }
 
     fn leaf(&self, written: &Written) -> ([u8; 32], usize) {
-        let Written { record, version, tag } = written;
+        let Written { record, version, tag, .. } = written;
         let (number, version) = (record.number().to_be_bytes(), version.to_be_bytes());
         let leaf = self.key.tag(&[record.patient().as_bytes(), record.kind().as_bytes(), &number, &version, tag]);
         let part: [u8; 2] = hash::truncate(&leaf);
@@ -60,6 +62,10 @@ impl Join {
     }
 
     pub(super) fn stored(&mut self, written: &Written) {
+        // Few of these have an entry: where it differs because of them, they are looked at one by one.
+        if written.old {
+            return;
+        }
         let (leaf, part) = self.leaf(written);
         if let Some(bucket) = self.stored.get_mut(part) {
             bucket.add(&leaf);
@@ -84,7 +90,7 @@ pub(super) struct Singles {
 }
 
 impl Singles {
-    /// A version on one side: stays until the other side has it, too.
+    /// A version on one side: stays until the other side has it, too. Those that are old come behind the log.
     pub(super) fn met(&mut self, written: &Written, seq: Option<u64>) {
         let (leaf, part) = self.join.leaf(written);
         if !self.differ.get(part).copied().unwrap_or(false) {
@@ -95,6 +101,7 @@ impl Singles {
                 self.open.remove(&leaf);
             }
             Some(_) => {}
+            None if written.old => {}
             None if self.open.len() >= MOST_SINGLE => self.full = true,
             None => {
                 self.open.insert(leaf, (*written, seq));
@@ -121,5 +128,5 @@ pub(super) fn writes_of(entry: &AuditEntry) -> impl Iterator<Item = Written> + '
 
 fn written(patient: PatientId, record: &AuditRecord) -> Written {
     let AuditRecord { kind, number, version, tag } = *record;
-    Written { record: RecordRef::new(patient, kind, number), version, tag }
+    Written { record: RecordRef::new(patient, kind, number), version, tag, old: false }
 }

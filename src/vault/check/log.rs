@@ -31,6 +31,8 @@ pub(super) struct LogRead {
     more: u64,
     /// Entries about each patient, as the last one counts them.
     pub(super) counters: HashMap<PatientId, u64>,
+    /// Where the log begins.
+    pub(super) begin: u64,
 }
 
 impl LogRead {
@@ -104,7 +106,18 @@ impl Check<'_, '_> {
         let (mut read, mut before) = (LogRead::default(), None);
         let mut keys = SubjectKeys::new(self.unlocked);
         let total = head.seq.saturating_add(1);
-        let mut next = 0;
+        match self.unlocked.log_begin() {
+            Ok(begin) => {
+                (read.begin, before) = (begin.first, begin.before);
+                self.pruned_until = begin.before.map(|last| last.time);
+            }
+            Err(Error::Audit(fault)) => {
+                read.begin = self.unlocked.committer.storage().first_entry();
+                read.fault(fault.seq, fault.what.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+        let mut next = read.begin;
         while next < total {
             self.go_on()?;
             let (entries, until) = self.some_entries(next, total, &mut read)?;
@@ -179,10 +192,15 @@ impl Check<'_, '_> {
             for subject in &opened.subjects {
                 let (Some(patient), Some(found)) = (subject.patient, subject.counter) else { continue };
                 let before = read.counters.insert(patient, found);
-                let expected = before.map_or(1, |before| before.saturating_add(1));
+                // Those before it may have been pruned.
+                let first = if read.begin > 0 { found } else { 1 };
+                let expected = before.map_or(first, |before| before.saturating_add(1));
                 if found != expected {
                     read.fault(seq, FaultKind::CounterGap { patient, expected, found }.to_string());
                 }
+            }
+            if let Some(end) = opened.pruned.map(|pruned| pruned.end).filter(|end| *end > read.begin) {
+                read.fault(read.begin, FaultKind::PrunedIsThere { end }.to_string());
             }
             visit(&opened);
             event = Some(opened.event);

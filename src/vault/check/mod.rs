@@ -18,6 +18,7 @@ pub use report::{CheckReport, Finding, FindingPlace};
 
 use super::{Vault, operate};
 use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::format::keys::{PatientKey, RecordKey, Tree};
 use crate::keyring::HeaderFileError;
@@ -129,6 +130,8 @@ struct Check<'c, 'p> {
     places: HashSet<FindingPlace>,
     /// Whether what is read was read before, and told.
     again: bool,
+    /// When the last entry of the log was written that was pruned.
+    pruned_until: Option<Timestamp>,
 }
 
 /// What the storage tells goes here.
@@ -164,7 +167,8 @@ impl<'c, 'p> Check<'c, 'p> {
         stopping: &'c AtomicBool,
     ) -> Self {
         let (report, unnamed, places) = (CheckReport::new(scope), Vec::new(), HashSet::new());
-        Self { unlocked, home, report, progress, told: Instant::now(), stopping, unnamed, places, again: false }
+        let (told, again, pruned_until) = (Instant::now(), false, None);
+        Self { unlocked, home, report, progress, told, stopping, unnamed, places, again, pruned_until }
     }
 
     fn run(&mut self) -> Result<(), Error> {

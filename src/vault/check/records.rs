@@ -91,7 +91,9 @@ impl Check<'_, '_> {
             if faulty {
                 return Ok(());
             }
-            let logged = read.counters.get(&chart.patient).copied().unwrap_or(0);
+            let logged = read.counters.get(&chart.patient).copied();
+            // All entries about it may have been pruned.
+            let Some(logged) = logged.or((read.begin == 0).then_some(0)) else { return Ok(()) };
             let storage = unlocked.committer.storage();
             let counted = storage.tally(&chart.tag);
             // Others may have read the chart since; nobody takes an entry away.
@@ -168,7 +170,8 @@ impl Check<'_, '_> {
             Ok(body) if body.kind == kind.id() => {
                 if body.recorded_at <= newest {
                     let tag = chart.subject.version_tag(chart.patient, kind.id(), key.number, key.version, &bytes);
-                    visit(&Written { record, version: key.version, tag });
+                    let old = self.pruned_until.is_some_and(|until| body.recorded_at <= until);
+                    visit(&Written { record, version: key.version, tag, old });
                 }
             }
             Ok(_) => self.found(at, "it is of another kind than its place"),
@@ -268,7 +271,7 @@ impl Check<'_, '_> {
         committer.flush()?;
         let Some(head) = committer.newest_entry() else { return Ok(()) };
         let until = head.seq.saturating_add(1);
-        self.note_singles(0, until, &mut singles)?;
+        self.note_singles(committer.storage().first_entry(), until, &mut singles)?;
         let records = self.report.records;
         self.again = true;
         self.check_records(head.time, &mut |written| singles.met(written, None))?;

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 
 use super::records::Tally;
-use crate::audit::{AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, Outcome, open_entry, subject_tags};
+use crate::audit::{
+    AuditEvent, Chain, Draft, EntryKind, EntryRef, Head, LogPruned, Outcome, TILE, TileSeal, open_entry, subject_tags,
+    tile_of,
+};
 use crate::clock::Timestamp;
 use crate::crypto::aead::Suite;
-use crate::crypto::kdf::PatientSecret;
+use crate::crypto::kdf::{self, PatientSecret};
 use crate::crypto::seal::Sealer;
 use crate::format::doubt::DoubtMap;
 use crate::format::envelope::{self, EnvelopeHead, Place};
 use crate::format::keys::{PatientKey, RecordKey, Tree};
 use crate::ids::{CompartmentId, KindId, PatientId, VaultId};
 use crate::keyring::Keyring;
-use crate::policy::PolicyRow;
+use crate::policy::{LogRetentionRow, PolicyRow};
 use crate::record::Body;
 use crate::storage::salvage::{Chosen, FindPatient, Judge, StandIn};
 use crate::storage::{Bytes, StorageError};
@@ -47,6 +50,9 @@ pub(super) struct Examiner<'a> {
     /// All doubt, and since when.
     pub(super) doubt: Option<(Timestamp, DoubtMap)>,
     doubt_key: [u8; POLICY_KEY],
+    tiles: TileSeal,
+    /// What the vault says was pruned from its log.
+    pruned: Option<LogPruned>,
     /// Of each subject: entries found, and the highest counter among them.
     counters: HashMap<[u8; 16], (u64, u64)>,
     /// Subjects still to be counted for entries that were lost.
@@ -56,10 +62,27 @@ pub(super) struct Examiner<'a> {
 impl<'a> Examiner<'a> {
     pub(super) fn new(vault: VaultId, suite: Suite, keyring: &'a Keyring, now: Timestamp) -> Self {
         let (kinds, kept_apart, tally, counters) = (Vec::new(), Vec::new(), Tally::default(), HashMap::new());
-        let (open, before, doubt, owed) = (None, None, None, None);
+        let (open, before, doubt, pruned, owed) = (None, None, None, None, None);
         let (table, id) = PolicyRow::PLACE_OF_DOUBT;
         let doubt_key = keyring.policy_tag(table, &id);
-        Self { vault, suite, keyring, now, kinds, kept_apart, open, tally, before, doubt, doubt_key, counters, owed }
+        let tiles = TileSeal::new(kdf::log_tile_mac(keyring.state_key()));
+        Self {
+            vault,
+            suite,
+            keyring,
+            now,
+            kinds,
+            kept_apart,
+            open,
+            tally,
+            before,
+            doubt,
+            doubt_key,
+            tiles,
+            pruned,
+            counters,
+            owed,
+        }
     }
 
     fn opens(&self, sealer: &Sealer, row: &Chosen<'_>) -> bool {
@@ -76,11 +99,19 @@ impl<'a> Examiner<'a> {
             Some(PolicyRow::Compartment(row)) => {
                 self.kept_apart.extend(row.kinds.iter().map(|kind| (kind.id(), row.id())));
             }
+            Some(PolicyRow::LogRetention(LogRetentionRow::Cut(cut))) => self.pruned = Some(cut.pruned),
             Some(PolicyRow::Doubt { salvaged_at, map }) => self.before = Some((salvaged_at, map)),
             Some(_) => {}
             None => return false,
         }
         row.key.len() == POLICY_KEY
+    }
+
+    /// Leaves of what was pruned. The tiles above are made of these, and those of entries that are there of the entries.
+    fn is_tile_of_pruned(&self, row: &Chosen<'_>) -> bool {
+        let pruned = |index: u64| self.pruned.is_some_and(|pruned| index < pruned.end / TILE);
+        let id = tile_of(row.key).filter(|id| id.level == 0 && pruned(id.index));
+        id.is_some_and(|id| self.tiles.decode(id, row.value).is_some())
     }
 
     fn patient_row(&self, key: &[u8], value: &[u8]) -> Option<(PatientId, PatientSecret)> {
@@ -139,8 +170,9 @@ impl Judge for Examiner<'_> {
             Tree::Patients => self.patient_row(row.key, row.value).is_some(),
             Tree::Lookup => row.key.len() == LOOKUP_KEY && self.opens(self.keyring.lookup_sealer(), row),
             Tree::Policy => self.policy_row(row),
+            Tree::Log => self.is_tile_of_pruned(row),
             // What is derived from the entries is made anew.
-            Tree::Audit | Tree::Log => false,
+            Tree::Audit => false,
             Tree::Records => {
                 let Ok(key) = RecordKey::from_bytes(row.key) else { return false };
                 self.turn_to(key.patient_tag, patients);
@@ -226,7 +258,15 @@ impl Judge for Examiner<'_> {
         }
     }
 
-    fn stand_in(&mut self, before: Option<&[u8]>, next: Option<&[u8]>) -> Result<StandIn, StorageError> {
+    fn were_cut(&mut self, subject: [u8; 16], entries: u64) {
+        self.counters.insert(subject, (entries, entries));
+    }
+
+    fn owed(&self) -> Vec<[u8; 16]> {
+        self.owe()
+    }
+
+    fn stand_in(&mut self, number: u64, before: Option<&[u8]>, next: Option<&[u8]>) -> Result<StandIn, StorageError> {
         let refused = |why| StorageError::Refused { why };
         let parse = |entry| EntryRef::parse(entry).map_err(|_| refused("a log entry that cannot be read"));
         let head = before.map(parse).transpose()?.map(|entry| Head::of(&entry));
@@ -237,6 +277,13 @@ impl Judge for Examiner<'_> {
         let epoch = epoch.unwrap_or_else(|| self.keyring.audit().epoch());
         let keys = self.keyring.audit_keys_under(epoch);
         let keys = keys.ok_or_else(|| refused("a log entry under a key that the header does not have"))?;
+        // The first entry behind a cut. Where it is not known what was pruned, the chain shows that.
+        let pruned = self.pruned.map(|pruned| pruned.head()).filter(|last| last.seq.checked_add(1) == Some(number));
+        let behind_cut = number.checked_sub(1).map(|seq| {
+            let key_id = next.map_or(1, |next| next.key_id);
+            Head { seq, leaf: [0; 32], time, epoch, key_id }
+        });
+        let head = head.or(pruned).or(behind_cut);
         let mut draft = Draft::new(AuditEvent::EntryLost, Outcome::Failed);
         draft.kind = EntryKind::Lost;
         let prepared = draft.prepare().map_err(|_| refused("an entry for a lost one cannot be made"))?;

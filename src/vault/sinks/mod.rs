@@ -208,6 +208,10 @@ fn detached(name: &str) -> Draft {
 
 fn attach(unlocked: &Unlocked, name: &str, policy: SinkPolicy) -> Result<PolicyRow, Error> {
     let next = unlocked.policy.sink(name).map_or_else(|| unlocked.committer.growth().entries(), |row| row.next);
+    let first = unlocked.committer.storage().first_entry();
+    if next < first {
+        return Err(Error::LogBeginsAfter { from: next, first });
+    }
     let (name, since, policy) = (name.to_owned(), unlocked.now()?, Some(policy));
     Ok(PolicyRow::Sink(SinkRow { name, next, since, policy }))
 }

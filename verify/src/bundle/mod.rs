@@ -5,7 +5,7 @@ mod report;
 mod verify;
 mod write;
 
-pub use report::{BundleFault, Report, Verdict};
+pub use report::{Before, BundleFault, Report, Verdict};
 pub use verify::{Trust, verify_bundle};
 pub use write::{BundleWriter, EntryWriter};
 

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::chain::{ChainFault, Link};
 use crate::disclose::Disclosed;
 use crate::epochs::EpochFault;
+use crate::merkle::Hash;
 use crate::note::{Checkpoint, VerifierKey};
 
 /// What a bundle proves.
@@ -19,6 +20,8 @@ pub struct Report {
     pub signed_by: Vec<(VerifierKey, Option<u64>)>,
     /// Number of the first entry.
     pub first: u64,
+    /// What stands before the first of them: what was pruned, in a log that begins there.
+    pub before: Option<Before>,
     /// How many entries there are.
     pub entries: u64,
     /// The last of them.
@@ -31,6 +34,21 @@ pub struct Report {
     pub completeness: Verdict,
     /// Whether the log is not older than what is known from elsewhere.
     pub freshness: Verdict,
+}
+
+/// What stands before the entries of a bundle, as far as these and the checkpoint prove it. An archive of the log from its first
+/// entry up to there has this root, and this leaf hash of its last entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Before {
+    /// How many entries.
+    pub size: u64,
+    /// Root of the tree over them.
+    pub root: Option<Hash>,
+    /// Leaf hash of the last of them, as the bundle's first entry names it.
+    pub leaf: Option<Hash>,
+    /// The number of an entry that was opened and says that all of them were pruned, just so.
+    pub pruned_by: Option<u64>,
 }
 
 /// One of the three.
@@ -105,6 +123,12 @@ pub enum BundleFault {
     /// Entries that were lost before the vault was salvaged.
     #[error("{0} entries of the range were lost before the vault was salvaged, and have others in their places")]
     Lost(u64),
+    /// An entry that was opened says that others were pruned than stand before the bundle's entries.
+    #[error("entry {seq} says of what was pruned what the other entries do not bear out")]
+    NotAsPruned {
+        /// The entry.
+        seq: u64,
+    },
     /// A key that opens nothing of this bundle.
     #[error("the key given for entry {seq} does not open it")]
     Key {
@@ -193,6 +217,9 @@ impl fmt::Display for Report {
             writeln!(f)?;
         }
         writeln!(f, "{} entries from number {} on", self.entries, self.first)?;
+        if let Some(Before { size, pruned_by: Some(by), .. }) = self.before {
+            writeln!(f, "the {size} before them were pruned, as entry {by} says")?;
+        }
         self.disclosed.iter().try_for_each(|disclosed| writeln!(f, "disclosed: {disclosed}"))?;
         writeln!(f, "integrity: {}", self.integrity)?;
         writeln!(f, "completeness: {}", self.completeness)?;

@@ -5,9 +5,10 @@ use std::io::Read;
 
 use super::BundleError;
 use super::format::{Broken, In, Item, hashes, note_and_proof};
-use super::report::{BundleFault, Report, Verdict};
+use super::report::{Before, BundleFault, Report, Verdict};
 use crate::chain::Chain;
 use crate::disclose::{Disclosed, disclose};
+use crate::entry::EntryKind;
 use crate::epochs::{EpochFault, Epochs, origin};
 use crate::merkle::{Hash, Range, verify_consistency};
 use crate::note::{Checkpoint, Note, SignatureKind, VerifierKey};
@@ -67,6 +68,7 @@ struct Check<'t> {
     proved: Vec<(u64, Hash)>,
     keys: BTreeMap<u64, [u8; 32]>,
     first: u64,
+    before: Option<Before>,
     said: Option<u64>,
     chain: Chain,
     tree: Range,
@@ -95,6 +97,7 @@ impl<'t> Check<'t> {
             proved: Vec::new(),
             keys: BTreeMap::new(),
             first: 0,
+            before: None,
             said: None,
             chain: Chain::new(vault, 0),
             tree: Range::empty(0),
@@ -235,6 +238,8 @@ impl<'t> Check<'t> {
             read().ok_or(BundleFault::Malformed("its range is none of the checkpoint's"))?;
         (self.first, self.said, self.tree, self.right) = (first, Some(count), left, Some(right));
         self.chain = Chain::new(self.vault, first);
+        let root = self.tree.root();
+        self.before = (first > 0).then_some(Before { size: first, root, leaf: None, pruned_by: None });
         Ok(())
     }
 
@@ -245,6 +250,9 @@ impl<'t> Check<'t> {
         let before = self.chain.last();
         let (entry, leaf) = self.chain.follow(bytes)?;
         self.tree.push(leaf);
+        if let Some(first) = self.before.as_mut().filter(|_| before.is_none()) {
+            first.leaf = Some(entry.prev);
+        }
         let (seq, epoch) = (entry.seq, entry.key_id);
         if !self.epochs.may_hold(epoch, seq) {
             return Err(BundleFault::WrongEpoch { seq, epoch });
@@ -260,8 +268,24 @@ impl<'t> Check<'t> {
         }
         if let Some(key) = self.keys.remove(&seq) {
             let opened = disclose(&entry, &key).ok_or(BundleFault::Key { seq })?;
+            if entry.kind == EntryKind::Prune {
+                self.pruned(&opened)?;
+            }
             self.disclosed.push(opened);
         }
+        Ok(())
+    }
+
+    /// A prune entry was opened: what it says of all that stands before the bundle's entries has to be so. Who has the archives can
+    /// show more than the vault has, and then it says nothing of that.
+    fn pruned(&mut self, opened: &Disclosed) -> Result<(), BundleFault> {
+        let wrong = BundleFault::NotAsPruned { seq: opened.seq };
+        let pruned = opened.pruned().ok_or(wrong.clone())?;
+        let Some(before) = self.before.as_mut().filter(|before| before.size == pruned.end) else { return Ok(()) };
+        if (before.root, before.leaf) != (Some(pruned.root), Some(pruned.last)) {
+            return Err(wrong);
+        }
+        before.pruned_by = Some(opened.seq);
         Ok(())
     }
 
@@ -289,6 +313,7 @@ impl<'t> Check<'t> {
             vault: self.vault,
             signed_by: self.signed_by,
             first: self.first,
+            before: self.before,
             entries: found,
             last: self.chain.last(),
             disclosed: self.disclosed,
