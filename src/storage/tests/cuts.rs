@@ -134,6 +134,41 @@ fn a_cut_anywhere_in_the_packs_leaves_what_comes_behind() {
     }
 }
 
+/// Rows of trees that never held the entries that were cut begin elsewhere, and the open pack with them.
+#[test]
+fn packs_that_begin_elsewhere_in_new_trees_go_on_without_a_gap() {
+    let small = |number: u64| entry(format!("<{number:0>0$}>", 90 + number as usize % 7).as_bytes(), &[]);
+    for first in (3..40).step_by(4) {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = create(dir.path());
+        let grow =
+            |to: u64| (storage.head().entries..to).for_each(|number| drop(put(&storage, &[], vec![small(number)])));
+        let whole = || {
+            let kept = storage.entries(first, usize::MAX).unwrap();
+            let expected = (first..storage.head().entries).map(|number| (number, Arc::from(small(number).bytes)));
+            assert!(kept.into_iter().eq(expected), "{first}");
+            for from in first..storage.head().entries {
+                assert_eq!(storage.entries(from, 1).unwrap()[0].0, from, "{first}");
+            }
+        };
+        grow(150);
+        cut(&storage, first, small(150));
+        compact(&storage);
+        storage.renew_trees().unwrap();
+        whole();
+        storage.rebuild().unwrap();
+        whole();
+        grow(220);
+        whole();
+        sound(&storage);
+        assert_eq!(
+            storage.take_notice(),
+            Some("the trees turned out wrong while the vault was open, and were built anew")
+        );
+        assert_eq!(storage.take_notice(), None);
+    }
+}
+
 #[test]
 fn after_a_compaction_no_file_holds_what_was_cut() {
     let dir = tempfile::tempdir().unwrap();
