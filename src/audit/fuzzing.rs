@@ -31,8 +31,11 @@ pub(crate) fn entry(bytes: &[u8]) -> bool {
 
 /// A payload as it stands under a good seal.
 pub(crate) fn payload(bytes: &[u8]) -> bool {
+    let decoded = Payload::decode(bytes);
+    let prunes = decoded.as_ref().is_ok_and(|payload| payload.fields.pruned.is_some());
+    let kind = if prunes { EntryKind::Prune } else { EntryKind::Event };
     let front = Front {
-        kind: EntryKind::Event,
+        kind,
         clock_step: false,
         suite: Suite::ChaCha20Poly1305,
         vault: VaultId::from_bytes([7; 16]),
@@ -48,7 +51,6 @@ pub(crate) fn payload(bytes: &[u8]) -> bool {
     };
     let entry = EntryRef::parse(&sealed).unwrap();
     let read = open_entry(&entry, &keys(), |_, _, _| None::<&SubjectKey>);
-    let decoded = Payload::decode(bytes);
     assert_eq!(read.is_ok(), decoded.is_ok());
     let (Ok(read), Ok(decoded)) = (read, decoded) else { return false };
     let line = read.to_string();
@@ -78,6 +80,7 @@ fn put(payload: &Payload<'_>, out: &mut Vec<u8>) {
     payload.fields.put_after_subjects(out).unwrap();
     reads::put(&payload.reads, out).unwrap();
     consent::put(&payload.fields.consent, out).unwrap();
+    payload.fields.put_last(out).unwrap();
     if let Some(clock) = payload.clock {
         payload::put_field(out, tag::CLOCK, &clock.as_micros().to_be_bytes()).unwrap();
     }
@@ -97,9 +100,14 @@ pub(crate) fn seeds() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     use super::subject::BlockPlace;
     use super::tests::kit;
     let (mut payloads, mut blocks) = (Vec::new(), Vec::new());
-    for bytes in
-        kit::log(vec![kit::genesis(), kit::read(1), kit::full(), kit::opened_with_proofs(), kit::several_reads()])
-    {
+    for bytes in kit::log(vec![
+        kit::genesis(),
+        kit::read(1),
+        kit::full(),
+        kit::opened_with_proofs(),
+        kit::several_reads(),
+        kit::pruning(),
+    ]) {
         let entry = EntryRef::parse(&bytes).unwrap();
         let payload = entry.open(&kit::keys()).unwrap();
         for (index, subject) in (0..).zip(Payload::decode(&payload).unwrap().subjects) {

@@ -91,6 +91,12 @@ impl fmt::Display for LogPruned {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::draft::Draft;
+    use super::super::entry::{EntryKind, EntryRef};
+    use super::super::keys::SubjectKey;
+    use super::super::payload::Fields;
+    use super::super::tests::kit;
+    use super::super::view::open_entry;
     use super::*;
 
     proptest! {
@@ -105,6 +111,22 @@ mod tests {
             let bytes = pruned.to_bytes();
             prop_assert_eq!((bytes.len(), LogPruned::parse(&bytes)), (LEN, Ok(pruned)));
             prop_assert!(LogPruned::parse(&bytes[1..]).is_err() && LogPruned::parse(&[&bytes[..], &[0]].concat()).is_err());
+        }
+    }
+
+    #[test]
+    fn an_entry_says_what_was_pruned_if_and_only_if_it_is_a_prune_entry() {
+        let opened = |draft| {
+            let log = kit::log(vec![kit::genesis(), draft]);
+            let entry = EntryRef::parse(&log[1]).unwrap();
+            open_entry(&entry, &kit::keys(), |_, _, _| None::<&SubjectKey>).map(|entry| entry.pruned)
+        };
+        let draft = kit::pruning();
+        assert_eq!(opened(draft.clone()), Ok(draft.fields.pruned));
+        let without = Draft { fields: Fields { pruned: None, ..draft.fields.clone() }, ..draft.clone() };
+        let event = Draft { kind: EntryKind::Event, ..draft };
+        for draft in [without, event] {
+            assert_eq!(opened(draft), Err(EntryDefect::MissingField(tag::PRUNED).into()));
         }
     }
 

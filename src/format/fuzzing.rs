@@ -179,7 +179,7 @@ pub(crate) fn segment(bytes: &[u8]) -> bool {
 pub(crate) fn state_file(bytes: &[u8]) -> bool {
     let _ = State::parse(bytes, VAULT, &key());
     // Each format from the first to the newest.
-    (1..=state::FORMAT).fold(false, |sound, format| state_file_of(format, bytes) || sound)
+    (1..=state::FORMAT).filter(|format| state_file_of(*format, bytes)).count() > 0
 }
 
 fn state_file_of(format: u16, bytes: &[u8]) -> bool {

@@ -7,6 +7,7 @@ use crate::audit::draft::Draft;
 use crate::audit::entry::{EntryKind, EntryRef};
 use crate::audit::event::{AuditEvent, Outcome};
 use crate::audit::keys::{AuditKeys, SubjectKey};
+use crate::audit::pruned::LogPruned;
 use crate::audit::reads::Reads;
 use crate::audit::subject::{AuditRecord, DraftSubject};
 use crate::audit::view::{AuditEntry, OpenEntryError, open_entry};
@@ -110,6 +111,15 @@ pub(crate) fn several_reads() -> Draft {
         assert!(reads.add(read(patient), at(micros)).is_none());
     }
     reads.into_draft()
+}
+
+/// Two tiles were removed, the first of which had been the third of the log.
+pub(crate) fn pruning() -> Draft {
+    let (last, root, archive) = ([0x1A; 32], [0x1B; 32], [0x1C; 32]);
+    let last_time = Timestamp::from_micros(START - 1);
+    let (second, epochs) = (PrincipalId::from_bytes([0x1D; 16]), (1, 4));
+    let pruned = LogPruned { first: 512, end: 1_024, last, last_time, root, archive, second, epochs };
+    Draft::new(AuditEvent::LogPruned, Outcome::Allowed).pruning(pruned)
 }
 
 pub(crate) fn full_entry() -> AuditEntry {
