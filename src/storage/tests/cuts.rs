@@ -141,8 +141,11 @@ fn packs_that_begin_elsewhere_in_new_trees_go_on_without_a_gap() {
     for first in (3..40).step_by(4) {
         let dir = tempfile::tempdir().unwrap();
         let storage = create(dir.path());
-        let grow =
-            |to: u64| (storage.head().entries..to).for_each(|number| drop(put(&storage, &[], vec![small(number)])));
+        let grow = |to: u64| {
+            for number in storage.head().entries..to {
+                put(&storage, &[], vec![small(number)]);
+            }
+        };
         let whole = || {
             let kept = storage.entries(first, usize::MAX).unwrap();
             let expected = (first..storage.head().entries).map(|number| (number, Arc::from(small(number).bytes)));
