@@ -76,3 +76,18 @@ fn consistency() {
     });
     println!("{counted:?}");
 }
+
+/// A subtree that stands where it may is a tree of its own, and an inclusion in it one there.
+#[test]
+fn inclusion_in_subtrees() {
+    let counted = each("subtreeinclusion", |case| {
+        let (index, start, end) = (number(case, "leafIdx"), number(case, "start"), number(case, "end"));
+        let (leaf, root) = (bytes(&case["leafHash"]), bytes(&case["root"]));
+        let (Ok(leaf), Ok(root)) = (leaf.try_into(), root.try_into()) else { return false };
+        let (Some(size), Some(index)) = (end.checked_sub(start), index.checked_sub(start)) else { return false };
+        let power = size.checked_next_power_of_two();
+        let stands = size > 0 && power.is_some_and(|power| start.is_multiple_of(power));
+        stands && verify_inclusion(&leaf, index, size, &proof(case), &root).is_ok()
+    });
+    println!("{counted:?}");
+}
