@@ -6,7 +6,7 @@ use chartvault_verify::merkle::{Frontier, FrontierError, Hash, Range, TileId, le
 use chartvault_verify::note::{self, Note, SignatureKind, VerifierKey};
 
 use crate::audit::Checkpoint;
-use crate::audit::note::{Claimed, origin, vkey};
+use crate::audit::note::{Claimed, MAX_NOTE, origin, vkey};
 use crate::audit::tile::TileSeal;
 use crate::crypto::hash::HmacKey;
 use crate::crypto::sign::SigningSeed;
@@ -48,7 +48,7 @@ pub(crate) fn note(bytes: &[u8]) -> bool {
     if let Ok(body) = body {
         assert_eq!(body.to_string(), note.text());
         let ours = Claimed::parse(text).is_ok_and(|claimed| claimed.is_signed_by(VAULT, &signer().public()));
-        assert!(!ours || signed, "the vault takes a signature that nobody else does");
+        assert!(ours == signed || text.len() > MAX_NOTE, "the vault thinks otherwise of a signature than others do");
     }
     true
 }

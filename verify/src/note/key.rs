@@ -96,14 +96,7 @@ impl VerifierKey {
     /// `SHA-256(name ‖ 0x0A ‖ type ‖ key)[..4]`: tells keys of one name apart, and is no proof of anything.
     #[must_use]
     pub fn hash(&self) -> [u8; 4] {
-        let hash = Sha256::new_with_prefix(&self.name).chain_update(b"\n").chain_update(self.typed()).finalize();
-        hash.first_chunk().copied().unwrap_or_default()
-    }
-
-    fn typed(&self) -> [u8; 33] {
-        let mut typed = [self.kind.code(); 33];
-        typed.iter_mut().skip(1).zip(self.key.as_bytes()).for_each(|(to, from)| *to = *from);
-        typed
+        key_hash(&self.name, self.kind, self.key.as_bytes())
     }
 
     /// Whether `signature` (without the key's hash) is this key's over a note's text; of a cosignature, at which time, in
@@ -125,9 +118,30 @@ impl VerifierKey {
     }
 }
 
+/// The hash that stands before a signature by a key: `SHA-256(name ‖ 0x0A ‖ type ‖ key)[..4]`.
+#[must_use]
+pub fn key_hash(name: &str, kind: SignatureKind, key: &[u8; 32]) -> [u8; 4] {
+    let hash = Sha256::new_with_prefix(name).chain_update(b"\n").chain_update(typed(kind, key)).finalize();
+    hash.first_chunk().copied().unwrap_or_default()
+}
+
+/// A key as those who verify notes pin it, `name+hash+key`. Whether it can be relied on is not looked at: [`VerifierKey`] does
+/// that when it reads it.
+#[must_use]
+pub fn vkey(name: &str, kind: SignatureKind, key: &[u8; 32]) -> String {
+    let hash = u32::from_be_bytes(key_hash(name, kind, key));
+    format!("{name}+{hash:08x}+{}", BASE64.encode(&typed(kind, key)))
+}
+
+fn typed(kind: SignatureKind, key: &[u8; 32]) -> [u8; 33] {
+    let mut typed = [kind.code(); 33];
+    typed.iter_mut().skip(1).zip(key).for_each(|(to, from)| *to = *from);
+    typed
+}
+
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}+{:08x}+{}", self.name, u32::from_be_bytes(self.hash()), BASE64.encode(&self.typed()))
+        f.write_str(&vkey(&self.name, self.kind, self.key.as_bytes()))
     }
 }
 

@@ -5,8 +5,8 @@ mod key;
 mod signed;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use key::{KeyError, SignatureKind, VerifierKey};
-pub use signed::{MAX_NOTE, MAX_SIGNATURES, Note, NoteError, NoteSignature, Verified};
+pub use key::{KeyError, SignatureKind, VerifierKey, key_hash, vkey};
+pub use signed::{MAX_NOTE, MAX_SIGNATURES, Note, NoteError, NoteSignature, Verified, signature_line};
 
 /// Whether a name may stand in a note: not empty, without blanks and `+`.
 fn is_name(name: &str) -> bool {

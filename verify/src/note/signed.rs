@@ -194,8 +194,14 @@ impl NoteSignature {
 impl fmt::Display for NoteSignature {
     /// The line, without a line break.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\u{2014} {} {}", self.name, BASE64.encode(&[&self.hash[..], &self.signature].concat()))
+        f.write_str(&signature_line(&self.name, &self.hash, &self.signature))
     }
+}
+
+/// The line of a signature that was made elsewhere, without a line break: `— name base64(hash ‖ signature)`.
+#[must_use]
+pub fn signature_line(name: &str, hash: &[u8; 4], signature: &[u8]) -> String {
+    format!("\u{2014} {name} {}", BASE64.encode(&[&hash[..], signature].concat()))
 }
 
 impl fmt::Display for Note {
