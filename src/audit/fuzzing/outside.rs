@@ -14,10 +14,6 @@ use crate::ids::VaultId;
 use crate::secret::Secret;
 
 const VAULT: VaultId = VaultId::from_bytes([0x11; 16]);
-/// Of a bundle's last item: type, length, hash.
-const END: usize = 37;
-/// Of an archive, behind its entries: root and hash.
-const ARCHIVE_END: usize = 64;
 
 fn signer() -> SigningSeed {
     SigningSeed::from_seed(&Secret::take(&mut [0xC1; 32]))
@@ -129,6 +125,11 @@ pub(crate) fn seeds() -> [(&'static str, fn(&[u8]) -> bool, Vec<Vec<u8>>); 4] {
     use crate::audit::entry::EntryRef;
     use crate::audit::note::next_key;
     use crate::audit::tests::kit;
+
+    /// A bundle's last item: type, length, hash.
+    const END: usize = 37;
+    /// Root and hash behind an archive's entries.
+    const ARCHIVE_END: usize = 64;
 
     struct Leaves(Vec<Hash>);
     impl TileSource for Leaves {
