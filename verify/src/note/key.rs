@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 
-use super::is_name;
+use super::{from_base64, is_name};
 
 /// What a signature is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,7 +151,7 @@ impl FromStr for VerifierKey {
     fn from_str(vkey: &str) -> Result<Self, KeyError> {
         let (name, rest) = vkey.split_once('+').ok_or(KeyError::Malformed)?;
         let (hash, key) = rest.split_once('+').ok_or(KeyError::Malformed)?;
-        let key = BASE64.decode(key.as_bytes()).map_err(|_| KeyError::Malformed)?;
+        let key = from_base64(key).ok_or(KeyError::Malformed)?;
         let (code, key) = key.split_first().ok_or(KeyError::Malformed)?;
         let kind = match code {
             1 => SignatureKind::Ed25519,

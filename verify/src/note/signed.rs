@@ -6,8 +6,8 @@ use std::str::FromStr;
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
 
-use super::is_name;
 use super::key::{KeyError, SignatureKind, VerifierKey};
+use super::{from_base64, is_name};
 
 /// The longest note that is read, in bytes.
 pub const MAX_NOTE: usize = 1 << 20;
@@ -182,7 +182,7 @@ impl NoteSignature {
         let malformed = || NoteError::Malformed("a signature line is not of the form: — name base64");
         let (name, signature) =
             line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or_else(malformed)?;
-        let bytes = BASE64.decode(signature.as_bytes()).map_err(|_| malformed())?;
+        let bytes = from_base64(signature).ok_or_else(malformed)?;
         let (hash, signature) = bytes.split_first_chunk::<4>().ok_or_else(malformed)?;
         if !is_name(name) || signature.is_empty() {
             return Err(malformed());
@@ -301,13 +301,22 @@ mod tests {
             "te\txt\n\n\u{2014} name AAAAAAAA\n",
             "text\n\n\u{2014} name AAAAAAAA",
             "text\n\n\u{2014} name AAAAAAAA\n\n",
+            "text\n\n\u{2014} name AAAAAA==AA==\n",
+            "text\n\n\u{2014} na\0me AAAAAAAA\n",
+            "text\n\n\u{2014} na\u{7f}me AAAAAAAA\n",
         ] {
             assert!(matches!(bad.parse::<Note>(), Err(NoteError::Malformed(_))), "{bad:?}");
         }
         assert_eq!("x".repeat(MAX_NOTE + 1).parse::<Note>(), Err(NoteError::TooLarge));
         let many = format!("text\n\n{}", "\u{2014} name AAAAAAAA\n".repeat(MAX_SIGNATURES + 1));
         assert_eq!(many.parse::<Note>(), Err(NoteError::TooLarge));
-        for bad in ["", "a+b", "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "a+0+AA=="] {
+        for bad in [
+            "",
+            "a+b",
+            "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+            "a+0+AA==",
+            "a+0+AA==AA==",
+        ] {
             assert!(bad.parse::<VerifierKey>().is_err(), "{bad}");
         }
         assert_eq!(VerifierKey::new("a b", SignatureKind::Ed25519, &peter().bytes()), Err(KeyError::Name));
