@@ -89,6 +89,30 @@ pub fn subject_block(bytes: &[u8]) -> bool {
     audit::fuzzing::subject_block(bytes)
 }
 
+/// A signed note, a checkpoint in one, or a key that verifies notes.
+#[must_use]
+pub fn note(bytes: &[u8]) -> bool {
+    audit::fuzzing::outside::note(bytes)
+}
+
+/// A bundle of the log, its hash made good.
+#[must_use]
+pub fn bundle(bytes: &[u8]) -> bool {
+    audit::fuzzing::outside::bundle(bytes)
+}
+
+/// An archive of the log, its root and hash made good.
+#[must_use]
+pub fn log_archive(bytes: &[u8]) -> bool {
+    audit::fuzzing::outside::log_archive(bytes)
+}
+
+/// A tile of the log's tree, its tag made good.
+#[must_use]
+pub fn tile(bytes: &[u8]) -> bool {
+    audit::fuzzing::outside::tile(bytes)
+}
+
 /// A token's bytes, and the decisions that follow from them.
 #[must_use]
 pub fn token_bytes(bytes: &[u8]) -> bool {

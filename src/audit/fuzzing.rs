@@ -1,5 +1,7 @@
 //! What must hold of this floor's decoders whatever the bytes. Each function answers whether the bytes were taken.
 
+pub(crate) mod outside;
+
 use super::consent;
 use super::entry::{EntryKind, EntryRef, Front, MAX_PAYLOAD};
 use super::index::{Columns, Named, STRETCH};

@@ -1,21 +1,21 @@
-//! Checkpoints of the log as C2SP signed notes and tlog-checkpoints: made, and read again.
+//! Checkpoints of the log as C2SP signed notes and tlog-checkpoints, in the vault's terms: made, and read again. The formats
+//! are chartvault-verify's.
 
-use data_encoding::{BASE64, HEXLOWER};
+use chartvault_verify::epochs;
+use chartvault_verify::note::{self, Note, SignatureKind, VerifierKey, key_hash, signature_line};
+use data_encoding::BASE64;
 
 use super::checkpoint::Checkpoint;
-use crate::crypto::hash;
-use crate::crypto::sign::{self, SIGNATURE_LEN, SigningSeed};
+use crate::crypto::sign::SigningSeed;
 use crate::ids::VaultId;
 
 /// Bytes of the longest note that is read.
 pub(crate) const MAX_NOTE: usize = 64 << 10;
-/// Ed25519, as signed notes number it.
-const ED25519: u8 = 1;
-const DASH: &str = "\u{2014} ";
+const ED25519: SignatureKind = SignatureKind::Ed25519;
 
 /// The name of a vault's log, and of its keys.
 pub(crate) fn origin(vault: VaultId) -> String {
-    format!("chartvault.local/{}", HEXLOWER.encode(vault.as_bytes()))
+    epochs::origin(vault.as_bytes())
 }
 
 /// The line of a final checkpoint that names the next epoch's key.
@@ -23,16 +23,9 @@ pub(crate) fn next_key(epoch: u32, public: &[u8; 32]) -> String {
     format!("next-key {epoch} {}", BASE64.encode(public))
 }
 
-fn key_hash(name: &str, public: &[u8; 32]) -> [u8; 4] {
-    hash::sha256_short(&[name.as_bytes(), b"\n", &[ED25519], public])
-}
-
 /// A public key as those who verify notes pin it: `name+hash+key`.
 pub(crate) fn vkey(vault: VaultId, public: &[u8; 32]) -> String {
-    let name = origin(vault);
-    let mut key = vec![ED25519];
-    key.extend_from_slice(public);
-    format!("{name}+{}+{}", HEXLOWER.encode(&key_hash(&name, public)), BASE64.encode(&key))
+    note::vkey(&origin(vault), ED25519, public)
 }
 
 impl Checkpoint {
@@ -44,73 +37,41 @@ impl Checkpoint {
         seed: &SigningSeed,
     ) -> Self {
         let name = origin(vault);
-        let mut text = format!("{name}\n{size}\n{}\n", BASE64.encode(&root));
-        if let Some(line) = extension {
-            text.push_str(line);
-            text.push('\n');
-        }
-        let mut signature = key_hash(&name, &seed.public()).to_vec();
-        signature.extend_from_slice(&seed.sign(text.as_bytes()));
-        let note = format!("{text}\n{DASH}{name} {}\n", BASE64.encode(&signature));
+        let body = note::Checkpoint::new(&name, size, root);
+        let text = extension.map_or_else(|| body.to_string(), |line| body.clone().with(line).to_string());
+        let hash = key_hash(&name, ED25519, &seed.public());
+        let note = format!("{text}\n{}\n", signature_line(&name, &hash, &seed.sign(text.as_bytes())));
         Self { size, root, note }
     }
 }
 
 /// A note that claims to be a checkpoint; nobody has looked at its signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Claimed<'n> {
-    /// All that is signed.
-    text: &'n str,
-    pub(crate) origin: &'n str,
+pub(crate) struct Claimed {
+    note: Note,
+    pub(crate) origin: String,
     pub(crate) size: u64,
     pub(crate) root: [u8; 32],
-    signatures: Vec<(&'n str, [u8; 4], Vec<u8>)>,
 }
 
 /// Bytes that are no checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoCheckpoint;
 
-impl<'n> Claimed<'n> {
-    pub(crate) fn parse(note: &'n str) -> Result<Self, NoCheckpoint> {
-        Self::read(note).ok_or(NoCheckpoint)
-    }
-
-    fn read(note: &'n str) -> Option<Self> {
-        if note.len() > MAX_NOTE || note.chars().any(|c| c != '\n' && c.is_control()) {
-            return None;
+impl Claimed {
+    pub(crate) fn parse(text: &str) -> Result<Self, NoCheckpoint> {
+        if text.len() > MAX_NOTE {
+            return Err(NoCheckpoint);
         }
-        // The last empty line ends the text.
-        let end = note.rfind("\n\n")?;
-        let (text, signatures) = (note.get(..end.checked_add(1)?)?, note.get(end.checked_add(2)?..)?);
-        let mut lines = text.lines();
-        let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
-        let number: u64 = size.parse().ok()?;
-        let root = <[u8; 32]>::try_from(BASE64.decode(root.as_bytes()).ok()?).ok()?;
-        let signatures = signatures.strip_suffix('\n')?.split('\n').map(signature).collect::<Option<Vec<_>>>()?;
-        let sound = !origin.is_empty() && number.to_string() == size;
-        sound.then_some(Self { text, origin, size: number, root, signatures })
+        let note: Note = text.parse().map_err(|_| NoCheckpoint)?;
+        let note::Checkpoint { origin, size, root, .. } = note.text().parse().map_err(|_| NoCheckpoint)?;
+        Ok(Self { note, origin, size, root })
     }
 
     /// Whether the key of a vault's epoch signed it.
     pub(crate) fn is_signed_by(&self, vault: VaultId, public: &[u8; 32]) -> bool {
-        let name = origin(vault);
-        let hash = key_hash(&name, public);
-        self.signatures.iter().any(|(signer, found, signature)| {
-            let signature = <[u8; SIGNATURE_LEN]>::try_from(&signature[..]);
-            *signer == name
-                && *found == hash
-                && signature.is_ok_and(|signature| sign::verify(public, self.text.as_bytes(), &signature))
-        })
+        VerifierKey::new(&origin(vault), ED25519, public).is_ok_and(|key| self.note.verify(&[key]).is_ok())
     }
-}
-
-fn signature(line: &str) -> Option<(&str, [u8; 4], Vec<u8>)> {
-    let (name, signature) = line.strip_prefix(DASH)?.split_once(' ')?;
-    let signature = BASE64.decode(signature.as_bytes()).ok()?;
-    let (hash, signature) = signature.split_first_chunk::<4>()?;
-    let sound = !name.is_empty() && !name.contains('+') && !name.contains(char::is_whitespace);
-    sound.then(|| (name, *hash, signature.to_vec()))
 }
 
 #[cfg(test)]
@@ -184,7 +145,7 @@ mod tests {
             let made = Checkpoint::sign(VAULT, (size, root), None, &seed());
             let claimed = Claimed::parse(&made.note).unwrap();
             prop_assert!(claimed.is_signed_by(VAULT, &seed().public()));
-            prop_assert_eq!((claimed.size, claimed.root, claimed.origin), (size, root, &*origin(VAULT)));
+            prop_assert_eq!((claimed.size, claimed.root, claimed.origin), (size, root, origin(VAULT)));
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use chartvault_verify::merkle::{Hash, TILE_WIDTH, TileId, node_hash};
+use chartvault_verify::merkle::{Hash, TILE_WIDTH, TileId, tile_root};
 
 use crate::bytes::Put;
 use crate::crypto::hash::{self, HmacKey};
@@ -28,11 +28,7 @@ pub(crate) fn tile_of(key: &[u8]) -> Option<TileId> {
 
 /// The root over a full tile: what stands for it in the tile above.
 pub(crate) fn root_of_full(tile: &[Hash]) -> Option<Hash> {
-    let mut level = tile.to_vec();
-    while level.len() > 1 {
-        level = level.chunks(2).filter_map(|pair| Some(node_hash(pair.first()?, pair.get(1)?))).collect();
-    }
-    level.first().copied().filter(|_| tile.len() == usize::from(TILE_WIDTH))
+    tile_root(tile).filter(|_| tile.len() == usize::from(TILE_WIDTH))
 }
 
 /// Makes and checks the tags. Wiped on drop.

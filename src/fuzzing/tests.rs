@@ -38,7 +38,7 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
     let token_examples = ["token", "sealed token", "bound token"].map(|name| example(&tokens, name)).to_vec();
     let token_seeds = [token_examples, token::fuzzing::seeds()].concat();
     let token_texts = token_seeds[1..4].iter().map(|token| token::fuzzing::text_of(token)).collect();
-    vec![
+    let mut all = vec![
         ("header", header as Check, vec![example(&headers, "header"), header_file.clone(), of_all_kinds.clone()]),
         ("slot", slot, [format::fuzzing::slots_of(&header_file), format::fuzzing::slots_of(&of_all_kinds)].concat()),
         ("key_file", key_file, vec![example(&page("key-file.md"), "key_file")]),
@@ -89,7 +89,9 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
                 .map(|name| example(&policy, name))
                 .collect(),
         ),
-    ]
+    ];
+    all.extend(audit::fuzzing::outside::seeds());
+    all
 }
 
 /// Those of the targets that need nothing but the public API.

@@ -64,15 +64,37 @@ pub struct Link {
 pub struct Chain {
     vault: [u8; 16],
     next: u64,
+    first: Option<Front>,
     last: Option<Link>,
     lost: u64,
+}
+
+/// What of an entry has to follow from the one before.
+#[derive(Clone, Copy, Debug)]
+struct Front {
+    seq: u64,
+    kind: EntryKind,
+    prev: Hash,
+    time: i64,
+    epoch: u32,
+    key_id: u32,
 }
 
 impl Chain {
     /// From entry `first` on. What the first one carries of the entry before it is taken as it is.
     #[must_use]
     pub const fn new(vault: [u8; 16], first: u64) -> Self {
-        Self { vault, next: first, last: None, lost: 0 }
+        Self { vault, next: first, first: None, last: None, lost: 0 }
+    }
+
+    /// The signing epoch of the first entry that was followed.
+    pub(crate) fn first_key(&self) -> Option<u32> {
+        self.first.map(|first| first.key_id)
+    }
+
+    /// What the first entry that was followed carries of the one before it.
+    pub(crate) fn first_prev(&self) -> Option<Hash> {
+        self.first.map(|first| first.prev)
     }
 
     /// The last entry.
@@ -101,35 +123,62 @@ impl Chain {
         let seq = self.next;
         let fault = |what| ChainFault { seq, what };
         let entry = Entry::parse(bytes).map_err(|defect| fault(defect.into()))?;
-        self.check(&entry).map_err(fault)?;
+        let Entry { kind, prev, time, epoch, key_id, .. } = entry;
+        let front = Front { seq, kind, prev, time, epoch, key_id };
+        self.place(&entry).and_then(|()| self.links(&front)).map_err(fault)?;
         let leaf = entry.leaf();
-        let Entry { time, epoch, key_id, .. } = entry;
-        let lost = entry.kind == EntryKind::Lost;
+        let lost = kind == EntryKind::Lost;
+        self.first.get_or_insert(front);
         self.last = Some(Link { seq, leaf, time, epoch, key_id, lost });
         self.lost += u64::from(lost);
         self.next = seq.saturating_add(1);
         Ok((entry, leaf))
     }
 
-    fn check(&self, entry: &Entry<'_>) -> Result<(), ChainFaultKind> {
+    /// Goes on behind what another chain followed from the next entry on, in another thread, say. One that followed nothing
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`ChainFault`] where its first entry is not the next one of this chain, which then stands as before.
+    pub fn join(&mut self, behind: &Self) -> Result<(), ChainFault> {
+        let (Some(first), Some(last)) = (&behind.first, behind.last) else { return Ok(()) };
+        let fault = |what| ChainFault { seq: self.next, what };
+        if behind.vault != self.vault {
+            return Err(fault(ChainFaultKind::WrongVault));
+        }
+        if first.seq != self.next {
+            return Err(fault(ChainFaultKind::OutOfOrder { found: first.seq }));
+        }
+        self.links(first).map_err(fault)?;
+        self.first.get_or_insert(*first);
+        (self.last, self.next) = (Some(last), behind.next);
+        self.lost = self.lost.saturating_add(behind.lost);
+        Ok(())
+    }
+
+    fn place(&self, entry: &Entry<'_>) -> Result<(), ChainFaultKind> {
         if entry.vault != self.vault {
             return Err(ChainFaultKind::WrongVault);
         }
         if entry.seq != self.next {
             return Err(ChainFaultKind::OutOfOrder { found: entry.seq });
         }
+        Ok(())
+    }
+
+    fn links(&self, front: &Front) -> Result<(), ChainFaultKind> {
         let Some(last) = self.last else { return Ok(()) };
         // Nobody knows the hash of an entry that was lost.
-        let behind_a_gap = last.lost && entry.kind != EntryKind::Lost;
-        if entry.prev != last.leaf && !behind_a_gap {
+        let behind_a_gap = last.lost && front.kind != EntryKind::Lost;
+        if front.prev != last.leaf && !behind_a_gap {
             return Err(ChainFaultKind::LinkBroken);
         }
-        if entry.time < last.time {
+        if front.time < last.time {
             return Err(ChainFaultKind::TimeWentBack);
         }
-        let grown = entry.epoch > last.epoch || entry.key_id > last.key_id;
-        let announced = entry.kind == EntryKind::Epoch && entry.key_id <= last.key_id.saturating_add(1);
-        if entry.epoch < last.epoch || entry.key_id < last.key_id || (grown && !announced && !behind_a_gap) {
+        let grown = front.epoch > last.epoch || front.key_id > last.key_id;
+        let announced = front.kind == EntryKind::Epoch && front.key_id <= last.key_id.saturating_add(1);
+        if front.epoch < last.epoch || front.key_id < last.key_id || (grown && !announced && !behind_a_gap) {
             return Err(ChainFaultKind::Epoch);
         }
         Ok(())

@@ -8,6 +8,7 @@ use chacha20poly1305::aead::{Aead, KeyInit};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::entry::{Entry, padme};
 use crate::pruned::Pruned;
@@ -27,25 +28,23 @@ pub struct Disclosed {
     pub fields: Vec<(u16, Vec<u8>)>,
 }
 
-/// Opens an entry with its key; nothing if it is not its key.
+/// Opens an entry with its key; nothing if it is not its key. What is derived from the key is wiped, and compared in constant
+/// time; the key itself is the caller's to wipe.
 #[must_use]
 pub fn disclose(entry: &Entry<'_>, key: &[u8; 32]) -> Option<Disclosed> {
-    // HKDF-Expand (RFC 5869) to 64 bytes.
-    let block = |before: &[u8], number: u8| -> Option<[u8; 32]> {
-        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).ok()?;
-        Some(mac.chain_update(before).chain_update(OPEN).chain_update([number]).finalize().into_bytes().into())
-    };
-    let aead_key = block(&[], 1)?;
-    let commitment = block(&aead_key, 2)?;
-    if commitment != entry.commitment() {
-        return None;
-    }
-    let nonce = [0; 12];
+    // HKDF-Expand (RFC 5869) to 64 bytes: the key of the seal, and the commitment to it.
+    let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).ok()?;
+    let aead_key: Zeroizing<[u8; 32]> =
+        Zeroizing::new(mac.clone().chain_update(OPEN).chain_update([1]).finalize().into_bytes().into());
+    let commitment = mac.chain_update(&aead_key[..]).chain_update(OPEN).chain_update([2]);
+    commitment.verify_slice(entry.commitment()).ok()?;
+    let (nonce, sealed) = ([0; 12].into(), entry.sealed());
     let padded = match entry.suite {
-        1 => ChaCha20Poly1305::new(&aead_key.into()).decrypt(&nonce.into(), entry.sealed()),
-        _ => Aes256Gcm::new(&aead_key.into()).decrypt(&nonce.into(), entry.sealed()),
+        1 => ChaCha20Poly1305::new_from_slice(&aead_key[..]).ok()?.decrypt(&nonce, sealed),
+        _ => Aes256Gcm::new_from_slice(&aead_key[..]).ok()?.decrypt(&nonce, sealed),
     };
-    let fields = fields(body(&padded.ok()?)?)?;
+    let padded = Zeroizing::new(padded.ok()?);
+    let fields = fields(body(&padded)?)?;
     Some(Disclosed { seq: entry.seq, time: entry.time, fields })
 }
 

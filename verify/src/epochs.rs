@@ -1,9 +1,7 @@
 //! Signing epochs: each epoch's key signs a final checkpoint, which names the key of the next one, and is destroyed. Whoever
 //! pins one key follows the chain from there.
 
-use data_encoding::BASE64;
-
-use crate::note::{Checkpoint, Note, SignatureKind, VerifierKey};
+use crate::note::{self, Checkpoint, Note, SignatureKind, VerifierKey};
 
 /// The log's name for a vault: `chartvault.local/` and its id in 32 hexadecimal digits.
 #[must_use]
@@ -113,7 +111,7 @@ impl Epochs {
         let (number, key) = checkpoint.extension("next-key")?.split_once(' ')?;
         let next = number.parse::<u32>().ok().filter(|parsed| parsed.to_string() == number)?;
         let epoch = next.checked_sub(1).filter(|epoch| *epoch > 0)?;
-        let key = <[u8; 32]>::try_from(BASE64.decode(key.as_bytes()).ok()?).ok()?;
+        let key = <[u8; 32]>::try_from(note::from_base64(key)?).ok()?;
         Some((epoch, VerifierKey::new(&self.origin, SignatureKind::Ed25519, &key).ok()?))
     }
 

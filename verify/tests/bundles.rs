@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 
-use chartvault_verify::bundle::{BundleError, BundleFault, BundleWriter, Report, Trust, Verdict, verify_bundle};
+use chartvault_verify::bundle::{
+    BundleCheck, BundleError, BundleFault, BundleWriter, Report, Trust, Verdict, verify_bundle,
+};
 use chartvault_verify::chain::ChainFaultKind;
 use chartvault_verify::epochs::{EpochFault, origin};
 use chartvault_verify::merkle::{Hash, Range, TileId, TileSource, leaf_hash, prove_consistency, root_at, tile_root};
@@ -121,7 +123,10 @@ fn pinned() -> Trust {
 }
 
 fn verify(bundle: &[u8], trust: &Trust) -> Report {
-    verify_bundle(bundle, trust).unwrap()
+    let report = verify_bundle(bundle, trust).unwrap();
+    let on_three = BundleCheck::new(trust).threads(3).run(bundle).unwrap();
+    assert_eq!(format!("{on_three:?}"), format!("{report:?}"));
+    report
 }
 
 fn faults(verdict: &Verdict) -> &[BundleFault] {

@@ -1,6 +1,7 @@
 //! A bundle's bytes: `"CVLOGB1" ‖ 0x0A ‖ vault id[16]`, then items `type u8 ‖ len u32 ‖ value`.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
@@ -89,12 +90,43 @@ pub(super) struct In<R> {
     from: R,
     hash: Sha256,
     last: Item,
+    /// The head of an item that was read beyond the entries.
+    ahead: Option<[u8; HEAD]>,
 }
+
+/// Type and length of an item.
+const HEAD: usize = 5;
+/// Bytes behind which a batch of entries ends.
+const BATCH_BYTES: usize = 256 << 10;
+/// Entries of a batch at most: a power of two, so that most are one node of the tree.
+pub(super) const BATCH: usize = 1_024;
 
 /// Why the next item cannot be had.
 pub(super) enum Broken {
     Io(io::Error),
     Malformed(&'static str),
+}
+
+/// Entries as they stand in a bundle.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// With the heads of their items.
+    bytes: Vec<u8>,
+    places: Vec<Range<usize>>,
+}
+
+impl Batch {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        self.places.iter().map(|place| self.bytes.get(place.clone()).unwrap_or_default())
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        u64::try_from(self.places.len()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn hash(&self, into: &mut Sha256) {
+        into.update(&self.bytes);
+    }
 }
 
 impl<R: Read> In<R> {
@@ -109,13 +141,20 @@ impl<R: Read> In<R> {
             return Err(BundleError::NotABundle);
         }
         let hash = Sha256::new_with_prefix(head);
-        Ok((Self { from, hash, last: Item::Checkpoint }, vault.try_into().map_err(|_| BundleError::NotABundle)?))
+        let vault = vault.try_into().map_err(|_| BundleError::NotABundle)?;
+        Ok((Self { from, hash, last: Item::Checkpoint, ahead: None }, vault))
     }
 
-    /// The next item, and whether the hash at the end is that of all before.
-    pub(super) fn next(&mut self) -> Result<(Item, Vec<u8>), Broken> {
-        let (before, mut head) = (self.hash.clone(), [0; 5]);
-        self.fill(&mut head)?;
+    /// The item that comes next, and the length of its value.
+    fn head(&mut self) -> Result<(Item, usize, [u8; HEAD]), Broken> {
+        let head = match self.ahead.take() {
+            Some(head) => head,
+            None => {
+                let mut head = [0; HEAD];
+                fill(&mut self.from, &mut head)?;
+                head
+            }
+        };
         let [code, len @ ..] = head;
         let item = Item::ALL.into_iter().find(|item| item.code() == code);
         let item = item.ok_or(Broken::Malformed("an item of an unknown type"))?;
@@ -124,31 +163,74 @@ impl<R: Read> In<R> {
             return Err(Broken::Malformed("an item out of its place, or too long"));
         }
         self.last = item;
-        let mut value = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
-        self.fill(&mut value)?;
-        if item == Item::End {
-            let hash: Hash = before.finalize().into();
-            if value != hash {
-                return Err(Broken::Malformed("the hash at the end is not that of the bundle"));
-            }
-            let mut more = [0];
-            match self.from.read(&mut more) {
-                Ok(0) => {}
-                Ok(_) => return Err(Broken::Malformed("something stands behind the end")),
-                Err(error) => return Err(Broken::Io(error)),
-            }
-        }
-        Ok((item, value))
+        Ok((item, usize::try_from(len).unwrap_or(usize::MAX), head))
     }
 
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Broken> {
-        self.from.read_exact(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Broken::Malformed("it is cut"),
-            _ => Broken::Io(error),
-        })?;
-        self.hash.update(&*bytes);
+    /// The next item that is neither an entry nor the end, whose value stands in `value` then; nothing before these.
+    pub(super) fn next(&mut self, value: &mut Vec<u8>) -> Result<Option<Item>, Broken> {
+        let (item, len, head) = self.head()?;
+        if item >= Item::Entry {
+            self.ahead = Some(head);
+            return Ok(None);
+        }
+        value.clear();
+        value.resize(len, 0);
+        fill(&mut self.from, value)?;
+        self.hash.update(head);
+        self.hash.update(&*value);
+        Ok(Some(item))
+    }
+
+    /// The next entries, which are hashed elsewhere; none before the end. Behind an error, those that were read before it
+    /// stand in `batch`.
+    pub(super) fn entries(&mut self, batch: &mut Batch) -> Result<(), Broken> {
+        batch.bytes.clear();
+        batch.places.clear();
+        while batch.places.len() < BATCH && batch.bytes.len() < BATCH_BYTES {
+            let (item, len, head) = self.head()?;
+            if item != Item::Entry {
+                self.ahead = Some(head);
+                break;
+            }
+            batch.bytes.extend(head);
+            let start = batch.bytes.len();
+            let end = start.saturating_add(len);
+            batch.bytes.resize(end, 0);
+            fill(&mut self.from, batch.bytes.get_mut(start..).unwrap_or_default())?;
+            batch.places.push(start..end);
+        }
         Ok(())
     }
+
+    /// The hash of what was read, to go on with elsewhere.
+    pub(super) fn take_hash(&mut self) -> Sha256 {
+        std::mem::take(&mut self.hash)
+    }
+
+    /// The end, behind all entries, against the hash of all before.
+    pub(super) fn end(mut self, hash: Sha256) -> Result<(), Broken> {
+        let (item, len, _) = self.head()?;
+        let mut told = [0; 32];
+        if item != Item::End || len != told.len() {
+            return Err(Broken::Malformed("the hash at the end is none"));
+        }
+        fill(&mut self.from, &mut told)?;
+        if told != Hash::from(hash.finalize()) {
+            return Err(Broken::Malformed("the hash at the end is not that of the bundle"));
+        }
+        match self.from.read_exact(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+            Err(error) => Err(Broken::Io(error)),
+            Ok(()) => Err(Broken::Malformed("something stands behind the end")),
+        }
+    }
+}
+
+fn fill(from: &mut impl Read, bytes: &mut [u8]) -> Result<(), Broken> {
+    from.read_exact(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Broken::Malformed("it is cut"),
+        _ => Broken::Io(error),
+    })
 }
 
 /// Hashes one behind the other.

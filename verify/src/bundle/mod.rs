@@ -1,12 +1,14 @@
 //! Bundles: what an auditor is given of a log, in one file that can be checked by itself (docs/format/bundle.md).
 
 mod format;
+mod pipeline;
 mod report;
+mod stretch;
 mod verify;
 mod write;
 
 pub use report::{Before, BundleFault, Report, Verdict};
-pub use verify::{Trust, verify_bundle};
+pub use verify::{BundleCheck, Trust, verify_bundle};
 pub use write::{BundleWriter, EntryWriter};
 
 use std::io;

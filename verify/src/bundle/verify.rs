@@ -5,13 +5,16 @@ use std::io::Read;
 
 use super::BundleError;
 use super::format::{Broken, In, Item, hashes, note_and_proof};
+use super::pipeline::{Entries, read_entries};
 use super::report::{Before, BundleFault, Report, Verdict};
+use super::stretch::{Ground, Stretch};
 use crate::chain::Chain;
-use crate::disclose::{Disclosed, disclose};
+use crate::disclose::Disclosed;
 use crate::entry::EntryKind;
 use crate::epochs::{EpochFault, Epochs, origin};
 use crate::merkle::{Hash, Range, verify_consistency};
 use crate::note::{Checkpoint, Note, SignatureKind, VerifierKey};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Keys of entries that a bundle may have; what they open is held.
 const MOST_KEYS: usize = 1_000;
@@ -45,16 +48,52 @@ impl Trust {
     }
 }
 
-/// Checks a bundle against what is trusted. What is wrong with it is told in the report; the first fault of the entries by
-/// its number. Reads it once, and holds an entry at a time.
+/// Checks a bundle against what is trusted, on one thread; see [`BundleCheck`].
 ///
 /// # Errors
 /// [`BundleError`] where nothing can be said.
 pub fn verify_bundle(from: impl Read, trust: &Trust) -> Result<Report, BundleError> {
-    let (items, vault) = In::begin(from)?;
-    let mut check = Check::new(vault, trust);
-    check.run(items)?;
-    Ok(check.report())
+    BundleCheck::new(trust).run(from)
+}
+
+/// A check of a bundle against what is trusted, about to run.
+///
+/// ```
+/// use chartvault_verify::bundle::{BundleCheck, BundleError, Trust};
+/// let checked = BundleCheck::new(&Trust::default()).threads(2).run(&b"something else"[..]);
+/// assert!(matches!(checked, Err(BundleError::NotABundle)));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "nothing is checked before `run`"]
+pub struct BundleCheck<'t> {
+    trust: &'t Trust,
+    threads: usize,
+}
+
+impl<'t> BundleCheck<'t> {
+    /// On one thread, unless more are asked for.
+    pub const fn new(trust: &'t Trust) -> Self {
+        Self { trust, threads: 1 }
+    }
+
+    /// On so many threads, 16 at most, beside the one that calls, which then only reads: with 2 or more, one of them hashes the
+    /// file, and the others look at entries. What is found is the same.
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Checks. What is wrong with the bundle is told in the report; the first fault of the entries by its number. Reads it once,
+    /// and holds some hundred kilobytes for each thread; wrap a file in a [`BufReader`](std::io::BufReader).
+    ///
+    /// # Errors
+    /// [`BundleError`] where nothing can be said.
+    pub fn run(self, from: impl Read) -> Result<Report, BundleError> {
+        let (items, vault) = In::begin(from)?;
+        let mut check = Check::new(vault, self.trust);
+        check.run(items, self.threads)?;
+        Ok(check.report())
+    }
 }
 
 struct Check<'t> {
@@ -66,7 +105,7 @@ struct Check<'t> {
     epochs: Epochs,
     /// Checkpoints of which it is proved that they are beginnings of this one.
     proved: Vec<(u64, Hash)>,
-    keys: BTreeMap<u64, [u8; 32]>,
+    keys: BTreeMap<u64, Zeroizing<[u8; 32]>>,
     first: u64,
     before: Option<Before>,
     said: Option<u64>,
@@ -111,34 +150,60 @@ impl<'t> Check<'t> {
         }
     }
 
-    fn run(&mut self, mut items: In<impl Read>) -> Result<(), BundleError> {
+    fn run(&mut self, mut items: In<impl Read>, threads: usize) -> Result<(), BundleError> {
+        let mut value = Vec::new();
         loop {
-            let (item, value) = match items.next() {
-                Ok(next) => next,
-                Err(Broken::Io(error)) => return Err(error.into()),
-                Err(Broken::Malformed(what)) => {
-                    self.fault(BundleFault::Malformed(what));
-                    return Ok(());
-                }
+            let item = match items.next(&mut value) {
+                Ok(Some(item)) => item,
+                Ok(None) => break,
+                Err(broken) => return self.broken(broken),
             };
             let taken = match item {
                 Item::Checkpoint => self.take_checkpoint(&value),
                 Item::Final => self.take_final(&value),
                 Item::Earlier => self.take_earlier(&value),
                 Item::Key => self.take_key(&value),
-                Item::Range => self.take_range(&value),
-                Item::Entry => self.take_entry(&value),
-                Item::End => {
-                    self.ended = true;
-                    return Ok(());
-                }
+                _ => self.take_range(&value),
             };
+            if item == Item::Key {
+                value.zeroize();
+            }
             if let Err(fault) = taken {
                 self.fault(fault);
-                // Behind a fault among the entries, what follows says nothing.
+                // Without a range, what follows says nothing.
                 if item >= Item::Range {
                     return Ok(());
                 }
+            }
+        }
+        self.take_entries(items, threads)
+    }
+
+    fn take_entries(&mut self, mut items: In<impl Read>, threads: usize) -> Result<(), BundleError> {
+        let ground = Ground {
+            vault: self.vault,
+            epochs: self.epochs.clone(),
+            keys: self.keys.clone(),
+            anchored: self.anchored.as_ref().map(|anchored| anchored.size),
+        };
+        let first = self.first;
+        match read_entries(&mut items, &ground, first, threads, &mut |stretch| self.take_stretch(stretch))? {
+            Entries::Taken(hash) => match items.end(hash) {
+                Ok(()) => self.ended = true,
+                Err(broken) => return self.broken(broken),
+            },
+            Entries::Refused => {}
+            Entries::Broken(what) => self.fault(BundleFault::Malformed(what)),
+        }
+        Ok(())
+    }
+
+    fn broken(&mut self, broken: Broken) -> Result<(), BundleError> {
+        match broken {
+            Broken::Io(error) => Err(error.into()),
+            Broken::Malformed(what) => {
+                self.fault(BundleFault::Malformed(what));
+                Ok(())
             }
         }
     }
@@ -216,7 +281,7 @@ impl<'t> Check<'t> {
         if self.keys.len() >= MOST_KEYS {
             return Err(BundleFault::Malformed("it has more keys than a bundle may have"));
         }
-        self.keys.insert(u64::from_be_bytes(*seq), key);
+        self.keys.insert(u64::from_be_bytes(*seq), Zeroizing::new(key));
         Ok(())
     }
 
@@ -243,37 +308,46 @@ impl<'t> Check<'t> {
         Ok(())
     }
 
-    fn take_entry(&mut self, bytes: &[u8]) -> Result<(), BundleFault> {
+    /// Joins what was found in a batch to what stands before it; says whether it is sound. Behind a fault, what follows says
+    /// nothing.
+    fn take_stretch(&mut self, stretch: Stretch) -> bool {
+        match self.join(stretch) {
+            Ok(()) => true,
+            Err(fault) => {
+                self.fault(fault);
+                false
+            }
+        }
+    }
+
+    fn join(&mut self, stretch: Stretch) -> Result<(), BundleFault> {
         if self.said.is_none() {
             return Err(BundleFault::Malformed("it has entries without a range"));
         }
-        let before = self.chain.last();
-        let (entry, leaf) = self.chain.follow(bytes)?;
-        self.tree.push(leaf);
+        let (before, at) = (self.chain.last(), self.chain.next());
         if let Some(first) = self.before.as_mut().filter(|_| before.is_none()) {
-            first.leaf = Some(entry.prev);
+            first.leaf = stretch.chain.first_prev();
         }
-        let (seq, epoch) = (entry.seq, entry.key_id);
-        if !self.epochs.may_hold(epoch, seq) {
-            return Err(BundleFault::WrongEpoch { seq, epoch });
-        }
-        if let Some(last) = before.filter(|last| last.key_id != epoch)
-            && !self.epochs.ended_before(last.key_id, seq)
-            && self.doubts.len() < MOST_FAULTS
-        {
-            self.doubts.push(BundleFault::NotClosed { epoch: last.key_id, seq });
-        }
-        if self.anchored.as_ref().is_some_and(|anchored| anchored.size == self.tree.end()) {
-            self.at_anchor = self.tree.root();
-        }
-        if let Some(key) = self.keys.remove(&seq) {
-            let opened = disclose(&entry, &key).ok_or(BundleFault::Key { seq })?;
-            if entry.kind == EntryKind::Prune {
-                self.pruned(&opened)?;
+        self.chain.join(&stretch.chain)?;
+        let turned = before.map(|last| last.key_id).zip(stretch.chain.first_key()).filter(|(last, next)| last != next);
+        for (epoch, seq) in turned.map(|(last, _)| (last, at)).into_iter().chain(stretch.turned) {
+            if !self.epochs.ended_before(epoch, seq) && self.doubts.len() < MOST_FAULTS {
+                self.doubts.push(BundleFault::NotClosed { epoch, seq });
             }
-            self.disclosed.push(opened);
         }
-        Ok(())
+        let tree = std::mem::replace(&mut self.tree, Range::empty(0));
+        if let Some(up_to_anchor) = &stretch.at_anchor {
+            self.at_anchor = tree.clone().join(up_to_anchor).and_then(|tree| tree.root());
+        }
+        self.tree = tree.join(&stretch.tree).ok_or(BundleFault::WrongRoot)?;
+        for (kind, disclosed) in stretch.disclosed {
+            self.keys.remove(&disclosed.seq);
+            if kind == EntryKind::Prune {
+                self.pruned(&disclosed)?;
+            }
+            self.disclosed.push(disclosed);
+        }
+        stretch.fault.map_or(Ok(()), Err)
     }
 
     /// A prune entry was opened: what it says of all that stands before the bundle's entries has to be so. Who has the archives can

@@ -20,16 +20,11 @@ pub struct TileId {
 impl TileId {
     /// How many hashes this tile has in a tree of `size` leaves; 0 where the tree has no such tile.
     #[must_use]
-    pub const fn width(self, size: u64) -> u16 {
-        let shift = self.level as u32 * 8;
-        let nodes = if shift < 64 { size >> shift } else { 0 };
-        match self.index.checked_mul(TILE_WIDTH as u64) {
-            Some(before) if before < nodes => {
-                let left = nodes - before;
-                if left < TILE_WIDTH as u64 { left as u16 } else { TILE_WIDTH }
-            }
-            _ => 0,
-        }
+    pub fn width(self, size: u64) -> u16 {
+        let nodes = size.checked_shr(u32::from(self.level) * 8).unwrap_or(0);
+        let before = self.index.checked_mul(u64::from(TILE_WIDTH));
+        let left = before.and_then(|before| nodes.checked_sub(before)).unwrap_or(0);
+        u16::try_from(left).map_or(TILE_WIDTH, |left| left.min(TILE_WIDTH))
     }
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use data_encoding::BASE64;
 
+use super::from_base64;
 use crate::merkle::Hash;
 
 /// A tree head as it stands in a note. Nothing of it is verified before the note is.
@@ -74,7 +75,7 @@ impl FromStr for Checkpoint {
         let (origin, size, root) = (next()?.to_owned(), next()?, next()?);
         let canonical = size == "0" || !size.starts_with(['0', '+']);
         let size = size.parse().ok().filter(|_| canonical).ok_or(CheckpointError("its size is no number"))?;
-        let root = BASE64.decode(root.as_bytes()).ok().and_then(|root| root.try_into().ok());
+        let root = from_base64(root).and_then(|root| root.try_into().ok());
         let root = root.ok_or(CheckpointError("its root is not 32 bytes in Base64"))?;
         let extensions: Vec<String> = lines.map(str::to_owned).collect();
         if extensions.iter().any(String::is_empty) {

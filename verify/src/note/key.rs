@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 
-use super::is_name;
+use super::{from_base64, is_name};
 
 /// What a signature is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,14 +96,7 @@ impl VerifierKey {
     /// `SHA-256(name ‖ 0x0A ‖ type ‖ key)[..4]`: tells keys of one name apart, and is no proof of anything.
     #[must_use]
     pub fn hash(&self) -> [u8; 4] {
-        let hash = Sha256::new_with_prefix(&self.name).chain_update(b"\n").chain_update(self.typed()).finalize();
-        hash.first_chunk().copied().unwrap_or_default()
-    }
-
-    fn typed(&self) -> [u8; 33] {
-        let mut typed = [self.kind.code(); 33];
-        typed.iter_mut().skip(1).zip(self.key.as_bytes()).for_each(|(to, from)| *to = *from);
-        typed
+        key_hash(&self.name, self.kind, self.key.as_bytes())
     }
 
     /// Whether `signature` (without the key's hash) is this key's over a note's text; of a cosignature, at which time, in
@@ -125,9 +118,30 @@ impl VerifierKey {
     }
 }
 
+/// The hash that stands before a signature by a key: `SHA-256(name ‖ 0x0A ‖ type ‖ key)[..4]`.
+#[must_use]
+pub fn key_hash(name: &str, kind: SignatureKind, key: &[u8; 32]) -> [u8; 4] {
+    let hash = Sha256::new_with_prefix(name).chain_update(b"\n").chain_update(typed(kind, key)).finalize();
+    hash.first_chunk().copied().unwrap_or_default()
+}
+
+/// A key as those who verify notes pin it, `name+hash+key`. Whether it can be relied on is not looked at: [`VerifierKey`] does
+/// that when it reads it.
+#[must_use]
+pub fn vkey(name: &str, kind: SignatureKind, key: &[u8; 32]) -> String {
+    let hash = u32::from_be_bytes(key_hash(name, kind, key));
+    format!("{name}+{hash:08x}+{}", BASE64.encode(&typed(kind, key)))
+}
+
+fn typed(kind: SignatureKind, key: &[u8; 32]) -> [u8; 33] {
+    let mut typed = [kind.code(); 33];
+    typed.iter_mut().skip(1).zip(key).for_each(|(to, from)| *to = *from);
+    typed
+}
+
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}+{:08x}+{}", self.name, u32::from_be_bytes(self.hash()), BASE64.encode(&self.typed()))
+        f.write_str(&vkey(&self.name, self.kind, self.key.as_bytes()))
     }
 }
 
@@ -137,7 +151,7 @@ impl FromStr for VerifierKey {
     fn from_str(vkey: &str) -> Result<Self, KeyError> {
         let (name, rest) = vkey.split_once('+').ok_or(KeyError::Malformed)?;
         let (hash, key) = rest.split_once('+').ok_or(KeyError::Malformed)?;
-        let key = BASE64.decode(key.as_bytes()).map_err(|_| KeyError::Malformed)?;
+        let key = from_base64(key).ok_or(KeyError::Malformed)?;
         let (code, key) = key.split_first().ok_or(KeyError::Malformed)?;
         let kind = match code {
             1 => SignatureKind::Ed25519,

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
 
-use super::is_name;
 use super::key::{KeyError, SignatureKind, VerifierKey};
+use super::{from_base64, is_name};
 
 /// The longest note that is read, in bytes.
 pub const MAX_NOTE: usize = 1 << 20;
@@ -182,7 +182,7 @@ impl NoteSignature {
         let malformed = || NoteError::Malformed("a signature line is not of the form: — name base64");
         let (name, signature) =
             line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or_else(malformed)?;
-        let bytes = BASE64.decode(signature.as_bytes()).map_err(|_| malformed())?;
+        let bytes = from_base64(signature).ok_or_else(malformed)?;
         let (hash, signature) = bytes.split_first_chunk::<4>().ok_or_else(malformed)?;
         if !is_name(name) || signature.is_empty() {
             return Err(malformed());
@@ -194,8 +194,14 @@ impl NoteSignature {
 impl fmt::Display for NoteSignature {
     /// The line, without a line break.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\u{2014} {} {}", self.name, BASE64.encode(&[&self.hash[..], &self.signature].concat()))
+        f.write_str(&signature_line(&self.name, &self.hash, &self.signature))
     }
+}
+
+/// The line of a signature that was made elsewhere, without a line break: `— name base64(hash ‖ signature)`.
+#[must_use]
+pub fn signature_line(name: &str, hash: &[u8; 4], signature: &[u8]) -> String {
+    format!("\u{2014} {name} {}", BASE64.encode(&[&hash[..], signature].concat()))
 }
 
 impl fmt::Display for Note {
@@ -295,13 +301,22 @@ mod tests {
             "te\txt\n\n\u{2014} name AAAAAAAA\n",
             "text\n\n\u{2014} name AAAAAAAA",
             "text\n\n\u{2014} name AAAAAAAA\n\n",
+            "text\n\n\u{2014} name AAAAAA==AA==\n",
+            "text\n\n\u{2014} na\0me AAAAAAAA\n",
+            "text\n\n\u{2014} na\u{7f}me AAAAAAAA\n",
         ] {
             assert!(matches!(bad.parse::<Note>(), Err(NoteError::Malformed(_))), "{bad:?}");
         }
         assert_eq!("x".repeat(MAX_NOTE + 1).parse::<Note>(), Err(NoteError::TooLarge));
         let many = format!("text\n\n{}", "\u{2014} name AAAAAAAA\n".repeat(MAX_SIGNATURES + 1));
         assert_eq!(many.parse::<Note>(), Err(NoteError::TooLarge));
-        for bad in ["", "a+b", "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "a+0+AA=="] {
+        for bad in [
+            "",
+            "a+b",
+            "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+            "a+0+AA==",
+            "a+0+AA==AA==",
+        ] {
             assert!(bad.parse::<VerifierKey>().is_err(), "{bad}");
         }
         assert_eq!(VerifierKey::new("a b", SignatureKind::Ed25519, &peter().bytes()), Err(KeyError::Name));
