@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::time::Instant;
 
 use chartvault::Scope;
-use chartvault_verify::bundle::{Trust, verify_bundle};
+use chartvault_verify::bundle::{BundleCheck, Trust};
 use chartvault_verify::chain::Chain;
 use chartvault_verify::merkle::Range;
 use sha2::{Digest, Sha256};
@@ -20,7 +20,9 @@ pub(crate) fn all(clinic: &Clinic, rounds: usize) {
     let (mib, count) = (size as f64 / (1 << 20) as f64, entries.len() as f64);
     say("bytes an entry", size as f64 / count, "");
 
-    let (mut bare, mut chained, mut ratios, mut bundled) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut bare, mut chained, mut ratios, mut bundled) =
+        (Vec::new(), Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut gains, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let hashing = seconds(|| {
             let mut hash = Sha256::new();
@@ -32,12 +34,22 @@ pub(crate) fn all(clinic: &Clinic, rounds: usize) {
         chained.push(mib / chaining);
         ratios.push(hashing / chaining);
         let trust = Trust::keys([pinned.parse().unwrap()]);
-        bundled.push(mib / seconds(|| assert!(verify_bundle(&bytes[..], &trust).unwrap().integrity.is_sound())));
+        let check = |threads: usize| {
+            seconds(|| assert!(BundleCheck::new(&trust).threads(threads).run(&bytes[..]).unwrap().integrity.is_sound()))
+        };
+        let (one, two) = (check(1), check(2));
+        bundled.iter_mut().zip([one, two]).for_each(|(rates, took)| rates.push(mib / took));
+        gains.push(one / two);
+        beside.push(hashing / two);
     }
     say("SHA-256 over the entries", median(bare), "MiB/s");
     say("their chain and tree, one core", median(chained), "MiB/s");
     say("the second as a multiple of the first (wanted: 0.7)", median(ratios), "");
-    say("the bundle: chain, tree, and the hash of the whole file", median(bundled), "MiB/s");
+    let [one, two] = bundled;
+    say("the bundle: chain, tree and the hash of the file, one thread", median(one), "MiB/s");
+    say("the same, two threads", median(two), "MiB/s");
+    say("two threads as a multiple of one", median(gains), "");
+    say("two threads as a multiple of SHA-256 on one core", median(beside), "");
     drop(entries);
     drop(bytes);
 
