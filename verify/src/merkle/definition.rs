@@ -34,7 +34,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
 impl Log {
     fn root(&self, from: usize, to: usize) -> Hash {
         let width = to - from;
-        let known = width.is_power_of_two() && from % width.max(1) == 0;
+        let known = width.is_power_of_two() && from.is_multiple_of(width);
         let known = known.then(|| self.known.get(width.ilog2() as usize)?.get(from / width)).flatten();
         known.copied().unwrap_or_else(|| self.by_definition(from, to))
     }
