@@ -16,6 +16,7 @@ mod tests {
     use super::*;
     use crate::audit::tests::kit;
     use crate::audit::{AuditEntry, Outcome};
+    use crate::clock::Timestamp;
 
     /// Header fields, structured data and message, by the grammar of RFC 5424, 6.
     fn read(line: &str) -> (Vec<&str>, &str, &str) {
@@ -51,6 +52,28 @@ mod tests {
             let said: serde_json::Value = serde_json::from_str(message).unwrap();
             prop_assert_eq!(said["detail"].as_str(), entry.detail.as_deref());
             prop_assert_eq!(said["host"].as_str(), entry.host.as_deref());
+        }
+    }
+
+    /// A clock can be set to any time, and an entry stays an entry.
+    #[test]
+    fn a_time_that_no_calendar_shows_is_the_nil_value() {
+        let year_zero = -62_167_219_200_000_000;
+        for (time, shown) in [
+            (i64::MAX, "-"),
+            (i64::MIN, "-"),
+            (year_zero - 1, "-"),
+            (year_zero, "0000-01-01T00:00:00Z"),
+            (253_402_207_200_000_000, "9999-12-30T22:00:00Z"),
+            (253_402_300_800_000_000, "-"),
+        ] {
+            let entry = AuditEntry { time: Timestamp::from_micros(time), ..kit::full_entry() };
+            let mut out = String::new();
+            put(&Delivered::new((entry.seq, entry.time, [7; 32]), Some(entry.clone())), &mut out);
+            let (fields, _, message) = read(out.strip_suffix('\n').unwrap());
+            assert_eq!(fields[2], shown, "{time}");
+            let said: serde_json::Value = serde_json::from_str(message).unwrap();
+            assert_eq!(said["time"].as_str(), Some(&*entry.time.to_string()));
         }
     }
 }

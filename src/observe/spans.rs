@@ -45,7 +45,7 @@ spans! {
     "kinds-listed" "records-exported" "audit-verified" "audit-queried"
     "entry-disclosed" "log-exported" "log-pruned" "log-hold-placed" "log-hold-lifted" "access-report-read" "disclosures-accounted"
     "sink-attached" "log-subscribed" "flag-assigned" "flag-closed" "flags-listed" "log-monitored" "monitoring-changed"
-    "log-summarised" "proof-given"
+    "log-summarised" "proof-given" "checkpoint-signed"
 }
 
 pub(super) struct Span(EnteredSpan);

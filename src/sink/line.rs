@@ -36,6 +36,13 @@ impl LineFormat {
     }
 }
 
+/// A time as RFC 5424 has it: years of four digits, or else the nil value. The message then still says how many microseconds.
+fn timestamp(time: Timestamp) -> String {
+    let text = time.to_string();
+    let digits = text.chars().take_while(char::is_ascii_digit).count();
+    if digits == 4 && text.get(4..5) == Some("-") { text } else { "-".to_owned() }
+}
+
 /// A message of RFC 5424 with this text.
 pub(super) fn syslog(delivered: &Delivered, host: &str, text: &str) -> String {
     const LOG_AUDIT: u8 = 13;
@@ -55,7 +62,7 @@ pub(super) fn syslog(delivered: &Delivered, host: &str, text: &str) -> String {
     // 32473 is the number that RFC 5612 reserves for documentation: this crate has none of its own.
     format!(
         "<{priority}>1 {} {} chartvault - {} [entry@32473 seq=\"{}\" leaf=\"{}\"] {text}",
-        delivered.time,
+        timestamp(delivered.time),
         ascii(host, 255),
         ascii(&event, 32),
         delivered.seq,

@@ -100,7 +100,11 @@ fn judge(unlocked: &Unlocked, anchor: &str, text: &str) -> Result<u64, Error> {
     let anchored = claimed.size;
     // The signature before all else: whoever can write the anchor and nothing more must not look like a log brought back.
     let row = epoch_of(unlocked, anchored, epoch)?;
-    if !row.is_some_and(|row| claimed.is_signed_by(unlocked.vault, &row.public)) {
+    let signed = |public: &[u8; 32]| claimed.is_signed_by(unlocked.vault, public);
+    // The final checkpoint of the newest epoch names the next key: where that signed, its epoch began, and is not in this log.
+    let next = row.as_ref().filter(|_| anchored > found).and_then(|row| row.closed.as_ref());
+    let later = next.is_some_and(|closed| signed(&closed.next));
+    if !later && !row.as_ref().is_some_and(|row| signed(&row.public)) {
         return Err(AnchorFault::UnknownKey { anchor, anchored, found }.into());
     }
     if anchored > found {

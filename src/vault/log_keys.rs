@@ -1,9 +1,11 @@
 //! What an outsider needs to check the log: its checkpoints, and the keys that sign them.
 
-use super::{Vault, operate};
-use crate::audit::{AuditEvent, Checkpoint, note};
+use super::Vault;
+use crate::audit::{Checkpoint, note};
 use crate::error::Error;
+use crate::observe;
 use crate::policy::{EpochRow, EpochStart};
+use crate::terms::Action;
 use crate::unlocked::Unlocked;
 
 /// A key that signs, or signed, checkpoints of the log; see [`Vault::log_keys`].
@@ -81,7 +83,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Storage`] when the log cannot be read, [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn log_checkpoint(&self) -> Result<Checkpoint, Error> {
-        operate(AuditEvent::ProofGiven, || self.0.gate.enter()?.log_checkpoint())
+        observe::operation("checkpoint-signed", Action::Operate.word(), || self.0.gate.enter()?.log_checkpoint())
     }
 
     /// The public key of the signing epoch in force, as a C2SP signed-note verifier key: `name+hash+key`.

@@ -191,6 +191,8 @@ fn every_event_of_an_operation_has_a_span_of_its_own_name() {
     for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
         assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");
     }
+    // What leaves no entry.
+    assert!(crate::observe::has_span("checkpoint-signed"));
 }
 /// A vault in whose journal one row is written again and again, each time in a frame of its own.
 fn wasteful(dir: &Path, key: &RawKey, share: u8) -> Vault {

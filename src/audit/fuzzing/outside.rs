@@ -114,9 +114,13 @@ pub(crate) fn tile(bytes: &[u8]) -> bool {
     rest.is_empty()
 }
 
+/// A target's name, what it calls, and its seeds.
+#[cfg(test)]
+pub(crate) type Target = (&'static str, fn(&[u8]) -> bool, Vec<Vec<u8>>);
+
 /// Notes and keys; bundles, archives and tiles as the functions above take them.
 #[cfg(test)]
-pub(crate) fn seeds() -> [(&'static str, fn(&[u8]) -> bool, Vec<Vec<u8>>); 4] {
+pub(crate) fn seeds() -> [Target; 4] {
     use std::convert::Infallible;
 
     use chartvault_verify::bundle::BundleWriter;

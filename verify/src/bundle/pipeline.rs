@@ -11,7 +11,7 @@ use super::BundleError;
 use super::format::{Batch, Broken, In};
 use super::stretch::{Ground, Stretch};
 
-/// More threads than this gain nothing: one reads the file.
+/// More threads than this gain nothing: the file is read and hashed on one thread each.
 pub(super) const MOST_THREADS: usize = 16;
 /// Batches that wait for a thread.
 const AHEAD: usize = 3;
@@ -41,8 +41,7 @@ pub(super) fn read_entries<R: Read>(
     }
     std::thread::scope(|scope| {
         let hasher = Hasher::start(scope, hash)?;
-        let workers = threads.min(MOST_THREADS).saturating_sub(1).max(1);
-        let mut line = Line::start(scope, ground, workers, take)?;
+        let mut line = Line::start(scope, ground, threads.min(MOST_THREADS), take)?;
         let mut next = first;
         loop {
             let mut batch = Batch::default();

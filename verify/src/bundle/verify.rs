@@ -76,8 +76,8 @@ impl<'t> BundleCheck<'t> {
         Self { trust, threads: 1 }
     }
 
-    /// On so many threads, 16 at most, beside the one that calls, which then only reads: with 2 or more, one of them hashes the
-    /// file, and the others look at entries. What is found is the same.
+    /// Has so many threads look at entries, 16 at most. With 2 or more, one more hashes the file, and the one that calls only
+    /// reads. What is found is the same.
     pub const fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self

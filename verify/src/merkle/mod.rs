@@ -90,6 +90,9 @@ pub(crate) mod naive {
 }
 
 #[cfg(test)]
+mod definition;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
