@@ -246,6 +246,17 @@ fn edit_6_the_tail_was_cut() {
 }
 
 #[test]
+fn entries_whose_root_nobody_looked_at_are_not_called_sound() {
+    // All of them forged, in a chain that holds, one fewer or more than the range says: no root can be made of them.
+    let forged = log_of(VAULT, |seq| (seq % 241) as u8);
+    for (cut, said) in [(49, 50), (51, 50)] {
+        let put = |entries: &mut Vec<Vec<u8>>| *entries = forged.entries[..cut].to_vec();
+        let report = verify(&log().bundle((0, said), put), &pinned());
+        assert!(!report.integrity.is_sound() && report.completeness.is_unsound(), "{report}");
+    }
+}
+
+#[test]
 fn edit_7_all_hashes_were_made_anew_after_an_edit() {
     let forge = |entries: &mut Vec<Vec<u8>>| {
         entries[20][130] ^= 1;

@@ -369,6 +369,9 @@ impl<'t> Check<'t> {
         let whole = self.ended && self.integrity.is_empty() && self.said.is_some();
         if whole && found == said {
             self.check_root();
+        } else {
+            // Nothing has tied these entries to the checkpoint.
+            self.doubts.push(BundleFault::NotLookedAt);
         }
         self.check_signature();
         if let Some(seq) = self.keys.keys().next().copied().filter(|_| whole && found == said) {
