@@ -45,9 +45,14 @@ impl Unlocked {
     /// Compares with one: entries of the checkpoint that it holds, if it holds one.
     pub(crate) fn compare_with(&self, anchor: &Arc<dyn Anchor>, policy: &AnchorPolicy) -> Result<Option<u64>, Error> {
         match last(anchor, policy, self.vault) {
-            Ok(text) => text.map(|text| judge(self, anchor.name(), &text)).transpose(),
+            Ok(text) => text.map(|text| self.judge_anchored(anchor.name(), &text)).transpose(),
             Err(source) => Err(AnchorFault::Unread { anchor: anchor.name().to_owned(), source }.into()),
         }
+    }
+
+    /// Compares with what an anchor gave: entries of the checkpoint that it holds.
+    pub(crate) fn judge_anchored(&self, anchor: &str, text: &str) -> Result<u64, Error> {
+        judge(self, anchor, text)
     }
 }
 
