@@ -294,6 +294,50 @@ fn an_anchor_that_cannot_be_read_lets_the_vault_open_unless_it_is_required() {
 }
 
 #[test]
+fn an_anchor_that_was_away_when_a_vault_was_brought_back_keeps_what_shows_it() {
+    let (house, vault, anchor, disk) = anchored();
+    vault.close().unwrap();
+    let copy = snapshot(&house.path());
+    let vault = house.open();
+    house.session(&vault).register_patient([]).unwrap();
+    let file = anchor.path_of(vault.id());
+    vault.close().unwrap();
+    let held = fs::read(&file).unwrap();
+    bring_back(&copy, &house.path());
+    let away = disk.path().with_extension("away");
+    fs::rename(disk.path(), &away).unwrap();
+    let vault = house.open_at(&house.path()).unwrap();
+    assert_eq!(vault.opening().anchors_unread.len(), 1);
+    // It grows longer than what the anchor holds, which then comes back.
+    for _ in 0..60 {
+        house.session(&vault).register_patient([]).unwrap();
+    }
+    fs::rename(&away, disk.path()).unwrap();
+    wait_until("told", || vault.anchors()[0].failure.as_ref().is_some_and(|why| why.contains("rewritten")));
+    vault.close().unwrap();
+    assert_eq!(fs::read(&file).unwrap(), held, "nothing was written over it");
+    let refused = house.open_at(&house.path()).map(drop);
+    assert!(matches!(refused, Err(Error::Forked { .. })), "{refused:?}");
+}
+
+#[test]
+fn an_anchor_that_was_away_at_the_opening_is_given_checkpoints_once_it_was_compared() {
+    let (house, vault, anchor, disk) = anchored();
+    let file = anchor.path_of(vault.id());
+    vault.close().unwrap();
+    let held = fs::read(&file).unwrap();
+    let away = disk.path().with_extension("away");
+    fs::rename(disk.path(), &away).unwrap();
+    let vault = house.open_at(&house.path()).unwrap();
+    wait_until("failed", || vault.anchors()[0].failure.is_some());
+    fs::rename(&away, disk.path()).unwrap();
+    wait_until("anchored", || vault.anchors()[0].at.is_some());
+    assert_ne!(fs::read(&file).unwrap(), held);
+    vault.close().unwrap();
+    house.open();
+}
+
+#[test]
 fn an_anchor_that_hangs_panics_or_lies_holds_up_nobody() {
     let hangs = Arc::new(AtomicBool::new(false));
     let hanging = {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chartvault::test_util::{Fault, FileOp};
 use chartvault::*;
 use support::{House, base_grant, note, whole_log};
 
@@ -130,6 +131,21 @@ fn the_log_says_what_was_followed_and_that_feeds_nothing_back() {
     assert_eq!(told[1], ("given, of entries 0 to 999".to_owned(), Some(1_000)));
     assert_eq!(told[2], (format!("given, of entries 1000 to {}", place - 1), Some(given as u32 - 1_000)));
     assert_eq!(told.len(), 3);
+}
+
+#[test]
+fn an_entry_that_is_kept_back_because_the_log_cannot_be_told_is_the_one_to_go_on_with() {
+    let (house, vault) = House::create();
+    let session = house.session(&vault);
+    let patient = patient(&session);
+    for _ in 0..1_050 {
+        session.kinds(patient).unwrap();
+    }
+    let mut following = session.audit().unwrap().subscribe(AuditFilter::new()).from(0).unwrap();
+    (0..999).for_each(|seq| assert_eq!(following.next_within(SOON).unwrap().unwrap().seq, seq));
+    let fault = Fault::on(FileOp::Write, std::io::ErrorKind::Other).for_good();
+    assert!(following.next_within(SOON).is_err() && fault.hits() > 0);
+    assert_eq!(following.position(), 999);
 }
 
 #[test]

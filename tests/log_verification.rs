@@ -1,8 +1,11 @@
 //! Verifying the log: the same answer from any number of threads, and the first fault by its number.
 
+use std::time::Duration;
+
 use chartvault::test_util::{Stored, TestVault};
 use chartvault::{
-    AuditFilter, Error, FaultKind, Identifier, LogFault, LogReport, LogVerdict, Scope, Session, VerifiedLog,
+    AuditEvent, AuditFilter, Clock, Error, FaultKind, Identifier, LogFault, LogReport, LogVerdict, Scope, Session,
+    Timestamp, VerifiedLog,
 };
 
 /// More than four stretches that one thread looks at.
@@ -168,4 +171,44 @@ fn clinic_entries(store: &chartvault::test_util::MemoryStore) -> usize {
         true
     });
     entries
+}
+
+#[test]
+fn entries_whose_time_was_changed_or_that_stand_in_the_place_of_others_are_missed_by_no_summary() {
+    let clinic = TestVault::new().build().unwrap();
+    let session = clinic.physician().unwrap();
+    let mrn = Identifier::new("urn:mrn:clinic-a", "12345").unwrap();
+    session.register_patient([mrn.clone()]).unwrap();
+    clinic.clock().advance(Duration::from_secs(3_600));
+    let from = clinic.clock().now();
+    for _ in 0..40 {
+        session.find_patient(&mrn).unwrap();
+    }
+    let auditor = clinic.auditor().unwrap();
+    let sum_up = || auditor.audit().unwrap().summary(from, Timestamp::MAX).unwrap();
+    let all = sum_up();
+    assert!(all.entries >= 40 && all.unreadable == 0);
+    let log =
+        auditor.audit().unwrap().query(AuditFilter::new().event(AuditEvent::PatientFound)).page().unwrap().entries;
+    let (newest, oldest) = (log[0].seq as usize, log[39].seq as usize);
+    // As if all but the newest had been long ago.
+    clinic.store().unwrap().tamper(Stored::Entries, |at, bytes| {
+        if (oldest..newest).contains(&at) {
+            bytes[30..38].fill(0);
+        }
+        true
+    });
+    let changed = sum_up();
+    assert!(changed.unreadable >= 39, "{} of {}", changed.unreadable, changed.entries);
+    // One in the place of another, of the same log and under its keys.
+    let mut copied = None;
+    clinic.store().unwrap().tamper(Stored::Entries, |at, bytes| {
+        match at.checked_sub(newest) {
+            Some(0) => copied = Some(bytes.clone()),
+            Some(1) => bytes.clone_from(copied.as_ref().unwrap()),
+            _ => {}
+        }
+        true
+    });
+    assert_eq!(sum_up().unreadable, changed.unreadable + 1);
 }

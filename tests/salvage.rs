@@ -219,6 +219,12 @@ fn what_journal_and_trees_have_both_lost_is_in_doubt_and_named() {
     assert!(s.audit().unwrap().verify(Scope::All).past_lost_entries().run().is_ok());
     let lost = whole_log(&s).into_iter().filter(|entry| entry.event == AuditEvent::EntryLost).count() as u64;
     assert_eq!(lost, report.lost_entries.iter().map(|(first, last)| last - first + 1).sum::<u64>());
+    // Who follows the log, or has it exported, comes past the gap as well.
+    let exported = s.audit().unwrap().export(AuditFilter::new()).write(&mut std::io::sink()).unwrap();
+    assert!(exported.entries > lost);
+    let mut following = s.audit().unwrap().subscribe(AuditFilter::new()).from(0).unwrap();
+    let followed = std::iter::from_fn(|| following.next_within(std::time::Duration::from_millis(1)).unwrap()).count();
+    assert!(followed as u64 > exported.entries);
     let id = *clinic.told.keys().next().unwrap();
     let refused = s.put(id.patient(), &note("new"));
     assert!(matches!(refused, Err(Error::DoubtfulReadOnly { .. })), "{refused:?}");

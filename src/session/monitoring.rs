@@ -48,7 +48,9 @@ pub(super) fn each_entry(
         let Some((last, _)) = chunk.last() else { return Ok(()) };
         next = last.saturating_add(1);
         for (seq, bytes) in &chunk {
-            let opened = EntryRef::parse(bytes).ok().and_then(|entry| keys.open(&entry).ok());
+            // One that was put in the place of another opens as well.
+            let entry = EntryRef::parse(bytes).ok().filter(|entry| entry.front.seq == *seq);
+            let opened = entry.and_then(|entry| keys.open(&entry).ok());
             if !visit(*seq, opened.as_ref()) {
                 return Ok(());
             }
@@ -61,15 +63,19 @@ pub(super) fn each_entry(
 
 /// The number of the first entry at this time or later; one behind the last where there is none. Times never decrease.
 pub(super) fn first_at(unlocked: &Unlocked, time: Timestamp) -> Result<u64, Error> {
-    let storage = unlocked.committer.storage();
+    let (storage, mut keys) = (unlocked.committer.storage(), SubjectKeys::new(unlocked));
     let (mut low, mut high) =
         (storage.first_entry(), unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1)));
     while low < high {
         let middle = low + (high - low) / 2;
         let found = storage.entries(middle, 1)?;
-        let parsed = found.first().and_then(|(seq, bytes)| Some((*seq, EntryRef::parse(bytes).ok()?.front.time)));
-        match parsed {
-            Some((seq, at)) if at < time => low = seq.saturating_add(1).max(middle.saturating_add(1)),
+        // Opened, since a changed time would hide entries.
+        let at = found.first().and_then(|(_, bytes)| {
+            let entry = EntryRef::parse(bytes).ok().filter(|entry| entry.front.seq == middle)?;
+            keys.open(&entry).ok().map(|opened| opened.time)
+        });
+        match at {
+            Some(at) if at < time => low = middle.saturating_add(1),
             // What cannot be read is looked at from before.
             _ => high = middle,
         }

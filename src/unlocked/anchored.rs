@@ -46,15 +46,26 @@ impl Unlocked {
     pub(crate) fn compare_with(&self, anchor: &Arc<dyn Anchor>, policy: &AnchorPolicy) -> Result<Option<u64>, Error> {
         match last(anchor, policy, self.vault) {
             Ok((text, seen)) => {
-                let judged = text.map(|text| judge(self, anchor.name(), &text)).transpose()?;
-                let found = self.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
+                let judged = text.map(|text| self.judge_anchored(anchor.name(), &text)).transpose()?;
                 let unread = |source| AnchorFault::Unread { anchor: anchor.name().to_owned(), source };
-                match seen.map_err(unread)?.filter(|seen| *seen > found) {
-                    Some(seen) => Err(AnchorFault::Ahead { anchor: anchor.name().to_owned(), seen, found }.into()),
-                    None => Ok(judged),
-                }
+                self.judge_seen(anchor.name(), seen.map_err(unread)?)?;
+                Ok(judged)
             }
             Err(source) => Err(AnchorFault::Unread { anchor: anchor.name().to_owned(), source }.into()),
+        }
+    }
+
+    /// Compares with what an anchor gave: entries of the checkpoint that it holds.
+    pub(crate) fn judge_anchored(&self, anchor: &str, text: &str) -> Result<u64, Error> {
+        judge(self, anchor, text)
+    }
+
+    /// Compares with what an anchor says to have seen.
+    pub(crate) fn judge_seen(&self, anchor: &str, seen: Option<u64>) -> Result<(), Error> {
+        let found = self.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
+        match seen.filter(|seen| *seen > found) {
+            Some(seen) => Err(AnchorFault::Ahead { anchor: anchor.to_owned(), seen, found }.into()),
+            None => Ok(()),
         }
     }
 }

@@ -37,6 +37,9 @@ pub struct AnchorState {
 /// A final checkpoint on its way, and where it is said that the anchor has answered.
 type Final = (Checkpoint, Sender<()>);
 
+/// An anchor, and what is expected of it.
+type Given = (Arc<dyn Anchor>, AnchorPolicy);
+
 /// All anchors of an open vault.
 pub(super) struct Anchors(Vec<Post>);
 
@@ -52,8 +55,9 @@ struct Post {
 impl Anchors {
     /// `held`: what each anchor holds, as far as that is known.
     pub(super) fn start(gate: &Gate, vault: VaultId, options: &Options, held: &[Option<u64>]) -> Self {
-        let sizes = held.iter().copied().chain(std::iter::repeat(None));
-        let post = |((anchor, policy), size): (&(Arc<dyn Anchor>, AnchorPolicy), Option<u64>)| {
+        // Of a new vault no anchor was asked, and none can hold anything.
+        let sizes = held.iter().map(|held| (*held, held.is_some())).chain(std::iter::repeat((None, true)));
+        let post = |((anchor, policy), (size, compared)): (&Given, (Option<u64>, bool))| {
             let name = anchor.name().to_owned();
             let state = Arc::new(Mutex::new(AnchorState { name, size, at: None, failure: None }));
             let (bell, rung) = mpsc::channel();
@@ -74,6 +78,7 @@ impl Anchors {
                 stopping: Arc::clone(&post.stopping),
                 inside: Arc::clone(&post.inside),
                 told: false,
+                compared,
             };
             let started = thread::Builder::new().name("chartvault-anchor".into()).spawn(move || worker.run(&rung));
             if let Err(error) = started {
@@ -129,6 +134,8 @@ struct Worker {
     inside: Arc<Mutex<()>>,
     /// Whether the log says that the anchor takes checkpoints; after a failure it does not any more.
     told: bool,
+    /// Whether what the anchor holds was compared with the log.
+    compared: bool,
 }
 
 impl Worker {
@@ -139,7 +146,9 @@ impl Worker {
         loop {
             match rung.recv_timeout(look_every) {
                 Ok((checkpoint, answer)) => {
-                    self.publish(&checkpoint);
+                    if self.compare() {
+                        self.publish(&checkpoint);
+                    }
                     let _ = answer.send(());
                     return;
                 }
@@ -156,9 +165,10 @@ impl Worker {
             if !due || Instant::now() < not_before {
                 continue;
             }
+            let compared = self.compare();
             let Some(Ok(checkpoint)) = self.look(Unlocked::log_checkpoint) else { continue };
             since = None;
-            if self.publish(&checkpoint) {
+            if compared && self.publish(&checkpoint) {
                 pause = look_every;
             } else {
                 not_before = Instant::now() + pause;
@@ -182,6 +192,34 @@ impl Worker {
         self.gate.upgrade()?.look_in(work).ok()
     }
 
+    /// Whether what the anchor holds is of this log, asked again where it could not be read when the vault was opened. Until
+    /// then it is given nothing: what it holds may be all that shows that the log was brought back.
+    fn compare(&mut self) -> bool {
+        if self.compared {
+            return true;
+        }
+        let name = lock(&self.state).name.clone();
+        // Outside the vault: it may take its time.
+        let said = guarded(|| Ok((self.anchor.last(self.vault)?, self.anchor.seen(self.vault)?)));
+        let held = said.and_then(|(text, seen)| {
+            let failed = |why: String| AnchorError::Failed { why };
+            let judged = self.look(|unlocked| {
+                unlocked.judge_seen(&name, seen)?;
+                text.map(|text| unlocked.judge_anchored(&name, &text)).transpose()
+            });
+            let judged = judged.ok_or_else(|| failed("the vault was closed before the two were compared".into()))?;
+            judged.map_err(|error| failed(error.to_string()))
+        });
+        match held {
+            Ok(size) => {
+                lock(&self.state).size = size;
+                self.compared = true;
+            }
+            Err(error) => self.failed(&error),
+        }
+        self.compared
+    }
+
     /// Whether the anchor took it. The log is told the first time, and when that changes: were it told every time, an idle
     /// vault would write for ever.
     fn publish(&mut self, checkpoint: &Checkpoint) -> bool {
@@ -198,31 +236,40 @@ impl Worker {
             proved.map_err(|error| failed(error.to_string()))
         };
         let published = guarded(|| self.anchor.publish(self.vault, checkpoint, &proof));
-        let mut state = lock(&self.state);
-        let failing = state.failure.is_some();
-        let name = told(&state.name);
-        let draft = match &published {
-            Ok(()) => {
-                (state.size, state.at, state.failure) = (Some(checkpoint.size), Some(self.clock.now()), None);
-                let mut draft = Draft::new(AuditEvent::CheckpointAnchored, Outcome::Allowed);
-                draft.fields.detail = Some(format!("{name}: {} entries", checkpoint.size));
-                (!std::mem::replace(&mut self.told, true)).then_some(draft)
-            }
-            Err(error) => {
-                let why = error.to_string();
-                let mut draft = Draft::new(AuditEvent::AnchorFailed, Outcome::Failed);
-                draft.fields.detail = Some(format!("{name}: {}", told(&why)));
-                state.failure = Some(why);
-                self.told = false;
-                (!failing).then_some(draft)
-            }
-        };
-        drop(state);
-        if let Some(draft) = draft {
-            // What cannot be told now is in the state.
-            let _ = self.look(|unlocked| unlocked.commit(Vec::new(), vec![draft]));
+        match &published {
+            Ok(()) => self.took(size),
+            Err(error) => self.failed(error),
         }
         published.is_ok()
+    }
+
+    fn took(&mut self, size: u64) {
+        let mut state = lock(&self.state);
+        (state.size, state.at, state.failure) = (Some(size), Some(self.clock.now()), None);
+        let mut draft = Draft::new(AuditEvent::CheckpointAnchored, Outcome::Allowed);
+        draft.fields.detail = Some(format!("{}: {size} entries", told(&state.name)));
+        drop(state);
+        if !std::mem::replace(&mut self.told, true) {
+            self.tell(draft);
+        }
+    }
+
+    fn failed(&mut self, error: &AnchorError) {
+        let why = error.to_string();
+        let mut draft = Draft::new(AuditEvent::AnchorFailed, Outcome::Failed);
+        let mut state = lock(&self.state);
+        draft.fields.detail = Some(format!("{}: {}", told(&state.name), told(&why)));
+        let failing = state.failure.replace(why).is_some();
+        drop(state);
+        self.told = false;
+        if !failing {
+            self.tell(draft);
+        }
+    }
+
+    fn tell(&self, draft: Draft) {
+        // What cannot be told now is in the state.
+        let _ = self.look(|unlocked| unlocked.commit(Vec::new(), vec![draft]));
     }
 }
 

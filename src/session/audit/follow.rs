@@ -19,8 +19,9 @@ pub(crate) struct Followed {
 /// A place in the log, from which it is read on.
 pub(crate) struct Follower {
     next: u64,
-    /// The leaf of the entry before the next one; `None` until one was read.
-    before: Option<[u8; 32]>,
+    /// The leaf of the entry before the next one, and whether the one behind it carries that: not where it stands in
+    /// the place of one that was lost. `None` until one was read.
+    before: Option<([u8; 32], bool)>,
 }
 
 impl Follower {
@@ -65,13 +66,14 @@ impl Follower {
             let fault = |what| AuditFault { seq: *seq, what };
             let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
             let front = entry.front;
-            // What a salvage could not find says nothing of what stood before it.
-            let follows = before.is_none_or(|leaf| leaf == front.prev) || front.kind == EntryKind::Lost;
+            let lost = front.kind == EntryKind::Lost;
+            // Nobody knows the hash of an entry that was lost, which the one behind it carries.
+            let follows = before.is_none_or(|(leaf, known)| leaf == front.prev || (!known && !lost));
             if *seq != expected || front.seq != expected || !follows {
                 return Err(fault(FaultKind::LinkBroken).into());
             }
             let leaf = entry.leaf();
-            before = Some(leaf);
+            before = Some((leaf, !lost));
             if expected < self.next || filter.is_some_and(|filter| !filter.covers(front.time)) {
                 continue;
             }

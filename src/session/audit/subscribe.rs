@@ -178,14 +178,21 @@ impl Subscription {
             }
             Ok::<_, Error>(ready.pop_front())
         })??;
-        self.position = entry.as_ref().map_or(self.follower.next(), |entry| entry.seq.saturating_add(1));
-        if entry.is_some() {
-            self.given = self.given.saturating_add(1);
-            if self.given >= TELL_EVERY {
-                self.tell()?;
-            }
+        let Some(entry) = entry else {
+            self.position = self.follower.next();
+            return Ok(None);
+        };
+        self.position = entry.seq.saturating_add(1);
+        self.given = self.given.saturating_add(1);
+        if self.given >= TELL_EVERY
+            && let Err(error) = self.tell()
+        {
+            // It is not given out, so whoever goes on from here has it first.
+            (self.position, self.given) = (entry.seq, self.given.saturating_sub(1));
+            self.ready.push_front(entry);
+            return Err(error);
         }
-        Ok(entry)
+        Ok(Some(entry))
     }
 
     /// Has the log say what was given out since it was told last.
