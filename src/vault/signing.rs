@@ -15,6 +15,8 @@ pub(super) struct InForce {
     signing: Signing,
     /// Where it begins now: its row, and how.
     begins: Option<EpochRow>,
+    /// Its row, where it goes on although a final checkpoint was signed: an entry slipped behind that, and nobody was given it.
+    reopened: Option<EpochRow>,
     /// Why its key could not be kept, so that the next opening will not find it.
     pub(super) unsaved: Option<String>,
 }
@@ -37,7 +39,7 @@ pub(super) fn of_new_vault(unlocked: &Unlocked, place: SigningKeyPlace) -> Resul
     let row = EpochRow { epoch: FIRST_SIGNING_EPOCH, start, first, public: seed.public(), closed: None };
     keep(unlocked, &place, FIRST_SIGNING_EPOCH, &seed)?;
     let signing = Signing::new(FIRST_SIGNING_EPOCH, seed, place);
-    Ok(InForce { signing, begins: Some(row), unsaved: None })
+    Ok(InForce { signing, begins: Some(row), reopened: None, unsaved: None })
 }
 
 /// The epoch that goes on or begins with an opening, where `head` is the newest entry. If it begins, its key is in its place
@@ -53,7 +55,8 @@ pub(super) fn at_opening(unlocked: &Unlocked, place: SigningKeyPlace, head: &Hea
     let (start, announced) = match decide(head, row.as_ref(), signs, found) {
         Decided::GoesOn(seed) => {
             let signing = Signing::new(head.key_id, seed, place);
-            return Ok(InForce { signing, begins: None, unsaved: None });
+            let reopened = row.filter(|row| row.closed.is_some()).map(|row| EpochRow { closed: None, ..row });
+            return Ok(InForce { signing, begins: None, reopened, unsaved: None });
         }
         Decided::Begins(start, announced) => (start, announced),
     };
@@ -62,7 +65,7 @@ pub(super) fn at_opening(unlocked: &Unlocked, place: SigningKeyPlace, head: &Hea
     let row = EpochRow { epoch, start, first, public: seed.public(), closed: None };
     // The records are worth more than the chain of keys, of which verifiers will see that it breaks.
     let unsaved = keep(unlocked, &place, epoch, &seed).err().map(|error| error.to_string());
-    Ok(InForce { signing: Signing::new(epoch, seed, place), begins: Some(row), unsaved })
+    Ok(InForce { signing: Signing::new(epoch, seed, place), begins: Some(row), reopened: None, unsaved })
 }
 
 fn decide(head: &Head, row: Option<&EpochRow>, signs: bool, found: FoundKey) -> Decided {
@@ -112,9 +115,9 @@ impl InForce {
         self.begins.as_ref().map(|row| row.start)
     }
 
-    /// The row that says that it begins, for the commit of its first entry.
+    /// The row that says that it begins, or goes on, for the commit of the first entry.
     pub(super) fn row(&self, unlocked: &Unlocked) -> Result<Option<Row>, Error> {
-        self.begins.as_ref().map(|row| unlocked.epoch_to_commit(row)).transpose()
+        self.begins.as_ref().or(self.reopened.as_ref()).map(|row| unlocked.epoch_to_commit(row)).transpose()
     }
 
     /// Its first entry, but for the first epoch of a vault.
@@ -126,7 +129,7 @@ impl InForce {
 
     /// Takes it in force, once it is durable.
     pub(super) fn take(self, unlocked: &Unlocked) {
-        if let Some(row) = self.begins {
+        if let Some(row) = self.begins.or(self.reopened) {
             unlocked.policy.apply(PolicyRow::Epoch(row));
         }
         let _ = unlocked.signing.set(self.signing);

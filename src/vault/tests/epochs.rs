@@ -31,6 +31,8 @@ fn died_after(steps: usize, then: impl FnOnce(&Unlocked)) -> (u32, Option<EpochS
     let mut vault = open();
     let told = |vault: &Vault| (vault.opening().signing_epoch, vault.opening().epoch_start);
     let found = told(&vault);
+    let keys = vault.log_keys().unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+    assert_eq!(keys.last().unwrap().final_checkpoint, None, "the epoch in force is not closed");
     for round in 1..=2 {
         vault.close().unwrap();
         vault = open();
