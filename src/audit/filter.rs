@@ -86,13 +86,14 @@ impl AuditFilter {
         self
     }
 
-    /// Only entries at this instant or later; of several reads that share an entry, one has to be.
+    /// Only entries at this instant or later; of several reads that share an entry, one has to be. By the log's time, which
+    /// stands still where the clock was set back ([`AuditEntry::clock`]).
     pub fn from(mut self, from: Timestamp) -> Self {
         self.from = Some(from);
         self
     }
 
-    /// Only entries before this instant; of several reads that share an entry, one has to be.
+    /// Only entries before this instant, by the log's time as well.
     pub fn to(mut self, to: Timestamp) -> Self {
         self.to = Some(to);
         self
@@ -176,7 +177,9 @@ impl AuditFilter {
     fn is_within(&self, entry: &AuditEntry) -> bool {
         let is_within =
             |time: Timestamp| self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to);
-        is_within(entry.time) || entry.reads.iter().any(|read| is_within(read.time))
+        // By the log's time, which never goes back, as for all entries, where the clock was behind it.
+        let behind = entry.clock.map_or(Duration::ZERO, |clock| entry.time.saturating_since(clock));
+        is_within(entry.time) || entry.reads.iter().any(|read| is_within(read.time.saturating_add(behind)))
     }
 }
 
