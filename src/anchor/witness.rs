@@ -131,10 +131,13 @@ impl WitnessAnchor {
         let bad = |why: String| failed(format!("the witness did not sign this checkpoint: {why}"));
         let mut note: Note =
             checkpoint.note.parse().map_err(|error: chartvault_verify::note::NoteError| bad(error.to_string()))?;
-        for line in lines.lines() {
-            note.add_line(line).map_err(|error| bad(error.to_string()))?;
-        }
-        note.verify(std::slice::from_ref(&self.key)).map_err(|error| bad(error.to_string()))?;
+        // Lines of others are not for here, and one in the log's own name would spoil the note.
+        let own = |line: &&str| {
+            let mut alone = note.clone();
+            alone.add_line(line).is_ok() && alone.verify(std::slice::from_ref(&self.key)).is_ok()
+        };
+        let line = lines.lines().find(own).ok_or_else(|| bad("no line of its answer is its signature".to_owned()))?;
+        note.add_line(line).map_err(|error| bad(error.to_string()))?;
         Ok(note.to_string())
     }
 }
@@ -190,6 +193,8 @@ fn agent(timeout: Duration, is_near: bool) -> Agent {
     let config = Agent::config_builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
+        // Minutes lie between two of them: a connection that was kept would be closed by then.
+        .max_idle_connections(0)
         // Whoever can send elsewhere could answer.
         .max_redirects(0)
         .max_redirects_will_error(false)
