@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use chartvault_verify::bundle::{BundleError, BundleFault, BundleWriter, Report, Trust, Verdict, verify_bundle};
 use chartvault_verify::chain::ChainFaultKind;
-use chartvault_verify::epochs::{EpochFault, origin};
+use chartvault_verify::epochs::{EpochFault, Epochs, origin};
 use chartvault_verify::merkle::{Hash, Range, TileId, TileSource, leaf_hash, prove_consistency, root_at, tile_root};
 use chartvault_verify::note::{Checkpoint, Note, SignatureKind, VerifierKey};
 use ed25519_dalek::SigningKey;
@@ -382,6 +382,17 @@ fn an_epoch_that_is_skipped_closed_twice_or_not_closed_is_named() {
     assert_eq!(later.integrity, Verdict::Unknown(doubts.to_vec()), "{later}");
     let broken = verify(&build(&[(SECOND, 1), (THIRD, 3)]), &pinned());
     assert!(broken.integrity.is_unsound(), "{broken}");
+}
+
+#[test]
+fn an_epoch_without_an_entry_is_not_taken_for_one() {
+    let log = log();
+    let mut epochs = Epochs::new(&VAULT, Some(&key(1)));
+    epochs.close(&log.checkpoint(SECOND, 1, true)).unwrap();
+    // By the second key, which is right, and where the epoch had just begun.
+    let empty = epochs.close(&log.checkpoint(SECOND, 2, true));
+    assert_eq!(empty, Err(EpochFault::Twice { epoch: 2 }));
+    assert!(epochs.close(&log.checkpoint(THIRD, 2, true)).is_ok());
 }
 
 #[test]
