@@ -414,6 +414,21 @@ fn a_bundle_with_any_byte_flipped_is_not_sound() {
 }
 
 #[test]
+fn a_bundle_of_the_largest_log_there_can_be_does_not_panic() {
+    let mut note = Note::new(&Checkpoint::new(&origin(&VAULT), u64::MAX, [0; 32]).to_string()).unwrap();
+    note.sign(&origin(&VAULT), &signer(9)).unwrap();
+    let mut out = Vec::new();
+    let writer = BundleWriter::begin(&mut out, &VAULT, &note.to_string()).unwrap();
+    let left = Range::of_nodes(0, u64::MAX, vec![[0; 32]; 64]).unwrap();
+    let mut writer = writer.range(u64::MAX, 0, &left, &Range::empty(u64::MAX)).unwrap();
+    let mut last = entry(VAULT, 600, &[0; 32], 1);
+    last[22..30].fill(0xFF);
+    writer.entry(&last).unwrap();
+    writer.finish().unwrap();
+    assert!(verify(&out, &pinned()).integrity.is_unsound());
+}
+
+#[test]
 fn forged_lengths_cost_nothing() {
     let bundle = log().bundle((590, 10), |_| ());
     for at in 24..200 {
