@@ -37,6 +37,9 @@ pub struct AnchorState {
 /// A final checkpoint on its way, and where it is said that the anchor has answered.
 type Final = (Checkpoint, Sender<()>);
 
+/// An anchor of the options.
+type Given = (Arc<dyn Anchor>, AnchorPolicy);
+
 /// All anchors of an open vault.
 pub(super) struct Anchors(Vec<Post>);
 
@@ -54,7 +57,7 @@ impl Anchors {
     pub(super) fn start(gate: &Gate, vault: VaultId, options: &Options, held: &[Option<u64>]) -> Self {
         // Of a new vault no anchor was asked, and none can hold anything.
         let sizes = held.iter().map(|held| (*held, held.is_some())).chain(std::iter::repeat((None, true)));
-        let post = |((anchor, policy), (size, compared)): (&(Arc<dyn Anchor>, AnchorPolicy), (Option<u64>, bool))| {
+        let post = |((anchor, policy), (size, compared)): (&Given, (Option<u64>, bool))| {
             let name = anchor.name().to_owned();
             let state = Arc::new(Mutex::new(AnchorState { name, size, at: None, failure: None }));
             let (bell, rung) = mpsc::channel();
