@@ -212,3 +212,23 @@ fn entries_whose_time_was_changed_or_that_stand_in_the_place_of_others_are_misse
     });
     assert_eq!(sum_up().unreadable, changed.unreadable + 1);
 }
+
+#[test]
+fn no_entry_is_handed_over_whose_link_cannot_be_read() {
+    let clinic = busy_vault();
+    let auditor = clinic.auditor().unwrap();
+    // Few are wanted of what the index covers, so that they are read one by one.
+    let rare = || {
+        let begun = AuditFilter::new().event(AuditEvent::PatientRegistered);
+        auditor.audit().unwrap().query(begun).oldest_first().limit(1).page()
+    };
+    let seq = rare().unwrap().entries[0].seq;
+    clinic.store().unwrap().tamper(Stored::Entries, |at, bytes| {
+        if at as u64 == seq + 1 {
+            bytes[0] ^= 1;
+        }
+        true
+    });
+    let refused = rare();
+    assert!(matches!(refused, Err(Error::Audit(fault)) if fault.seq == seq + 1), "{refused:?}");
+}

@@ -24,6 +24,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// proof that it goes on from there. A log that was brought back, or forked, gets no cosignature any more, and is found out
 /// when the vault is opened: the witness has seen more entries than it has.
 ///
+/// A witness signs for the keys that it was told of, and a vault's key changes each time that the vault is closed
+/// ([`Vault::log_keys`](crate::Vault::log_keys)): whoever runs the witness has to be given each new one and to keep those before;
+/// final checkpoints, which announce them, do for that. One that was not told refuses, and [`Vault::anchors`](crate::Vault::anchors) says so.
+///
 /// The protocol has no way to ask a witness for what it signed. So the last cosigned checkpoint is kept in a directory as
 /// [`FileAnchor`] keeps one, best on another disk; a copy of it anywhere proves to anybody who has the witness's key that the
 /// log once had so many entries.
@@ -134,7 +138,10 @@ impl WitnessAnchor {
         // Lines of others are not for here, and one in the log's own name would spoil the note.
         let own = |line: &&str| {
             let mut alone = note.clone();
-            alone.add_line(line).is_ok() && alone.verify(std::slice::from_ref(&self.key)).is_ok()
+            let key = std::slice::from_ref(&self.key);
+            // A cosignature says when; 0 is no time (tlog-witness).
+            alone.add_line(line).is_ok()
+                && alone.verify(key).is_ok_and(|verified| verified.by().iter().all(|(_, time)| *time != Some(0)))
         };
         let line = lines.lines().find(own).ok_or_else(|| bad("no line of its answer is its signature".to_owned()))?;
         note.add_line(line).map_err(|error| bad(error.to_string()))?;
@@ -164,7 +171,10 @@ impl Anchor for WitnessAnchor {
         // A log that goes on from none is what it takes only if it has seen nothing.
         match self.submit(0, &[], &note)? {
             Answer::Has(size) => Ok(Some(size)),
-            Answer::Signed(_) => Ok(None),
+            Answer::Signed(lines) => {
+                let kept: Checkpoint = note.parse().map_err(|_| failed("what is kept is no checkpoint".to_owned()))?;
+                self.cosigned(&kept, &lines).map(|_| None)
+            }
         }
     }
 
