@@ -275,7 +275,8 @@ fn a_bundle_names_whom_its_keys_are_about_once_and_nobody_where_all_stays_sealed
     let [entry] = &page.entries[..] else { panic!("{page:?}") };
     let mut named: Vec<_> = entry.subjects.iter().map(|subject| subject.patient.unwrap()).collect();
     let mut all = vec![house.ama, house.ben, PatientId::FACILITY];
-    (named.sort(), all.sort());
+    named.sort();
+    all.sort();
     assert_eq!((named, entry.count.map(u64::from)), (all, Some(end)));
     let report = house.report();
     let later = events(&report).split_off(before.entries.len());

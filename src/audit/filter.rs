@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::event::{AuditEvent, Outcome};
 use super::index::one_of;
-use super::reads::MAX_SPAN;
 use super::view::AuditEntry;
 use crate::clock::Timestamp;
 use crate::ids::{PatientId, PrincipalId, Ticket};
@@ -166,13 +165,6 @@ impl AuditFilter {
         before.saturating_sub(entry.subjects.len())
     }
 
-    /// Whether an entry of this time could be wanted; the time can be read without opening the entry.
-    pub(crate) fn covers(&self, time: Timestamp) -> bool {
-        // Reads that share it may have been later.
-        let last = time.saturating_add(Duration::from_micros(MAX_SPAN.into()));
-        self.from.is_none_or(|from| last >= from) && self.to.is_none_or(|to| time < to)
-    }
-
     /// Whether the entry, or one of several reads that share it, was within the bounds.
     fn is_within(&self, entry: &AuditEntry) -> bool {
         let is_within =
@@ -251,7 +243,7 @@ mod tests {
         assert!(last > entry.time);
         for filter in [AuditFilter::new().from(last), AuditFilter::new().to(last), AuditFilter::new().from(entry.time)]
         {
-            assert!(filter.covers(entry.time) && filter.matches(&entry), "{filter:?}");
+            assert!(filter.matches(&entry), "{filter:?}");
         }
         let later = last.saturating_add(Duration::from_micros(1));
         assert!(!AuditFilter::new().from(later).matches(&entry) && !AuditFilter::new().to(entry.time).matches(&entry));

@@ -267,9 +267,6 @@ impl Walk<'_> {
             if !confirmed(entry, behind) {
                 return Err(fault(FaultKind::LinkBroken).into());
             }
-            if !self.filter.covers(entry.front.time) {
-                continue;
-            }
             let opened = self.keys.open(entry).map_err(|error| fault(FaultKind::from(error)))?;
             if self.filter.matches(&opened) && take(opened).is_break() {
                 return Ok(ControlFlow::Break(seq));
