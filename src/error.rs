@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::anchor::AnchorFault;
+#[cfg(feature = "backup")]
+use crate::backup::BackupFault;
 use crate::audit::{AuditFault, LogArchiveError, LogProofError, LogPruneError};
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
@@ -567,6 +569,16 @@ pub enum Error {
     /// Nothing was removed from the log.
     #[error("the log was not pruned: {0}")]
     LogPrune(#[from] LogPruneError),
+    /// The directory holds what a restore brought back so far, and is no vault yet.
+    #[error("a restore into {path:?} was not finished; run it again, with the same source and the same point")]
+    RestoreUnfinished {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A backup could not be made, verified or restored.
+    #[cfg(feature = "backup")]
+    #[error(transparent)]
+    Backup(#[from] BackupFault),
 }
 
 fn revision_of(revision: Option<u32>) -> String {

@@ -130,6 +130,8 @@ extern crate self as chartvault;
 
 mod anchor;
 mod audit;
+#[cfg(feature = "backup")]
+mod backup;
 mod bytes;
 mod clock;
 mod columns;
@@ -181,6 +183,10 @@ pub use audit::{
     Outcome,
 };
 #[cfg(feature = "derive")]
+#[cfg(feature = "backup")]
+pub use backup::{
+    BackupFault, BackupIdentity, BackupKey, BackupRecipient, BackupTarget, FolderTarget, StoredObject, TargetError,
+};
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use consent::{Consent, ConsentAnswer, ConsentQuestion};
@@ -247,6 +253,8 @@ pub use token::{
     NewAttestation, Possession, ProofError, ProofKind, Revoke, Rights, Role, RoleRevision, SealedToken, SignInLevel,
     Statement, Token, TokenError, UnverifiedToken,
 };
+#[cfg(feature = "backup")]
+pub use vault::{Backup, BackupReport, Restore, RestorePoint, Restored};
 pub use vault::{
     AnchorFinding, AnchorState, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder,
     ErasureReport, Evidence, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk,

@@ -1,7 +1,7 @@
 //! The trait, as the embedded storage keeps it.
 
 use super::*;
-use crate::storage::Compacted;
+use crate::storage::{Compacted, Shipment};
 use crate::storage::flaw::{Examiner, TreesAre};
 
 impl Storage for Embedded {
@@ -74,6 +74,10 @@ impl Storage for Embedded {
 
     fn make_room(&self, len: usize, entries_only: bool) -> Result<(), StorageError> {
         self.inner.make_room(len, entries_only)
+    }
+
+    fn ship(&self) -> Result<Option<Shipment>, StorageError> {
+        self.inner.ship().map(Some)
     }
 
     fn compact(
