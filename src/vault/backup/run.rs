@@ -27,6 +27,8 @@ pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress
         None => None,
     };
     let shipment = unlocked.committer.storage().ship()?.ok_or(BackupFault::InMemory)?;
+    // The tree over the log grows behind it.
+    unlocked.committer.catch_up()?;
     let mut goes_on = false;
     if let Some(newest) = &newest {
         check_ours(unlocked, &newest.manifest, &shipment)?;
