@@ -165,6 +165,19 @@ mod tests {
     }
 
     #[test]
+    fn worked_parts_are_as_the_page_shows() {
+        let page = include_str!("../../docs/format/backup.md").split_whitespace().collect::<String>();
+        for (number, part) in parts().iter().enumerate() {
+            let line = format!("pack_part_{number}={}", data_encoding::HEXLOWER.encode(&part.sign(&seed()).unwrap()));
+            assert!(page.contains(&line), "{line}");
+        }
+        let state = crate::secret::Key::new(Secret::take(&mut [2; 32]));
+        let seed = crate::crypto::kdf::backup_signing_seed(&state);
+        let line = format!("seed={}", data_encoding::HEXLOWER.encode(seed.expose()));
+        assert!(page.contains(&line), "{line}");
+    }
+
+    #[test]
     fn names_come_back() {
         assert_eq!(PackPart::numbers_in(&PackPart::name_of(3, 7)), Some((3, 7)));
         for bad in ["packs/3/7", "packs/0000000003", "packs/0000000003/00007", "pack/0000000003/0007"] {

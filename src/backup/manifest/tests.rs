@@ -35,7 +35,7 @@ pub(crate) fn example() -> Manifest {
 }
 
 #[test]
-fn the_form_is_as_the_page_shows() {
+fn the_worked_manifest_is_as_the_page_shows() {
     let page = include_str!("../../../docs/format/backup.md");
     let note = example().sign(&seed());
     assert!(page.contains(&note), "{note}");
