@@ -100,6 +100,7 @@
 //! * `metrics`: counters, gauges and histograms through the `metrics` facade. What both give out, and that none of it is
 //!   about anybody, stands in `docs/observability.md`.
 //! * `qr`: the enrolment of an authenticator app as a QR code, in SVG or for a terminal ([`TotpEnrolment`]).
+//! * `backup`: where backups are kept: `BackupTarget`, and `FolderTarget` for a folder of another disk.
 //! * `witness`: `WitnessAnchor`, a witness elsewhere who cosigns checkpoints of the log, over HTTPS.
 //! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -130,6 +131,8 @@ extern crate self as chartvault;
 
 mod anchor;
 mod audit;
+#[cfg(feature = "backup")]
+mod backup;
 mod bytes;
 mod clock;
 mod columns;
@@ -180,6 +183,9 @@ pub use audit::{
     EntryDefect, FaultKind, InvalidCheckpoint, LogArchive, LogArchiveError, LogProofError, LogPruneError, LogPruned,
     Outcome,
 };
+#[cfg(feature = "backup")]
+#[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
+pub use backup::{BackupTarget, FolderTarget, StoredObject, TargetError};
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};

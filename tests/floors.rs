@@ -28,6 +28,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("keyring", 4),
     ("anchor", 4),
     ("sink", 4),
+    ("backup", 4),
     ("monitor", 4),
     ("error", 5),
     ("log_export", 5),

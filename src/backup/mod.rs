@@ -1,0 +1,5 @@
+//! Floor 4: where backups are kept.
+
+mod target;
+
+pub use target::{BackupTarget, FolderTarget, StoredObject, TargetError};
