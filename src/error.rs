@@ -1,5 +1,6 @@
 //! Floor 5: the one public error. Small errors of lower floors are wrapped, not repeated.
 
+mod parts;
 mod told;
 
 use std::io;
@@ -8,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::anchor::AnchorFault;
+use crate::audit::{AuditFault, LogArchiveError, LogProofError, LogPruneError};
 #[cfg(feature = "backup")]
 use crate::backup::BackupFault;
-use crate::audit::{AuditFault, LogArchiveError, LogProofError, LogPruneError};
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
@@ -22,6 +23,7 @@ use crate::record::{DecodeError, EncodeError, Kind, RecordRef, Version};
 use crate::sink::SinkFault;
 use crate::storage::StorageError;
 use crate::token::{Denial, InvalidRole, ProofError, Revoke, TokenError};
+use parts::{of, revision_of};
 
 /// Whatever a vault or a session may answer instead of a result. Every message says what happened and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -579,23 +581,4 @@ pub enum Error {
     #[cfg(feature = "backup")]
     #[error(transparent)]
     Backup(#[from] BackupFault),
-}
-
-fn revision_of(revision: Option<u32>) -> String {
-    revision.map(|revision| format!(" of revision {revision}")).unwrap_or_default()
-}
-
-/// A record, or else the whole chart, as a message names it.
-fn of(patient: &PatientId, record: &Option<RecordRef>) -> String {
-    record.map_or_else(|| format!("the chart of {patient}"), |record| record.to_string())
-}
-
-impl From<StorageError> for Error {
-    fn from(error: StorageError) -> Self {
-        match error {
-            StorageError::Closed => Self::Sealed,
-            StorageError::Poisoned { cause } => Self::AuditUnavailable { cause: cause.into() },
-            other => Self::Storage(other),
-        }
-    }
 }

@@ -57,13 +57,14 @@ fn a_backup_goes_on_after_the_vault_was_closed_killed_and_compacted() {
     assert!(!site.backup().run().unwrap().from_the_beginning);
     // The journal has no file any more in which the copy ended.
     for number in 0..400 {
-        site.session().put_verbatim(
-            site.session().register_patient([]).unwrap(),
-            &Kind::new("Observation").unwrap(),
-            text(number).as_bytes(),
-            PutOptions::new(),
-        )
-        .unwrap();
+        site.session()
+            .put_verbatim(
+                site.session().register_patient([]).unwrap(),
+                &Kind::new("Observation").unwrap(),
+                text(number).as_bytes(),
+                PutOptions::new(),
+            )
+            .unwrap();
     }
     site.vault.compact().unwrap().unwrap();
     let anew = site.backup().run().unwrap();

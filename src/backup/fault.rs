@@ -104,7 +104,9 @@ pub enum BackupFault {
         oldest: u32,
     },
     /// There is no key pack, or none that may be used.
-    #[error("there is no key pack at {target}: without it nothing is restored. It was kept apart; name the place where")]
+    #[error(
+        "there is no key pack at {target}: without it nothing is restored. It was kept apart; name the place where"
+    )]
     NoPack {
         /// Where it was looked for.
         target: String,
@@ -140,7 +142,9 @@ pub enum BackupFault {
         what: &'static str,
     },
     /// The objects are sealed, and no identity that opens them was given.
-    #[error("the backup is sealed with age, and none of the identities given opens it; give the identity of a recipient")]
+    #[error(
+        "the backup is sealed with age, and none of the identities given opens it; give the identity of a recipient"
+    )]
     Sealed,
     /// The text is no recipient, or no identity, of age.
     #[error("that is no age {what} of the X25519 kind")]
@@ -155,7 +159,9 @@ pub enum BackupFault {
     #[error("the restore into this directory was not finished; run it again, with the same source and the same point")]
     RestoreUnfinished,
     /// The directory holds a restore of something else that was not finished.
-    #[error("the directory holds an unfinished restore of {found}; finish that one, or restore into an empty directory")]
+    #[error(
+        "the directory holds an unfinished restore of {found}; finish that one, or restore into an empty directory"
+    )]
     OtherRestore {
         /// What it is of.
         found: String,

@@ -154,7 +154,11 @@ impl Manifest {
     /// Reads the text again; every text has one form only.
     pub(crate) fn parse(text: &str) -> Result<Self, BackupFault> {
         let read = Lines { lines: text.lines().peekable() }.manifest()?;
-        if read.text() == text { Ok(read) } else { Err(malformed("a line that is written otherwise than it has to be")) }
+        if read.text() == text {
+            Ok(read)
+        } else {
+            Err(malformed("a line that is written otherwise than it has to be"))
+        }
     }
 
     /// Signs.

@@ -13,4 +13,4 @@ mod target;
 pub use fault::BackupFault;
 pub use manifest::BackupKey;
 pub use seal::{BackupIdentity, BackupRecipient};
-pub use target::{FolderTarget, StoredObject, BackupTarget, TargetError};
+pub use target::{BackupTarget, FolderTarget, StoredObject, TargetError};

@@ -113,7 +113,6 @@ impl SignedManifest {
 
     /// Whether this key signed it.
     pub(crate) fn is_signed_by(&self, key: &BackupKey) -> bool {
-        key.vault == self.manifest.vault
-            && key.verifier().is_ok_and(|verifier| self.note.verify(&[verifier]).is_ok())
+        key.vault == self.manifest.vault && key.verifier().is_ok_and(|verifier| self.note.verify(&[verifier]).is_ok())
     }
 }

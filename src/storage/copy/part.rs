@@ -74,7 +74,9 @@ mod tests {
         for file in [JournalFile::Base { through: 0 }, JournalFile::Segment { number: u64::MAX }] {
             assert_eq!(file.to_string().parse(), Ok(file));
         }
-        for bad in ["", "base", "base-", "base-01", "segment-+1", "segment--1", "Base-1", "segment-18446744073709551616"] {
+        for bad in
+            ["", "base", "base-", "base-01", "segment-+1", "segment--1", "Base-1", "segment-18446744073709551616"]
+        {
             assert_eq!(bad.parse::<JournalFile>(), Err(NoJournalFile), "{bad}");
         }
     }

@@ -1,8 +1,8 @@
 //! The trait, as the embedded storage keeps it.
 
 use super::*;
-use crate::storage::{Compacted, Shipment};
 use crate::storage::flaw::{Examiner, TreesAre};
+use crate::storage::{Compacted, Shipment};
 
 impl Storage for Embedded {
     fn head(&self) -> Head {

@@ -153,12 +153,8 @@ impl<'r> Run<'r> {
         let sealed = seal::seal(&self.backup.recipients, bytes)?;
         let stored = u64::try_from(sealed.len()).unwrap_or(u64::MAX);
         let id: [u8; 16] = random::array()?;
-        let piece = Piece {
-            name: format!("objects/{}", HEXLOWER.encode(&id)),
-            stored,
-            sha256: hash::sha256(&[&sealed]),
-            part,
-        };
+        let piece =
+            Piece { name: format!("objects/{}", HEXLOWER.encode(&id)), stored, sha256: hash::sha256(&[&sealed]), part };
         self.backup.target.put_new(&piece.name, &sealed).map_err(|error| self.shelf.failed(error))?;
         self.next.pieces.push(piece);
         self.done.objects = self.done.objects.saturating_add(1);

@@ -12,12 +12,7 @@ pub(super) struct Chosen(Vec<SignedManifest>, SignedManifest);
 
 impl Chosen {
     /// `last`: the manifest that a restore had chosen which is gone on with now.
-    pub(super) fn find(
-        shelf: Shelf<'_>,
-        pack: &Opened,
-        point: RestorePoint,
-        last: Option<u64>,
-    ) -> Result<Self, Error> {
+    pub(super) fn find(shelf: Shelf<'_>, pack: &Opened, point: RestorePoint, last: Option<u64>) -> Result<Self, Error> {
         let numbers = shelf.manifests()?;
         let newest = *numbers.last().ok_or_else(|| nothing(shelf))?;
         let get = |number| shelf.manifest(number, Some(&pack.key));
@@ -34,13 +29,12 @@ impl Chosen {
         Ok(chosen)
     }
 
-    fn ending_with(
-        number: u64,
-        get: &dyn Fn(u64) -> Result<SignedManifest, BackupFault>,
-    ) -> Result<Self, BackupFault> {
+    fn ending_with(number: u64, get: &dyn Fn(u64) -> Result<SignedManifest, BackupFault>) -> Result<Self, BackupFault> {
         let last = get(number)?;
         if !last.manifest.whole {
-            return Err(BackupFault::Manifest { what: "it is the beginning of a copy whose end stands in a later one" });
+            return Err(BackupFault::Manifest {
+                what: "it is the beginning of a copy whose end stands in a later one",
+            });
         }
         let (begin, _) = last.manifest.chain;
         if begin > number {

@@ -125,11 +125,7 @@ impl<'t> Restore<'t> {
     /// [`Error::Backup`] where the backup, the key pack or the target is in the way, [`Error::NotEmpty`], [`Error::InUse`],
     /// [`Error::Unlock`] when the credential does not open the pack's header, [`Error::Storage`] when the disk is full or what
     /// was brought back does not hold together. What is there then is no vault yet; run it again.
-    pub fn into<'c>(
-        self,
-        path: impl AsRef<Path>,
-        credential: impl Into<Credential<'c>>,
-    ) -> Result<Restored, Error> {
+    pub fn into<'c>(self, path: impl AsRef<Path>, credential: impl Into<Credential<'c>>) -> Result<Restored, Error> {
         self.into_with(path, credential, &mut |_| ())
     }
 
@@ -177,7 +173,13 @@ impl<'t> Restore<'t> {
             mark.reach(Stage::Finishing, path)?;
         }
         let source = self.from.name().to_owned();
-        let done = finish::finish((home, lock, options), &pack, (&source, self.point, &chosen, mark.entries), credential, progress)?;
+        let done = finish::finish(
+            (home, lock, options),
+            &pack,
+            (&source, self.point, &chosen, mark.entries),
+            credential,
+            progress,
+        )?;
         mark::remove(path)?;
         Ok(Restored {
             vault: pack.vault,
