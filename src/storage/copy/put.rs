@@ -9,12 +9,12 @@ use crate::storage::file::{self, StoredFile};
 use crate::storage::journal::JournalId;
 
 /// The directory of a journal in the making. No vault opens it before it has a header.
-pub(crate) struct Copy {
+pub(crate) struct JournalCopy {
     id: JournalId,
     open: Option<(JournalFile, StoredFile)>,
 }
 
-impl Copy {
+impl JournalCopy {
     /// Into a directory of a vault.
     pub(crate) fn begin(vault_dir: &Path, vault: VaultId) -> Result<Self, StorageError> {
         // Nothing is verified with it here.

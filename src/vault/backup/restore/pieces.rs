@@ -24,7 +24,7 @@ pub(super) fn copy(
     mark: &mut Mark,
     progress: OnProgress<'_>,
 ) -> Result<(), Error> {
-    let mut journal = copy::Copy::begin(path, chosen.last().manifest.vault)?;
+    let mut journal = copy::JournalCopy::begin(path, chosen.last().manifest.vault)?;
     let all = || chosen.manifests().flat_map(|of| of.pieces.iter().map(|piece| (of.number, piece)));
     let total: u64 = all().map(|(_, piece)| piece.part.len).sum();
     let (mut done, mut count) = (0_u64, 0_u64);
