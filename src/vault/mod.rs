@@ -39,7 +39,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use anchors::AnchorState;
 #[cfg(feature = "backup")]
-pub use backup::{Backup, BackupReport, Restore, RestorePoint, Restored};
+pub use backup::{
+    Backup, BackupReport, BackupThread, ContinuousBackup, FollowedState, Restore, RestorePoint, Restored,
+};
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;

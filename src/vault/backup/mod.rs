@@ -1,5 +1,6 @@
 //! Backups of a vault in use: made, and told of in its log.
 
+mod continuous;
 mod entry;
 mod goes_on;
 mod pack;
@@ -8,6 +9,7 @@ mod run;
 
 use std::fmt;
 
+pub use continuous::{BackupThread, ContinuousBackup, FollowedState};
 pub use restore::{Restore, RestorePoint, Restored};
 
 use super::{Vault, operate};
@@ -117,6 +119,19 @@ impl<'t> Backup<'t> {
             let made = run::run(&unlocked, &self, progress);
             entry::made(&unlocked, self.target.name(), &made)?;
             made
+        })
+    }
+
+    /// [`Backup::run`], with an entry of the log only if that is wanted; says whether it was.
+    fn run_told(self, tell: impl FnOnce(&Result<BackupReport, Error>) -> bool) -> Result<(BackupReport, bool), Error> {
+        operate(AuditEvent::BackupMade, || {
+            let unlocked = self.vault.0.gate.enter_whatever_lags()?;
+            let made = run::run(&unlocked, &self, &mut |_| ());
+            let told = tell(&made);
+            if told {
+                entry::made(&unlocked, self.target.name(), &made)?;
+            }
+            made.map(|report| (report, told))
         })
     }
 }
