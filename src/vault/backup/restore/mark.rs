@@ -10,6 +10,8 @@ use crate::error::Error;
 use crate::storage::file::{self, StoredFile};
 use crate::vault::home::RESTORING;
 
+/// A mark that is being written.
+const UNWRITTEN: &str = "restoring.tmp";
 /// Bytes of a mark, at most.
 const MOST: u64 = 64 << 10;
 
@@ -22,11 +24,17 @@ pub(super) enum Stage {
     Cutting,
     /// The vault can be opened, and lacks what the key pack brings.
     Finishing,
+    /// Patients have the secrets of the pack, which are not to be put there again: erasing seals them under other keys.
+    Erasing,
 }
 
 impl Stage {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Copying, "copying"), (Self::Cutting, "cutting"), (Self::Finishing, "finishing")];
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Copying, "copying"),
+        (Self::Cutting, "cutting"),
+        (Self::Finishing, "finishing"),
+        (Self::Erasing, "erasing"),
+    ];
 
     fn word(self) -> &'static str {
         Self::ALL.iter().find(|(stage, _)| *stage == self).map_or("", |(_, word)| word)
@@ -36,8 +44,8 @@ impl Stage {
 /// What the mark says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
-    source: String,
-    point: String,
+    pub(super) source: String,
+    pub(super) point: String,
     /// The manifest that was chosen.
     pub(super) last: Option<u64>,
     pub(super) stage: Stage,
@@ -101,7 +109,7 @@ impl Mark {
 
     /// Writes it durably, in the place of the one before.
     pub(super) fn write(&self, dir: &Path) -> Result<(), Error> {
-        let new = dir.join("restoring.tmp");
+        let new = dir.join(UNWRITTEN);
         file::remove(&new)?;
         let file = StoredFile::create_private(&new)?;
         file.write_at(self.text().as_bytes(), 0)?;
@@ -113,6 +121,14 @@ impl Mark {
     pub(super) fn reach(&mut self, stage: Stage, dir: &Path) -> Result<(), Error> {
         self.stage = stage;
         self.write(dir)
+    }
+}
+
+/// Removes what is left of a mark that was never in place: nothing else was there then.
+pub(super) fn remove_unwritten(dir: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(dir.join(UNWRITTEN)) {
+        Ok(_) => Ok(file::remove(&dir.join(UNWRITTEN))?),
+        Err(_) => Ok(()),
     }
 }
 

@@ -152,6 +152,7 @@ impl<'t> Restore<'t> {
         let mut mark = match Mark::read(path)? {
             Some(mark) => mark.of(self.from.name(), self.point)?,
             None => {
+                mark::remove_unwritten(path)?;
                 home.make_empty()?;
                 Mark::new(self.from.name(), self.point)
             }
@@ -169,17 +170,13 @@ impl<'t> Restore<'t> {
         }
         if mark.stage == Stage::Cutting {
             mark.entries = pieces::cut(path, &pack, self.point, &chosen)?;
-            pack.write_header(&home)?;
             mark.reach(Stage::Finishing, path)?;
         }
-        let source = self.from.name().to_owned();
-        let done = finish::finish(
-            (home, lock, options),
-            &pack,
-            (&source, self.point, &chosen, mark.entries),
-            credential,
-            progress,
-        )?;
+        if mark.stage == Stage::Finishing {
+            // Of the pack whose secrets are put in, which may be a newer one than an interrupted attempt had.
+            pack.write_header(&home)?;
+        }
+        let done = finish::finish((home, lock, options), &pack, (&chosen, &mut mark), credential, progress)?;
         mark::remove(path)?;
         Ok(Restored {
             vault: pack.vault,
