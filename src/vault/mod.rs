@@ -40,7 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use anchors::AnchorState;
 #[cfg(feature = "backup")]
 pub use backup::{
-    Backup, BackupReport, BackupThread, ContinuousBackup, FollowedState, Restore, RestorePoint, Restored,
+    Backup, BackupReport, BackupThread, ContinuousBackup, Followed, FollowedState, Restore, RestorePoint, Restored,
 };
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;

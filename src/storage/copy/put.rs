@@ -23,6 +23,12 @@ impl JournalCopy {
         Ok(Self { id, open: None })
     }
 
+    /// Removes what was put together so far.
+    pub(crate) fn remove(vault_dir: &Path) -> Result<(), StorageError> {
+        let dir = vault_dir.join("journal");
+        if dir.exists() { file::remove_dir(&dir) } else { Ok(()) }
+    }
+
     fn path(&self, file: JournalFile) -> PathBuf {
         match file {
             JournalFile::Base { through } => self.id.base_path(through),

@@ -10,7 +10,7 @@ mod run;
 use std::fmt;
 
 pub use continuous::{BackupThread, ContinuousBackup, FollowedState};
-pub use restore::{Restore, RestorePoint, Restored};
+pub use restore::{Followed, Restore, RestorePoint, Restored};
 
 use super::{Vault, operate};
 use crate::audit::AuditEvent;

@@ -46,7 +46,9 @@ impl Stage {
 pub(super) struct Mark {
     pub(super) source: String,
     pub(super) point: String,
-    /// The manifest that was chosen.
+    /// The manifest with which the copy begins that is being put together.
+    pub(super) chain: Option<u64>,
+    /// The manifest that was chosen, once it may not change any more.
     pub(super) last: Option<u64>,
     pub(super) stage: Stage,
     /// Pieces that are durable.
@@ -58,7 +60,7 @@ pub(super) struct Mark {
 impl Mark {
     pub(super) fn new(source: &str, point: RestorePoint) -> Self {
         let source = source.replace('\n', " ");
-        Self { source, point: point.to_string(), last: None, stage: Stage::Copying, pieces: 0, entries: 0 }
+        Self { source, point: point.to_string(), chain: None, last: None, stage: Stage::Copying, pieces: 0, entries: 0 }
     }
 
     /// The mark in a directory, if it has one.
@@ -89,22 +91,20 @@ impl Mark {
         let mut lines = text.lines();
         let mut next = |word: &str| lines.next()?.strip_prefix(word)?.strip_prefix(' ');
         let (source, point) = (next("source")?.to_owned(), next("point")?.to_owned());
-        let last = match next("manifest")? {
-            "none" => None,
-            number => Some(number.parse().ok()?),
-        };
+        let (chain, last) = (number(next("chain")?)?, number(next("manifest")?)?);
         let stage = next("stage")?;
         let (stage, _) = *Stage::ALL.iter().find(|(_, word)| *word == stage)?;
         let (pieces, entries) = (next("pieces")?.parse().ok()?, next("entries")?.parse().ok()?);
-        let read = Self { source, point, last, stage, pieces, entries };
+        let read = Self { source, point, chain, last, stage, pieces, entries };
         (read.text() == text).then_some(read)
     }
 
     fn text(&self) -> String {
-        let Self { source, point, last, stage, pieces, entries } = self;
-        let last = last.map_or_else(|| "none".to_owned(), |number| number.to_string());
+        let Self { source, point, chain, last, stage, pieces, entries } = self;
+        let [chain, last] =
+            [chain, last].map(|number| number.map_or_else(|| "none".to_owned(), |number| number.to_string()));
         let stage = stage.word();
-        format!("source {source}\npoint {point}\nmanifest {last}\nstage {stage}\npieces {pieces}\nentries {entries}\n")
+        format!("source {source}\npoint {point}\nchain {chain}\nmanifest {last}\nstage {stage}\npieces {pieces}\nentries {entries}\n")
     }
 
     /// Writes it durably, in the place of the one before.
@@ -122,6 +122,11 @@ impl Mark {
         self.stage = stage;
         self.write(dir)
     }
+}
+
+/// A number, or the word for none.
+fn number(word: &str) -> Option<Option<u64>> {
+    if word == "none" { Some(None) } else { word.parse().ok().map(Some) }
 }
 
 /// Removes what is left of a mark that was never in place: nothing else was there then.
@@ -165,7 +170,7 @@ mod tests {
     #[test]
     fn a_mark_that_was_changed_is_not_believed() {
         let dir = tempfile::tempdir().unwrap();
-        for text in ["", "source x\n", "source x\npoint newest\nmanifest 01\nstage copying\npieces 0\nentries 0\n"] {
+        for text in ["", "source x\n", "source x\npoint newest\nchain none\nmanifest 01\nstage copying\npieces 0\nentries 0\n"] {
             fs::write(dir.path().join(RESTORING), text).unwrap();
             let read = Mark::read(dir.path());
             assert!(matches!(read, Err(Error::Backup(BackupFault::OtherRestore { .. }))), "{text}");
