@@ -1,5 +1,6 @@
 //! Floor 5: the one public error. Small errors of lower floors are wrapped, not repeated.
 
+mod parts;
 mod told;
 
 use std::io;
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use crate::anchor::AnchorFault;
 use crate::audit::{AuditFault, LogArchiveError, LogProofError, LogPruneError};
+#[cfg(feature = "backup")]
+use crate::backup::BackupFault;
 use crate::clock::Timestamp;
 use crate::crypto::RandomFailed;
 use crate::format::ledger::LedgerError;
@@ -20,6 +23,7 @@ use crate::record::{DecodeError, EncodeError, Kind, RecordRef, Version};
 use crate::sink::SinkFault;
 use crate::storage::StorageError;
 use crate::token::{Denial, InvalidRole, ProofError, Revoke, TokenError};
+use parts::{of, revision_of};
 
 /// Whatever a vault or a session may answer instead of a result. Every message says what happened and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -567,23 +571,14 @@ pub enum Error {
     /// Nothing was removed from the log.
     #[error("the log was not pruned: {0}")]
     LogPrune(#[from] LogPruneError),
-}
-
-fn revision_of(revision: Option<u32>) -> String {
-    revision.map(|revision| format!(" of revision {revision}")).unwrap_or_default()
-}
-
-/// A record, or else the whole chart, as a message names it.
-fn of(patient: &PatientId, record: &Option<RecordRef>) -> String {
-    record.map_or_else(|| format!("the chart of {patient}"), |record| record.to_string())
-}
-
-impl From<StorageError> for Error {
-    fn from(error: StorageError) -> Self {
-        match error {
-            StorageError::Closed => Self::Sealed,
-            StorageError::Poisoned { cause } => Self::AuditUnavailable { cause: cause.into() },
-            other => Self::Storage(other),
-        }
-    }
+    /// The directory holds what a restore brought back so far, and is no vault yet.
+    #[error("a restore into {path:?} was not finished; run it again, with the same source and the same point")]
+    RestoreUnfinished {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A backup could not be made, verified or restored.
+    #[cfg(feature = "backup")]
+    #[error(transparent)]
+    Backup(#[from] BackupFault),
 }

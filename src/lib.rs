@@ -100,6 +100,8 @@
 //! * `metrics`: counters, gauges and histograms through the `metrics` facade. What both give out, and that none of it is
 //!   about anybody, stands in `docs/observability.md`.
 //! * `qr`: the enrolment of an authenticator app as a QR code, in SVG or for a terminal ([`TotpEnrolment`]).
+//! * `backup`: backups and restores (`Vault::backup`, `Vault::restore`), to a folder or wherever a `BackupTarget` is;
+//!   `docs/backup.md`.
 //! * `witness`: `WitnessAnchor`, a witness elsewhere who cosigns checkpoints of the log, over HTTPS.
 //! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -130,6 +132,8 @@ extern crate self as chartvault;
 
 mod anchor;
 mod audit;
+#[cfg(feature = "backup")]
+mod backup;
 mod bytes;
 mod clock;
 mod columns;
@@ -181,6 +185,11 @@ pub use audit::{
     Outcome,
 };
 #[cfg(feature = "derive")]
+#[cfg(feature = "backup")]
+#[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
+pub use backup::{
+    BackupFault, BackupIdentity, BackupKey, BackupRecipient, BackupTarget, FolderTarget, StoredObject, TargetError,
+};
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use consent::{Consent, ConsentAnswer, ConsentQuestion};
@@ -254,6 +263,9 @@ pub use vault::{
     Options, OwnAccount, Reason, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords,
     SecurityFinding, SecurityReport, SignIn, Unlocking, Vault, WaivedAdvisory, Weight,
 };
+#[cfg(feature = "backup")]
+#[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
+pub use vault::{Backup, BackupReport, BackupThread, ContinuousBackup, Followed, FollowedState, Restore, RestorePoint, Restored};
 
 /// The examples of docs/records.md.
 #[cfg(all(doctest, feature = "derive"))]

@@ -54,6 +54,12 @@ pub enum Task {
     BuildTree,
     /// Writing entries of the log out for other programs; entries, each read twice.
     ExportLog,
+    /// Copying the journal to where backups are kept; bytes of the journal.
+    Backup,
+    /// Verifying a backup; bytes as they are kept.
+    VerifyBackup,
+    /// Bringing a backup back; bytes of the journal.
+    Restore,
 }
 
 /// Called now and then during a long task, from the thread that called the library.

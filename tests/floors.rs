@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("consent", 3),
     ("keyring", 4),
     ("anchor", 4),
+    ("backup", 4),
     ("sink", 4),
     ("monitor", 4),
     ("error", 5),

@@ -279,6 +279,18 @@ events! {
     LogSummarised = 118, "log-summarised";
     /// Proofs of the log's tree were given out; `detail` says of what.
     ProofGiven = 119, "proof-given";
+    /// A backup was made; where to, and what it consists of.
+    BackupMade = 120, "backup-made";
+    /// A backup could not be made.
+    BackupFailed = 121, "backup-failed";
+    /// A backup was verified, or could not be.
+    BackupVerified = 122, "backup-verified";
+    /// The vault was restored from a backup; from which, and to which state. What was logged behind that state is not in this log.
+    VaultRestored = 123, "vault-restored";
+    /// A restore was rehearsed: how it went, and how long it took.
+    DrillDone = 124, "drill-done";
+    /// Old backups were removed.
+    BackupPruned = 125, "backup-pruned";
 }
 
 /// How it ended.

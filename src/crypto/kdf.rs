@@ -238,6 +238,12 @@ pub(crate) fn state_file_mac(state: &StateKey) -> HmacKey {
     expand_mac(state.expose(), label!("state-file"))
 }
 
+/// Seed of the key that signs what backups consist of: `Expand(K_state, L("backup-signing"), 32)`.
+#[cfg(feature = "backup")]
+pub(crate) fn backup_signing_seed(state: &StateKey) -> Secret<32> {
+    Prk::from_key(state.expose()).expand32(&[label!("backup-signing").bytes()])
+}
+
 /// Seals the index of the log: `Expand(K_state, L("log-index"), 32)`.
 pub(crate) fn log_index_prk(state: &StateKey) -> Prk {
     expand_prk(state.expose(), label!("log-index"))

@@ -95,6 +95,9 @@ impl Error {
             Self::LogEndsBefore { .. } => "log ends before",
             Self::LogBeginsAfter { .. } => "log begins after",
             Self::LogPrune(_) => "not pruned",
+            Self::RestoreUnfinished { .. } => "restore unfinished",
+            #[cfg(feature = "backup")]
+            Self::Backup(_) => "backup failed",
         }
     }
 }

@@ -33,6 +33,7 @@ macro_rules! spans {
 spans! {
     "vault-created" "vault-opened" "vault-closed" "vault-salvaged" "checkpoint" "issuer-trusted" "issuer-limited" "issuer-revoked" "attester-trusted"
     "slot-added" "slot-removed" "slot-changed" "header-backed-up" "kind-registered" "clock-reset" "read-audit-changed" "journal-compacted" "vault-checked"
+    "backup-made" "backup-verified" "vault-restored" "drill-done" "backup-pruned"
     "key-added" "rows-resealed" "root-key-changed" "suite-changed" "compartment-created"
     "session-opened" "session-closed" "signed-in" "sign-in-refused" "stepped-up"
     "principal-enrolled" "principal-changed" "principal-disabled" "principal-enabled" "principals-listed"

@@ -14,10 +14,16 @@ mod unix;
 pub(crate) use portable::{
     LocalSocket, PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, same_file, sync_dir,
 };
+#[cfg(feature = "backup")]
+#[cfg(not(unix))]
+pub(crate) use portable::{rename_new, unfollowed};
 #[cfg(unix)]
 pub(crate) use unix::{
     LocalSocket, PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, same_file, sync_dir,
 };
+#[cfg(feature = "backup")]
+#[cfg(unix)]
+pub(crate) use unix::{rename_new, unfollowed};
 
 /// An error if there is something under this name that is no ordinary file: opening a named pipe would wait for whoever
 /// writes to it.
@@ -103,6 +109,37 @@ mod tests {
                     assert!(mode.is_none() || stringify!($platform) == "portable", "{mode:?}");
                 }
 
+                #[cfg(feature = "backup")]
+                #[test]
+                fn a_name_that_is_taken_stays() {
+                    use crate::platform::$platform::rename_new;
+                    let dir = tempfile::tempdir().unwrap();
+                    let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+                    fs::write(&from, b"first").unwrap();
+                    rename_new(&from, &to).unwrap();
+                    assert!(!from.exists());
+                    fs::write(&from, b"second").unwrap();
+                    let error = rename_new(&from, &to).unwrap_err();
+                    assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+                    assert_eq!(fs::read(&to).unwrap(), b"first");
+                    assert_eq!(fs::read(&from).unwrap(), b"second");
+                    let absent = rename_new(&dir.path().join("absent"), &dir.path().join("other")).unwrap_err();
+                    assert_eq!(absent.kind(), std::io::ErrorKind::NotFound);
+                }
+
+                #[cfg(feature = "backup")]
+                #[test]
+                fn a_file_is_read_unfollowed() {
+                    use std::io::Read;
+                    use crate::platform::$platform::unfollowed;
+                    let dir = tempfile::tempdir().unwrap();
+                    fs::write(dir.path().join("file"), b"chart").unwrap();
+                    let mut read = String::new();
+                    let mut options = OpenOptions::new();
+                    unfollowed(options.read(true)).open(dir.path().join("file")).unwrap().read_to_string(&mut read).unwrap();
+                    assert_eq!(read, "chart");
+                }
+
                 #[test]
                 fn a_directory_can_be_synced() {
                     let dir = tempfile::tempdir().unwrap();
@@ -124,6 +161,15 @@ mod tests {
         let path = dir.path().join("file");
         super::private(OpenOptions::new().write(true).create_new(true)).open(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[cfg(all(unix, feature = "backup"))]
+    #[test]
+    fn a_link_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), b"chart").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("file"), dir.path().join("link")).unwrap();
+        super::unfollowed(OpenOptions::new().read(true)).open(dir.path().join("link")).unwrap_err();
     }
 
     #[cfg(unix)]

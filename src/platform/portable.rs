@@ -81,6 +81,19 @@ pub(crate) fn same_file(a: &Metadata, b: &Metadata) -> bool {
     a.created().ok() == b.created().ok()
 }
 
+/// Moves a file to a name that nothing has yet; one that is taken stays as it is. Both names are there for a moment.
+#[cfg(feature = "backup")]
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::hard_link(from, to)?;
+    std::fs::remove_file(from)
+}
+
+/// The standard library follows links; whoever opens has looked before.
+#[cfg(feature = "backup")]
+pub(crate) const fn unfollowed(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
 /// A datagram socket of this machine, which only Unix has.
 #[derive(Debug)]
 #[cfg_attr(unix, allow(dead_code))] // the tests do without

@@ -91,6 +91,40 @@ pub(crate) fn same_file(a: &Metadata, b: &Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
+/// Moves a file to a name that nothing has yet; one that is taken stays as it is.
+#[cfg(feature = "backup")]
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "ios"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Not on this file system: network file systems, say.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            done => return done.map_err(Into::into),
+        }
+    }
+    match std::fs::hard_link(from, to) {
+        // Over a network the answer to a link that was made can be lost, and asking again finds it there.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let (mine, there) = (from.symlink_metadata()?, to.symlink_metadata()?);
+            if !same_file(&mine, &there) {
+                return Err(error);
+            }
+        }
+        done => done?,
+    }
+    std::fs::remove_file(from)
+}
+
+/// Whatever these options open is itself there: no link is followed. A pipe is not waited for.
+#[cfg(feature = "backup")]
+pub(crate) fn unfollowed(options: &mut OpenOptions) -> &mut OpenOptions {
+    use rustix::fs::OFlags;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
+}
+
 /// A datagram socket of this machine.
 #[derive(Debug)]
 pub(crate) struct LocalSocket(UnixDatagram);

@@ -2,6 +2,7 @@
 //! state that can be rebuilt from it. Knows the keys of frames, digest and state file, and nothing else of secrets.
 
 mod apply;
+pub(crate) mod copy;
 pub(crate) mod embedded;
 pub(crate) mod error;
 pub(crate) mod fault;
@@ -24,6 +25,7 @@ use crate::crypto::kdf::{JournalKey, StateKey};
 pub(crate) use crate::format::keys::Tree;
 use crate::progress::OnProgress;
 
+pub(crate) use copy::Shipment;
 pub(crate) use embedded::{Embedded, Opened, Scrub};
 pub(crate) use error::CommitError;
 pub use error::StorageError;
@@ -250,6 +252,17 @@ pub(crate) trait Storage: Send + Sync {
     /// [`Storage::remove_compacted`]. Nothing where there is nothing to compact.
     fn compact(&self, _progress: OnProgress<'_>, _go_on: &dyn Fn() -> bool) -> Result<Option<Compacted>, StorageError> {
         Ok(None)
+    }
+
+    /// The journal as it is durable now, its files open, for whoever copies it while others go on. Nothing where there is
+    /// no journal.
+    fn ship(&self) -> Result<Option<Shipment>, StorageError> {
+        Ok(None)
+    }
+
+    /// Number of the segment that is written to; 0 where there is none.
+    fn segment(&self) -> u64 {
+        0
     }
 
     /// Whether [`Storage::compact`] would free enough to be worth it.

@@ -19,6 +19,9 @@ use crate::unlocked::DirLock;
 #[cfg(feature = "test-util")]
 use crate::{keyring::HeaderFileError, storage::memory::MemoryStore};
 
+/// In a directory in which a restore was not finished.
+pub(super) const RESTORING: &str = "restoring";
+
 /// Where a vault lives.
 #[derive(Clone, Debug)]
 pub(crate) enum Home {
@@ -58,6 +61,12 @@ impl Home {
             #[cfg(feature = "test-util")]
             Self::Memory(_) => Path::new(""),
         }
+    }
+
+    /// Refuses what a restore has not finished: its charts may be under keys that are gone, and who was erased be there again.
+    pub(super) fn check_finished(&self) -> Result<(), Error> {
+        let unfinished = !self.path().as_os_str().is_empty() && self.path().join(RESTORING).exists();
+        if unfinished { Err(Error::RestoreUnfinished { path: self.path().to_owned() }) } else { Ok(()) }
     }
 
     pub(super) fn lock(&self) -> Result<DirLock, Error> {

@@ -3,6 +3,8 @@
 mod anchors;
 mod assemble;
 mod attempts;
+#[cfg(feature = "backup")]
+mod backup;
 mod check;
 mod compact;
 mod create;
@@ -36,6 +38,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use anchors::AnchorState;
+#[cfg(feature = "backup")]
+pub use backup::{
+    Backup, BackupReport, BackupThread, ContinuousBackup, Followed, FollowedState, Restore, RestorePoint, Restored,
+};
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;

@@ -58,6 +58,7 @@ impl Vault {
 
 impl LockedVault {
     pub(crate) fn at(home: Home, options: Options) -> Result<Self, Error> {
+        home.check_finished()?;
         home.read_header()?;
         let lock = Mutex::new(Some(home.lock()?));
         Ok(Self { home, options, lock })
@@ -142,6 +143,20 @@ impl LockedVault {
         }
     }
 
+    /// Unlocks what a restore brought back, before it is a vault: nobody is asked whether it may be older than it was, and
+    /// what was begun waits.
+    #[cfg(feature = "backup")]
+    pub(super) fn unlock_unfinished(
+        &self,
+        credential: Credential<'_>,
+        progress: OnProgress<'_>,
+    ) -> Result<Vault, Error> {
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = held.take().map_or_else(|| self.home.lock(), Ok)?;
+        let opened = open_header(&self.home, credential)?;
+        self.assemble(opened, lock, credential, (None, &[]), progress)
+    }
+
     fn unlock_keyring(&self, credential: Credential<'_>) -> Result<UnlockedKeyring, Error> {
         match open_header(&self.home, credential) {
             Err(Error::Unlock(UnlockError::WrongCredential)) => {
@@ -199,7 +214,9 @@ impl LockedVault {
         let unlocked = assemble(parts, storage)?;
         unlocked.restore_log_tree(progress)?;
         unlocked.load_policy()?;
-        check_given(&unlocked, &self.options, without)?;
+        if !self.options.restoring {
+            check_given(&unlocked, &self.options, without)?;
+        }
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
         let compared = unlocked.compare_with_anchors()?;

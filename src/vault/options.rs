@@ -44,6 +44,8 @@ pub struct Options {
     pub(super) anchors: Vec<(Arc<dyn Anchor>, AnchorPolicy)>,
     pub(super) sinks: BTreeMap<String, GivenSink>,
     pub(super) care: CareHook,
+    /// Whether a restore opens the vault, to finish.
+    pub(super) restoring: bool,
 }
 
 impl Options {
@@ -64,7 +66,15 @@ impl Options {
             anchors: Vec::new(),
             sinks: BTreeMap::new(),
             care: CareHook::default(),
+            restoring: false,
         }
+    }
+
+    /// As a restore needs them: nothing outside is asked, and nothing is given to it.
+    #[cfg(feature = "backup")]
+    pub(super) fn for_restoring(self) -> Self {
+        let (anchors, sinks) = (Vec::new(), BTreeMap::new());
+        Self { anchors, sinks, seal_when_idle: None, restoring: true, ..self }
     }
 
     /// Memory for the trees' cache, in bytes. Fastest when all records of the day fit.

@@ -187,6 +187,7 @@ fn every_event_of_an_operation_has_a_span_of_its_own_name() {
         E::SinkDetached,
         E::FlagRaised,
         E::FlagOverdue,
+        E::BackupFailed,
     ];
     for event in E::ALL.iter().filter(|event| !beside.contains(event)) {
         assert!(crate::observe::has_span(event.word()), "{event} has no line in observe/spans.rs");

@@ -788,6 +788,8 @@ EVENTS = {
     107: "disclosures-accounted", 108: "sink-attached", 109: "sink-detached",
     110: "log-subscribed", 111: "flag-raised", 112: "flag-assigned", 113: "flag-closed", 114: "flag-overdue",
     115: "flags-listed", 116: "log-monitored", 117: "monitoring-changed", 118: "log-summarised", 119: "proof-given",
+    120: "backup-made", 121: "backup-failed", 122: "backup-verified", 123: "vault-restored", 124: "drill-done",
+    125: "backup-pruned",
 }
 OUTCOMES = (None, "allowed", "denied", "failed")
 EVENT, OUTCOME, ACTION, PURPOSE, SUBJECTS, CLOCK, TEXTS = 1, 2, 7, 8, 0x0100, 0x80FF, range(0x8001, 0x8005)

@@ -4,6 +4,7 @@
 pub mod exhibit;
 pub mod golden;
 pub mod machine;
+pub mod offsite;
 pub mod schema;
 
 use std::fs;

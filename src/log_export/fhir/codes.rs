@@ -110,10 +110,10 @@ pub(in crate::log_export) const fn meaning(event: AuditEvent) -> Meaning {
         }
         E::RetentionChanged | E::HoldPlaced | E::HoldLifted => rest("update", "U", None),
         E::ErasureBegun | E::PatientErased => rest("delete", "D", Some(Pattern::Delete)),
-        E::RecordsExported => dicom(EXPORT, None, "R"),
+        E::RecordsExported | E::BackupMade | E::BackupFailed => dicom(EXPORT, None, "R"),
         E::GlassBroken => dicom(ALERT, Some(OVERRIDE), "E"),
         E::VaultCreated => dicom(ACTIVITY, Some(START), "C"),
-        E::VaultOpened | E::Recovered | E::VaultSalvaged => dicom(ACTIVITY, Some(START), "E"),
+        E::VaultOpened | E::Recovered | E::VaultSalvaged | E::VaultRestored => dicom(ACTIVITY, Some(START), "E"),
         E::VaultClosed => dicom(ACTIVITY, Some(STOP), "E"),
         E::SessionOpened | E::TokenRefused | E::SignedIn | E::SignInRefused | E::SteppedUp | E::UnlockFailed => {
             dicom(AUTHENTICATION, Some(LOGIN), "E")

@@ -1,8 +1,8 @@
 //! The trait, as the embedded storage keeps it.
 
 use super::*;
-use crate::storage::Compacted;
 use crate::storage::flaw::{Examiner, TreesAre};
+use crate::storage::{Compacted, Shipment};
 
 impl Storage for Embedded {
     fn head(&self) -> Head {
@@ -74,6 +74,14 @@ impl Storage for Embedded {
 
     fn make_room(&self, len: usize, entries_only: bool) -> Result<(), StorageError> {
         self.inner.make_room(len, entries_only)
+    }
+
+    fn ship(&self) -> Result<Option<Shipment>, StorageError> {
+        self.inner.ship().map(Some)
+    }
+
+    fn segment(&self) -> u64 {
+        lock(&self.inner.order).next_place().0
     }
 
     fn compact(

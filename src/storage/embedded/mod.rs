@@ -13,6 +13,7 @@ mod read;
 mod rebuild;
 mod room;
 mod scrub;
+mod ship;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};

@@ -54,7 +54,7 @@ pub(crate) fn put_in_place(
 }
 
 /// A segment whose header was checked.
-pub(super) fn read(id: &JournalId, number: u64, path: PathBuf) -> Result<Segment, StorageError> {
+pub(crate) fn read(id: &JournalId, number: u64, path: PathBuf) -> Result<Segment, StorageError> {
     let damaged = |offset, what| StorageError::Damaged { segment: path.clone(), offset, what };
     let file = StoredFile::open(&path)?;
     let len = file.len()?;

@@ -144,6 +144,11 @@ impl Writer {
         (self.segment.header.number, self.next)
     }
 
+    /// The segment that the next frame goes to, by its number, and where.
+    pub(crate) fn next_place(&self) -> (u64, u64) {
+        (self.segment.header.number, self.next)
+    }
+
     /// Number and hash of the seal of the last closed segment; number 0 if there is none.
     pub(crate) fn last_seal(&self) -> (u64, [u8; 32]) {
         (self.segment.header.first_seq.saturating_sub(1), self.segment.header.previous)

@@ -1,0 +1,16 @@
+//! Floor 4: what backups are made of, where they are kept, and how they are verified without keys. What works on a vault is
+//! in `vault/backup`.
+//!
+//! A backup is the journal itself, base and segments, in pieces; manifests name the pieces, and each the manifest before.
+
+pub(crate) mod fault;
+pub(crate) mod manifest;
+pub(crate) mod pack;
+pub(crate) mod seal;
+pub(crate) mod shelf;
+mod target;
+
+pub use fault::BackupFault;
+pub use manifest::BackupKey;
+pub use seal::{BackupIdentity, BackupRecipient};
+pub use target::{BackupTarget, FolderTarget, StoredObject, TargetError};

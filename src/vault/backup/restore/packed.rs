@@ -1,0 +1,107 @@
+//! The newest key pack, opened with a credential: it has the keys with which all else is verified.
+
+use crate::backup::manifest::Manifest;
+use crate::backup::pack::{self, PackFront, SecretRow};
+use crate::backup::shelf::Shelf;
+use crate::backup::{BackupFault, BackupIdentity, BackupKey};
+use crate::crypto::kdf;
+use crate::crypto::sign::SigningSeed;
+use crate::error::Error;
+use crate::format::header::UnverifiedHeader;
+use crate::ids::VaultId;
+use crate::keyring::{Credential, HeaderFileError, Keyring};
+use crate::storage::StorageKeys;
+use crate::vault::Home;
+use crate::vault::assemble::storage_keys;
+
+/// A key pack whose header opened.
+pub(super) struct Opened {
+    pub(super) vault: VaultId,
+    pub(super) number: u64,
+    pub(super) front: PackFront,
+    pub(super) rows: Vec<SecretRow>,
+    /// What signs this vault's backups.
+    pub(super) key: BackupKey,
+    pub(super) keys: StorageKeys,
+    oldest_data_epoch: u32,
+}
+
+impl Opened {
+    /// The pack with the highest number of which all parts are there.
+    pub(super) fn newest(
+        shelf: Shelf<'_>,
+        identities: &[BackupIdentity],
+        credential: Credential<'_>,
+    ) -> Result<Self, Error> {
+        let there = shelf.packs()?;
+        let mut numbers: Vec<u64> = there.iter().map(|(number, _)| *number).collect();
+        numbers.dedup();
+        // The last one may have been begun only: whoever made it was interrupted, and the one before still counts.
+        let mut failed = Error::from(BackupFault::NoPack { target: shelf.target.name().to_owned() });
+        for number in numbers.into_iter().rev() {
+            match Self::read(shelf, number, identities, credential) {
+                Err(Error::Backup(fault @ BackupFault::Pack { .. })) => failed = fault.into(),
+                read => return read,
+            }
+        }
+        Err(failed)
+    }
+
+    fn read(
+        shelf: Shelf<'_>,
+        number: u64,
+        identities: &[BackupIdentity],
+        credential: Credential<'_>,
+    ) -> Result<Self, Error> {
+        let damaged = |what| BackupFault::Pack { number, what };
+        let (first, bytes) = shelf.pack((number, 0), identities)?;
+        let front = first.front.ok_or_else(|| damaged("its first part is none"))?;
+        let header = UnverifiedHeader::parse(&front.header).map_err(HeaderFileError::from)?;
+        let opened = Keyring::open(&header, credential)?;
+        let vault = opened.header.vault;
+        let seed = SigningSeed::from_seed(&kdf::backup_signing_seed(opened.keyring.state_key()));
+        let key = BackupKey::new(vault, seed.public());
+        let unsigned = || damaged("it is not signed by the key of this vault's backups");
+        if first.vault != vault || !pack::is_signed_by(&bytes, &key) {
+            return Err(unsigned().into());
+        }
+        let (mut rows, mut last, mut part) = (first.rows, first.last, 0_u32);
+        while !last {
+            part = part.saturating_add(1);
+            let (next, bytes) = shelf.pack((number, part), identities)?;
+            if next.vault != vault || !pack::is_signed_by(&bytes, &key) {
+                return Err(unsigned().into());
+            }
+            rows.extend(next.rows);
+            last = next.last;
+        }
+        let oldest_data_epoch = opened.keyring.data_epochs().first().copied().unwrap_or(0);
+        let keys = storage_keys(&opened.keyring);
+        Ok(Self { vault, number, front, rows, key, keys, oldest_data_epoch })
+    }
+
+    /// Refuses a pack that is older than what the newest manifest says there is.
+    pub(super) fn check_not_older(&self, newest: &Manifest) -> Result<(), BackupFault> {
+        let (found, wanted) = (self.number, newest.pack.map_or(0, |pack| pack.number));
+        if found < wanted {
+            return Err(BackupFault::OldPack { found, wanted });
+        }
+        let (found, wanted) = (self.front.erasures, newest.erasures);
+        if found < wanted { Err(BackupFault::OldLedger { found, wanted }) } else { Ok(()) }
+    }
+
+    /// Refuses a state with records under a data key that is gone.
+    pub(super) fn check_opens(&self, manifest: &Manifest) -> Result<(), BackupFault> {
+        let (epoch, oldest) = (manifest.data_epochs.0, self.oldest_data_epoch);
+        if epoch < oldest { Err(BackupFault::KeyGone { epoch, oldest }) } else { Ok(()) }
+    }
+
+    /// Puts the header in its place; the vault still does not open while the restore is marked.
+    pub(super) fn write_header(&self, home: &Home) -> Result<(), Error> {
+        match home.read_header() {
+            Err(Error::Header(HeaderFileError::NotAVault { .. })) => home.create_header(&self.front.header, self.vault),
+            // Interrupted before: both copies are written once more.
+            _ => home.write_header(&self.front.header),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Brings the journal back, and ends it where the wanted state ends.
+
+use std::path::Path;
+
+use super::choose::Chosen;
+use super::mark::Mark;
+use super::packed::Opened;
+use super::{BackupFault, RestorePoint};
+use crate::audit::EntryRef;
+use crate::backup::BackupIdentity;
+use crate::backup::shelf::Shelf;
+use crate::error::Error;
+use crate::progress::{OnProgress, Progress, Task};
+use crate::storage::StorageError;
+use crate::storage::copy;
+
+/// Pieces after which it is noted how far the copy came.
+const NOTED_AFTER: u64 = 8;
+
+/// Puts all pieces in their places that are not there yet; gives their bytes.
+pub(super) fn copy(
+    path: &Path,
+    (shelf, chosen, identities): (Shelf<'_>, &Chosen, &[BackupIdentity]),
+    mark: &mut Mark,
+    progress: OnProgress<'_>,
+) -> Result<u64, Error> {
+    let begin = Some(chosen.last().manifest.chain.0);
+    if mark.chain != begin {
+        // What is there is of another copy.
+        copy::JournalCopy::remove(path)?;
+        (mark.chain, mark.pieces) = (begin, 0);
+        mark.write(path)?;
+    }
+    let mut journal = copy::JournalCopy::begin(path, chosen.last().manifest.vault)?;
+    let all = || chosen.manifests().flat_map(|of| of.pieces.iter().map(|piece| (of.number, piece)));
+    let total: u64 = all().map(|(_, piece)| piece.part.len).sum();
+    let (mut done, mut count, mut copied) = (0_u64, 0_u64, 0_u64);
+    for (number, piece) in all() {
+        count = count.saturating_add(1);
+        done = done.saturating_add(piece.part.len);
+        if count <= mark.pieces {
+            continue;
+        }
+        let bytes = Shelf::opened(piece, number, shelf.stored(piece, number)?, identities)?;
+        journal.put(&piece.part, &bytes)?;
+        copied = copied.saturating_add(piece.part.len);
+        progress(Progress::new(Task::Restore, done, Some(total)));
+        if count.is_multiple_of(NOTED_AFTER) {
+            journal.sync()?;
+            mark.pieces = count;
+            mark.write(path)?;
+        }
+    }
+    journal.sync()?;
+    mark.pieces = count.max(mark.pieces);
+    mark.write(path)?;
+    Ok(copied)
+}
+
+/// Cuts the journal behind the wanted state; gives its log's entries.
+pub(super) fn cut(path: &Path, pack: &Opened, point: RestorePoint, chosen: &Chosen) -> Result<u64, Error> {
+    let mut keep = |first: u64, entries: &[&[u8]]| match point {
+        RestorePoint::Newest | RestorePoint::Manifest(_) => Ok(true),
+        RestorePoint::Entry(seq) => Ok(first <= seq),
+        RestorePoint::Time(time) => {
+            let at = entries.first().map(|entry| EntryRef::parse(entry).map(|entry| entry.front.time));
+            match at {
+                Some(Ok(at)) => Ok(at <= time),
+                Some(Err(_)) => Err(StorageError::Refused { why: "an entry of the log that does not have its form" }),
+                None => Ok(true),
+            }
+        }
+    };
+    if matches!(point, RestorePoint::Newest | RestorePoint::Manifest(_)) {
+        return Ok(chosen.last().manifest.tip.entries);
+    }
+    let held = copy::cut(path, pack.vault, &pack.keys, &mut keep)?;
+    let oldest = chosen.manifests().next().map_or(0, |manifest| manifest.tip.first_entry);
+    held.map(|cut| cut.entries).ok_or_else(|| BackupFault::TooEarly { point: point.to_string(), oldest }.into())
+}

@@ -1,0 +1,189 @@
+//! Copies the journal to a target, piece by piece, and says in manifests what the copy consists of.
+
+use data_encoding::HEXLOWER;
+
+use super::goes_on::{can_go_on, check_ours};
+use super::{Backup, BackupReport, key_of, pack, seed_of};
+use crate::backup::manifest::{End, Manifest, PackRef, Piece, SignedManifest, Tip, hash_of};
+use crate::backup::shelf::{PIECE, Shelf};
+use crate::backup::{BackupFault, TargetError, seal};
+use crate::crypto::{hash, random};
+use crate::error::Error;
+use crate::progress::{OnProgress, Progress, Task};
+use crate::storage::Shipment;
+use crate::storage::copy::{JournalFile, Part, ShipFile};
+use crate::unlocked::Unlocked;
+
+/// Pieces after which a manifest is made, so that whoever is interrupted has not done them in vain.
+const PIECES: usize = 16;
+
+/// Makes a backup.
+pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress<'_>) -> Result<BackupReport, Error> {
+    // What was answered before this moment is in it.
+    unlocked.committer.catch_up()?;
+    let shelf = Shelf::new(backup.target);
+    let newest = match shelf.manifests()?.last() {
+        Some(number) => Some(shelf.manifest(*number, Some(&key_of(unlocked)))?),
+        None => None,
+    };
+    let shipment = unlocked.committer.storage().ship()?.ok_or(BackupFault::InMemory)?;
+    // The tree over the log grows behind it.
+    unlocked.committer.catch_up()?;
+    let mut goes_on = false;
+    if let Some(newest) = &newest {
+        check_ours(unlocked, &newest.manifest, &shipment)?;
+        goes_on = !backup.from_the_beginning && can_go_on(newest, &shipment)?;
+    }
+    let packed = pack::keep(unlocked, backup, newest.as_ref().map(|newest| &newest.manifest))?;
+    let mut run = Run::begin(unlocked, backup, &shipment, newest.as_ref(), (goes_on, packed.pack))?;
+    run.copy(&shipment, progress)?;
+    let Run { next, done, .. } = run;
+    Ok(BackupReport {
+        target: backup.target.name().to_owned(),
+        manifest: next.number,
+        from_the_beginning: !goes_on,
+        objects: done.objects,
+        journal_bytes: done.journal,
+        stored_bytes: done.stored,
+        entries: next.tip.entries,
+        pack: packed.pack.map(|pack| pack.number),
+        new_pack: packed.new,
+        older_packs: packed.older,
+    })
+}
+
+#[derive(Default)]
+struct Done {
+    objects: u64,
+    journal: u64,
+    stored: u64,
+}
+
+/// A backup under way.
+struct Run<'r> {
+    unlocked: &'r Unlocked,
+    backup: &'r Backup<'r>,
+    shelf: Shelf<'r>,
+    /// The manifest that is being made.
+    next: Manifest,
+    done: Done,
+}
+
+impl<'r> Run<'r> {
+    fn begin(
+        unlocked: &'r Unlocked,
+        backup: &'r Backup<'r>,
+        shipment: &Shipment,
+        newest: Option<&SignedManifest>,
+        (goes_on, pack): (bool, Option<PackRef>),
+    ) -> Result<Self, Error> {
+        let keyring = unlocked.keyring();
+        let epochs = keyring.data_epochs();
+        let data_epochs = (epochs.first().copied().unwrap_or(0), epochs.last().copied().unwrap_or(0));
+        let number = newest.map_or(0, |newest| newest.manifest.number).saturating_add(1);
+        let root = match unlocked.committer.log_tree() {
+            Some(_) => Some(unlocked.log_root(shipment.entries)?),
+            None => None,
+        };
+        let begun = newest.filter(|_| goes_on).map(|newest| (newest.manifest.chain, newest.manifest.end));
+        let first = shipment.files.first().ok_or(BackupFault::InMemory)?;
+        let (chain, end) = begun.unwrap_or(((number, 0), End { at: 0, ..end_of(first) }));
+        let next = Manifest {
+            vault: unlocked.vault,
+            number,
+            made: unlocked.now()?,
+            previous: newest.map(|newest| newest.sha256),
+            chain,
+            sealed: !backup.recipients.is_empty(),
+            header_generation: pack::generation(unlocked),
+            data_epochs,
+            erasures: pack::erasures(unlocked),
+            pack,
+            end,
+            whole: false,
+            tip: Tip {
+                frame: shipment.tip.seq,
+                hash: shipment.tip.hash,
+                entries: shipment.entries,
+                first_entry: shipment.first_entry,
+                root,
+            },
+            pieces: Vec::new(),
+        };
+        Ok(Self { unlocked, backup, shelf: Shelf::new(backup.target), next, done: Done::default() })
+    }
+
+    /// Copies what the target does not have yet, and makes the last manifest.
+    fn copy(&mut self, shipment: &Shipment, progress: OnProgress<'_>) -> Result<(), Error> {
+        let from = self.next.end;
+        let begin = shipment.files.iter().position(|file| file.part.file == from.file).unwrap_or(0);
+        let files = shipment.files.get(begin..).unwrap_or_default();
+        let total: u64 = files.iter().map(|file| file.part.len).sum::<u64>().saturating_sub(from.at);
+        for file in files {
+            let mut at = if file.part.file == from.file { from.at } else { 0 };
+            while at < file.part.len {
+                let len = PIECE.min(file.part.len - at);
+                if !(self.backup.vault.goes_on())() {
+                    return Err(Error::Sealed);
+                }
+                self.put(file, Part { offset: at, len, ..file.part })?;
+                at = at.saturating_add(len);
+                self.next.end = End { at, ..end_of(file) };
+                progress(Progress::new(Task::Backup, self.done.journal, Some(total.max(self.done.journal))));
+                if self.next.pieces.len() >= PIECES {
+                    self.publish(false)?;
+                }
+            }
+        }
+        self.publish(true)
+    }
+
+    fn put(&mut self, file: &ShipFile, part: Part) -> Result<(), Error> {
+        let mut bytes = file.read(&part)?;
+        let mut part = part;
+        if part.end() == part.size && matches!(part.file, JournalFile::Segment { .. }) {
+            // What follows a seal is zeros that nobody needs.
+            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            bytes.truncate(used);
+            part.len = u64::try_from(used).unwrap_or(u64::MAX);
+        }
+        let journal = part.len;
+        self.next.chain.1 = self.next.chain.1.saturating_add(journal);
+        self.done.journal = self.done.journal.saturating_add(journal);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let sealed = seal::seal(&self.backup.recipients, bytes)?;
+        let stored = u64::try_from(sealed.len()).unwrap_or(u64::MAX);
+        let id: [u8; 16] = random::array()?;
+        let piece =
+            Piece { name: format!("objects/{}", HEXLOWER.encode(&id)), stored, sha256: hash::sha256(&[&sealed]), part };
+        self.backup.target.put_new(&piece.name, &sealed).map_err(|error| self.shelf.failed(error))?;
+        self.next.pieces.push(piece);
+        self.done.objects = self.done.objects.saturating_add(1);
+        self.done.stored = self.done.stored.saturating_add(stored);
+        Ok(())
+    }
+
+    /// Signs the manifest and puts it in place; unless it is the last one, another is begun.
+    fn publish(&mut self, whole: bool) -> Result<(), Error> {
+        self.next.whole = whole;
+        let note = self.next.sign(&seed_of(self.unlocked));
+        let (number, name) = (self.next.number, Manifest::name_of(self.next.number));
+        self.backup.target.put_new(&name, note.as_bytes()).map_err(|error| match error {
+            TargetError::Exists { .. } => BackupFault::Raced { number },
+            error => self.shelf.failed(error),
+        })?;
+        if !whole {
+            let pieces = Vec::new();
+            let previous = Some(hash_of(&note));
+            self.next = Manifest { number: number.saturating_add(1), previous, pieces, ..self.next.clone() };
+        }
+        Ok(())
+    }
+}
+
+/// Where a file ends as it is now.
+fn end_of(file: &ShipFile) -> End {
+    End { file: file.part.file, size: file.part.size, at: file.part.len }
+}
