@@ -1,0 +1,77 @@
+//! The command line tool `chartvault`: a vault looked after, filled and read without writing a program.
+//!
+//! It uses nothing but the crate's public API. A verb is a file; `args` has what all verbs take, `secrets` how secrets
+//! come in, `show` how answers go out, `exit` what the exit codes mean. docs/cli.md is the page for whoever uses it.
+#![forbid(unsafe_code)]
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::dbg_macro
+)]
+
+mod args;
+mod door;
+mod exit;
+mod failure;
+mod init;
+mod interrupt;
+mod issuer;
+mod platform;
+mod secrets;
+mod show;
+mod status;
+mod ticker;
+mod token;
+mod words;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::args::{Cli, Verb};
+use crate::exit::Code;
+use crate::failure::Outcome;
+use crate::show::Show;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return usage(&told),
+    };
+    interrupt::watch();
+    let code = match run(&cli, Show::new(&cli.common)) {
+        Ok(code) => code,
+        Err(failure) => failure.tell(cli.common.json),
+    };
+    code.into()
+}
+
+fn run(cli: &Cli, show: Show) -> Outcome {
+    let common = &cli.common;
+    match &cli.verb {
+        Verb::Init(args) => init::run(common, args, show),
+        Verb::Status(args) => status::run(common, args, show),
+        Verb::Token(verb) => token::run(common, verb, show),
+    }
+}
+
+/// Help goes to standard output and is a success; anything else that the arguments are wrong with is not.
+fn usage(told: &clap::Error) -> ExitCode {
+    let help = matches!(told.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let text = told.render();
+    if help {
+        let written = write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush());
+        return if written.is_ok() { Code::Ok } else { Code::Error }.into();
+    }
+    // Where nobody reads standard error there is nobody to tell.
+    drop(write!(io::stderr(), "{text}"));
+    Code::Usage.into()
+}
