@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{init, status, token};
+use crate::{import, init, status, token};
 
 /// An encrypted, capability-guarded, audit-logged record store for patient charts.
 #[derive(Debug, Parser)]
@@ -106,6 +106,7 @@ pub enum ProgressWhen {
 pub enum Verb {
     Init(init::Init),
     Status(status::Status),
+    Import(import::Import),
     #[command(subcommand)]
     Token(token::Token),
 }

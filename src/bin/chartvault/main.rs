@@ -19,6 +19,7 @@ mod args;
 mod door;
 mod exit;
 mod failure;
+mod import;
 mod init;
 mod interrupt;
 mod issuer;
@@ -59,6 +60,7 @@ fn run(cli: &Cli, show: Show) -> Outcome {
     match &cli.verb {
         Verb::Init(args) => init::run(common, args, show),
         Verb::Status(args) => status::run(common, args, show),
+        Verb::Import(args) => import::run(common, args, show),
         Verb::Token(verb) => token::run(common, verb, show),
     }
 }
