@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{import, init, status, token};
+use crate::read::{export, get, history, ls};
+use crate::{audit, import, init, status, token};
 
 /// An encrypted, capability-guarded, audit-logged record store for patient charts.
 #[derive(Debug, Parser)]
@@ -107,6 +108,12 @@ pub enum Verb {
     Init(init::Init),
     Status(status::Status),
     Import(import::Import),
+    Export(export::Export),
+    Get(get::Get),
+    Ls(ls::Ls),
+    History(history::History),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }

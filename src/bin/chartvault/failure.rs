@@ -49,11 +49,6 @@ impl Failure {
         Self::new(Code::Interrupted, format_args!("interrupted; {what_stays}"))
     }
 
-    /// Whether it is the end of a reader, such as `head`.
-    pub const fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
     /// Says it on standard error, and gives the exit code.
     pub fn tell(&self, json: bool) -> Code {
         if self.quiet {

@@ -16,6 +16,7 @@
 )]
 
 mod args;
+mod audit;
 mod door;
 mod exit;
 mod failure;
@@ -24,6 +25,7 @@ mod init;
 mod interrupt;
 mod issuer;
 mod platform;
+mod read;
 mod secrets;
 mod show;
 mod status;
@@ -61,6 +63,11 @@ fn run(cli: &Cli, show: Show) -> Outcome {
         Verb::Init(args) => init::run(common, args, show),
         Verb::Status(args) => status::run(common, args, show),
         Verb::Import(args) => import::run(common, args, show),
+        Verb::Export(args) => read::export::run(common, args, show),
+        Verb::Get(args) => read::get::run(common, args, show),
+        Verb::Ls(args) => read::ls::run(common, args, show),
+        Verb::History(args) => read::history::run(common, args, show),
+        Verb::Audit(verb) => audit::run(common, verb, show),
         Verb::Token(verb) => token::run(common, verb, show),
     }
 }
