@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::read::{export, get, history, ls};
-use crate::{audit, import, init, status, token};
+use crate::{audit, check, doctor, import, init, key, manual, review, salvage, stats, status, token};
 
 /// An encrypted, capability-guarded, audit-logged record store for patient charts.
 #[derive(Debug, Parser)]
@@ -107,13 +107,23 @@ pub enum ProgressWhen {
 pub enum Verb {
     Init(init::Init),
     Status(status::Status),
+    Doctor(doctor::Doctor),
+    Check(check::Check),
+    Salvage(salvage::Salvage),
+    Stats(stats::Stats),
     Import(import::Import),
     Export(export::Export),
     Get(get::Get),
     Ls(ls::Ls),
     History(history::History),
     #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
     Token(token::Token),
     #[command(subcommand)]
+    Review(review::Review),
+    #[command(subcommand)]
     Audit(audit::Audit),
+    Completions(manual::Completions),
+    Man(manual::Manual),
 }

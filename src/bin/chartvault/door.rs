@@ -3,8 +3,12 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use chartvault::{AnchorPolicy, FileAnchor, LockedVault, Options, Purpose, Session, UnverifiedToken, Vault};
+use chartvault::{
+    AnchorPolicy, AnchorState, FileAnchor, LockedVault, Options, Purpose, Session, UnverifiedToken, Vault,
+};
 use clap::Args;
 
 use crate::args::Common;
@@ -14,6 +18,9 @@ use crate::secrets::{CredentialArgs, Secret, first_line, private_file};
 use crate::show::{Show, warn};
 use crate::ticker::Ticker;
 use crate::words;
+
+/// How long an anchor that holds nothing yet is waited for.
+const ANCHOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The token, and for what.
 #[derive(Args, Clone, Debug)]
@@ -76,7 +83,7 @@ pub fn options(common: &Common) -> Options {
     if let Some(dir) = &common.anchor {
         options = options.anchor(
             Arc::new(FileAnchor::new("anchor", dir)),
-            AnchorPolicy { required: true, ..AnchorPolicy::default() },
+            AnchorPolicy { required: true, every: Duration::from_secs(1), ..AnchorPolicy::default() },
         );
     }
     options
@@ -95,7 +102,18 @@ pub fn open(common: &Common, credential: &CredentialArgs, show: Show) -> Outcome
     let vault = locked.unlock_with(secret.credential(), &mut |progress| ticker.tick(progress))?;
     drop(ticker);
     tell_of_opening(&vault, show);
+    first_anchoring(&vault);
     Ok((Door(vault), secret))
+}
+
+/// An anchor that holds nothing yet is given something before anything else is done, which takes a second: the library does
+/// it in the background, and a verb may be over by then. From then on closing the vault does it.
+fn first_anchoring(vault: &Vault) {
+    let begun = Instant::now();
+    let waiting = |state: &AnchorState| state.size.is_none() && state.failure.is_none();
+    while vault.anchors().iter().any(waiting) && begun.elapsed() < ANCHOR_PATIENCE {
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// What went otherwise than it should when the vault was opened.

@@ -17,6 +17,8 @@
 
 mod args;
 mod audit;
+mod check;
+mod doctor;
 mod door;
 mod exit;
 mod failure;
@@ -24,10 +26,15 @@ mod import;
 mod init;
 mod interrupt;
 mod issuer;
+mod key;
+mod manual;
 mod platform;
 mod read;
+mod review;
+mod salvage;
 mod secrets;
 mod show;
+mod stats;
 mod status;
 mod ticker;
 mod token;
@@ -62,13 +69,21 @@ fn run(cli: &Cli, show: Show) -> Outcome {
     match &cli.verb {
         Verb::Init(args) => init::run(common, args, show),
         Verb::Status(args) => status::run(common, args, show),
+        Verb::Doctor(args) => doctor::run(common, args, show),
+        Verb::Check(args) => check::run(common, args, show),
+        Verb::Salvage(args) => salvage::run(common, args, show),
+        Verb::Stats(args) => stats::run(common, args, show),
         Verb::Import(args) => import::run(common, args, show),
         Verb::Export(args) => read::export::run(common, args, show),
         Verb::Get(args) => read::get::run(common, args, show),
         Verb::Ls(args) => read::ls::run(common, args, show),
         Verb::History(args) => read::history::run(common, args, show),
-        Verb::Audit(verb) => audit::run(common, verb, show),
+        Verb::Key(verb) => key::run(common, verb, show),
         Verb::Token(verb) => token::run(common, verb, show),
+        Verb::Review(verb) => review::run(common, verb, show),
+        Verb::Audit(verb) => audit::run(common, verb, show),
+        Verb::Completions(args) => manual::completions(args),
+        Verb::Man(args) => manual::manual(args),
     }
 }
 

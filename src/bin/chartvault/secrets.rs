@@ -81,7 +81,11 @@ impl CredentialArgs {
 
     /// A new passphrase: asked for twice where it is typed.
     pub fn read_new(&self, prompt: &str) -> Outcome<Passphrase> {
-        if let Some(passphrase) = self.or_environment().passphrase()? {
+        self.or_environment().read_new_said(prompt)
+    }
+
+    fn read_new_said(&self, prompt: &str) -> Outcome<Passphrase> {
+        if let Some(passphrase) = self.passphrase()? {
             return Ok(passphrase);
         }
         let first = ask(prompt)?;
@@ -129,6 +133,13 @@ impl CredentialArgs {
         };
         Ok(Some(Passphrase::new(&first_line(&text, "the passphrase")?)))
     }
+}
+
+/// A passphrase that is to open the vault from now on, out of a file, or asked for. The environment is not looked at: what it
+/// names opens the vault now.
+pub fn new_passphrase(file: Option<&Path>) -> Outcome<Passphrase> {
+    let from = CredentialArgs { passphrase_file: file.map(Path::to_owned), ..CredentialArgs::default() };
+    from.read_new_said("The new passphrase (five random words or more): ")
 }
 
 /// A text file with a secret in it, which its owner alone may read; `-` is standard input.

@@ -13,7 +13,7 @@ use crate::exit::Code;
 use crate::failure::Outcome;
 use crate::read::Whose;
 use crate::secrets::CredentialArgs;
-use crate::show::{Show, printable};
+use crate::show::{Show, printable, shown_lines};
 use crate::words;
 
 /// Show the newest entries
@@ -214,9 +214,4 @@ pub fn access(common: &Common, args: &Access, show: Show) -> Outcome {
         show.line(&json!({ "patient": patient.to_string(), "entries": entries, "gaps": gaps }))?;
     }
     Ok(if gaps > 0 { Code::Tampering } else { Code::Ok })
-}
-
-/// Lines of text, each without what a terminal would obey.
-pub fn shown_lines(text: &str) -> String {
-    text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }

@@ -4,13 +4,12 @@ use chartvault::{LogVerdict, Scope};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::query::shown_lines;
 use crate::args::Common;
 use crate::door::{SessionArgs, enter};
 use crate::exit::Code;
 use crate::failure::Outcome;
 use crate::secrets::CredentialArgs;
-use crate::show::Show;
+use crate::show::{Show, shown_lines};
 use crate::ticker::Ticker;
 
 /// Verify the log

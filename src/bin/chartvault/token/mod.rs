@@ -7,6 +7,8 @@ mod issuers;
 mod limits;
 mod mint;
 
+pub use self::inspect::listed;
+
 use std::io::Write;
 use std::path::Path;
 
