@@ -58,7 +58,7 @@ pub fn run(common: &Common, args: &Doctor, show: Show) -> Outcome {
                 weight: finding.weight,
                 code: finding.code,
                 what: finding.what,
-                mend: finding.mend.to_owned(),
+                mend: verb_for(finding.code).unwrap_or(finding.mend).to_owned(),
             }));
         }
         None => findings.extend(keys(&vault)?),
@@ -69,6 +69,14 @@ pub fn run(common: &Common, args: &Doctor, show: Show) -> Outcome {
     tell(&findings, &id.to_string(), show)?;
     let grave = findings.iter().any(|finding| finding.weight != Weight::Note);
     Ok(if grave { Code::Warnings } else { Code::Ok })
+}
+
+/// What mends a finding at the command line, where the library names a call.
+fn verb_for(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "no-anchor" => "keep checkpoints on another disk: chartvault audit anchor DIR, and --anchor DIR with each verb",
+        _ => return None,
+    })
 }
 
 fn tell(findings: &[Finding], vault: &str, show: Show) -> Outcome<()> {
