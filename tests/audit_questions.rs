@@ -1,17 +1,20 @@
 //! What the log says of one patient: all accesses, and what was disclosed; and whether something is missing from it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chartvault::test_util::{Stored, TestVault};
 use chartvault::{
-    AccessReport, Action, AuditEvent, Error, Kind, Outcome, PatientId, Purpose, PutOptions, ReadAudit, RecordRef,
-    Session,
+    AccessReport, AccountOfDisclosures, Action, AuditEvent, AuditFilter, ErasureOrder, Error, Kind, Outcome, PatientId,
+    Purpose, PutOptions, ReadAudit, RecordRef, Session,
 };
 
 struct House {
     clinic: TestVault,
     ama: PatientId,
     note: RecordRef,
+    ben: PatientId,
+    other: RecordRef,
 }
 
 impl House {
@@ -23,8 +26,8 @@ impl House {
         let note = physician.put_verbatim(ama, &kind, b"x", PutOptions::new()).unwrap();
         // Others are in the log as well.
         let ben = physician.register_patient([]).unwrap();
-        physician.put_verbatim(ben, &kind, b"y", PutOptions::new()).unwrap();
-        Self { clinic, ama, note }
+        let other = physician.put_verbatim(ben, &kind, b"y", PutOptions::new()).unwrap();
+        Self { clinic, ama, note, ben, other }
     }
 
     fn session(&self, who: &str, purpose: Purpose) -> Session {
@@ -210,4 +213,113 @@ fn an_account_goes_back_six_years_and_no_further_unless_it_is_asked() {
     let auditor = house.clinic.auditor().unwrap();
     let asked = auditor.audit().unwrap().accounting_of_disclosures(house.ama).from(disclosed);
     assert_eq!(asked.run().unwrap().disclosures.len(), 1);
+}
+
+/// The number of the newest entry about the first patient that was read.
+fn read_entry(house: &House) -> u64 {
+    let report = house.report();
+    report.entries.iter().rev().find(|entry| entry.event == AuditEvent::RecordRead).unwrap().seq
+}
+
+fn account(house: &House) -> AccountOfDisclosures {
+    house.clinic.auditor().unwrap().audit().unwrap().accounting_of_disclosures(house.ama).run().unwrap()
+}
+
+#[test]
+fn an_entry_that_was_disclosed_stands_in_the_report_and_the_account_of_whom_it_is_about() {
+    let house = House::new();
+    house.session("nurse.b", Purpose::Treatment).get_verbatim(house.note).unwrap();
+    let (seq, auditor) = (read_entry(&house), house.clinic.auditor().unwrap());
+    assert!(account(&house).disclosures.is_empty());
+    let under = house.clinic.vault().log_checkpoint().unwrap();
+    // About nobody, and about somebody else: neither is about this patient.
+    auditor.audit().unwrap().disclose(0, "to all", &under).unwrap();
+    let others = AuditFilter::new().event(AuditEvent::PatientRegistered);
+    let of_ben = auditor.audit().unwrap().query(others).page().unwrap().entries[0].seq;
+    auditor.audit().unwrap().disclose(of_ben, "to the other court", &under).unwrap();
+    assert!(!events(&house.report()).contains(&AuditEvent::EntryDisclosed));
+    auditor.audit().unwrap().disclose(seq, "to the court, case\n17", &under).unwrap();
+    let refused = auditor.audit().unwrap().disclose(seq, " ", &under);
+    assert!(matches!(refused, Err(Error::InvalidText { what: "reason", .. })), "{refused:?}");
+    let report = house.report();
+    let told: Vec<_> = report.entries.iter().filter(|entry| entry.event == AuditEvent::EntryDisclosed).collect();
+    let [told] = &told[..] else { panic!("{report}") };
+    assert_eq!(told.detail.as_deref(), Some(&*format!("entry {seq}: to the court, case\n17")));
+    assert_eq!((told.actor, told.outcome), (Some(auditor.principal()), Outcome::Allowed));
+    assert!(report.gaps.is_empty(), "{report}");
+    // Whatever the purpose: the auditor's own is that of care.
+    assert_eq!(told.purpose, Some(Purpose::Treatment));
+    let account = account(&house);
+    let [line] = &account.disclosures[..] else { panic!("{account}") };
+    assert_eq!((line.event, line.count, line.records), (AuditEvent::EntryDisclosed, 1, 0));
+    assert_eq!((line.said.as_ref(), &line.entries[..]), (told.detail.as_ref(), &[told.seq][..]));
+    assert!(account.gaps.is_empty() && account.to_string().contains("case 17"), "{account}");
+}
+
+#[test]
+fn a_bundle_names_whom_its_keys_are_about_once_and_nobody_where_all_stays_sealed() {
+    let house = House::new();
+    let nurse = house.session("nurse.b", Purpose::Treatment);
+    (0..3).for_each(|_| drop(nurse.get_verbatim(house.note).unwrap()));
+    let (seq, auditor) = (read_entry(&house), house.clinic.auditor().unwrap());
+    let end = house.clinic.vault().log_checkpoint().unwrap().size;
+    auditor.audit().unwrap().bundle(0..end).write(&mut Vec::new()).unwrap();
+    let before = house.report();
+    let is_of_the_log = |event: &AuditEvent| matches!(event, AuditEvent::EntryDisclosed | AuditEvent::LogExported);
+    assert!(!events(&before).iter().any(is_of_the_log));
+    // All entries up to there: of both patients, of the facility, and of none.
+    let all = auditor.audit().unwrap().bundle(0..end);
+    (0..=seq).fold(all, |bundle, seq| bundle.disclosing(seq, "to Oslo")).write(&mut Vec::new()).unwrap();
+    let told = AuditFilter::new().event(AuditEvent::EntryDisclosed);
+    let page = auditor.audit().unwrap().query(told).page().unwrap();
+    let [entry] = &page.entries[..] else { panic!("{page:?}") };
+    let mut named: Vec<_> = entry.subjects.iter().map(|subject| subject.patient.unwrap()).collect();
+    let mut all = vec![house.ama, house.ben, PatientId::FACILITY];
+    named.sort();
+    all.sort();
+    assert_eq!((named, entry.count.map(u64::from)), (all, Some(end)));
+    let report = house.report();
+    let later = events(&report).split_off(before.entries.len());
+    assert_eq!(later, [AuditEvent::AccessReportRead, AuditEvent::EntryDisclosed]);
+    assert!(report.gaps.is_empty(), "{report}");
+    let account = account(&house);
+    let [line] = &account.disclosures[..] else { panic!("{account}") };
+    assert!(line.said.as_ref().unwrap().ends_with(": to Oslo"), "{account}");
+}
+
+/// Repeated ones are one line only where the recipient is the same, and only the reason says who that is.
+#[test]
+fn what_was_disclosed_to_several_is_a_line_each_and_to_one_is_one_line() {
+    let house = House::new();
+    house.session("nurse.b", Purpose::Treatment).get_verbatim(house.note).unwrap();
+    let (seq, auditor) = (read_entry(&house), house.clinic.auditor().unwrap());
+    let under = house.clinic.vault().log_checkpoint().unwrap();
+    for to in ["to A", "to B", "to A"] {
+        auditor.audit().unwrap().disclose(seq, to, &under).unwrap();
+    }
+    let account = account(&house);
+    let mut found: Vec<_> = account.disclosures.iter().map(|line| (line.said.clone().unwrap(), line.count)).collect();
+    found.sort();
+    assert_eq!(found, [(format!("entry {seq}: to A"), 2), (format!("entry {seq}: to B"), 1)]);
+}
+
+#[test]
+fn an_entry_about_somebody_erased_is_disclosed_and_names_those_who_are_left() {
+    let house = House::new();
+    let (vault, auditor) = (house.clinic.vault(), house.clinic.auditor().unwrap());
+    house.session("nurse.b", Purpose::Treatment).get_many_verbatim(&[house.note, house.other]).unwrap();
+    let seq = read_entry(&house);
+    let under = vault.log_checkpoint().unwrap();
+    let named = || {
+        auditor.audit().unwrap().disclose(seq, "to the court", &under).unwrap();
+        let told = AuditFilter::new().event(AuditEvent::EntryDisclosed);
+        let page = auditor.audit().unwrap().query(told).limit(1).page().unwrap();
+        page.entries[0].subjects.iter().filter_map(|subject| subject.patient).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(named(), BTreeSet::from([house.ama, house.ben]));
+    let token = house.clinic.token(&house.clinic.grant("dpo").all_kinds().actions([Action::Erase])).unwrap();
+    let officer = vault.session(token, Purpose::Treatment).unwrap();
+    let order = ErasureOrder::new("the patient asked", "GDPR 17(1)(b)");
+    vault.erase_patient(&officer, house.ben, &order, house.clinic.key(), &mut |_| ()).unwrap();
+    assert_eq!(named(), BTreeSet::from([house.ama]));
 }

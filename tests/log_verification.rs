@@ -212,3 +212,82 @@ fn entries_whose_time_was_changed_or_that_stand_in_the_place_of_others_are_misse
     });
     assert_eq!(sum_up().unreadable, changed.unreadable + 1);
 }
+
+#[test]
+fn no_entry_is_handed_over_whose_link_cannot_be_read() {
+    let clinic = busy_vault();
+    let auditor = clinic.auditor().unwrap();
+    // Few are wanted of what the index covers, so that they are read one by one.
+    let rare = || {
+        let begun = AuditFilter::new().event(AuditEvent::PatientRegistered);
+        auditor.audit().unwrap().query(begun).oldest_first().limit(1).page()
+    };
+    let seq = rare().unwrap().entries[0].seq;
+    clinic.store().unwrap().tamper(Stored::Entries, |at, bytes| {
+        if at as u64 == seq + 1 {
+            bytes[0] ^= 1;
+        }
+        true
+    });
+    let refused = rare();
+    assert!(matches!(refused, Err(Error::Audit(fault)) if fault.seq == seq + 1), "{refused:?}");
+}
+
+#[test]
+fn an_export_up_to_a_time_leaves_out_no_entry_whose_time_was_changed() {
+    use chartvault_verify::merkle::leaf_hash;
+    let clinic = TestVault::new().build().unwrap();
+    let session = clinic.physician().unwrap();
+    let mrn = Identifier::new("urn:mrn:clinic-a", "12345").unwrap();
+    session.register_patient([mrn.clone()]).unwrap();
+    (0..40).for_each(|_| assert!(session.find_patient(&mrn).unwrap().is_some()));
+    clinic.clock().step(7_200);
+    let until = chartvault::Clock::now(&**clinic.clock());
+    clinic.clock().step(60);
+    let later = chartvault::Clock::now(&**clinic.clock());
+    (0..10).for_each(|_| assert!(session.find_patient(&mrn).unwrap().is_some()));
+    let auditor = clinic.auditor().unwrap();
+    let export = || auditor.audit().unwrap().export(AuditFilter::new().to(until)).write(&mut Vec::new());
+    let before = export().unwrap().entries;
+    let mut prev = None::<[u8; 32]>;
+    clinic.store().unwrap().tamper(Stored::Entries, |at, bytes| {
+        if at >= 20 {
+            let time = i64::from_be_bytes(bytes[30..38].try_into().unwrap());
+            bytes[30..38].copy_from_slice(&time.max(later.as_micros()).to_be_bytes());
+            if let Some(prev) = prev {
+                bytes[46..78].copy_from_slice(&prev);
+            }
+            prev = Some(leaf_hash(bytes));
+        }
+        true
+    });
+    let after = export();
+    assert!(after.is_err() || after.is_ok_and(|told| told.entries == before));
+}
+
+#[test]
+fn a_query_from_a_time_on_leaves_out_no_newest_entry_whose_time_was_changed() {
+    use chartvault_verify::merkle::leaf_hash;
+    let clinic = TestVault::new().build().unwrap();
+    let from = chartvault::Clock::now(&**clinic.clock());
+    let session = clinic.physician().unwrap();
+    let mrn = Identifier::new("urn:mrn:clinic-a", "12345").unwrap();
+    session.register_patient([mrn.clone()]).unwrap();
+    (0..60).for_each(|_| assert!(session.find_patient(&mrn).unwrap().is_some()));
+    let auditor = clinic.auditor().unwrap();
+    let entries = auditor.audit().unwrap().query(AuditFilter::new().from(from)).limit(1_000).page().unwrap().entries;
+    let (count, newest) = (entries.len(), entries[0].seq);
+    let mut prev = None::<[u8; 32]>;
+    clinic.store().unwrap().tamper(Stored::Entries, |at, bytes| {
+        if at as u64 + 5 >= newest {
+            bytes[30..38].copy_from_slice(&0_i64.to_be_bytes());
+            if let Some(prev) = prev {
+                bytes[46..78].copy_from_slice(&prev);
+            }
+            prev = Some(leaf_hash(bytes));
+        }
+        true
+    });
+    let page = auditor.audit().unwrap().query(AuditFilter::new().from(from)).limit(1_000).page();
+    assert!(page.is_err() || page.is_ok_and(|page| page.entries.len() > count));
+}

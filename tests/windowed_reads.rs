@@ -353,3 +353,33 @@ fn a_process_that_aborts_loses_no_more_than_the_window() {
     verify(&session);
     assert_eq!(reads(&whole_log(&session)), 20);
 }
+
+#[test]
+fn a_query_finds_what_its_filter_lets_through_also_where_reads_share_an_entry_and_the_clock_was_set_back() {
+    let (house, vault, session, id) = windowed(100);
+    let before = house.clock.now();
+    house.clock.step(-7_200);
+    vault.reset_clock(&house.key).unwrap();
+    for _ in 0..3 {
+        session.get(id).unwrap();
+        house.clock.step(1);
+    }
+    let log = whole_log(&session);
+    let shared = log.iter().find(|entry| entry.reads.len() == 3).unwrap();
+    assert!(shared.clock.is_some() && shared.reads.iter().all(|read| read.time < before) && shared.time >= before);
+    let times = [shared.reads[0].time, before, shared.time.saturating_add(Duration::from_secs(1))];
+    for time in times {
+        for filter in
+            [AuditFilter::new().to(time), AuditFilter::new().from(time), AuditFilter::new().from(before).to(time)]
+        {
+            let lets_through = filter.matches(shared);
+            let asked = session.audit().unwrap().query(filter.clone()).limit(1_000).page().unwrap().entries;
+            assert_eq!(asked.contains(shared), lets_through, "{filter:?}");
+            let mut following = session.audit().unwrap().subscribe(filter.clone()).from(shared.seq).unwrap();
+            let first = following.next_within(Duration::from_millis(1)).unwrap();
+            assert_eq!(first.as_ref() == Some(shared), lets_through, "{filter:?}");
+        }
+    }
+    assert!(AuditFilter::new().from(times[2]).matches(shared), "the second read was a second later, by the log's time");
+    assert!(!AuditFilter::new().to(before).matches(shared), "by the log's time it was not before");
+}

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chartvault::{
-    Anchor, AnchorError, AnchorFault, AnchorPolicy, Checkpoint, Error, InvalidWitness, IssuerKey, Options, RawKey,
-    Vault, VaultId, WitnessAnchor,
+    Action, Anchor, AnchorError, AnchorFault, AnchorPolicy, Checkpoint, Error, Grant, InvalidWitness, IssuerKey,
+    LogFault, LogVerdict, Options, Purpose, RawKey, Scope, Vault, VaultId, WitnessAnchor,
 };
 use chartvault_verify::merkle::verify_consistency;
 use chartvault_verify::note::{self, Note, SignatureKind, VerifierKey};
@@ -29,6 +29,8 @@ struct Seen {
     instead: Option<Vec<u8>>,
     hangs: bool,
     time: u64,
+    /// A line more, behind its own.
+    adds: Option<String>,
 }
 
 struct Witness {
@@ -123,7 +125,8 @@ fn judge(seen: &mut Seen, body: &str, signer: &SigningKey) -> (&'static str, &'s
     }
     (seen.size, seen.root) = (checkpoint.size, checkpoint.root);
     note.cosign(NAME, signer, seen.time).unwrap();
-    ("200 OK", TEXT, format!("{}\n", note.signatures().last().unwrap()))
+    let more = seen.adds.as_ref().map_or(String::new(), |line| format!("{line}\n"));
+    ("200 OK", TEXT, format!("{}\n{more}", note.signatures().last().unwrap()))
 }
 
 struct House {
@@ -240,6 +243,8 @@ fn a_vault_that_was_put_back_together_with_what_was_kept_is_found_out_by_the_wit
     copy(&house.kept(), &saved.join("kept"));
     let first = house.witness.with(|seen| seen.log.clone());
     let vault = house.open(true).unwrap();
+    // More than is written below.
+    (0..20).for_each(|_| assert!(house.work(&vault) > 0));
     let size = house.work(&vault);
     // The keys of later epochs are the log's own as well; this witness is told of them.
     house.witness.with(|seen| seen.log = Some(newest_key(&vault)));
@@ -255,6 +260,19 @@ fn a_vault_that_was_put_back_together_with_what_was_kept_is_found_out_by_the_wit
     let found = house.open(false);
     let Err(Error::Anchor(AnchorFault::Ahead { seen, found, .. })) = found else { panic!("{found:?}") };
     assert!(seen > found, "{seen} {found}");
+
+    // It cannot be asked when the vault is opened, and can when somebody verifies the log.
+    house.witness.with(|seen| seen.hangs = true);
+    let vault = house.open(false).unwrap();
+    house.witness.with(|seen| seen.hangs = false);
+    let issuer = IssuerKey::generate().unwrap();
+    vault.trust_issuer(issuer.public(), &house.key).unwrap();
+    let grant = Grant::to("auditor").all_patients().all_kinds().actions([Action::Audit]).purpose(Purpose::Treatment);
+    let token = grant.valid_for(Duration::from_secs(600)).sign(&issuer, vault.id()).unwrap();
+    let session = vault.session(&token, Purpose::Treatment).unwrap();
+    let report = session.audit().unwrap().verify(Scope::Chain).report().unwrap();
+    let LogVerdict::Unsound(faults) = &report.freshness else { panic!("{report}") };
+    assert!(matches!(faults[..], [LogFault::SeenMore { .. }]), "{report}");
 }
 
 fn newest_key(vault: &Vault) -> VerifierKey {
@@ -363,6 +381,30 @@ fn a_witness_that_hangs_holds_nobody_up() {
 }
 
 #[test]
+fn what_is_kept_is_judged_although_the_witness_hangs_for_longer_than_the_opening_waits() {
+    let (house, vault) = House::new();
+    house.wait_for(house.work(&vault));
+    let saved = house.dir.path().join("saved");
+    vault.close().unwrap();
+    drop(vault);
+    copy(&house.path(), &saved);
+    let vault = house.open(true).unwrap();
+    house.witness.with(|seen| seen.log = Some(newest_key(&vault)));
+    (0..20).for_each(|_| assert!(house.work(&vault) > 0));
+    house.wait_for(house.work(&vault));
+    drop(vault);
+    std::fs::remove_dir_all(house.path()).unwrap();
+    copy(&saved, &house.path());
+    house.witness.with(|seen| seen.hangs = true);
+    let slow = WitnessAnchor::new(&house.witness.url, &house.witness.vkey, house.kept()).unwrap();
+    let policy = AnchorPolicy { patience: Duration::from_secs(1), ..AnchorPolicy::default() };
+    let options = Options::new().signing_key_file(house.dir.path().join("signing.key")).anchor(Arc::new(slow), policy);
+    let found = Vault::open_with(house.path(), options).unwrap().unlock(&house.key);
+    let brought_back = matches!(found, Err(Error::RolledBack { .. } | Error::Anchor(AnchorFault::UnknownKey { .. })));
+    assert!(brought_back, "{found:?}");
+}
+
+#[test]
 fn an_address_or_a_key_that_cannot_be_used_is_refused() {
     let (witness, dir, ..) = alone();
     let new = |url: &str, key: &str| WitnessAnchor::new(url, key, dir.path());
@@ -379,4 +421,23 @@ fn an_address_or_a_key_that_cannot_be_used_is_refused() {
         assert!(matches!(refused, Err(InvalidWitness::Key { .. })), "{key}");
     }
     assert!(new("https://witness.example.org/add/", &witness.vkey).is_ok());
+}
+
+#[test]
+fn what_a_witness_adds_to_its_signature_keeps_no_vault_from_opening() {
+    let long = note::signature_line("x", &[1; 4], &vec![0; 49_000]);
+    let mut refused = Vec::new();
+    for long in [None, Some(long)] {
+        let (house, vault) = House::new();
+        let log: VerifierKey = vault.log_vkey().unwrap().parse().unwrap();
+        let line = long.unwrap_or_else(|| note::signature_line(log.name(), &log.hash(), &[0; 64]));
+        house.witness.with(|seen| seen.adds = Some(line));
+        let size = house.work(&vault);
+        house.wait_for(size);
+        vault.close().unwrap();
+        drop(vault);
+        let opened = house.open(false);
+        refused.extend(opened.err());
+    }
+    assert!(refused.is_empty(), "{refused:?}");
 }

@@ -66,7 +66,8 @@ pub struct AnchorPolicy {
     /// At the latest after so many entries. 1,000 by default.
     pub entries: u64,
     /// Whether the vault opens only if the anchor can be read. No by default: opening then goes on and
-    /// [`Opening::anchors_unread`](crate::Opening::anchors_unread) says so.
+    /// [`Opening::anchors_unread`](crate::Opening::anchors_unread) says so. The anchor is then given nothing before it could be
+    /// read and compared with the log.
     pub required: bool,
     /// How long closing the vault waits for the anchor to take the final checkpoint. Five seconds by default.
     pub patience: Duration,

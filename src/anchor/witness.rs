@@ -24,6 +24,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// proof that it goes on from there. A log that was brought back, or forked, gets no cosignature any more, and is found out
 /// when the vault is opened: the witness has seen more entries than it has.
 ///
+/// A witness signs for the keys that it was told of, and a vault's key changes each time that the vault is closed
+/// ([`Vault::log_keys`](crate::Vault::log_keys)): whoever runs the witness has to be given each new one and to keep those before;
+/// final checkpoints, which announce them, do for that. One that was not told refuses, and [`Vault::anchors`](crate::Vault::anchors) says so.
+///
 /// The protocol has no way to ask a witness for what it signed. So the last cosigned checkpoint is kept in a directory as
 /// [`FileAnchor`] keeps one, best on another disk; a copy of it anywhere proves to anybody who has the witness's key that the
 /// log once had so many entries.
@@ -131,10 +135,16 @@ impl WitnessAnchor {
         let bad = |why: String| failed(format!("the witness did not sign this checkpoint: {why}"));
         let mut note: Note =
             checkpoint.note.parse().map_err(|error: chartvault_verify::note::NoteError| bad(error.to_string()))?;
-        for line in lines.lines() {
-            note.add_line(line).map_err(|error| bad(error.to_string()))?;
-        }
-        note.verify(std::slice::from_ref(&self.key)).map_err(|error| bad(error.to_string()))?;
+        // Lines of others are not for here, and one in the log's own name would spoil the note.
+        let own = |line: &&str| {
+            let mut alone = note.clone();
+            let key = std::slice::from_ref(&self.key);
+            // A cosignature says when; 0 is no time (tlog-witness).
+            alone.add_line(line).is_ok()
+                && alone.verify(key).is_ok_and(|verified| verified.by().iter().all(|(_, time)| *time != Some(0)))
+        };
+        let line = lines.lines().find(own).ok_or_else(|| bad("no line of its answer is its signature".to_owned()))?;
+        note.add_line(line).map_err(|error| bad(error.to_string()))?;
         Ok(note.to_string())
     }
 }
@@ -161,7 +171,10 @@ impl Anchor for WitnessAnchor {
         // A log that goes on from none is what it takes only if it has seen nothing.
         match self.submit(0, &[], &note)? {
             Answer::Has(size) => Ok(Some(size)),
-            Answer::Signed(_) => Ok(None),
+            Answer::Signed(lines) => {
+                let kept: Checkpoint = note.parse().map_err(|_| failed("what is kept is no checkpoint".to_owned()))?;
+                self.cosigned(&kept, &lines).map(|_| None)
+            }
         }
     }
 
@@ -190,6 +203,8 @@ fn agent(timeout: Duration, is_near: bool) -> Agent {
     let config = Agent::config_builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
+        // Minutes lie between two of them: a connection that was kept would be closed by then.
+        .max_idle_connections(0)
         // Whoever can send elsewhere could answer.
         .max_redirects(0)
         .max_redirects_will_error(false)

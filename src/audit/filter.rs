@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::event::{AuditEvent, Outcome};
 use super::index::one_of;
-use super::reads::MAX_SPAN;
 use super::view::AuditEntry;
 use crate::clock::Timestamp;
 use crate::ids::{PatientId, PrincipalId, Ticket};
@@ -86,13 +85,14 @@ impl AuditFilter {
         self
     }
 
-    /// Only entries at this instant or later; of several reads that share an entry, one has to be.
+    /// Only entries at this instant or later; of several reads that share an entry, one has to be. By the log's time, which
+    /// stands still where the clock was set back ([`AuditEntry::clock`]).
     pub fn from(mut self, from: Timestamp) -> Self {
         self.from = Some(from);
         self
     }
 
-    /// Only entries before this instant; of several reads that share an entry, one has to be.
+    /// Only entries before this instant, by the log's time as well.
     pub fn to(mut self, to: Timestamp) -> Self {
         self.to = Some(to);
         self
@@ -165,18 +165,13 @@ impl AuditFilter {
         before.saturating_sub(entry.subjects.len())
     }
 
-    /// Whether an entry of this time could be wanted; the time can be read without opening the entry.
-    pub(crate) fn covers(&self, time: Timestamp) -> bool {
-        // Reads that share it may have been later.
-        let last = time.saturating_add(Duration::from_micros(MAX_SPAN.into()));
-        self.from.is_none_or(|from| last >= from) && self.to.is_none_or(|to| time < to)
-    }
-
     /// Whether the entry, or one of several reads that share it, was within the bounds.
     fn is_within(&self, entry: &AuditEntry) -> bool {
         let is_within =
             |time: Timestamp| self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to);
-        is_within(entry.time) || entry.reads.iter().any(|read| is_within(read.time))
+        // By the log's time, which never goes back, as for all entries, where the clock was behind it.
+        let behind = entry.clock.map_or(Duration::ZERO, |clock| entry.time.saturating_since(clock));
+        is_within(entry.time) || entry.reads.iter().any(|read| is_within(read.time.saturating_add(behind)))
     }
 }
 
@@ -248,7 +243,7 @@ mod tests {
         assert!(last > entry.time);
         for filter in [AuditFilter::new().from(last), AuditFilter::new().to(last), AuditFilter::new().from(entry.time)]
         {
-            assert!(filter.covers(entry.time) && filter.matches(&entry), "{filter:?}");
+            assert!(filter.matches(&entry), "{filter:?}");
         }
         let later = last.saturating_add(Duration::from_micros(1));
         assert!(!AuditFilter::new().from(later).matches(&entry) && !AuditFilter::new().to(entry.time).matches(&entry));

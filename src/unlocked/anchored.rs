@@ -10,7 +10,6 @@ use super::Unlocked;
 use crate::anchor::{Anchor, AnchorError, AnchorFault, AnchorPolicy};
 use crate::audit::{note, origin};
 use crate::error::Error;
-use crate::ids::VaultId;
 use crate::policy::EpochRow;
 
 /// Anchors, and what is expected of each.
@@ -44,15 +43,15 @@ impl Unlocked {
 
     /// Compares with one: entries of the checkpoint that it holds, if it holds one.
     pub(crate) fn compare_with(&self, anchor: &Arc<dyn Anchor>, policy: &AnchorPolicy) -> Result<Option<u64>, Error> {
-        match last(anchor, policy, self.vault) {
-            Ok((text, seen)) => {
-                let judged = text.map(|text| self.judge_anchored(anchor.name(), &text)).transpose()?;
-                let unread = |source| AnchorFault::Unread { anchor: anchor.name().to_owned(), source };
-                self.judge_seen(anchor.name(), seen.map_err(unread)?)?;
-                Ok(judged)
-            }
-            Err(source) => Err(AnchorFault::Unread { anchor: anchor.name().to_owned(), source }.into()),
-        }
+        let unread = |source| AnchorFault::Unread { anchor: anchor.name().to_owned(), source };
+        let (vault, asked) = (self.vault, Arc::clone(anchor));
+        let held = within(policy.patience, move || asked.last(vault)).map_err(unread)?;
+        let held = held.map(|text| self.judge_anchored(anchor.name(), &text)).transpose()?;
+        // Only now: what it holds is to be looked at, whether or not it answers further.
+        let asked = Arc::clone(anchor);
+        let seen = within(policy.patience, move || asked.seen(vault)).map_err(unread)?;
+        self.judge_seen(anchor.name(), seen)?;
+        Ok(held)
     }
 
     /// Compares with what an anchor gave: entries of the checkpoint that it holds.
@@ -70,16 +69,7 @@ impl Unlocked {
     }
 }
 
-/// What an anchor holds, and how much it says to have seen.
-type Said = (Option<String>, Result<Option<u64>, AnchorError>);
-
-/// Asks an anchor, and waits no longer than is allowed: one that hangs is left to itself.
-fn last(anchor: &Arc<dyn Anchor>, policy: &AnchorPolicy, vault: VaultId) -> Result<Said, AnchorError> {
-    let anchor = Arc::clone(anchor);
-    within(policy.patience, move || Ok((anchor.last(vault)?, anchor.seen(vault))))
-}
-
-/// Calls the host on a thread of its own.
+/// Calls the host on a thread of its own, and waits no longer than is allowed: one that hangs is left to itself.
 fn within<T: Send + 'static>(
     most: Duration,
     call: impl FnOnce() -> Result<T, AnchorError> + Send + 'static,

@@ -44,8 +44,8 @@ pub enum EpochFault {
         /// The epoch that it says to close.
         epoch: u32,
     },
-    /// The epoch was closed before, or it ends before the one before it.
-    #[error("epoch {epoch} is closed twice, or ends before the epoch before it")]
+    /// The epoch was closed before, or it has no entry: every epoch begins with one.
+    #[error("epoch {epoch} is closed twice, or ends no later than the epoch before it")]
     Twice {
         /// The epoch.
         epoch: u32,
@@ -90,7 +90,7 @@ impl Epochs {
         // The one key that may close it: the pinned one, or the one that the final checkpoint before named.
         let in_force = self.keys.get(self.closed.len()).map(std::slice::from_ref).unwrap_or_default();
         if let Some(last) = self.closed.last() {
-            if epoch <= last.epoch || checkpoint.size < last.checkpoint.size {
+            if epoch <= last.epoch || checkpoint.size <= last.checkpoint.size {
                 return Err(EpochFault::Twice { epoch });
             }
             if epoch - last.epoch > 1 {

@@ -6,7 +6,7 @@ use chartvault_verify::bundle::{
     BundleCheck, BundleError, BundleFault, BundleWriter, Report, Trust, Verdict, verify_bundle,
 };
 use chartvault_verify::chain::ChainFaultKind;
-use chartvault_verify::epochs::{EpochFault, origin};
+use chartvault_verify::epochs::{EpochFault, Epochs, origin};
 use chartvault_verify::merkle::{Hash, Range, TileId, TileSource, leaf_hash, prove_consistency, root_at, tile_root};
 use chartvault_verify::note::{Checkpoint, Note, SignatureKind, VerifierKey};
 use ed25519_dalek::SigningKey;
@@ -390,6 +390,17 @@ fn an_epoch_that_is_skipped_closed_twice_or_not_closed_is_named() {
 }
 
 #[test]
+fn an_epoch_without_an_entry_is_not_taken_for_one() {
+    let log = log();
+    let mut epochs = Epochs::new(&VAULT, Some(&key(1)));
+    epochs.close(&log.checkpoint(SECOND, 1, true)).unwrap();
+    // By the second key, which is right, and where the epoch had just begun.
+    let empty = epochs.close(&log.checkpoint(SECOND, 2, true));
+    assert_eq!(empty, Err(EpochFault::Twice { epoch: 2 }));
+    assert!(epochs.close(&log.checkpoint(THIRD, 2, true)).is_ok());
+}
+
+#[test]
 fn a_bundle_with_any_byte_flipped_is_not_sound() {
     let bundle = log().bundle((590, 10), |_| ());
     let sound = |bundle: &[u8]| {
@@ -405,6 +416,21 @@ fn a_bundle_with_any_byte_flipped_is_not_sound() {
         }
     }
     assert!(!sound(&[&bundle[..], &[0]].concat()));
+}
+
+#[test]
+fn a_bundle_of_the_largest_log_there_can_be_does_not_panic() {
+    let mut note = Note::new(&Checkpoint::new(&origin(&VAULT), u64::MAX, [0; 32]).to_string()).unwrap();
+    note.sign(&origin(&VAULT), &signer(9)).unwrap();
+    let mut out = Vec::new();
+    let writer = BundleWriter::begin(&mut out, &VAULT, &note.to_string()).unwrap();
+    let left = Range::of_nodes(0, u64::MAX, vec![[0; 32]; 64]).unwrap();
+    let mut writer = writer.range(u64::MAX, 0, &left, &Range::empty(u64::MAX)).unwrap();
+    let mut last = entry(VAULT, 600, &[0; 32], 1);
+    last[22..30].fill(0xFF);
+    writer.entry(&last).unwrap();
+    writer.finish().unwrap();
+    assert!(verify(&out, &pinned()).integrity.is_unsound());
 }
 
 #[test]

@@ -90,3 +90,8 @@ impl Count {
         (expected < found).then_some(gap)
     }
 }
+
+/// What people typed, for a table: no ends of lines, and nothing that a terminal obeys.
+pub(super) fn one_line(said: &str) -> String {
+    said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

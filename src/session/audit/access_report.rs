@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use super::about::{AccessGap, ReportPlace, about};
+use super::about::{AccessGap, ReportPlace, about, one_line};
 use super::{AuditView, access};
 use crate::audit::{AuditEntry, AuditEvent, AuditFilter};
 use crate::clock::Timestamp;
@@ -143,8 +143,7 @@ fn row(entry: &AuditEntry) -> Vec<String> {
         entry.outcome.to_string(),
         records.to_string(),
         text(entry.purpose.map(|purpose| purpose.to_string())),
-        // People typed it: no ends of lines, and nothing that a terminal obeys.
-        text(entry.detail.as_deref().map(|said| said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())),
+        text(entry.detail.as_deref().map(one_line)),
     ]
 }
 

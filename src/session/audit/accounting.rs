@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
-use super::about::{AccessGap, about};
+use super::about::{AccessGap, about, one_line};
 use super::{AuditView, access};
 use crate::audit::{AuditEntry, AuditEvent, AuditFilter, Outcome};
 use crate::clock::Timestamp;
@@ -51,8 +51,11 @@ pub struct AccountedDisclosure {
     pub recipient: Option<PrincipalId>,
     /// For which purpose; none where no session was behind it.
     pub purpose: Option<Purpose>,
-    /// How: read, listed, exported.
+    /// How: read, listed, exported, or as entries of the log.
     pub event: AuditEvent,
+    /// What the log says where keys of its entries were given out: which, why, and to whom if the reason says so. Each has a line
+    /// of its own, since `recipient` is whoever gave them out.
+    pub said: Option<String>,
     /// Records that were given out, each time counted.
     pub records: u64,
     /// Of which kinds.
@@ -110,7 +113,10 @@ impl AskedDisclosures<'_> {
     }
 
     /// Counts what was given out for these purposes, instead of research, public health and legal ones. Where no purpose is
-    /// known it always counts.
+    /// known it always counts; so do keys of entries ([`AuditView::disclose`], [`LogBundle::disclosing`]): the purpose that the
+    /// log has is that of whoever gave them out, and not of whoever got them.
+    ///
+    /// [`LogBundle::disclosing`]: super::LogBundle::disclosing
     pub fn purposes(mut self, purposes: impl IntoIterator<Item = Purpose>) -> Self {
         self.purposes = purposes.into_iter().collect();
         self
@@ -165,11 +171,12 @@ impl AskedDisclosures<'_> {
     fn counts(&self, entry: &AuditEntry) -> bool {
         let gives = matches!(entry.action, Some(Action::Read | Action::List | Action::Export))
             || entry.event == AuditEvent::LogExported;
-        gives && entry.purpose.is_none_or(|purpose| self.purposes.contains(&purpose))
+        entry.event == AuditEvent::EntryDisclosed
+            || gives && entry.purpose.is_none_or(|purpose| self.purposes.contains(&purpose))
     }
 }
 
-type Line = (Option<PrincipalId>, Option<Purpose>, AuditEvent);
+type Line = (Option<PrincipalId>, Option<Purpose>, AuditEvent, Option<String>);
 
 #[derive(Default)]
 struct Lines(BTreeMap<Line, AccountedDisclosure>);
@@ -182,13 +189,16 @@ impl Lines {
         let reads = entry.reads.iter().map(|read| read.time).filter(|time| within.contains(time));
         let times: Vec<Timestamp> = reads.chain(entry.reads.is_empty().then_some(entry.time)).collect();
         let Some(first) = times.first().copied() else { return };
-        let line = self.0.entry((entry.actor, entry.purpose, entry.event)).or_insert_with(|| AccountedDisclosure {
+        let said = entry.detail.clone().filter(|_| entry.event == AuditEvent::EntryDisclosed);
+        let line = (entry.actor, entry.purpose, entry.event, said.clone());
+        let line = self.0.entry(line).or_insert_with(|| AccountedDisclosure {
             first,
             last: first,
             count: 0,
             recipient: entry.actor,
             purpose: entry.purpose,
             event: entry.event,
+            said,
             records: 0,
             kinds: Vec::new(),
             entries: Vec::new(),
@@ -226,11 +236,12 @@ impl fmt::Display for AccountOfDisclosures {
                 text(line.purpose.map(|purpose| purpose.to_string())),
                 line.event.to_string(),
                 line.records.to_string(),
+                text(line.said.as_deref().map(one_line)),
             ]
         };
         let rows: Vec<_> = self.disclosures.iter().map(row).collect();
         let title = format!("Disclosures of the chart of {} from {} to {}", self.patient, self.from, self.to);
-        table(f, &title, &["first", "last", "times", "recipient", "purpose", "how", "records"], &rows)?;
+        table(f, &title, &["first", "last", "times", "recipient", "purpose", "how", "records", "said"], &rows)?;
         self.gaps.iter().try_for_each(|gap| writeln!(f, "  {gap}"))
     }
 }

@@ -9,9 +9,10 @@ use chartvault_verify::bundle::BundleWriter;
 use data_encoding::HEXLOWER;
 
 use super::disclose::checked_reason;
-use super::proofs::is_ours;
+use super::proofs::{entry, is_ours};
+use super::subjects::GivenOut;
 use super::{AuditView, CHUNK, access, read};
-use crate::audit::{AuditEvent, AuditFault, Checkpoint, EntryRef, FaultKind, LogProofError};
+use crate::audit::{AuditEvent, AuditFault, Checkpoint, FaultKind, LogProofError};
 use crate::error::Error;
 use crate::secret::Secret;
 use crate::session::Session;
@@ -91,7 +92,8 @@ impl LogBundle<'_> {
     }
 
     /// With the key of one of the entries, which opens that one and no other, but for what it says about patients. The reason,
-    /// 1 to 512 bytes that are not all blank, is logged; of several the last one.
+    /// 1 to 512 bytes that are not all blank, is logged; of several the last one. The log names the patients whom the entry is
+    /// about, as with [`AuditView::disclose`].
     pub fn disclosing(mut self, seq: u64, reason: &str) -> Self {
         self.disclosed.push(seq);
         self.reason = reason.to_owned();
@@ -102,8 +104,9 @@ impl LogBundle<'_> {
     ///
     /// # Errors
     /// [`Error::LogProof`] where the checkpoint is not of this log or the range is not in it, [`Error::InvalidText`] for a
-    /// reason that is none, [`Error::TooMany`] for the keys of more than 1,000 entries, [`Error::Audit`] where the log is not
-    /// sound there, [`Error::Output`] where it cannot be written, and what [`Session`] lists.
+    /// reason that is none, [`Error::TooMany`] for the keys of more than 1,000 entries, or of entries about more than 10,000
+    /// patients, [`Error::Audit`] where the log is not sound there, [`Error::Output`] where it cannot be written, and what
+    /// [`Session`] lists.
     pub fn write(mut self, out: &mut dyn Write) -> Result<Bundled, Error> {
         self.disclosed.sort_unstable();
         self.disclosed.dedup();
@@ -111,11 +114,13 @@ impl LogBundle<'_> {
         let op = self.session.begin(access(event))?;
         let (ready, unlocked) = op.run(Hold::Nothing, |op| {
             let ready = self.prepare(&op.unlocked)?;
-            let detail = Some(self.told(&ready.checkpoint));
-            let count = u32::try_from(self.entries.end.saturating_sub(self.entries.start)).ok();
-            Ok(Done { detail, count, ..Done::read((ready, op.unlocked.clone()), Vec::new()) })
+            let (detail, count) = (Some(self.told(&ready.checkpoint)), ready.count());
+            let subjects = ready.given_out.subjects(&op.unlocked)?;
+            // Of one who was erased meanwhile the keys open nothing either.
+            let leave_out: Option<fn(&mut (Ready, _), _) -> _> = Some(|(ready, _), _| ready.count());
+            Ok(Done { detail, count, leave_out, ..Done::read((ready, op.unlocked.clone()), subjects) })
         })?;
-        let sha256 = ready.write(&unlocked, &self.entries, out)?;
+        let sha256 = ready.write(&unlocked, out)?;
         Ok(Bundled { entries: self.entries, checkpoint: ready.checkpoint, sha256 })
     }
 
@@ -153,12 +158,12 @@ impl LogBundle<'_> {
             is_ours(unlocked, old)?;
             earlier.push((old.note.clone(), unlocked.log_consistency((old.size, &old.root), new)?));
         }
-        let mut keys = BTreeMap::new();
+        let (mut keys, mut given_out) = (BTreeMap::new(), GivenOut::default());
         for seq in &self.disclosed {
-            keys.insert(*seq, key_of(unlocked, *seq)?);
+            keys.insert(*seq, given_out.key_of(unlocked, *seq, &entry(unlocked, *seq)?.0)?);
         }
         let (left, right) = unlocked.log_beside(self.entries.clone(), new)?;
-        Ok(Ready { checkpoint, earlier, keys, left, right })
+        Ok(Ready { entries: self.entries.clone(), checkpoint, earlier, keys, given_out, left, right })
     }
 
     fn told(&self, under: &Checkpoint) -> String {
@@ -177,15 +182,21 @@ impl LogBundle<'_> {
 
 /// A bundle of which nothing can be refused any more.
 struct Ready {
+    entries: Range<u64>,
     checkpoint: Checkpoint,
     earlier: Vec<(String, Vec<[u8; 32]>)>,
     keys: BTreeMap<u64, Secret<32>>,
+    given_out: GivenOut,
     left: chartvault_verify::merkle::Range,
     right: chartvault_verify::merkle::Range,
 }
 
 impl Ready {
-    fn write(&self, unlocked: &Unlocked, entries: &Range<u64>, out: &mut dyn Write) -> Result<[u8; 32], Error> {
+    fn count(&self) -> Option<u32> {
+        u32::try_from(self.entries.end.saturating_sub(self.entries.start)).ok()
+    }
+
+    fn write(&self, unlocked: &Unlocked, out: &mut dyn Write) -> Result<[u8; 32], Error> {
         let (new, vault) = ((self.checkpoint.size, &self.checkpoint.root), unlocked.vault.as_bytes());
         let mut writer = BundleWriter::begin(out, vault, &self.checkpoint.note).map_err(Error::Output)?;
         let last = unlocked.policy.epoch().map_or(0, |row| row.epoch);
@@ -201,7 +212,7 @@ impl Ready {
         for (seq, key) in &self.keys {
             writer.key(*seq, key.expose()).map_err(Error::Output)?;
         }
-        let (mut next, end) = (entries.start, entries.end);
+        let (mut next, end) = (self.entries.start, self.entries.end);
         let mut writer =
             writer.range(next, end.saturating_sub(next), &self.left, &self.right).map_err(Error::Output)?;
         while next < end {
@@ -219,18 +230,6 @@ impl Ready {
             }
         }
         writer.finish().map_err(Error::Output)
-    }
-}
-
-fn key_of(unlocked: &Unlocked, seq: u64) -> Result<Secret<32>, Error> {
-    let (bytes, _) = super::proofs::entry(unlocked, seq)?;
-    let entry = EntryRef::parse(&bytes).map_err(|defect| AuditFault { seq, what: FaultKind::Malformed(defect) })?;
-    let (epoch, key_id) = (entry.front.epoch, entry.front.key_id);
-    let no_key = || AuditFault { seq, what: FaultKind::NoKey { epoch, key_id } };
-    let key = entry.entry_key(unlocked.keyring().audit()).ok_or_else(no_key)?;
-    match entry.open_with_entry_key(&key) {
-        Ok(_) => Ok(key),
-        Err(_) => Err(AuditFault { seq, what: FaultKind::CannotOpen }.into()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::proofs::{InclusionProof, entry, inclusion};
+use super::subjects::GivenOut;
 use super::{AuditView, access};
 use crate::audit::{AuditEvent, AuditFault, Checkpoint, EntryRef, FaultKind};
 use crate::error::Error;
@@ -58,7 +59,9 @@ impl fmt::Debug for Disclosure {
 
 impl AuditView<'_> {
     /// Discloses one entry: whoever is given the answer can read it, and see that it is in the log of the checkpoint; of the
-    /// other entries they learn nothing. The reason, 1 to 512 bytes that are not all blank, is logged with the number.
+    /// other entries they learn nothing. The reason, 1 to 512 bytes that are not all blank, is logged with the number: say to
+    /// whom as well. The log names the patients whom the entry is about, so that it stands in the
+    /// [`access_report`](Self::access_report) and the [`accounting_of_disclosures`](Self::accounting_of_disclosures) of each.
     ///
     /// # Errors
     /// [`Error::InvalidText`] for a blank or too long reason, [`Error::LogProof`] as with [`AuditView::prove`],
@@ -71,17 +74,16 @@ impl AuditView<'_> {
             checked_reason(reason)?;
             let proof = inclusion(&op.unlocked, seq, under)?;
             let (entry, _) = entry(&op.unlocked, seq)?;
-            let parsed =
-                EntryRef::parse(&entry).map_err(|defect| AuditFault { seq, what: FaultKind::Malformed(defect) })?;
-            let (epoch, key_id) = (parsed.front.epoch, parsed.front.key_id);
-            let no_key = || AuditFault { seq, what: FaultKind::NoKey { epoch, key_id } };
-            let key = parsed.entry_key(op.unlocked.keyring().audit()).ok_or_else(no_key)?;
+            let mut given_out = GivenOut::default();
+            let key = given_out.key_of(&op.unlocked, seq, &entry)?;
             let disclosure = Disclosure { entry, proof, checkpoint: under.clone(), key };
             if disclosure.open(&disclosure.entry).is_none() {
                 return Err(Error::from(AuditFault { seq, what: FaultKind::CannotOpen }).into());
             }
             let told = format!("entry {seq}: {reason}");
-            Ok(Done { detail: Some(told), ..Done::read(disclosure, Vec::new()) })
+            let subjects = given_out.subjects(&op.unlocked)?;
+            // Of one who was erased meanwhile the key opens nothing either.
+            Ok(Done { detail: Some(told), leave_out: Some(|_, _| None), ..Done::read(disclosure, subjects) })
         })
     }
 }

@@ -108,6 +108,16 @@ pub enum LogFault {
         /// The anchor.
         anchor: String,
     },
+    /// An anchor says to have seen more entries than the log has.
+    #[error("anchor {anchor} says to have seen {seen} entries, and the log has {found}")]
+    SeenMore {
+        /// The anchor.
+        anchor: String,
+        /// Entries that it says to have seen.
+        seen: u64,
+        /// Entries of the log.
+        found: u64,
+    },
     /// The index over 4,096 entries says something else than they do, so that queries kept some of them back. It was made anew.
     #[error("the index over the entries from {first} on said something else than they do; it was made anew")]
     Index {
@@ -273,6 +283,9 @@ fn freshness(unlocked: &Unlocked) -> LogVerdict {
             Err(Error::Forked { anchor, anchored }) => faults.push(LogFault::Forked { anchor, anchored }),
             Err(Error::Anchor(AnchorFault::UnknownKey { .. } | AnchorFault::NoCheckpoint { .. })) => {
                 faults.push(LogFault::OtherKey { anchor: name() });
+            }
+            Err(Error::Anchor(AnchorFault::Ahead { anchor, seen, found })) => {
+                faults.push(LogFault::SeenMore { anchor, seen, found });
             }
             Err(_) => unread = true,
         }

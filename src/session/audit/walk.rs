@@ -197,7 +197,11 @@ impl Walk<'_> {
             return Err(fault(FaultKind::Malformed(EntryDefect::Truncated)).into());
         };
         let entry = EntryRef::parse(bytes).map_err(|defect| fault(FaultKind::Malformed(defect)))?;
-        let behind = behind.first().and_then(|(_, bytes)| EntryRef::parse(bytes).ok());
+        let behind_it = |what| AuditFault { seq: seq.saturating_add(1), what: FaultKind::Malformed(what) };
+        let behind = behind.first().map(|(_, bytes)| EntryRef::parse(bytes)).transpose().map_err(behind_it)?;
+        if behind.is_none() && seq.saturating_add(1) < self.end {
+            return Err(behind_it(EntryDefect::Truncated).into());
+        }
         if (*first, entry.front.seq) != (seq, seq) || !confirmed(&entry, behind.as_ref()) {
             return Err(fault(FaultKind::LinkBroken).into());
         }
@@ -262,9 +266,6 @@ impl Walk<'_> {
             let fault = |what| AuditFault { seq, what };
             if !confirmed(entry, behind) {
                 return Err(fault(FaultKind::LinkBroken).into());
-            }
-            if !self.filter.covers(entry.front.time) {
-                continue;
             }
             let opened = self.keys.open(entry).map_err(|error| fault(FaultKind::from(error)))?;
             if self.filter.matches(&opened) && take(opened).is_break() {

@@ -90,7 +90,7 @@ impl Range {
         let mut at = self.to;
         self.to = self.to.saturating_add(1 << height);
         // As long as what stands left of it is the other half of a perfect tree, and in the stretch.
-        while (at >> height) & 1 == 1 && at - (1 << height) >= self.from {
+        while at.checked_shr(height).is_some_and(|at| at & 1 == 1) && at - (1 << height) >= self.from {
             let Some(left) = self.nodes.pop() else { break };
             node = node_hash(&left, &node);
             at -= 1 << height;
