@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::read::{export, get, history, ls};
-use crate::{audit, check, doctor, import, init, key, manual, review, salvage, stats, status, token};
+use crate::{audit, check, doctor, import, init, key, manual, report, review, salvage, stats, status, token};
 
 /// An encrypted, capability-guarded, audit-logged record store for patient charts.
 #[derive(Debug, Parser)]
@@ -31,7 +31,7 @@ First steps:
   chartvault status --vault clinic.vault
 
 Secrets are asked for, or read from a file, a descriptor or a command; never given as arguments.
-Exit codes: 0 done, 1 error, 2 usage, 3 partly done, 10 no vault, 11 in use, 12 wrong credential,
+Exit codes: 0 done, 1 error, 2 usage, 3 partly done, 10 no vault, 11 in use, 12 wrong credential, \
 20 tampering or damage found, 21 warnings, 130 interrupted.";
 
 /// What every verb takes.
@@ -110,6 +110,7 @@ pub enum Verb {
     Doctor(doctor::Doctor),
     Check(check::Check),
     Salvage(salvage::Salvage),
+    Report(report::Report),
     Stats(stats::Stats),
     Import(import::Import),
     Export(export::Export),

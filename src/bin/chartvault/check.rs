@@ -20,7 +20,7 @@ Examples:
   chartvault check --journal       every byte of the journal; weekly
   chartvault check --all           also each record opened, and each entry of the log; after trouble
 
-Needs no token, changes no record and shows none. Exit code 0: all is as it was written; 21: something was mended, or can
+Needs no token, changes no record and shows none. Exit code 0: all is as it was written; 21: something was mended, or can \
 be, and nothing is lost; 20: something may be lost, so keep all files as they are (docs/repair.md).")]
 pub struct Check {
     /// Every frame of the journal, the state files, both copies of the header

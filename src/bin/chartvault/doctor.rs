@@ -11,6 +11,7 @@ use crate::args::Common;
 use crate::door::{Door, directory, open, read_token};
 use crate::exit::Code;
 use crate::failure::Outcome;
+use crate::mends::verb_for;
 use crate::platform;
 use crate::secrets::CredentialArgs;
 use crate::show::{Facts, Show, Table, printable};
@@ -69,14 +70,6 @@ pub fn run(common: &Common, args: &Doctor, show: Show) -> Outcome {
     tell(&findings, &id.to_string(), show)?;
     let grave = findings.iter().any(|finding| finding.weight != Weight::Note);
     Ok(if grave { Code::Warnings } else { Code::Ok })
-}
-
-/// What mends a finding at the command line, where the library names a call.
-fn verb_for(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "no-anchor" => "keep checkpoints on another disk: chartvault audit anchor DIR, and --anchor DIR with each verb",
-        _ => return None,
-    })
 }
 
 fn tell(findings: &[Finding], vault: &str, show: Show) -> Outcome<()> {
@@ -159,13 +152,22 @@ fn opening(vault: &Door) -> Vec<Finding> {
     findings
 }
 
-/// What is wrong with keys and slots.
+/// What is wrong with keys and slots, weighed as the security report does.
 fn keys(vault: &Door) -> Outcome<Vec<Finding>> {
-    let finding = |risk: &KeyRisk| Finding {
-        weight: Weight::Medium,
-        code: "keys",
-        what: risk.to_string(),
-        mend: "see chartvault key --help, and docs/keys.md".to_owned(),
+    let finding = |risk: &KeyRisk| {
+        let (weight, code) = match risk {
+            KeyRisk::OnlyOneSlot { .. } => (Weight::Medium, "only-one-slot"),
+            KeyRisk::NoRecovery => (Weight::High, "no-recovery"),
+            KeyRisk::NeverUsed { .. } => (Weight::Low, "slot-never-used"),
+            KeyRisk::CheapPassphrase { .. } => (Weight::Medium, "cheap-passphrase"),
+            KeyRisk::HeaderOnOneDisk => (Weight::Medium, "header-on-one-disk"),
+            KeyRisk::HeaderOnOneMedium => (Weight::Low, "header-on-one-medium"),
+            KeyRisk::RotationUnderWay => (Weight::Low, "rotation-under-way"),
+            KeyRisk::ErasuresUnfinished { .. } => (Weight::High, "erasure-unfinished"),
+            _ => (Weight::Medium, "keys"),
+        };
+        let mend = verb_for(code).unwrap_or("see docs/keys.md");
+        Finding { weight, code, what: risk.to_string(), mend: mend.to_owned() }
     };
     Ok(vault.key_report()?.risks.iter().map(finding).collect())
 }

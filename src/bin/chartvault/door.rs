@@ -73,7 +73,7 @@ pub fn directory(common: &Common) -> Outcome<&Path> {
 
 /// What the process is told of the vault. Background work that pays in long runs alone is off.
 pub fn options(common: &Common) -> Options {
-    let mut options = Options::new().cache_bytes(64 << 20).scrub_rate(0);
+    let mut options = Options::new().cache_bytes(64 << 20).scrub_rate(0).harden_process();
     if let Some(header) = &common.header {
         options = options.header(header);
     }

@@ -96,7 +96,8 @@ impl Code {
                 | UnlockError::AnotherShareSet,
             )
             | Error::NeedsPartner { .. }
-            | Error::Token(_) => Self::WrongCredential,
+            | Error::Token(_)
+            | Error::SessionRefused(_) => Self::WrongCredential,
             _ => Self::Error,
         }
     }

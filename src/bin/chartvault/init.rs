@@ -11,6 +11,7 @@ use crate::door::{directory, options};
 use crate::exit::Code;
 use crate::failure::{Failure, Outcome};
 use crate::issuer;
+use crate::platform::make_private_dir;
 use crate::secrets::{CredentialArgs, new_private, write_private};
 use crate::show::{Facts, Show, warn};
 
@@ -78,7 +79,13 @@ pub fn run(common: &Common, args: &Init, show: Show) -> Outcome {
     let recovery_file = args.recovery_file.as_deref().map(new_private).transpose()?;
     drop(recovery_file);
 
-    let (vault, recovery) = create(common, args, &passphrase)?;
+    let made = make_private_dir(dir).map_err(|error| Failure::file("making", dir, &error))?;
+    let (vault, recovery) = create(common, args, &passphrase).inspect_err(|_| {
+        if made {
+            // An empty one says nothing; one with something in it stays to be looked at.
+            drop(fs::remove_dir(dir));
+        }
+    })?;
     let text = recovery.expose_text();
     let shown = match &args.recovery_file {
         Some(path) => {

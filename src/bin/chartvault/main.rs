@@ -28,8 +28,10 @@ mod interrupt;
 mod issuer;
 mod key;
 mod manual;
+mod mends;
 mod platform;
 mod read;
+mod report;
 mod review;
 mod salvage;
 mod secrets;
@@ -72,6 +74,7 @@ fn run(cli: &Cli, show: Show) -> Outcome {
         Verb::Doctor(args) => doctor::run(common, args, show),
         Verb::Check(args) => check::run(common, args, show),
         Verb::Salvage(args) => salvage::run(common, args, show),
+        Verb::Report(args) => report::run(common, args, show),
         Verb::Stats(args) => stats::run(common, args, show),
         Verb::Import(args) => import::run(common, args, show),
         Verb::Export(args) => read::export::run(common, args, show),

@@ -1,6 +1,6 @@
 //! What differs between platforms: private files, and the shell. The tool's counterpart to the library's own room.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +15,20 @@ pub fn create_private(path: &Path) -> io::Result<File> {
         options.mode(0o600);
     }
     options.open(path)
+}
+
+/// Makes a directory for its owner alone, where the file system knows permissions. Says whether it was made: it may be there.
+pub fn make_private_dir(path: &Path) -> io::Result<bool> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    match builder.create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        done => done.map(|()| true),
+    }
 }
 
 /// The permissions of a file that others than its owner may read or write.

@@ -20,8 +20,8 @@ use crate::ticker::Ticker;
 Example:
   chartvault salvage --vault damaged.vault --into salvaged.vault
 
-Not a byte of the damaged vault changes; the new one has the same id, keys and credentials. A backup that is whole is
-better than a salvage: see docs/repair.md. Exit code 0: all is proved to be back; 21: something is lost or in doubt, and
+Not a byte of the damaged vault changes; the new one has the same id, keys and credentials. A backup that is whole is \
+better than a salvage: see docs/repair.md. Exit code 0: all is proved to be back; 21: something is lost or in doubt, and \
 the report names it.")]
 pub struct Salvage {
     /// The directory of the new vault, which must not be there yet
@@ -54,7 +54,7 @@ pub fn run(common: &Common, args: &Salvage, show: Show) -> Outcome {
         tell(&report, code, show)?;
     } else {
         show.note(&shown_lines(&report.to_string()))?;
-        show.note(&format!("\nNext: chartvault check --all --vault {}", args.into.display()))?;
+        show.note(&format!("\nBefore you go on with it: chartvault check --all --vault {}", args.into.display()))?;
     }
     Ok(code)
 }

@@ -52,7 +52,8 @@ impl Show {
         self.text(&format!("{value}\n"))
     }
 
-    fn text(self, text: &str) -> Outcome<()> {
+    /// Text as it is.
+    pub fn text(self, text: &str) -> Outcome<()> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         Ok(out.flush()?)

@@ -18,7 +18,7 @@ use crate::show::{Facts, Show, Table};
 Example:
   chartvault audit anchor /media/stick/anchor
 
-What the directory holds is compared with first: exit code 20 if the log was cut, brought back or rewritten since. Give
+What the directory holds is compared with first: exit code 20 if the log was cut, brought back or rewritten since. Give \
 the same directory as --anchor (or CHARTVAULT_ANCHOR) to every verb, and each opening and closing does the same.")]
 pub struct Anchor {
     /// The directory, on another disk than the vault; it has to be there

@@ -75,8 +75,8 @@ pub struct Bundle {
 pub fn bundle(common: &Common, args: &Bundle, show: Show) -> Outcome {
     let since = args.since.as_deref().map(checkpoint).transpose()?;
     let (vault, session) = enter(common, &args.credential, &args.session, show)?;
-    let all = session.audit()?.retention()?;
-    let entries = args.first.unwrap_or(all.first)..args.end.unwrap_or(all.entries);
+    let first = session.audit()?.retention()?.first;
+    let entries = args.first.unwrap_or(first)..args.end.unwrap_or(vault.log_checkpoint()?.size);
     let file = new_private(&args.out)?;
     let mut out = BufWriter::new(file);
     let mut bundle = session.audit()?.bundle(entries);

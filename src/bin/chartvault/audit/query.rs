@@ -23,7 +23,7 @@ Examples:
   chartvault audit tail --token officer.token --purpose operations
   chartvault audit tail --json -n 1000 --token officer.token --purpose operations
 
-With --json, each entry is an object on a line; docs/format/exports.md has its fields. A vault is open in one process at
+With --json, each entry is an object on a line; docs/format/exports.md has its fields. A vault is open in one process at \
 a time; a program that has it open follows the log with a sink (docs/following.md).")]
 pub struct Tail {
     /// How many

@@ -19,8 +19,8 @@ Examples:
   chartvault audit verify --token officer.token --purpose operations
   chartvault audit verify --anchor /media/stick/anchor --token officer.token --purpose operations
 
-Three verdicts: integrity (the entries are those that were written), completeness (none is missing), freshness (the log
-is not older than what anchors hold). Exit code 0: all are sound; 20: something speaks against the log; 21: one of them
+Three verdicts: integrity (the entries are those that were written), completeness (none is missing), freshness (the log \
+is not older than what anchors hold). Exit code 0: all are sound; 20: something speaks against the log; 21: one of them \
 cannot be said, such as freshness without an anchor.")]
 pub struct Verify {
     /// Only the chain of hashes, without opening entries; completeness cannot be said then

@@ -1,6 +1,6 @@
 //! Whose charts there are, and what stands in them already: so that the same resource is not put twice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chartvault::{Error, Identifier, PatientId, RecordRef, Session, Version};
 use serde_json::Value;
@@ -35,20 +35,20 @@ pub struct Charts<'s> {
     ids: HashMap<String, Option<PatientId>>,
     charts: HashMap<PatientId, Chart>,
     pub registered: u64,
-    /// For a dry run: those who would be registered.
-    would: HashSet<String>,
+    /// For a dry run: those who would be registered, and what would stand in their charts.
+    would: HashMap<String, Chart>,
 }
 
 /// Whose chart a resource goes into.
 pub enum Place {
     Chart(PatientId),
-    /// One of somebody who would be registered, were it no dry run.
-    New,
+    /// That of somebody who would be registered, were it no dry run, by the resource id.
+    New(String),
 }
 
 impl<'s> Charts<'s> {
     pub fn new(session: &'s Session, dry_run: bool) -> Self {
-        let (ids, charts, would) = (HashMap::new(), HashMap::new(), HashSet::new());
+        let (ids, charts, would) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self { session, dry_run, ids, charts, registered: 0, would }
     }
 
@@ -72,10 +72,11 @@ impl<'s> Charts<'s> {
             }
             None if self.dry_run => {
                 self.ids.insert(id.to_owned(), None);
-                if self.would.insert(id.to_owned()) {
+                if !self.would.contains_key(id) {
+                    self.would.insert(id.to_owned(), Chart::default());
                     self.registered = self.registered.saturating_add(1);
                 }
-                return Ok(Place::New);
+                return Ok(Place::New(id.to_owned()));
             }
             None => {
                 let patient = self.session.register_patient([own])?;
@@ -101,6 +102,14 @@ impl<'s> Charts<'s> {
         Ok(())
     }
 
+    /// What stands in the chart of a place.
+    pub fn at(&mut self, place: &Place) -> Result<&mut Chart, Error> {
+        match place {
+            Place::Chart(patient) => self.chart(*patient),
+            Place::New(id) => Ok(self.would.entry(id.clone()).or_default()),
+        }
+    }
+
     /// What stands in a chart.
     pub fn chart(&mut self, patient: PatientId) -> Result<&mut Chart, Error> {
         if !self.charts.contains_key(&patient) {
@@ -110,11 +119,13 @@ impl<'s> Charts<'s> {
         Ok(self.charts.entry(patient).or_default())
     }
 
-    /// Forgets all charts if there are too many to remember; only while nothing waits for a commit.
+    /// Forgets all charts if there are too many to remember; only while nothing waits for a commit. A dry run forgets what
+    /// would stand in them as well, and then takes what comes twice for new.
     pub fn forget_if_full(&mut self) {
-        let remembered: usize = self.charts.values().map(|chart| chart.there.len()).sum();
+        let remembered: usize = self.charts.values().chain(self.would.values()).map(|chart| chart.there.len()).sum();
         if remembered > REMEMBERED {
             self.charts.clear();
+            self.would.values_mut().for_each(|chart| *chart = Chart::default());
         }
         if self.ids.len() > REMEMBERED && !self.dry_run {
             self.ids.clear();

@@ -30,9 +30,9 @@ Examples:
   chartvault import patients.ndjson.zst --token importer.token --purpose operations
   chartvault import --dry-run bundle.json --token importer.token --purpose operations
 
-A file has one resource or Bundle a line (.ndjson), or is one Bundle (.json); with .zst behind it, it is packed.
-A resource goes into the chart of the patient whom it names, who is registered if need be under its resource id;
-what names no patient goes into the facility's chart. Import the same file again as often as you like: what is
+A file has one resource or Bundle a line (.ndjson), or is one Bundle (.json); with .zst behind it, it is packed. \
+A resource goes into the chart of the patient whom it names, who is registered if need be under its resource id; \
+what names no patient goes into the facility's chart. Import the same file again as often as you like: what is \
 there already is passed over, so that an import that was interrupted just goes on.
 The session needs the actions create, read and list, and amend with --amend.
 Exit code 3: some resources were refused; each is named on standard error by its line, with the reason.")]
@@ -59,7 +59,11 @@ pub fn run(common: &Common, args: &Import, show: Show) -> Outcome {
     let (vault, session) = enter(common, &args.credential, &args.session, show)?;
     let mut writer = Writer::new(&session, args.amend, args.dry_run, show);
     let mut ended = Ok(());
+    let several = files.len() > 1;
     for (path, lines) in files {
+        if several {
+            writer.of_file(path.display().to_string());
+        }
         ended = one_file(&mut writer, path, lines, show);
         if ended.is_err() {
             break;
@@ -70,6 +74,9 @@ pub fn run(common: &Common, args: &Import, show: Show) -> Outcome {
     let counts = writer.counts();
     close(session, vault)?;
     tell(&counts, args.dry_run, show)?;
+    if counts.put > 0 && !args.dry_run && ended.is_ok() {
+        show.note("\nNext, look at them, with a token that allows it: chartvault ls --help")?;
+    }
     ended?;
     flushed?;
     Ok(if counts.refused > 0 { Code::Partly } else { Code::Ok })

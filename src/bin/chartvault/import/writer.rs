@@ -44,6 +44,10 @@ pub struct Writer<'s> {
     bytes: usize,
     amend: bool,
     dry_run: bool,
+    /// Put by a dry run.
+    dry: usize,
+    /// The file being read, where there are several.
+    file: Option<String>,
     show: Show,
     counts: Counts,
 }
@@ -51,7 +55,13 @@ pub struct Writer<'s> {
 impl<'s> Writer<'s> {
     pub fn new(session: &'s Session, amend: bool, dry_run: bool, show: Show) -> Self {
         let charts = Charts::new(session, dry_run);
-        Self { session, charts, waiting: Vec::new(), bytes: 0, amend, dry_run, show, counts: Counts::default() }
+        let (waiting, counts) = (Vec::new(), Counts::default());
+        Self { session, charts, waiting, bytes: 0, amend, dry_run, dry: 0, file: None, show, counts }
+    }
+
+    /// Names the file that lines are of from now on.
+    pub fn of_file(&mut self, file: String) {
+        self.file = Some(file);
     }
 
     pub fn counts(&self) -> Counts {
@@ -62,9 +72,15 @@ impl<'s> Writer<'s> {
     pub fn refuse(&mut self, line: u64, at: Option<u64>, reason: &str) {
         self.counts.refused = self.counts.refused.saturating_add(1);
         let text = match (self.show.json, at) {
-            (true, _) => format!("{}\n", json!({ "refused": { "line": line, "entry": at, "reason": reason } })),
-            (false, Some(at)) => format!("line {line}, entry {at}: {}\n", printable(reason)),
-            (false, None) => format!("line {line}: {}\n", printable(reason)),
+            (true, _) => {
+                let refused = json!({ "file": self.file, "line": line, "entry": at, "reason": reason });
+                format!("{}\n", json!({ "refused": refused }))
+            }
+            (false, at) => {
+                let file = self.file.as_ref().map(|file| format!("{}, ", printable(file))).unwrap_or_default();
+                let entry = at.map(|at| format!(", entry {at}")).unwrap_or_default();
+                format!("{file}line {line}{entry}: {}\n", printable(reason))
+            }
         };
         // Where nobody reads standard error there is nobody to tell; the count says it all the same.
         drop(io::stderr().write_all(text.as_bytes()));
@@ -86,12 +102,8 @@ impl<'s> Writer<'s> {
             Ok(place) => place,
             Err(error) => return self.refuse_or_end(line, at, error),
         };
-        let Place::Chart(patient) = place else {
-            self.counts.put = self.counts.put.saturating_add(1);
-            return Ok(());
-        };
         let (key, hash) = (key(resource.kind().as_str(), resource.id(), bytes), hash(bytes));
-        let (found, withheld) = match self.charts.chart(patient) {
+        let (found, withheld) = match self.charts.at(&place) {
             Ok(chart) => (chart.there.get(&key).copied(), chart.withheld),
             Err(error) => return self.refuse_or_end(line, at, error),
         };
@@ -100,7 +112,7 @@ impl<'s> Writer<'s> {
                 self.counts.there = self.counts.there.saturating_add(1);
                 Ok(())
             }
-            Some(_) if self.amend => self.change(line, at, patient, &key, bytes),
+            Some(_) if self.amend => self.change(line, at, &place, key, bytes),
             Some(_) => {
                 self.refuse(
                     line,
@@ -114,35 +126,44 @@ impl<'s> Writer<'s> {
                 self.refuse(line, at, &format!("{why}; use a token with more sensitivity"));
                 Ok(())
             }
-            None => {
-                let (kind, options) = (resource.kind().clone(), resource.options());
-                self.add(Waiting { line, at, patient, kind, bytes: bytes.to_vec(), options, key })
-            }
+            None => match place {
+                Place::Chart(patient) if !self.dry_run => {
+                    let (kind, options) = (resource.kind().clone(), resource.options());
+                    self.add(Waiting { line, at, patient, kind, bytes: bytes.to_vec(), options, key })
+                }
+                place => {
+                    self.charts.at(&place)?.there.insert(key, There { hash, record: None });
+                    self.count_put(place);
+                    self.dry = self.dry.saturating_add(1);
+                    if self.dry % RECORDS == 0 {
+                        self.charts.forget_if_full();
+                    }
+                    Ok(())
+                }
+            },
         }
     }
 
     fn add(&mut self, waiting: Waiting) -> Outcome<()> {
-        if !self.dry_run {
-            let there = There { hash: hash(&waiting.bytes), record: None };
-            self.charts.chart(waiting.patient)?.there.insert(waiting.key.clone(), there);
-        }
-        if self.dry_run {
-            self.count_put(waiting.patient);
-            return Ok(());
-        }
+        let there = There { hash: hash(&waiting.bytes), record: None };
+        self.charts.chart(waiting.patient)?.there.insert(waiting.key.clone(), there);
         self.bytes = self.bytes.saturating_add(waiting.bytes.len());
         self.waiting.push(waiting);
         if self.waiting.len() >= RECORDS || self.bytes >= BYTES { self.flush() } else { Ok(()) }
     }
 
-    fn change(&mut self, line: u64, at: Option<u64>, patient: PatientId, key: &Key, bytes: &[u8]) -> Outcome<()> {
-        if self.dry_run {
-            self.counts.amended = self.counts.amended.saturating_add(1);
-            return Ok(());
-        }
+    fn change(&mut self, line: u64, at: Option<u64>, place: &Place, key: Key, bytes: &[u8]) -> Outcome<()> {
+        let patient = match place {
+            Place::Chart(patient) if !self.dry_run => *patient,
+            place => {
+                self.charts.at(place)?.there.insert(key, There { hash: hash(bytes), record: None });
+                self.counts.amended = self.counts.amended.saturating_add(1);
+                return Ok(());
+            }
+        };
         // It may be among those that wait.
         self.flush()?;
-        let there = self.charts.chart(patient)?.there.get(key).and_then(|there| there.record);
+        let there = self.charts.chart(patient)?.there.get(&key).and_then(|there| there.record);
         let Some((record, version)) = there else {
             self.refuse(line, at, "the resource that it would change was refused");
             return Ok(());
@@ -150,7 +171,7 @@ impl<'s> Writer<'s> {
         match self.session.amend_verbatim(record, version, bytes) {
             Ok(version) => {
                 let there = There { hash: hash(bytes), record: Some((record, version)) };
-                self.charts.chart(patient)?.there.insert(key.clone(), there);
+                self.charts.chart(patient)?.there.insert(key, there);
                 self.counts.amended = self.counts.amended.saturating_add(1);
                 Ok(())
             }
@@ -203,13 +224,13 @@ impl<'s> Writer<'s> {
     fn committed(&mut self, waiting: &Waiting, record: RecordRef) -> Outcome<()> {
         let there = There { hash: hash(&waiting.bytes), record: Some((record, Version::FIRST)) };
         self.charts.chart(waiting.patient)?.there.insert(waiting.key.clone(), there);
-        self.count_put(waiting.patient);
+        self.count_put(Place::Chart(waiting.patient));
         Ok(())
     }
 
-    fn count_put(&mut self, patient: PatientId) {
+    fn count_put(&mut self, place: Place) {
         self.counts.put = self.counts.put.saturating_add(1);
-        if patient == PatientId::FACILITY {
+        if matches!(place, Place::Chart(PatientId::FACILITY)) {
             self.counts.in_facility = self.counts.in_facility.saturating_add(1);
         }
     }

@@ -121,7 +121,7 @@ pub fn change(common: &Common, args: &Change, show: Show) -> Outcome {
 Example:
   chartvault key backup-header /media/stick/clinic.header
 
-If both copies of the header are lost, nothing opens the vault but this. It opens with the credentials of today for ever:
+If both copies of the header are lost, nothing opens the vault but this. It opens with the credentials of today for ever: \
 keep it where the recovery key is, and make a new one after each change of keys.")]
 pub struct BackupHeader {
     /// The file

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use chartvault::{ExportStream, Kind, PatientId};
 use clap::Args;
 
-use super::patient;
+use super::{found, patient};
 use crate::args::Common;
 use crate::door::{SessionArgs, enter};
 use crate::exit::Code;
@@ -22,11 +22,13 @@ use crate::ticker::Ticker;
 #[command(after_help = "\
 Examples:
   chartvault export --out all.ndjson.zst --token export.token --purpose operations
-  chartvault export --out - --patient patient-… --kind Observation --token export.token --purpose research
+  chartvault export --out - --patient patient-… --kind Observation \\
+    --token export.token --purpose research
+  echo 'urn:fhir:Patient|ID' | chartvault export --find - --out chart.ndjson --token export.token --purpose operations
 
-The session needs the export action. A file whose name ends in .zst is packed. It holds charts, unsealed: whoever has
+The session needs the export action. A file whose name ends in .zst is packed. It holds charts, unsealed: whoever has \
 it reads them; it is made for its owner alone. Nothing is written over.
-Exit code 3: records were left out, because they are no lines of text (those of a program's own types, and bytes that
+Exit code 3: records were left out, because they are no lines of text (those of a program's own types, and bytes that \
 hold line ends), or the token does not show them, or a salvaged vault misses them.")]
 pub struct Export {
     /// The file to write; - is standard output
@@ -35,6 +37,9 @@ pub struct Export {
     /// Only this patient's chart, or `facility`; may be repeated
     #[arg(long, value_name = "PATIENT", value_parser = patient)]
     patient: Vec<PatientId>,
+    /// Only the chart of whoever has the identifier in this file: `SYSTEM|VALUE` on its first line; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "patient")]
+    find: Option<PathBuf>,
     /// Only this kind; may be repeated
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
@@ -67,11 +72,15 @@ pub fn run(common: &Common, args: &Export, show: Show) -> Outcome {
             .hint("choose another name; nothing was written over"));
     }
     let (vault, session) = enter(common, &args.credential, &args.session, show)?;
+    let mut patients = args.patient.clone();
+    if let Some(path) = &args.find {
+        patients.push(found(&session, path)?);
+    }
     let mut ticker = Ticker::new(show);
     let mut progress = |progress| ticker.tick(progress);
     let mut export = session.export().on_progress(&mut progress);
-    if !args.patient.is_empty() {
-        export = export.patients(args.patient.iter().copied());
+    if !patients.is_empty() {
+        export = export.patients(patients);
     }
     if !kinds.is_empty() {
         export = export.kinds(kinds);

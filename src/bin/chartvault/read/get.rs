@@ -22,7 +22,7 @@ Examples:
   chartvault get ref-… --token osei.token --purpose treatment
   chartvault get ref-… --version 1 --json --token osei.token --purpose treatment
 
-Records are named by `chartvault ls`. What is written is what was put, byte by byte; with --json, an object with
+Records are named by `chartvault ls`. What is written is what was put, byte by byte; with --json, an object with \
 author, times and version, and the value as JSON (`value`) or else in base64 (`value_base64`).")]
 pub struct Get {
     /// The record

@@ -17,9 +17,14 @@ use crate::words;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  chartvault ls patient-… --token osei.token --purpose treatment
-  echo 'urn:mrn:clinic-a|12345' | chartvault ls --find - --kind Observation --token osei.token --purpose treatment
+  chartvault ls facility --token osei.token --purpose treatment
+  echo 'urn:fhir:Patient|ID' | chartvault ls --find - --token osei.token --purpose treatment
+  echo 'urn:mrn:clinic-a|12345' | chartvault ls --find - --kind Observation \\
+    --token osei.token --purpose treatment
+  chartvault ls patient-… --from 2026-01-01 --token osei.token --purpose treatment
 
+Whom `chartvault import` brought in has the id of the FHIR resource under urn:fhir:Patient, beside the identifiers in it. \
+Each record is shown with its name for `chartvault get` and `chartvault history`.
 The session needs the list action, and read for --find.")]
 pub struct Ls {
     #[command(flatten)]

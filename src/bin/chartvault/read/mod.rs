@@ -38,13 +38,16 @@ impl Whose {
     pub fn look_up(&self, session: &Session) -> Outcome<PatientId> {
         match (self.patient, &self.find) {
             (Some(patient), _) => Ok(patient),
-            (None, Some(path)) => {
-                let found = session.find_patient(&identifier(path)?)?;
-                found.ok_or_else(|| Failure::new(Code::Error, "nobody in this vault has that identifier"))
-            }
+            (None, Some(path)) => found(session, path),
             (None, None) => Err(Failure::usage("say whose chart: PATIENT or --find FILE")),
         }
     }
+}
+
+/// Whoever has the identifier in a file.
+pub fn found(session: &Session, path: &Path) -> Outcome<PatientId> {
+    let found = session.find_patient(&identifier(path)?)?;
+    found.ok_or_else(|| Failure::new(Code::Error, "nobody in this vault has that identifier"))
 }
 
 fn identifier(path: &Path) -> Outcome<Identifier> {
