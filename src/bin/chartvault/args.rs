@@ -128,3 +128,83 @@ pub enum Verb {
     Completions(manual::Completions),
     Man(manual::Manual),
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+
+    /// Every command line that a help text shows, with what stands for ids in it.
+    fn examples(command: &Command, found: &mut Vec<String>) {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default().replace("\\\n    ", "");
+        for line in text.lines().filter_map(|line| line.strip_prefix("  ")) {
+            assert!(line.contains("chartvault "), "{line}");
+            let call = line.split(" | ").find(|part| part.starts_with("chartvault ")).unwrap_or_default();
+            let call = call.split(" > ").next().unwrap_or_default().split("   ").next().unwrap_or_default();
+            found.push(call.to_owned());
+        }
+        command.get_subcommands().for_each(|verb| examples(verb, found));
+    }
+
+    #[test]
+    fn every_example_is_taken() {
+        Cli::command().debug_assert();
+        let (mut found, id) = (Vec::new(), "00112233445566778899aabbccddeeff");
+        examples(&Cli::command(), &mut found);
+        assert!(found.len() > 60, "{}", found.len());
+        for example in found {
+            let real = example
+                .replace("cvpk1_…", "cvpk1_R5K7OcHCLdnh7OXu5TxnRLjE4zpy8H8Qh1vMEaEbThE")
+                .replace("ref-…", &format!("ref-{id}-{id}-1"))
+                .replace("TOKEN-ID", &format!("rid-{id}"))
+                .replace("ISSUER-ID", &format!("issuer-{id}"))
+                .replace('…', id);
+            let mut words = vec![String::new()];
+            // Words as a shell has them, with single quotes.
+            for (at, part) in real.split('\'').enumerate() {
+                for (number, word) in part.split(|letter| at % 2 == 0 && letter == ' ').enumerate() {
+                    if number > 0 {
+                        words.push(String::new());
+                    }
+                    words.last_mut().unwrap().push_str(word);
+                }
+            }
+            words.retain(|word| !word.is_empty());
+            let taken = Cli::try_parse_from(&words);
+            assert!(taken.is_ok(), "{example}\n{}", taken.unwrap_err());
+        }
+    }
+
+    /// Arguments can be read by others on the machine, and stand in histories of shells.
+    #[test]
+    fn no_argument_takes_a_secret() {
+        fn check(command: &Command) -> usize {
+            let takes = |arg: &&clap::Arg| arg.get_action().takes_values();
+            let secret = |name: &str| {
+                ["passphrase", "token", "recovery", "key", "issuer", "secret"].iter().any(|word| name.contains(word))
+            };
+            let mut seen = 0;
+            for arg in command.get_arguments().filter(takes).filter(|arg| arg.get_long().is_some_and(secret)) {
+                let from = arg.get_value_names().map(|names| names[0].to_string()).unwrap_or_default();
+                assert!(["FILE", "N", "COMMAND", "ISSUER-ID"].contains(&from.as_str()), "{arg}");
+                seen += 1;
+            }
+            seen + command.get_subcommands().map(check).sum::<usize>()
+        }
+        assert!(check(&Cli::command()) > 100);
+    }
+
+    /// What is wider is broken by the terminal in the middle of a command.
+    #[test]
+    fn examples_fit() {
+        fn check(command: &Command) {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in text.lines().filter(|line| line.starts_with("  ")) {
+                assert!(line.chars().count() <= 100, "{line}");
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

@@ -22,7 +22,7 @@ use crate::words;
 #[command(after_help = "\
 Examples:
   chartvault doctor
-  chartvault doctor --token officer.token --purpose operations      also rights, reviews and the log
+  chartvault doctor --token officer.token --purpose operations
 
 With a token that has the audit action it also says what is wrong with rights, reviews and the log.
 Exit code 21: there is something to see to. It shows nothing about any patient.")]

@@ -24,6 +24,8 @@ pub fn verb_for(code: &str) -> Option<&'static str> {
         "issuer-old" => "draw and trust a new one (chartvault token issuer new), then chartvault token issuer distrust",
         "no-anchor" => "keep checkpoints on another disk: chartvault audit anchor DIR, and --anchor DIR with each verb",
         "log-not-verified" => "chartvault audit verify",
+        "memory-swapped" => "let the tool lock its memory (RLIMIT_MEMLOCK unlimited), or encrypt swap",
+        "memory-dumped" => "turn core dumps off",
         "not-checked" => "chartvault check --all",
         _ => return None,
     })

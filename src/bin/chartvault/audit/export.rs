@@ -22,7 +22,8 @@ use crate::ticker::Ticker;
 #[command(after_help = "\
 Examples:
   chartvault audit export --out log.jsonl --token officer.token --purpose operations
-  chartvault audit export --format cef --out - --from 2026-11-01 --token officer.token --purpose operations
+  chartvault audit export --format cef --out - --from 2026-11-01 \\
+    --token officer.token --purpose operations
 
 Forms: json (JSON lines, complete), csv, cef, rfc5424, fhir-r4, fhir-r5; docs/format/exports.md has what stands where.
 Nothing is written over.")]

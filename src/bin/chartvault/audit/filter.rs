@@ -41,7 +41,15 @@ pub struct Filter {
 
 fn event(text: &str) -> Result<AuditEvent, String> {
     let known = AuditEvent::ALL.iter().find(|event| event.to_string() == text);
-    known.copied().ok_or_else(|| format!("{text:?} is no event; docs/format/audit.md lists them"))
+    known.copied().ok_or_else(|| {
+        let words: Vec<&str> = text.split('-').collect();
+        let all = AuditEvent::ALL.iter().map(ToString::to_string);
+        let near: Vec<String> = all.filter(|name| name.split('-').any(|word| words.contains(&word))).collect();
+        match near.is_empty() {
+            true => format!("{text:?} is no event; docs/format/audit.md lists them"),
+            false => format!("{text:?} is no event; there are {}", near.join(", ")),
+        }
+    })
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {

@@ -18,7 +18,8 @@ use crate::show::Show;
 #[command(after_help = "\
 Examples:
   chartvault audit tail --token officer.token --purpose operations
-  chartvault audit query --actor dr.osei --outcome denied --from 2026-11-01 --token officer.token --purpose operations
+  chartvault audit query --actor dr.osei --outcome denied --from 2026-11-01 \\
+    --token officer.token --purpose operations
   chartvault audit verify --token officer.token --purpose operations
   chartvault audit anchor /media/stick/anchor
 

@@ -50,7 +50,8 @@ pub fn key(common: &Common, args: &Key, show: Show) -> Outcome {
 #[command(after_help = "\
 Examples:
   chartvault audit bundle --out log.bundle --token officer.token --purpose operations
-  chartvault audit bundle --first 100 --end 200 --since kept.note --out log.bundle --token officer.token --purpose operations
+  chartvault audit bundle --first 100 --end 200 --since kept.note --out log.bundle \\
+    --token officer.token --purpose operations
 
 A bundle shows nothing of what the entries say. It is checked with chartvault-verify; see docs/audit.md.")]
 pub struct Bundle {

@@ -64,7 +64,8 @@ pub fn tail(common: &Common, args: &Tail, show: Show) -> Outcome {
 #[command(after_help = "\
 Examples:
   chartvault audit query --about patient-… --token officer.token --purpose operations
-  chartvault audit query --outcome denied --from 2026-11-01 --json --token officer.token --purpose operations")]
+  chartvault audit query --outcome denied --from 2026-11-01 --json \\
+    --token officer.token --purpose operations")]
 pub struct Query {
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -168,7 +169,8 @@ pub fn explain(common: &Common, args: &Explain, show: Show) -> Outcome {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Example:
-  chartvault audit access patient-… --from 2026-01-01 --token officer.token --purpose patient-request
+  chartvault audit access patient-… --from 2026-01-01 \\
+    --token officer.token --purpose patient-request
 
 Exit code 20: entries about the patient are missing from the log; the report says where.")]
 pub struct Access {

@@ -135,7 +135,7 @@ impl<'s> Writer<'s> {
                     self.charts.at(&place)?.there.insert(key, There { hash, record: None });
                     self.count_put(place);
                     self.dry = self.dry.saturating_add(1);
-                    if self.dry % RECORDS == 0 {
+                    if self.dry.is_multiple_of(RECORDS) {
                         self.charts.forget_if_full();
                     }
                     Ok(())

@@ -24,7 +24,8 @@ Examples:
   chartvault export --out all.ndjson.zst --token export.token --purpose operations
   chartvault export --out - --patient patient-… --kind Observation \\
     --token export.token --purpose research
-  echo 'urn:fhir:Patient|ID' | chartvault export --find - --out chart.ndjson --token export.token --purpose operations
+  echo 'urn:fhir:Patient|ID' | chartvault export --find - --out chart.ndjson \\
+    --token export.token --purpose operations
 
 The session needs the export action. A file whose name ends in .zst is packed. It holds charts, unsealed: whoever has \
 it reads them; it is made for its owner alone. Nothing is written over.

@@ -22,6 +22,9 @@ pub enum State {
 
 /// List emergencies in which the glass was broken
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  chartvault review cases --state overdue --token officer.token --purpose operations")]
 pub struct List {
     /// Which ones
     #[arg(long, value_name = "STATE", default_value = "open")]
@@ -76,6 +79,10 @@ pub enum Came {
 
 /// Close an emergency with a verdict
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  chartvault review close-case case-… --verdict justified --note 'on call' \\
+    --token officer.token --purpose operations")]
 pub struct Close {
     /// The emergency, as `chartvault review cases` names it
     #[arg(value_name = "CASE")]

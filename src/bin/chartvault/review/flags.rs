@@ -14,6 +14,9 @@ use crate::show::{Facts, Show, Table};
 
 /// List the flags that monitoring raised
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  chartvault review flags --token officer.token --purpose operations")]
 pub struct List {
     /// Which ones
     #[arg(long, value_name = "STATE", default_value = "open")]
@@ -72,6 +75,10 @@ pub enum Came {
 
 /// Close a flag with a verdict
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  chartvault review close-flag flag-… --verdict explained --note 'on call' \\
+    --token officer.token --purpose operations")]
 pub struct Close {
     /// The flag, as `chartvault review flags` names it
     #[arg(value_name = "FLAG")]

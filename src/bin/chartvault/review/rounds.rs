@@ -17,6 +17,9 @@ use crate::words;
 
 /// List the reviews of grants
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  chartvault review ls --token officer.token --purpose operations")]
 pub struct Ls {
     #[command(flatten)]
     session: SessionArgs,
@@ -46,6 +49,11 @@ pub fn ls(common: &Common, args: &Ls, show: Show) -> Outcome {
 
 /// Open a review over every grant that is live now
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  chartvault review open --due 30d --token officer.token --purpose operations
+
+It lists every grant that is live now. Next: chartvault review show N.")]
 pub struct Open {
     /// Until when it is to be closed, from now: 30d
     #[arg(long, value_name = "LENGTH", value_parser = words::duration)]
@@ -68,6 +76,9 @@ pub fn open(common: &Common, args: &Open, show: Show) -> Outcome {
 
 /// Show the grants of a review, and what was decided
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  chartvault review show 1 --token officer.token --purpose operations")]
 pub struct Items {
     /// The review's number
     #[arg(value_name = "REVIEW")]
@@ -123,6 +134,12 @@ pub enum Decision {
 
 /// Decide over a grant of a review
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  chartvault review decide 1 TOKEN-ID revoke --note 'left the house' \\
+    --token officer.token --purpose operations
+
+Nobody decides over their own grants: take the token of another officer for those.")]
 pub struct Decide {
     /// The review's number
     #[arg(value_name = "REVIEW")]
@@ -166,6 +183,9 @@ pub fn decide(common: &Common, args: &Decide, show: Show) -> Outcome {
 
 /// Close a review in which nothing is left to decide
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  chartvault review close 1 --token officer.token --purpose operations")]
 pub struct Close {
     /// The review's number
     #[arg(value_name = "REVIEW")]

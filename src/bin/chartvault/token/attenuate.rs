@@ -16,7 +16,8 @@ use crate::show::{Facts, Show};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Example:
-  chartvault token attenuate --token osei.token --patient patient-… --actions read --valid-for 30m --out nurse.token
+  chartvault token attenuate \\
+    --token osei.token --patient patient-… --actions read --valid-for 30m --out nurse.token
 
 Needs neither the vault nor the issuer. What is not said stays as it is; nothing can be widened.")]
 pub struct Attenuate {

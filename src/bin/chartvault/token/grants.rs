@@ -101,7 +101,8 @@ pub fn ls(common: &Common, args: &Ls, show: Show) -> Outcome {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Example:
-  chartvault token register osei.token --note 'night shift' --token officer.token --purpose operations")]
+  chartvault token register osei.token --note 'night shift' \\
+    --token officer.token --purpose operations")]
 pub struct Register {
     /// The file of the token to register
     #[arg(value_name = "FILE")]
@@ -133,8 +134,10 @@ pub fn register(common: &Common, args: &Register, show: Show) -> Outcome {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  chartvault token revoke TOKEN-ID --reason 'tablet lost' --token officer.token --purpose operations
-  chartvault token revoke --of dr.osei --reason 'left the house' --token officer.token --purpose operations
+  chartvault token revoke TOKEN-ID --reason 'tablet lost' \\
+    --token officer.token --purpose operations
+  chartvault token revoke --of dr.osei --reason 'left the house' \\
+    --token officer.token --purpose operations
 
 Token ids are shown by: chartvault token ls, chartvault token inspect. It holds at once, in open sessions as well.")]
 pub struct Revoke {

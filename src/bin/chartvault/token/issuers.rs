@@ -127,7 +127,7 @@ fn ls(common: &Common, args: &Ls, show: Show) -> Outcome {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Example:
-  chartvault token issuer distrust ISSUER-ID --reason 'key may be known to others' --vault clinic.vault")]
+  chartvault token issuer distrust ISSUER-ID --reason 'key was shown' --vault clinic.vault")]
 pub struct Distrust {
     /// The issuer's id
     #[arg(value_name = "ISSUER-ID")]

@@ -19,9 +19,11 @@ use crate::show::{Facts, Show};
 #[command(after_help = "\
 Examples:
   chartvault token mint --vault clinic.vault --issuer issuer.key --to dr.osei \\
-    --actions read,list,create,amend --all-patients --all-kinds --purpose treatment --valid-for 12h --out osei.token
+    --actions read,list,create,amend --all-patients --all-kinds --purpose treatment \\
+    --valid-for 12h --out osei.token
   chartvault token mint --vault clinic.vault --issuer issuer.key --to privacy.officer \\
-    --actions audit,review,grant,operate --all-patients --all-kinds --purpose operations --valid-for 8h --out officer.token
+    --actions audit,review,grant,operate --all-patients --all-kinds --purpose operations \\
+    --valid-for 8h --out officer.token
 
 The issuer's machine needs no vault: --vault-id names it there (chartvault status shows it).")]
 pub struct Mint {

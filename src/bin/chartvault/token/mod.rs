@@ -28,7 +28,8 @@ Examples:
   chartvault token inspect osei.token
   chartvault token attenuate --token osei.token --actions read --valid-for 30m --out nurse.token
   chartvault token ls --token officer.token --purpose operations
-  chartvault token revoke rev-… --reason 'left the house' --token officer.token --purpose operations")]
+  chartvault token revoke TOKEN-ID --reason 'left the house' \\
+    --token officer.token --purpose operations")]
 pub enum Token {
     Mint(mint::Mint),
     Inspect(inspect::Inspect),
