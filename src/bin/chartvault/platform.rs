@@ -20,6 +20,7 @@ pub fn create_private(path: &Path) -> io::Result<File> {
 /// Makes a directory for its owner alone, where the file system knows permissions. Says whether it was made: it may be there.
 pub fn make_private_dir(path: &Path) -> io::Result<bool> {
     let mut builder = DirBuilder::new();
+    builder.recursive(false);
     #[cfg(unix)]
     {
         use std::os::unix::fs::DirBuilderExt;
