@@ -290,3 +290,26 @@ fn every_verb_is_recorded() {
         assert!(all.lines().any(named), "{command} is in no record");
     }
 }
+
+/// Programs rely on them.
+#[test]
+fn every_field_that_is_recorded_is_on_a_page() {
+    let pages = concat!(include_str!("../../docs/cli.md"), include_str!("../../docs/format/exports.md"));
+    let mut seen = 0;
+    for name in RECORDS {
+        let text = fs::read_to_string(dir().join(format!("{name}.txt"))).unwrap();
+        let objects = text.lines().map(|line| line.trim_start_matches("! "));
+        // Of a record that was put, the fields are those of whoever put it.
+        for line in objects.filter(|line| line.starts_with('{') && !line.contains("resourceType")) {
+            for part in line.split("\":").filter(|part| !part.is_empty()) {
+                let field = part.rsplit('"').next().unwrap();
+                let is_field = !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                if is_field && !part.ends_with('}') {
+                    seen += 1;
+                    assert!(pages.contains(&format!("`{field}`")), "{name}: {field} in {line}");
+                }
+            }
+        }
+    }
+    assert!(seen > 150, "{seen}");
+}
