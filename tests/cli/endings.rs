@@ -1,11 +1,13 @@
 //! Every exit code that docs/cli.md promises, from something that really is so.
 
 use std::fs::{self, File};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::house::{House, copy, flip, set_mode};
+use crate::house::{House, Ran, copy, flip, set_mode};
 use crate::imports::Importing;
 
 const OFFICER: [&str; 4] = ["--token", "officer.token", "--purpose", "operations"];
@@ -197,4 +199,45 @@ fn a_folder_that_cannot_be_written_is_named() {
     set_mode(&house.path("locked/clinic.vault"), 0o700);
     set_mode(&house.path("locked"), 0o700);
     assert_eq!(ran.code, Some(1), "{}", ran.err);
+}
+
+#[test]
+fn code_130_when_a_signal_ends_it() {
+    let house = House::with_vault();
+    let slow = ["stats", "--passphrase-command", "touch ready; sleep 2; cat pass.txt"];
+    for signal in ["-INT", "-TERM"] {
+        let child = house.tool(&slow).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while !house.path("ready").exists() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let ran = Ran::of(&child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.out.as_str()), (Some(130), ""), "{signal}: {}", ran.err);
+        assert!(ran.err.contains("interrupted"), "{}", ran.err);
+        fs::remove_file(house.path("ready")).unwrap();
+    }
+    assert_eq!(house.run(&["check", "--all"]).code, Some(0));
+}
+
+/// A file that has the name it was asked for is whole.
+#[test]
+fn half_a_file_never_has_the_name() {
+    let house = House::with_charts();
+    let exports = [
+        [&["export", "--out", "out", "--token", "dr.osei.token", "--purpose", "treatment"][..]].concat(),
+        [&["audit", "export", "--out", "out"][..], &OFFICER].concat(),
+        [&["audit", "bundle", "--out", "out"][..], &OFFICER].concat(),
+    ];
+    for export in exports {
+        house.write("out.part", "left over");
+        let ran = house.run(&export);
+        assert_eq!(ran.code, Some(1), "{export:?}");
+        assert!(ran.err.contains("out.part exists already") && !house.path("out").exists(), "{}", ran.err);
+        fs::remove_file(house.path("out.part")).unwrap();
+        house.done(&export);
+        let ran = house.run(&export);
+        assert!(ran.code == Some(1) && ran.err.contains("nothing was written over"), "{}", ran.err);
+        assert!(!house.path("out.part").exists());
+        fs::remove_file(house.path("out")).unwrap();
+    }
 }

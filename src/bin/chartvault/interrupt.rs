@@ -1,16 +1,21 @@
-//! Ctrl-C, and the signals that mean the same: long verbs end after the commit that is under way.
+//! Ctrl-C, and the signals that mean the same. A verb that knows how to stop ends after the commit that is under way; any
+//! other ends at once: nothing that was acknowledged is lost by it.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::exit::Code;
 use crate::failure::{Failure, Outcome};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+static STOPS: AtomicBool = AtomicBool::new(false);
 
-/// From now on the first signal asks to end, and the second one ends at once: nothing that was acknowledged is lost by it.
+/// From now on a signal ends the process with the code for it.
 pub fn watch() {
     let set = ctrlc::set_handler(|| {
-        if ASKED.swap(true, Ordering::SeqCst) {
+        if ASKED.swap(true, Ordering::SeqCst) || !STOPS.load(Ordering::SeqCst) {
+            // Where nobody reads standard error there is nobody to tell.
+            drop(io::stderr().write_all(b"\ninterrupted; what was acknowledged stays\n"));
             std::process::exit(i32::from(Code::Interrupted.number()));
         }
     });
@@ -18,12 +23,12 @@ pub fn watch() {
     drop(set);
 }
 
-/// Whether somebody asked to end.
-pub fn asked() -> bool {
-    ASKED.load(Ordering::SeqCst)
+/// From now on the verb calls [`check`] often enough: the first signal only asks it to end, the second one ends it.
+pub fn stops() {
+    STOPS.store(true, Ordering::SeqCst);
 }
 
 /// Ends the verb if somebody asked to; `what_stays` says what is done already and how to go on.
 pub fn check(what_stays: &str) -> Outcome<()> {
-    if asked() { Err(Failure::interrupted(what_stays)) } else { Ok(()) }
+    if ASKED.load(Ordering::SeqCst) { Err(Failure::interrupted(what_stays)) } else { Ok(()) }
 }

@@ -43,6 +43,7 @@ mod stats;
 mod status;
 mod ticker;
 mod token;
+mod whole;
 mod words;
 
 use std::io::{self, Write};

@@ -216,7 +216,10 @@ pub fn ask(prompt: &str) -> Outcome<Zeroizing<String>> {
         Failure::new(Code::Error, "there is no terminal to ask for the passphrase at")
             .hint("say where it comes from: --passphrase-file, --passphrase-fd or --passphrase-command")
     };
-    let answer = rpassword::prompt_password(prompt).map_err(|_| none())?;
+    let answer = rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => Failure::interrupted("nothing was done"),
+        _ => none(),
+    })?;
     Ok(Zeroizing::new(answer))
 }
 

@@ -1,10 +1,9 @@
 //! `audit export`: entries for other programs, in their forms.
 
-use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use chartvault::LogFormat;
+use chartvault::{LogExported, LogFormat, Session};
 use clap::Args;
 use data_encoding::HEXLOWER;
 
@@ -12,10 +11,11 @@ use super::filter::Filter;
 use crate::args::Common;
 use crate::door::{SessionArgs, enter};
 use crate::exit::Code;
-use crate::failure::{Failure, Outcome};
-use crate::secrets::{CredentialArgs, new_private};
+use crate::failure::Outcome;
+use crate::secrets::CredentialArgs;
 use crate::show::{Facts, Show};
 use crate::ticker::Ticker;
+use crate::whole;
 
 /// Write entries of the log out for other programs
 #[derive(Args, Debug)]
@@ -56,24 +56,14 @@ fn format(text: &str) -> Result<LogFormat, String> {
 
 pub fn run(common: &Common, args: &Export, show: Show) -> Outcome {
     let to_stdout = args.out.as_os_str() == "-";
-    let (vault, session) = enter(common, &args.credential, &args.session, show)?;
-    let mut out: BufWriter<Box<dyn Write>> = BufWriter::new(match to_stdout {
-        true => Box::new(io::stdout().lock()),
-        false => Box::new(new_private(&args.out)?),
-    });
-    let mut ticker = Ticker::new(show);
-    let mut progress = |progress| ticker.tick(progress);
-    let export = session.audit()?.export(args.filter.build()).format(args.format).on_progress(&mut progress);
-    let written = export.write(&mut out).map_err(Failure::from).and_then(|done| {
-        out.flush()?;
-        Ok(done)
-    });
-    if written.is_err() && !to_stdout {
-        // Half an export is none.
-        drop(fs::remove_file(&args.out));
+    if !to_stdout {
+        whole::is_free(&args.out)?;
     }
-    let done = written?;
-    drop((out, ticker));
+    let (vault, session) = enter(common, &args.credential, &args.session, show)?;
+    let done = match to_stdout {
+        true => write(args, &session, io::stdout().lock(), show)?,
+        false => whole::write(&args.out, |file| write(args, &session, file, show))?,
+    };
     vault.close()?;
     if !to_stdout {
         let facts = Facts::new()
@@ -87,4 +77,14 @@ pub fn run(common: &Common, args: &Export, show: Show) -> Outcome {
         show.facts(&facts)?;
     }
     Ok(Code::Ok)
+}
+
+fn write(args: &Export, session: &Session, out: impl Write, show: Show) -> Outcome<LogExported> {
+    let mut out = BufWriter::new(out);
+    let mut ticker = Ticker::new(show);
+    let mut progress = |progress| ticker.tick(progress);
+    let export = session.audit()?.export(args.filter.build()).format(args.format).on_progress(&mut progress);
+    let done = export.write(&mut out)?;
+    out.flush()?;
+    Ok(done)
 }

@@ -1,6 +1,6 @@
 //! `audit key` and `bundle`: what somebody outside needs to check the log without the vault.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,9 @@ use crate::args::Common;
 use crate::door::{SessionArgs, enter, open};
 use crate::exit::Code;
 use crate::failure::{Failure, Outcome};
-use crate::secrets::{CredentialArgs, new_private};
+use crate::secrets::CredentialArgs;
 use crate::show::{Facts, Show};
+use crate::whole;
 
 /// Show the log's public key and its checkpoint of now
 #[derive(Args, Debug)]
@@ -74,24 +75,21 @@ pub struct Bundle {
 }
 
 pub fn bundle(common: &Common, args: &Bundle, show: Show) -> Outcome {
+    whole::is_free(&args.out)?;
     let since = args.since.as_deref().map(checkpoint).transpose()?;
     let (vault, session) = enter(common, &args.credential, &args.session, show)?;
     let first = session.audit()?.retention()?.first;
     let entries = args.first.unwrap_or(first)..args.end.unwrap_or(vault.log_checkpoint()?.size);
-    let file = new_private(&args.out)?;
-    let mut out = BufWriter::new(file);
-    let mut bundle = session.audit()?.bundle(entries);
-    if let Some(since) = &since {
-        bundle = bundle.since(since);
-    }
-    let written = bundle.write(&mut out).map_err(Failure::from).and_then(|done| {
+    let done = whole::write(&args.out, |file| {
+        let mut out = BufWriter::new(file);
+        let mut bundle = session.audit()?.bundle(entries);
+        if let Some(since) = &since {
+            bundle = bundle.since(since);
+        }
+        let done = bundle.write(&mut out)?;
         out.flush()?;
         Ok(done)
-    });
-    if written.is_err() {
-        drop(fs::remove_file(&args.out));
-    }
-    let done = written?;
+    })?;
     vault.close()?;
     let facts = Facts::new()
         .text_of("file", args.out.display())

@@ -57,6 +57,7 @@ pub fn run(common: &Common, args: &Import, show: Show) -> Outcome {
     let files: Vec<(&Path, Lines)> =
         args.files.iter().map(|path| Ok((path.as_path(), Lines::open(path)?))).collect::<Outcome<_>>()?;
     let (vault, session) = enter(common, &args.credential, &args.session, show)?;
+    interrupt::stops();
     let mut writer = Writer::new(&session, args.amend, args.dry_run, show);
     let mut ended = Ok(());
     let several = files.len() > 1;

@@ -1,6 +1,6 @@
 //! `export`: records go out as lines, each as it was put.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,10 @@ use crate::door::{SessionArgs, enter};
 use crate::exit::Code;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt;
-use crate::secrets::{CredentialArgs, new_private};
+use crate::secrets::CredentialArgs;
 use crate::show::{Facts, Show, warn};
 use crate::ticker::Ticker;
+use crate::whole;
 
 /// Take records out, a resource a line
 #[derive(Args, Debug)]
@@ -68,11 +69,11 @@ struct Counts {
 pub fn run(common: &Common, args: &Export, show: Show) -> Outcome {
     let kinds = args.kind.iter().map(|kind| Kind::new(kind).map_err(Failure::usage)).collect::<Outcome<Vec<_>>>()?;
     let to_stdout = args.out.as_os_str() == "-";
-    if !to_stdout && args.out.exists() {
-        return Err(Failure::new(Code::Error, format_args!("{} exists already", args.out.display()))
-            .hint("choose another name; nothing was written over"));
+    if !to_stdout {
+        whole::is_free(&args.out)?;
     }
     let (vault, session) = enter(common, &args.credential, &args.session, show)?;
+    interrupt::stops();
     let mut patients = args.patient.clone();
     if let Some(path) = &args.find {
         patients.push(found(&session, path)?);
@@ -93,7 +94,10 @@ pub fn run(common: &Common, args: &Export, show: Show) -> Outcome {
         export = export.include_voided();
     }
     let stream = export.start()?;
-    let counts = if to_stdout { write_all(stream, io::stdout().lock())? } else { to_file(&args.out, stream)? };
+    let counts = match to_stdout {
+        true => write_all(stream, io::stdout().lock())?,
+        false => whole::write(&args.out, |file| write_file(&args.out, file, stream))?,
+    };
     drop(ticker);
     vault.close()?;
     tell(args, &counts, to_stdout, show)?;
@@ -101,27 +105,7 @@ pub fn run(common: &Common, args: &Export, show: Show) -> Outcome {
     Ok(if whole { Code::Ok } else { Code::Partly })
 }
 
-/// Writes beside the name first, so that what has the name is whole.
-fn to_file(path: &Path, stream: ExportStream<'_, '_>) -> Outcome<Counts> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let beside = PathBuf::from(beside);
-    let file = new_private(&beside)?;
-    let written = write_file(path, &file, stream);
-    let named = written.and_then(|counts| {
-        file.sync_all()
-            .and_then(|()| fs::rename(&beside, path))
-            .map_err(|error| Failure::file("writing", path, &error))?;
-        Ok(counts)
-    });
-    if named.is_err() {
-        // Half an export is none; where it cannot be removed, its name says what it is.
-        drop(fs::remove_file(&beside));
-    }
-    named
-}
-
-fn write_file(path: &Path, file: &fs::File, stream: ExportStream<'_, '_>) -> Outcome<Counts> {
+fn write_file(path: &Path, file: &File, stream: ExportStream<'_, '_>) -> Outcome<Counts> {
     let failed = |error: io::Error| Failure::file("writing", path, &error);
     if path.extension().is_some_and(|extension| extension == "zst") {
         let mut packed = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(failed)?;
