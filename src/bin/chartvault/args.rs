@@ -26,11 +26,20 @@ pub struct Cli {
 }
 
 const HELP: &str = "\
-First steps:
-  chartvault init --vault clinic.vault --issuer issuer.key
-  chartvault status --vault clinic.vault
+First steps, with CHARTVAULT=clinic.vault in the environment (or --vault clinic.vault each time):
+  chartvault init --issuer issuer.key
+  chartvault token mint --issuer issuer.key --to importer --actions create,read,list \\
+    --all-patients --all-kinds --purpose operations --valid-for 8h --out importer.token
+  chartvault import FILE.ndjson --token importer.token --purpose operations
+  chartvault ls facility --token importer.token --purpose operations
+  chartvault token mint --issuer issuer.key --to officer --actions audit,review,grant,operate \\
+    --all-patients --all-kinds --purpose operations --valid-for 8h --out officer.token
+  chartvault audit tail --token officer.token --purpose operations
+  chartvault key backup-header /media/stick/clinic.header
+  chartvault doctor --token officer.token --purpose operations
 
 Secrets are asked for, or read from a file, a descriptor or a command; never given as arguments.
+
 Exit codes: 0 done, 1 error, 2 usage, 3 partly done, 10 no vault, 11 in use, 12 wrong credential, \
 20 tampering or damage found, 21 warnings, 130 interrupted.";
 
