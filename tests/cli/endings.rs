@@ -219,6 +219,37 @@ fn code_130_when_a_signal_ends_it() {
     assert_eq!(house.run(&["check", "--all"]).code, Some(0));
 }
 
+/// What was salvaged in part is said to be in doubt, and is read by whoever accepts that.
+#[test]
+fn code_21_when_a_salvage_lost_something() {
+    let house = House::with_charts();
+    let segment = fs::read_dir(house.path("clinic.vault/journal")).unwrap().map(|entry| entry.unwrap().path()).max();
+    let segment = segment.unwrap();
+    let bytes = fs::read(&segment).unwrap();
+    // The frame that holds the last record: found by its loss, in a copy for each try.
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let lost = (1..16).find(|part| {
+        let damaged = house.path("damaged.vault");
+        copy(&house.path("clinic.vault"), &damaged);
+        flip(&damaged.join("journal").join(segment.file_name().unwrap()), used * part / 16);
+        let ran = house.run(&["salvage", "--vault", "damaged.vault", "--into", "salvaged.vault"]);
+        assert!(matches!(ran.code, Some(0 | 21)), "{ran:?}");
+        let found = ran.code == Some(21) && !ran.out.contains(" 0 lost.") && ran.out.contains("--accept-doubtful");
+        fs::remove_dir_all(damaged).unwrap();
+        if !found {
+            fs::remove_dir_all(house.path("salvaged.vault")).unwrap();
+        }
+        found
+    });
+    assert!(lost.is_some(), "no byte was of a record");
+    let doctor = house.run(&["doctor", "--vault", "salvaged.vault"]);
+    assert!(doctor.code == Some(21) && doctor.out.contains("was salvaged"), "{doctor:?}");
+    let ls = ["ls", "facility", "--vault", "salvaged.vault", "--token", "dr.osei.token", "--purpose", "treatment"];
+    let refused = house.run(&ls);
+    assert!(refused.code == Some(1) && refused.err.contains("hint: add --accept-doubtful"), "{}", refused.err);
+    assert_eq!(house.run(&[&ls[..], &["--accept-doubtful"]].concat()).code, Some(0));
+}
+
 /// A file that has the name it was asked for is whole.
 #[test]
 fn half_a_file_never_has_the_name() {

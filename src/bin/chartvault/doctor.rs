@@ -51,6 +51,15 @@ pub fn run(common: &Common, args: &Doctor, show: Show) -> Outcome {
     let mut findings = files(common)?;
     let (vault, _) = open(common, &args.credential, show)?;
     findings.extend(opening(&vault));
+    if let Some(doubt) = vault.doubt()? {
+        findings.push(Finding {
+            weight: Weight::High,
+            code: "in-doubt",
+            what: format!("the vault was salvaged, and parts of it may be older than they were, or missing: {doubt}"),
+            mend: "restore a backup that is whole, or export with --accept-doubtful and go on in a new vault"
+                .to_owned(),
+        });
+    }
     match token.zip(args.purpose) {
         Some((token, purpose)) => {
             let session = vault.session_with(&token, purpose).accept_doubtful().open()?;

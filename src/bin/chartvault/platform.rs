@@ -1,5 +1,7 @@
 //! What differs between platforms: private files, and the shell. The tool's counterpart to the library's own room.
 
+#[cfg(unix)]
+use std::fs;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -29,6 +31,20 @@ pub fn make_private_dir(path: &Path) -> io::Result<bool> {
     match builder.create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
         done => done.map(|()| true),
+    }
+}
+
+/// Keeps others than its owner out of a directory that is there, where the file system knows permissions.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Ok(())
     }
 }
 

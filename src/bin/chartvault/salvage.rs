@@ -10,8 +10,9 @@ use crate::args::Common;
 use crate::door::find;
 use crate::exit::Code;
 use crate::failure::{Failure, Outcome};
+use crate::platform;
 use crate::secrets::CredentialArgs;
-use crate::show::{Facts, Show, shown_lines};
+use crate::show::{Facts, Show, shown_lines, warn};
 use crate::ticker::Ticker;
 
 /// Make a new vault of all that verifies in a damaged one
@@ -49,12 +50,19 @@ pub fn run(common: &Common, args: &Salvage, show: Show) -> Outcome {
     let mut ticker = Ticker::new(show);
     let report = locked.salvage_with(secret.credential(), &args.into, &mut |progress| ticker.tick(progress))?;
     drop(ticker);
+    if let Err(error) = platform::make_private(&args.into) {
+        warn(show, &format!("{} could not be made private: {error}", args.into.display()));
+    }
     let code = if report.is_whole() { Code::Ok } else { Code::Warnings };
     if show.json {
         tell(&report, code, show)?;
     } else {
         show.note(&shown_lines(&report.to_string()))?;
-        show.note(&format!("\nBefore you go on with it: chartvault check --all --vault {}", args.into.display()))?;
+        let into = args.into.display();
+        show.note(&match code {
+            Code::Ok => format!("\nBefore you go on with it: chartvault check --all --vault {into}"),
+            _ => format!("\nTo export it all the same: chartvault export --accept-doubtful --vault {into} --out FILE"),
+        })?;
     }
     Ok(code)
 }
