@@ -103,6 +103,7 @@
 //! * `backup`: backups and restores (`Vault::backup`, `Vault::restore`), to a folder or wherever a `BackupTarget` is;
 //!   `docs/backup.md`.
 //! * `witness`: `WitnessAnchor`, a witness elsewhere who cosigns checkpoints of the log, over HTTPS.
+//! * `cli`: the command line tool `chartvault`, and nothing in the library; `docs/cli.md`.
 //! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
