@@ -1,2 +1,7 @@
-fn main() { println!("{}", env!("CARGO_BIN_EXE_chartvault")); }
-#[test] fn t() { main() }
+fn main() {
+    println!("{}", env!("CARGO_BIN_EXE_chartvault"));
+}
+#[test]
+fn t() {
+    main()
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::read::{export, get, history, ls};
-use crate::{audit, check, doctor, import, init, key, manual, review, salvage, stats, status, token};
+use crate::{audit, check, demo, doctor, import, init, key, manual, review, salvage, stats, status, token};
 
 /// An encrypted, capability-guarded, audit-logged record store for patient charts.
 #[derive(Debug, Parser)]
@@ -124,6 +124,7 @@ pub enum Verb {
     Review(review::Review),
     #[command(subcommand)]
     Audit(audit::Audit),
+    Demo(demo::Demo),
     Completions(manual::Completions),
     Man(manual::Manual),
 }

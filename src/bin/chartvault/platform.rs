@@ -1,6 +1,6 @@
 //! What differs between platforms: private files, and the shell. The tool's counterpart to the library's own room.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -47,4 +47,16 @@ pub fn descriptor(number: u32) -> io::Result<File> {
     } else {
         Err(io::Error::new(io::ErrorKind::Unsupported, "file descriptors are inherited on Unix only"))
     }
+}
+
+/// Creates a directory that is not there yet, for its owner alone where the file system knows permissions.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    #[allow(unused_mut)] // where there are no permissions to set
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path)
 }
