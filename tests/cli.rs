@@ -1,7 +1,2 @@
-fn main() {
-    println!("{}", env!("CARGO_BIN_EXE_chartvault"));
-}
-#[test]
-fn t() {
-    main()
-}
+fn main() { println!("{}", env!("CARGO_BIN_EXE_chartvault")); }
+#[test] fn t() { main() }

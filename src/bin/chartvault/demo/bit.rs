@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chartvault::{Action, AuditEvent, CheckReport, CheckScope, Grant, Purpose, Vault};
+use chartvault::{Action, AuditEvent, CheckScope, Grant, Purpose, Vault};
 
 use super::folder::copy;
 use super::guide::{Answer, Guide, Question};
@@ -33,7 +33,7 @@ const WHAT_NOW: Question = Question {
 pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     guide.tell(
         "Disks grow old, and now and then one gives back something else than was written: one single bit, a one where there \
-         was a zero. In many programs nobody ever notices, and a dose reads 15 in the place of 10. We change one bit in a \
+         was a zero. In many programs nobody ever notices, and a dose of 10 may read 11 from then on. We change one bit in a \
          copy of the vault, in its JOURNAL, the files in which every write stands first.",
     )?;
     let damaged = house.base.join("old-disk");
@@ -45,7 +45,7 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     let report = vault.check(CheckScope::All, &mut |_| ())?;
     vault.close()?;
     must(!report.is_sound() && !report.findings.is_empty(), "the check finds the bit")?;
-    guide.happened("The vault is checked", found(&report))?;
+    guide.happened("The vault is checked", &report)?;
 
     guide.ask(&WHAT_NOW)?;
 
@@ -70,13 +70,14 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     session.close()?;
     let report = vault.check(CheckScope::All, &mut |_| ())?;
     must(report.is_sound(), "the new vault is sound")?;
-    guide.happened("The new vault is checked", found(&report))?;
+    guide.happened("The new vault is checked", &report)?;
 
     // The new vault's log begins with that of the damaged one, which had been copied from the practice's.
     let entries = house.log_of_copy(&vault, &[AuditEvent::VaultSalvaged, AuditEvent::VaultChecked])?;
     guide.log_of(
         "WHERE IT STANDS IN THE LOG of the new vault, which goes on from the old one's",
         "log",
+        "salvaged.vault",
         house,
         &entries,
     )?;
@@ -107,9 +108,4 @@ fn flip(vault: &Path) -> Outcome<(PathBuf, usize)> {
     *byte ^= 1;
     fs::write(&path, bytes).map_err(|error| Failure::file("writing", &path, &error))?;
     Ok((path, at))
-}
-
-/// The report without how long it took.
-fn found(report: &CheckReport) -> String {
-    report.to_string()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chartvault::{
     Action, AuditEvent, CaseState, Confidentiality, EmergencyReason, Error, FlagState, FlagVerdict, Grant, MonitorRule,
-    Purpose, Verdict,
+    Purpose, Session, Ticket, Verdict,
 };
 
 use super::guide::{Answer, Guide, Question};
@@ -61,7 +61,7 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
 
     vault.monitor_now()?;
     let officer = house.officer(&vault)?;
-    guide.happened("The next morning: why was the first try denied?", officer.explain(ticket)?)?;
+    guide.happened("The next morning the privacy officer looks the ticket up", why(&officer, ticket)?)?;
     let flags = officer.flags().list(FlagState::Open, None)?;
     let flag = flags.iter().find(|flag| flag.rule == MonitorRule::BreakGlass);
     let flag = flag.ok_or_else(|| otherwise("monitoring raised a flag"))?;
@@ -83,7 +83,10 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     let error = refused(nurse.cases().close(case.id, Verdict::Justified, "all fine"), "nobody closes a case alone")?;
     guide.happened("Could Deniz have closed the case?", error)?;
     let closed = officer.cases().close(case.id, Verdict::NotJustified, "the ward knows of no emergency")?;
-    guide.happened("The officer closes the case", closed.review.map_or("", |_| "reviewed: not justified"))?;
+    guide.happened(
+        "The officer closes the case",
+        closed.review.map_or_else(String::new, |review| review.verdict.to_string()),
+    )?;
     let closed = officer.flags().close(flag.id, FlagVerdict::Misuse, "see the case; talked with the ward")?;
     guide.happened("and the flag", closed.closed.map_or_else(String::new, |closed| closed.verdict.to_string()))?;
 
@@ -122,4 +125,11 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
         ],
     )?;
     vault.close()
+}
+
+/// Why something was denied, without the numbers that only programs need.
+fn why(officer: &Session, ticket: Ticket) -> Outcome<String> {
+    let told = officer.explain(ticket)?;
+    let reasons: Vec<_> = told.refusals.iter().map(|denial| denial.reason.to_string()).collect();
+    Ok(format!("{}, entry {}: {}", told.event, told.seq, reasons.join("; ")))
 }

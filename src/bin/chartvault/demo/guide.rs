@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use chartvault::AuditEntry;
+use chartvault::{AuditEntry, AuditEvent};
 use serde_json::{Map, Value, json};
 
 use super::answers::Answers;
@@ -71,7 +71,8 @@ impl Guide {
         let answer = answer.to_string();
         self.add("happened", json!({ "what": what, "answer": answer }));
         let lines: Vec<_> = answer.lines().map(|line| wrapped(&printable(line), "      ")).collect();
-        self.show.note(&format!("  * {what}:\n{}", lines.join("\n")))
+        let colon = if what.ends_with('?') { "" } else { ":" };
+        self.show.note(&format!("  * {what}{colon}\n{}", lines.join("\n")))
     }
 
     /// Asks until there is an answer, and once more where it is wrong.
@@ -129,37 +130,37 @@ impl Guide {
             .hint("type the number of an answer, or add --yes to have the right answers taken"))
     }
 
-    /// The entries of the log that a scene has written.
+    /// The entries that a scene has written to the practice's log.
     pub fn log(&mut self, house: &House, entries: &[AuditEntry]) -> Outcome<()> {
-        self.log_of("WHERE IT STANDS IN THE LOG (read by the auditor)", "log", house, entries)
+        self.log_of("WHERE IT STANDS IN THE LOG (read by the auditor)", "log", "clinic.vault", house, entries)
     }
 
-    /// The same, for a log that is not the clinic's.
-    pub fn log_of(&mut self, title: &str, name: &'static str, house: &House, entries: &[AuditEntry]) -> Outcome<()> {
+    /// The same for a vault that is not the practice's, under another name for programs.
+    pub fn log_of(
+        &mut self,
+        title: &str,
+        name: &str,
+        vault: &str,
+        house: &House,
+        entries: &[AuditEntry],
+    ) -> Outcome<()> {
         self.show.note(&format!("\n{title}:"))?;
         for entry in entries {
-            let (time, who) = (entry.time.to_string(), entry.actor.map_or("-", |actor| house.name_of(actor)));
-            let count = entry.count.filter(|count| *count > 1).map(|count| format!(" x{count}")).unwrap_or_default();
-            let event = format!("{}{count}", entry.event);
-            self.show.note(&format!(
-                "  entry {:>4}  {}  {event:<18}  {:<8}  {who}",
-                entry.seq,
-                time.get(..19).unwrap_or(&time),
-                entry.outcome.to_string()
-            ))?;
-            self.add(
-                name,
-                json!({
-                    "number": entry.seq,
-                    "time": time,
-                    "event": entry.event.to_string(),
-                    "outcome": entry.outcome.to_string(),
-                    "count": entry.count,
-                    "who": who,
-                }),
-            );
+            let who = entry.actor.map_or("-", |actor| house.name_of(actor));
+            self.show.note(&in_words(entry, who))?;
+            let entry = json!({
+                "vault": vault,
+                "number": entry.seq,
+                "time": entry.time.to_string(),
+                "event": entry.event.to_string(),
+                "outcome": entry.outcome.to_string(),
+                "count": entry.count,
+                "who": entry.actor.map(|_| who),
+            });
+            self.add(name, entry);
         }
-        Ok(())
+        let explained = EXPLAINED.iter().filter(|(event, _)| entries.iter().any(|entry| entry.event == *event));
+        explained.into_iter().try_for_each(|(event, means)| self.show.note(&format!("  ({event}: {means})")))
     }
 
     /// What a person should do, step by step, and the commands of this tool for it.
@@ -204,12 +205,35 @@ impl Guide {
     }
 }
 
+/// Words of the log that do not explain themselves.
+const EXPLAINED: [(AuditEvent, &str); 10] = [
+    (AuditEvent::UnlockFailed, "somebody tried to open the vault with something wrong"),
+    (AuditEvent::HeaderWritten, "the list of what opens the vault was saved; the change holds from here on"),
+    (AuditEvent::SlotAdded, "something more opens the vault"),
+    (AuditEvent::SlotRemoved, "something opens the vault no more"),
+    (AuditEvent::IssuerTrusted, "somebody who can open the vault said who may sign passes"),
+    (AuditEvent::GlassBroken, "somebody declared an emergency"),
+    (AuditEvent::FlagRaised, "monitoring found something that a person should look at"),
+    (AuditEvent::Revoked, "a pass was declared worthless"),
+    (AuditEvent::VaultChecked, "somebody had the files checked"),
+    (AuditEvent::VaultSalvaged, "this vault was made from a damaged one"),
+];
+
+/// An entry on a line.
+fn in_words(entry: &AuditEntry, who: &str) -> String {
+    let time = entry.time.to_string();
+    let count = entry.count.filter(|count| *count > 1).map(|count| format!(" x{count}")).unwrap_or_default();
+    let (event, outcome) = (format!("{}{count}", entry.event), entry.outcome.to_string());
+    let time = time.get(..19).unwrap_or(&time);
+    format!("  entry {:>4}  {time}  {event:<17}  {outcome:<8}  {who}", entry.seq).trim_end().to_owned()
+}
+
 fn of(question: &Question, number: usize) -> Option<&Answer> {
     question.answers.get(number.checked_sub(1)?)
 }
 
 /// Text in lines that fit a terminal, each behind `before`.
-pub fn wrapped(text: &str, before: &str) -> String {
+fn wrapped(text: &str, before: &str) -> String {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split_whitespace() {

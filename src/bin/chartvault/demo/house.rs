@@ -53,6 +53,8 @@ pub struct House {
     pub base: PathBuf,
     pub id: VaultId,
     passphrase: &'static str,
+    /// What opens the copies that were made before the passphrase changed.
+    passphrase_before: &'static str,
     pub recovery: RecoveryKey,
     issuer: IssuerKey,
     officer: Token,
@@ -91,6 +93,7 @@ impl House {
             base: base.to_owned(),
             id: vault.id(),
             passphrase,
+            passphrase_before: passphrase,
             recovery,
             issuer,
             officer,
@@ -172,6 +175,7 @@ impl House {
     pub fn leave_keys(&self) -> Outcome<()> {
         let keys = [
             ("passphrase.txt", self.passphrase.to_owned()),
+            ("passphrase-of-copies.txt", self.passphrase_before.to_owned()),
             ("recovery.txt", self.recovery.expose_text().to_string()),
             ("officer.token", self.officer.expose_text().to_string()),
         ];

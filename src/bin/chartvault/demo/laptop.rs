@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use chartvault::{AuditEvent, KdfParameters, Passphrase};
+use chartvault::{Action, AuditEvent, Error, Grant, IssuerKey, KdfParameters, Passphrase, Purpose, SlotInfo, Vault};
 
 use super::folder::{copy, files};
 use super::guide::{Answer, Guide, Question};
-use super::house::{COST, House, LAPTOP_PASSPHRASE, open};
-use super::{must, otherwise, refused};
+use super::house::{COST, DAY, House, LAPTOP_PASSPHRASE, open, options};
+use super::{failed, must, otherwise, refused};
 use crate::failure::{Failure, Outcome};
 
 const WHAT_NOW: Question = Question {
@@ -35,8 +35,15 @@ const WHAT_NOW: Question = Question {
 /// What somebody who looks through the files would look for.
 const SOUGHT: [&str; 6] = ["Erika", "Mustermann", "Beispiel", "Penicillin", "AllergyIntolerance", "dr.weber"];
 
+/// What thieves try first.
+const GUESSES: [&str; 3] = ["passwort", "Praxis2026", "Mustermann1"];
+
 /// Each block of the journal begins with this, in the open: that it is found shows that the search works.
 const MARK: &str = "CVF1";
+
+/// What the copy's own log tells of the thief.
+const COPY_SAYS: [AuditEvent; 4] =
+    [AuditEvent::UnlockFailed, AuditEvent::VaultOpened, AuditEvent::IssuerTrusted, AuditEvent::RecordRead];
 
 pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     guide.tell(
@@ -55,26 +62,34 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
         "({MARK} is no secret: each block of a file begins with it. It shows that the search works.)"
     ))?;
 
-    let guesses = ["passwort", "Praxis2026", "Mustermann1"];
-    let begun = Instant::now();
-    for guess in guesses {
-        let error = refused(open_with(&stolen, guess), "a wrong passphrase opens nothing")?;
-        if guess == guesses[0] {
-            guide.happened("The thief guesses passphrases", error)?;
-        }
+    let (mut answer, mut fastest) = (None, Duration::MAX);
+    for guess in GUESSES {
+        let begun = Instant::now();
+        answer = Some(refused(open_with(&stolen, guess), "a wrong passphrase opens nothing")?);
+        fastest = fastest.min(begun.elapsed());
     }
-    let each = begun.elapsed().as_millis().checked_div(3).unwrap_or(0).max(1);
-    guide.happened("How long does a guess take?", speed(each))?;
+    if let Some(error) = answer {
+        guide.happened(&format!("The thief tries passphrases: {}", GUESSES.join(", ")), error)?;
+    }
+    guide.happened("How long does a guess take?", speed(fastest.as_millis().max(1)))?;
 
-    let vault = open(&stolen, &Passphrase::new(LAPTOP_PASSPHRASE))?;
+    let note = Passphrase::new(LAPTOP_PASSPHRASE);
+    let vault = open(&stolen, &note)?;
+    // Whoever can open a vault can have it trust an issuer, and sign tokens as they like.
+    let thief = IssuerKey::generate().map_err(failed)?;
+    vault.trust_issuer(thief.public(), &note)?;
+    let all = Grant::to("thief").all_patients().all_kinds().actions([Action::Read]).purpose(Purpose::Treatment);
+    let token = all.valid_for(DAY).sign(&thief, vault.id()).map_err(failed)?;
+    let read = vault.session(&token, Purpose::Treatment)?.get_verbatim(house.erika.record)?;
     guide.happened(
-        "Then the thief turns the laptop over, and types what the note says",
-        format!("the copy is open; {} charts and all", 2),
+        "Then the thief turns the laptop over, types what the note says, and makes themselves a pass",
+        String::from_utf8_lossy(&read.value),
     )?;
-    let entries = house.log_of_copy(&vault, &[AuditEvent::UnlockFailed, AuditEvent::VaultOpened])?;
+    let entries = house.log_of_copy(&vault, &COPY_SAYS)?;
     guide.log_of(
         "WHERE IT STANDS in the log of the STOLEN COPY, which only the thief has",
         "log_of_copy",
+        "stolen-laptop",
         house,
         &entries,
     )?;
@@ -84,13 +99,12 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
 
     let vault = house.open()?;
     let slots = vault.slots()?;
-    let named = |slot: &&chartvault::SlotInfo| slot.label == "the doctor's laptop";
+    let named = |slot: &&SlotInfo| slot.label == "the doctor's laptop";
     let slot = slots.iter().find(named).map(|slot| slot.number).ok_or_else(|| otherwise("the laptop has a slot"))?;
-    let listed: Vec<_> = slots.iter().map(|slot| format!("{}: {} ({})", slot.number, slot.label, slot.kind)).collect();
-    guide.happened("What opens the practice's vault? Each way in has a number, its SLOT", listed.join("\n"))?;
+    guide.happened("What opens the practice's vault? Each way in has a number, its SLOT", listed(&slots))?;
     vault.remove_slot(slot, &house.passphrase())?;
+    guide.happened("The laptop's slot is removed; what is left", listed(&vault.slots()?))?;
     vault.close()?;
-    guide.happened("The laptop's slot is removed", format!("slot {slot} is gone"))?;
     let error = refused(open_with(&house.dir(), LAPTOP_PASSPHRASE), "the removed passphrase opens nothing")?;
     guide.happened("The note's passphrase, at the practice's vault", error)?;
     open(&stolen, &Passphrase::new(LAPTOP_PASSPHRASE))?.close()?;
@@ -106,8 +120,8 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
             "Report it at once: to the police, and to the data protection officer, who has to decide within 72 hours whether \
              the authority is told (GDPR, article 33). Was the laptop switched on? Was a passphrase with it?",
             "Remove the laptop's slot, and change any passphrase that was typed on it.",
-            "If the passphrase was weak or with it: treat the charts as read, and rotate the keys, so that nothing new opens with \
-             what was stolen.",
+            "If the passphrase was weak or with it: treat the charts as read, and rotate the keys, so that no record written from \
+             then on opens with what was stolen. That drops all other ways in: add them again afterwards.",
             "Five random words as a passphrase, and no note under the laptop.",
         ],
         &[
@@ -141,14 +155,21 @@ fn search(dir: &Path) -> Outcome<(usize, Vec<(&'static str, usize)>)> {
 /// What guessing comes to, from how long a guess took just now.
 fn speed(millis: u128) -> String {
     let (own, here) = (work(KdfParameters::recommended()), work(COST.into()));
-    let in_own = millis.saturating_mul(own).checked_div(here).unwrap_or(millis).max(1);
-    // Five words of a list of 7,776; half of them until one is right, on average.
-    let years = 7_776_u128.pow(5).saturating_mul(in_own) / 2 / 1_000 / 31_557_600;
+    let each = millis.saturating_mul(own).checked_div(here).unwrap_or(millis).max(1);
+    let hours = each.saturating_mul(1_000_000) / 3_600_000;
+    // Five words of a list of 7,776; half of all until one is right, on average.
+    let years = 7_776_u128.pow(5).saturating_mul(each) / 2 / 1_000 / 31_557_600;
     format!(
-        "{millis} ms here, about {in_own} ms in a vault of your own. For five random words that is {} million years on a machine \
-         like this; \"Praxis2026\" is among the first million guesses, and falls within days",
+        "{millis} ms here; in a vault of your own, which makes it dearer, about {each} ms. A machine like this one is through \
+         with a list of a million common passwords in {hours} hours. With five random words it would need {} million \
+         years.",
         years / 1_000_000
     )
+}
+
+fn listed(slots: &[SlotInfo]) -> String {
+    let told = |slot: &SlotInfo| format!("{}: {} ({})", slot.number, slot.label, slot.kind);
+    slots.iter().map(told).collect::<Vec<_>>().join("\n")
 }
 
 /// Memory times passes.
@@ -159,7 +180,7 @@ fn work(kdf: KdfParameters) -> u128 {
     }
 }
 
-fn open_with(dir: &Path, passphrase: &str) -> Result<(), chartvault::Error> {
-    let locked = chartvault::Vault::open_with(dir, super::house::options())?;
+fn open_with(dir: &Path, passphrase: &str) -> Result<(), Error> {
+    let locked = Vault::open_with(dir, options())?;
     locked.unlock(&Passphrase::new(passphrase))?.close()
 }

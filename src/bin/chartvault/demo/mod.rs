@@ -19,7 +19,7 @@ use clap::Args;
 use serde_json::json;
 
 use self::folder::Folder;
-use self::guide::{Guide, wrapped};
+use self::guide::Guide;
 use self::house::{COST, House};
 use crate::exit::Code;
 use crate::failure::{Failure, Outcome};
@@ -81,10 +81,13 @@ pub fn run(args: &Demo, show: Show) -> Outcome {
     if folder.is_kept() {
         house.leave_keys()?;
     }
-    sum_up(&guide, show, &folder)?;
     // No file of the vault is open any more.
     drop(house);
-    folder.remove()?;
+    sum_up(&guide, show, &folder)?;
+    if !folder.is_kept() {
+        folder.remove()?;
+        show.note("\nThe drill's folder is removed. Nothing of it stays.")?;
+    }
     Ok(Code::Ok)
 }
 
@@ -97,7 +100,7 @@ fn welcome(guide: &Guide, folder: &Folder) -> Outcome<()> {
     guide.tell(&format!(
         "Three words first. The VAULT is the folder in which all charts lie encrypted. A TOKEN is a pass: a short text that \
          says who may do what, for which purpose, until when. The LOG is the vault's diary: every access stands in it, and \
-         nobody can tear a page out unnoticed. The drill's folder is {}.",
+         each entry is chained to the one before. The drill's folder is {}.",
         folder.path().display()
     ))?;
     guide.tell(&format!(
@@ -130,17 +133,12 @@ fn sum_up(guide: &Guide, show: Show, folder: &Folder) -> Outcome<()> {
     ))?;
     show.note("\nWhere to read on:")?;
     READ_ON.iter().try_for_each(|(page, about)| show.note(&format!("  {page:<20} {about}")))?;
-    match kept {
-        Some(kept) => show.note(&wrapped(
-            &format!(
-                "The drill's vault stays in {kept}, with passphrase.txt, recovery.txt and officer.token, which open it. \
-                 Change into that folder and try the commands, with --vault clinic.vault --passphrase-file \
-                 passphrase.txt. Delete it when you are done."
-            ),
-            "",
-        )),
-        None => show.note("The drill's folder is removed now. Nothing of it stays."),
-    }
+    let Some(kept) = kept else { return Ok(()) };
+    guide.tell(&format!(
+        "The drill's vault stays in {kept}, with passphrase.txt, recovery.txt and officer.token, which open it. Change into \
+         that folder and try the commands, with --vault clinic.vault --passphrase-file passphrase.txt. The copies beside it \
+         open with passphrase-of-copies.txt. Delete the folder when you are done."
+    ))
 }
 
 /// An error of a part of the library that has its own.

@@ -43,7 +43,10 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     guide.ask(&WHAT_NOW)?;
 
     let vault = Door::of(locked()?.unlock(&house.recovery)?);
-    guide.happened("The recovery key is fetched from the safe and typed in", "the vault is open")?;
+    guide.happened(
+        "The recovery key is fetched from the safe and typed in",
+        format!("the vault is open: {}", vault.id()),
+    )?;
     let old = vault.slots()?.into_iter().find(|slot| slot.kind == SlotKind::Passphrase);
     let old = old.map(|slot| slot.number).ok_or_else(|| otherwise("the passphrase has a slot"))?;
     let new = vault.add_slot(NewSlot::of(&Passphrase::new(NEW)).kdf(COST).label("passphrase"), &house.recovery)?;

@@ -79,6 +79,10 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     guide.happened("The thief, whose session was still open, reads on", error)?;
     let error = refused(hers.get_verbatim(house.erika.record), "the doctor's session is over as well")?;
     guide.happened("Dr. Weber's own session ends as well", error)?;
+    guide.tell(
+        "(Whoever is refused is not told why, but given a TICKET: a number by which somebody who may read the log finds the \
+         reason.)",
+    )?;
     let anew = house.sign(rights())?;
     must(vault.session(&anew, Purpose::Treatment)?.get_verbatim(house.erika.record).is_ok(), "a new token works")?;
     guide.happened("She gets a new pass and works on", anew.id())?;
