@@ -29,6 +29,7 @@ const HELP: &str = "\
 First steps:
   chartvault init --vault clinic.vault --issuer issuer.key
   chartvault status --vault clinic.vault
+  chartvault demo                          a drill for staff, on a vault that is thrown away
 
 Secrets are asked for, or read from a file, a descriptor or a command; never given as arguments.
 Exit codes: 0 done, 1 error, 2 usage, 3 partly done, 10 no vault, 11 in use, 12 wrong credential,
