@@ -158,5 +158,5 @@ fn refused<T>(tried: Result<T, Error>, what: &str) -> Outcome<Error> {
 
 fn otherwise(what: &str) -> Failure {
     Failure::new(Code::Error, format_args!("the drill did not go as it has to: {what}"))
-        .hint("this is a fault of the program; please report it")
+        .hint("this is a fault of the program, or of this machine's disk or memory; please report it")
 }

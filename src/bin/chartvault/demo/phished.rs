@@ -56,6 +56,10 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     let forged = other.prove(&stolen_bound, &vault.challenge()?, Purpose::Treatment, &[0; 32]);
     let error = forged.err().ok_or_else(|| super::otherwise("another key proves nothing"))?;
     guide.happened("The thief tries with a key of their own", error)?;
+    guide.tell(
+        "(A CHALLENGE is a random number that the vault gives out to be signed. Only the key inside the tablet can sign it for \
+         that pass.)",
+    )?;
     let theirs = vault.session(&stolen_unbound, Purpose::Treatment)?;
     let read = theirs.get_verbatim(house.erika.record)?;
     must(read.value == house.erika.text.as_bytes(), "the record is what was put")?;
@@ -102,7 +106,8 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
             "Call whoever looks after rights at once, day or night. Nobody is blamed for a call.",
             "Revoke every pass that was in the mail, or all of that person.",
             "Read in the log what was done since; tell the data protection officer whose charts were read.",
-            "Have passes bound to a device from now on, so that their text alone is worth nothing.",
+            "Have passes bound to a device from now on, so that their text alone is worth nothing: ask whoever made your \
+             software.",
         ],
         &[
             "chartvault token ls --of dr.weber --token officer.token --purpose operations".to_owned(),
