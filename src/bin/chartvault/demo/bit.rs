@@ -81,7 +81,7 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
         house,
         &entries,
     )?;
-    guide.to_do(
+    guide.advise(
         &[
             "Keep the damaged files as they are and copy the folder elsewhere. Nobody has to be afraid of having done it.",
             "Have the disk and the memory tested; do not go on with this disk.",

@@ -99,7 +99,7 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     ];
     let entries = house.log(&vault, &wanted)?;
     guide.log(house, &entries)?;
-    guide.to_do(
+    guide.advise(
         &[
             "Look at open cases and flags each morning; somebody else than the person whom they are about.",
             "Ask the ward first, then the person. Close both with a note that names no patient.",

@@ -145,22 +145,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_goes_with_its_holder_and_a_kept_one_stays() {
-        let folder = Folder::make(None).unwrap();
+    fn a_folder_goes_with_its_holder_and_a_kept_one_stays() -> Outcome<()> {
+        let folder = Folder::make(None)?;
         let path = folder.path().to_owned();
-        fs::create_dir(path.join("inside")).unwrap();
-        fs::write(path.join("inside/file"), b"x").unwrap();
-        assert_eq!(files(&path).unwrap(), [path.join("inside/file")]);
+        fs::create_dir(path.join("inside"))?;
+        fs::write(path.join("inside/file"), b"x")?;
+        assert_eq!(files(&path)?, [path.join("inside").join("file")]);
         drop(folder);
         assert!(!path.exists());
 
-        let other = Folder::make(None).unwrap();
+        let other = Folder::make(None)?;
         let at = other.path().join("kept");
-        drop(Folder::make(Some(&at)).unwrap());
+        drop(Folder::make(Some(&at))?);
         assert!(at.is_dir());
-        fs::write(at.join("file"), b"x").unwrap();
+        fs::write(at.join("file"), b"x")?;
         assert!(Folder::make(Some(&at)).is_err(), "what is there is not mixed with the drill's");
-        other.remove().unwrap();
+        other.remove()?;
         assert!(!at.exists());
+        Ok(())
     }
 }

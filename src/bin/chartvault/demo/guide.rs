@@ -164,7 +164,7 @@ impl Guide {
     }
 
     /// What a person should do, step by step, and the commands of this tool for it.
-    pub fn to_do(&mut self, steps: &[&str], commands: &[String]) -> Outcome<()> {
+    pub fn advise(&mut self, steps: &[&str], commands: &[String]) -> Outcome<()> {
         self.put("to_do", json!(steps));
         self.put("commands", json!(commands));
         self.show.note("\nWHAT TO DO:")?;

@@ -115,7 +115,7 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     let entries = house.log(&vault, &wanted)?;
     guide.log(house, &entries)?;
     guide.tell("What the thief did with the copy does not stand there: your log cannot know of it.")?;
-    guide.to_do(
+    guide.advise(
         &[
             "Report it at once: to the police, and to the data protection officer, who has to decide within 72 hours whether \
              the authority is told (GDPR, article 33). Was the laptop switched on? Was a passphrase with it?",

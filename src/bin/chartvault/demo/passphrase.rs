@@ -79,7 +79,7 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
     let wanted = [AuditEvent::UnlockFailed, AuditEvent::VaultOpened, AuditEvent::SlotAdded, AuditEvent::SlotRemoved];
     let entries = house.log(&vault, &wanted)?;
     guide.log(house, &entries)?;
-    guide.to_do(
+    guide.advise(
         &[
             "Do not go on guessing. Fetch the recovery key; two people go, and write down when.",
             "Open the vault with it, add a new passphrase of five random words, and remove the forgotten one.",

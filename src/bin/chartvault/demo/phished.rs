@@ -101,7 +101,7 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
          entries were hers.",
     )?;
     let first = ids.first().cloned().unwrap_or_default();
-    guide.to_do(
+    guide.advise(
         &[
             "Call whoever looks after rights at once, day or night. Nobody is blamed for a call.",
             "Revoke every pass that was in the mail, or all of that person.",
