@@ -90,8 +90,8 @@ pub fn play(house: &mut House, guide: &mut Guide) -> Outcome<()> {
         ],
         &[
             "chartvault check --all".to_owned(),
-            "chartvault salvage --into salvaged.vault".to_owned(),
-            "chartvault check --all --vault salvaged.vault".to_owned(),
+            "chartvault salvage --into mended.vault".to_owned(),
+            "chartvault check --all --vault mended.vault".to_owned(),
         ],
     )?;
     vault.close()

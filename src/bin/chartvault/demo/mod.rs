@@ -137,7 +137,8 @@ fn sum_up(guide: &Guide, show: Show, folder: &Folder) -> Outcome<()> {
     guide.tell(&format!(
         "The drill's vault stays in {kept}, with passphrase.txt, recovery.txt and officer.token, which open it. Change into \
          that folder and try the commands, with --vault clinic.vault --passphrase-file passphrase.txt. The copies beside it \
-         open with passphrase-of-copies.txt. Delete the folder when you are done."
+         open with passphrase-of-copies.txt. What a command would do may be done already, and a slot's number may stand \
+         for something else by now: look first, with chartvault key ls. Delete the folder when you are done."
     ))
 }
 
