@@ -266,7 +266,9 @@ pub use vault::{
 };
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
-pub use vault::{Backup, BackupReport, BackupThread, ContinuousBackup, Followed, FollowedState, Restore, RestorePoint, Restored};
+pub use vault::{
+    Backup, BackupReport, BackupThread, ContinuousBackup, Followed, FollowedState, Restore, RestorePoint, Restored,
+};
 
 /// The examples of docs/records.md.
 #[cfg(all(doctest, feature = "derive"))]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::read::{export, get, history, ls};
-use crate::{audit, check, doctor, import, init, key, manual, report, review, salvage, stats, status, token};
+use crate::{audit, check, demo, doctor, import, init, key, manual, report, review, salvage, stats, status, token};
 
 /// An encrypted, capability-guarded, audit-logged record store for patient charts.
 #[derive(Debug, Parser)]
@@ -37,6 +37,8 @@ First steps, with CHARTVAULT=clinic.vault in the environment (or --vault clinic.
   chartvault audit tail --token officer.token --purpose operations
   chartvault key backup-header /media/stick/clinic.header
   chartvault doctor --token officer.token --purpose operations
+
+A drill for staff, on a vault that is thrown away: chartvault demo
 
 Secrets are asked for, or read from a file, a descriptor or a command; never given as arguments.
 
@@ -134,6 +136,7 @@ pub enum Verb {
     Review(review::Review),
     #[command(subcommand)]
     Audit(audit::Audit),
+    Demo(demo::Demo),
     Completions(manual::Completions),
     Man(manual::Manual),
 }

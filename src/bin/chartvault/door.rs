@@ -42,6 +42,11 @@ pub struct SessionArgs {
 pub struct Door(Vault);
 
 impl Door {
+    /// A vault that is open.
+    pub const fn of(vault: Vault) -> Self {
+        Self(vault)
+    }
+
     /// Closes it, and says whether that went well.
     pub fn close(self) -> Outcome<()> {
         Ok(self.0.close()?)

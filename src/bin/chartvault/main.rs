@@ -21,6 +21,7 @@
 mod args;
 mod audit;
 mod check;
+mod demo;
 mod doctor;
 mod door;
 mod exit;
@@ -89,6 +90,7 @@ fn run(cli: &Cli, show: Show) -> Outcome {
         Verb::Token(verb) => token::run(common, verb, show),
         Verb::Review(verb) => review::run(common, verb, show),
         Verb::Audit(verb) => audit::run(common, verb, show),
+        Verb::Demo(args) => demo::run(args, show),
         Verb::Completions(args) => manual::completions(args),
         Verb::Man(args) => manual::manual(args),
     }

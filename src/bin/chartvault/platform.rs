@@ -79,3 +79,15 @@ pub fn descriptor(number: u32) -> io::Result<File> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "file descriptors are inherited on Unix only"))
     }
 }
+
+/// Creates a directory that is not there yet, for its owner alone where the file system knows permissions.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    #[allow(unused_mut)] // where there are no permissions to set
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}

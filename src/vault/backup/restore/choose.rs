@@ -1,9 +1,9 @@
 //! Which manifests a state is put together from.
 
 use super::{RestorePoint, nothing};
-use crate::backup::{BackupFault, BackupKey};
 use crate::backup::manifest::{Manifest, SignedManifest};
 use crate::backup::shelf::Shelf;
+use crate::backup::{BackupFault, BackupKey};
 use crate::error::Error;
 
 /// The manifests of one copy, from its beginning to a whole one, each the successor of the one before; and the last of them.
@@ -11,7 +11,12 @@ pub(super) struct Chosen(Vec<SignedManifest>, SignedManifest);
 
 impl Chosen {
     /// `last`: the manifest that a restore had chosen which is gone on with now.
-    pub(super) fn find(shelf: Shelf<'_>, key: &BackupKey, point: RestorePoint, last: Option<u64>) -> Result<Self, Error> {
+    pub(super) fn find(
+        shelf: Shelf<'_>,
+        key: &BackupKey,
+        point: RestorePoint,
+        last: Option<u64>,
+    ) -> Result<Self, Error> {
         let numbers = shelf.manifests()?;
         numbers.last().ok_or_else(|| nothing(shelf))?;
         let get = |number| shelf.manifest(number, Some(key));

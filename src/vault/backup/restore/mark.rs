@@ -104,7 +104,9 @@ impl Mark {
         let [chain, last] =
             [chain, last].map(|number| number.map_or_else(|| "none".to_owned(), |number| number.to_string()));
         let stage = stage.word();
-        format!("source {source}\npoint {point}\nchain {chain}\nmanifest {last}\nstage {stage}\npieces {pieces}\nentries {entries}\n")
+        format!(
+            "source {source}\npoint {point}\nchain {chain}\nmanifest {last}\nstage {stage}\npieces {pieces}\nentries {entries}\n"
+        )
     }
 
     /// Writes it durably, in the place of the one before.
@@ -170,7 +172,9 @@ mod tests {
     #[test]
     fn a_mark_that_was_changed_is_not_believed() {
         let dir = tempfile::tempdir().unwrap();
-        for text in ["", "source x\n", "source x\npoint newest\nchain none\nmanifest 01\nstage copying\npieces 0\nentries 0\n"] {
+        for text in
+            ["", "source x\n", "source x\npoint newest\nchain none\nmanifest 01\nstage copying\npieces 0\nentries 0\n"]
+        {
             fs::write(dir.path().join(RESTORING), text).unwrap();
             let read = Mark::read(dir.path());
             assert!(matches!(read, Err(Error::Backup(BackupFault::OtherRestore { .. }))), "{text}");
