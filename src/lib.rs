@@ -293,6 +293,11 @@ mod testing_page {}
 #[doc = include_str!("../docs/following.md")]
 mod following_page {}
 
+/// The examples of docs/backup.md.
+#[cfg(all(doctest, feature = "backup"))]
+#[doc = include_str!("../docs/backup.md")]
+mod backup_page {}
+
 /// The examples of docs/repair.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/repair.md")]
