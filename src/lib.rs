@@ -189,7 +189,8 @@ pub use audit::{
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use backup::{
-    BackupFault, BackupIdentity, BackupKey, BackupRecipient, BackupTarget, FolderTarget, StoredObject, TargetError,
+    BackupCheck, BackupFault, BackupFinding, BackupFlaw, BackupIdentity, BackupKey, BackupRecipient, BackupTarget,
+    BackupVerified, FolderTarget, StoredObject, TargetError,
 };
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};

@@ -9,8 +9,10 @@ pub(crate) mod pack;
 pub(crate) mod seal;
 pub(crate) mod shelf;
 mod target;
+mod verify;
 
 pub use fault::BackupFault;
 pub use manifest::BackupKey;
 pub use seal::{BackupIdentity, BackupRecipient};
 pub use target::{BackupTarget, FolderTarget, StoredObject, TargetError};
+pub use verify::{BackupCheck, BackupFinding, BackupFlaw, BackupVerified};

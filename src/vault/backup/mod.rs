@@ -6,6 +6,7 @@ mod goes_on;
 mod pack;
 mod restore;
 mod run;
+mod verified;
 
 use std::fmt;
 
