@@ -101,6 +101,8 @@
 //!   about anybody, stands in `docs/observability.md`.
 //! * `qr`: the enrolment of an authenticator app as a QR code, in SVG or for a terminal ([`TotpEnrolment`]).
 //! * `backup`: where backups are kept: `BackupTarget`, and `FolderTarget` for a folder of another disk.
+//! * `backup-s3`, `backup-gcs`, `backup-azure`: `StoreTarget`, for a bucket of S3 and what speaks like it, of Google Cloud
+//!   Storage, of Azure Blob Storage; each brings `backup`.
 //! * `witness`: `WitnessAnchor`, a witness elsewhere who cosigns checkpoints of the log, over HTTPS.
 //! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -186,6 +188,9 @@ pub use audit::{
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use backup::{BackupTarget, FolderTarget, StoredObject, TargetError};
+#[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))))]
+pub use backup::{NewStoreTarget, StoreTarget};
 #[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};

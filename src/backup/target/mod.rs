@@ -4,13 +4,24 @@
 mod error;
 mod folder;
 mod name;
+#[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
+mod store;
 #[cfg(test)]
 mod tests;
 
 pub use error::TargetError;
 pub use folder::FolderTarget;
+#[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
+pub use store::{NewStoreTarget, StoreTarget};
 
 use std::fmt;
+
+/// Says what a folder or a bucket is, to people and to whoever opens it. No object can have such a name.
+const MARK: &str = "chartvault-backups.txt";
+const MARK_TEXT: &str = "\
+Backups of a chartvault vault. What stands here is written once and never changed.
+Do not rename, change or remove anything by hand. Copy it as a whole.
+";
 
 /// An object of a target, as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
