@@ -15,7 +15,7 @@ use object_store::client::{
     HttpService,
 };
 use object_store::{ClientOptions, Error};
-use ureq::http::{Method, Request, Uri};
+use ureq::http::{HeaderValue, Method, Request, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, BodyReader};
 
@@ -38,7 +38,7 @@ pub(super) enum Went {
     Lost,
     /// It was answered with this status.
     Answered(u16),
-    /// It was not sent: it would not have been encrypted, say.
+    /// It was not sent, as it would not have been encrypted, say; or the answer is none.
     Unfit,
 }
 
@@ -85,6 +85,8 @@ pub(super) fn cut_short() -> Error {
 pub(super) struct Connector {
     pub(super) roots: Option<Vec<Certificate<'static>>>,
     pub(super) timeout: Duration,
+    /// Whether objects are sent with their MD5: S3 takes nothing without it into a bucket with locks.
+    pub(super) with_md5: bool,
 }
 
 impl fmt::Debug for Connector {
@@ -111,7 +113,7 @@ impl HttpConnector for Connector {
         };
         let far = configured().https_only(true).build().into();
         let near = configured().proxy(None).build().into();
-        Ok(HttpClient::new(Asker { far, near }))
+        Ok(HttpClient::new(Asker { far, near, with_md5: self.with_md5 }))
     }
 }
 
@@ -120,6 +122,7 @@ struct Asker {
     far: Agent,
     /// For this machine itself and the one that it runs on, which need no encryption, and no proxy.
     near: Agent,
+    with_md5: bool,
 }
 
 impl HttpService for Asker {
@@ -138,11 +141,15 @@ impl HttpService for Asker {
 
 impl Asker {
     fn ask(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let agent = if is_near(&parts.uri) { &self.near } else { &self.far };
         let has_body = !matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE);
         let answer = if has_body {
-            agent.run(Request::from_parts(parts, &whole(body)?[..]))
+            let bytes = whole(body)?;
+            if self.with_md5 && parts.method == Method::PUT {
+                parts.headers.insert("content-md5", md5_of(&bytes)?);
+            }
+            agent.run(Request::from_parts(parts, &bytes[..]))
         } else {
             agent.run(Request::from_parts(parts, ()))
         };
@@ -157,8 +164,10 @@ impl Asker {
 /// Whether what is sent there passes no network that others see: this machine, or the one that gives it its credentials.
 fn is_near(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]" | "[fd00:ec2::254]" | "[fd00:ec2::23]" | "metadata.google.internal")
-        || host.starts_with("169.254.") && host.parse::<std::net::Ipv4Addr>().is_ok()
+    matches!(
+        host,
+        "localhost" | "127.0.0.1" | "[::1]" | "[fd00:ec2::254]" | "[fd00:ec2::23]" | "metadata.google.internal"
+    ) || host.starts_with("169.254.") && host.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
 /// The bytes of a request.
@@ -173,6 +182,19 @@ fn whole(mut body: HttpRequestBody) -> Result<Vec<u8>, HttpError> {
     Ok(bytes)
 }
 
+/// It needs no signature: what is signed is the SHA-256. It guards nothing but the way.
+#[cfg(feature = "backup-s3")]
+fn md5_of(bytes: &[u8]) -> Result<HeaderValue, HttpError> {
+    use md5::{Digest, Md5};
+    let text = data_encoding::BASE64.encode(&Md5::digest(bytes));
+    HeaderValue::from_str(&text).map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))
+}
+
+#[cfg(not(feature = "backup-s3"))]
+fn md5_of(_: &[u8]) -> Result<HeaderValue, HttpError> {
+    Err(HttpError::new(HttpErrorKind::Unknown, io::Error::from(io::ErrorKind::Unsupported)))
+}
+
 /// An answer, read as it is asked for.
 struct Answer {
     reader: Mutex<io::Take<BodyReader<'static>>>,
@@ -182,10 +204,7 @@ impl Body for Answer {
     type Data = Bytes;
     type Error = HttpError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let reader = self.get_mut().reader.get_mut().unwrap_or_else(PoisonError::into_inner);
         let mut chunk = vec![0; CHUNK];
         let read = loop {
@@ -196,6 +215,7 @@ impl Body for Answer {
         };
         Poll::Ready(match read {
             Ok(0) if reader.limit() == 0 => {
+                LAST.set(Went::Unfit);
                 Some(Err(HttpError::new(HttpErrorKind::Decode, io::Error::other("the answer is too long"))))
             }
             Ok(0) => None,
@@ -231,10 +251,17 @@ mod tests {
 
     #[test]
     fn only_what_is_near_is_asked_without_encryption() {
-        for near in ["http://localhost:9000/b", "http://127.0.0.1/b", "http://[::1]:1/", "http://169.254.169.254/latest"] {
+        for near in
+            ["http://localhost:9000/b", "http://127.0.0.1/b", "http://[::1]:1/", "http://169.254.169.254/latest"]
+        {
             assert!(is_near(&near.parse().unwrap()), "{near}");
         }
-        for far in ["http://169.254.example.org/", "http://localhost.example.org/", "http://10.0.0.1/", "https://s3.example.org"] {
+        for far in [
+            "http://169.254.example.org/",
+            "http://localhost.example.org/",
+            "http://10.0.0.1/",
+            "https://s3.example.org",
+        ] {
             assert!(!is_near(&far.parse().unwrap()), "{far}");
         }
     }

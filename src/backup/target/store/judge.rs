@@ -8,7 +8,8 @@ use crate::backup::target::TargetError;
 /// Characters of an answer that are told.
 const MOST_TOLD: usize = 400;
 /// Answers that name a bucket that is not there, which would look like an object that is not.
-const NO_BUCKET: [&str; 4] = ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "specified bucket does not exist"];
+const NO_BUCKET: [&str; 4] =
+    ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "specified bucket does not exist"];
 /// Answers that name a store that is full.
 const FULL: [&str; 4] = ["StorageFull", "QuotaExceeded", "InsufficientCapacity", "storage quota"];
 
@@ -32,11 +33,10 @@ pub(super) fn judge(name: &str, error: &Error, last: Went) -> TargetError {
     }
     match error {
         Error::NotFound { .. } if !says(&NO_BUCKET) => TargetError::Absent { name: name.to_owned() },
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            TargetError::Refused { name: name.to_owned(), why }
-        }
+        _ if matches!(status, 401 | 403) => TargetError::Refused { name: name.to_owned(), why },
         _ => {
-            let retry = last.is_lost() || matches!(status, 408 | 409 | 425 | 429 | 500..) || why.contains("RequestTimeout");
+            let retry =
+                last.is_lost() || matches!(status, 408 | 409 | 425 | 429 | 500..) || why.contains("RequestTimeout");
             TargetError::Unreachable { why, retry }
         }
     }
@@ -63,7 +63,9 @@ pub(super) fn kept(name: &str, error: TargetError) -> TargetError {
 
 /// Azure calls a lock a conflict, Google a precondition that does not hold.
 fn is_lock(why: &str) -> bool {
-    ["BlobImmutableDueToPolicy", "immutab", "retention", "legal hold", "LegalHold"].iter().any(|word| why.contains(word))
+    ["BlobImmutableDueToPolicy", "immutab", "retention", "legal hold", "LegalHold"]
+        .iter()
+        .any(|word| why.contains(word))
 }
 
 /// What the store says, on one line.

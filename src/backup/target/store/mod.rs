@@ -182,7 +182,8 @@ impl StoreTarget {
         // Whoever wrote it first, the second time it has to be there.
         let is_new = self.put(MARK, MARK_TEXT.as_bytes())?;
         if is_new && self.put(MARK, b"")? {
-            let why = "it replaces what is there although it was asked not to; a store with conditional writes is needed";
+            let why =
+                "it replaces what is there although it was asked not to; a store with conditional writes is needed";
             return Err(TargetError::Settings { why: why.to_owned() });
         }
         self.keeps.store(true, Ordering::Relaxed);
@@ -191,7 +192,7 @@ impl StoreTarget {
 
     fn page(&self, prefix: &str, token: Option<String>) -> Result<PaginatedListResult, TargetError> {
         let full = self.full(prefix);
-        self.asked(prefix, || {
+        self.asked(&format!("{prefix}*"), || {
             let options = PaginatedListOptions { page_token: token.clone(), ..PaginatedListOptions::default() };
             wait(self.store.list_paginated(Some(&full).filter(|full| !full.is_empty()).map(String::as_str), options))
         })

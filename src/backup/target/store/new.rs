@@ -97,7 +97,7 @@ impl NewStoreTarget {
             None => None,
             Some(pem) => Some(certificates(pem)?),
         };
-        Ok(Connector { roots, timeout: self.patience })
+        Ok(Connector { roots, timeout: self.patience, with_md5: self.service.scheme() == "s3" })
     }
 
     fn store(&self) -> Result<Box<dyn Store>, TargetError> {
@@ -194,7 +194,11 @@ fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, TargetError> {
             Err(error) => return Err(bad(format!("its root certificates cannot be read: {error}"))),
         }
     }
-    if found.is_empty() { Err(bad("there is no certificate among its root certificates".to_owned())) } else { Ok(found) }
+    if found.is_empty() {
+        Err(bad("there is no certificate among its root certificates".to_owned()))
+    } else {
+        Ok(found)
+    }
 }
 
 fn unknown(setting: &str) -> TargetError {
