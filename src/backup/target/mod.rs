@@ -15,6 +15,7 @@ pub use folder::FolderTarget;
 pub use store::{NewStoreTarget, StoreTarget};
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Says what a folder or a bucket is, to people and to whoever opens it. No object can have such a name.
 const MARK: &str = "chartvault-backups.txt";
@@ -75,6 +76,34 @@ pub trait BackupTarget: Send + Sync {
     /// What people know it by. It stands in reports and log entries, and holds no secret.
     fn name(&self) -> &str;
 }
+
+macro_rules! lent {
+    ($($lent:ty),+) => {$(
+        impl<T: BackupTarget + ?Sized> BackupTarget for $lent {
+            fn put_new(&self, name: &str, bytes: &[u8]) -> Result<(), TargetError> {
+                (**self).put_new(name, bytes)
+            }
+
+            fn get(&self, name: &str, limit: usize) -> Result<Vec<u8>, TargetError> {
+                (**self).get(name, limit)
+            }
+
+            fn list(&self, prefix: &str, each: &mut dyn FnMut(StoredObject)) -> Result<(), TargetError> {
+                (**self).list(prefix, each)
+            }
+
+            fn delete(&self, name: &str) -> Result<(), TargetError> {
+                (**self).delete(name)
+            }
+
+            fn name(&self) -> &str {
+                (**self).name()
+            }
+        }
+    )+};
+}
+
+lent!(&T, Box<T>, Arc<T>);
 
 impl fmt::Debug for dyn BackupTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
