@@ -1,5 +1,6 @@
 //! Backups in a bucket, against a server that speaks like S3, with a network that fails in between.
 
+mod others;
 mod proxy;
 mod server;
 

@@ -12,6 +12,20 @@ pub struct Asked {
     /// How many came before.
     pub before: u32,
     pub method: String,
+    pub path: String,
+    head: Vec<String>,
+    pub body: Vec<u8>,
+}
+
+impl Asked {
+    pub fn header(&self, name: &str) -> Option<String> {
+        let is_it = |line: &&String| is_header(line, name);
+        self.head.iter().find(is_it).map(|line| line.split_once(':').unwrap().1.trim().to_owned())
+    }
+}
+
+fn is_header(line: &str, name: &str) -> bool {
+    line.split_once(':').is_some_and(|(is, _)| is.eq_ignore_ascii_case(name))
 }
 
 /// What happens to a request.
@@ -97,22 +111,21 @@ fn serve(
         }
         head.push(line.trim_end().to_owned());
     }
-    let is_header = |line: &str, name: &str| line.split_once(':').is_some_and(|(is, _)| is.eq_ignore_ascii_case(name));
-    let header = |name: &str| {
-        head.iter().find(|line| is_header(line, name)).map(|line| line.split_once(':').unwrap().1.trim().to_owned())
-    };
-    let mut body = vec![0; header("content-length").map_or(0, |len| len.parse().unwrap())];
-    from.read_exact(&mut body)?;
-    let method = head[0].split(' ').next().unwrap().to_owned();
-    let fate = fate(&Asked { before: count.fetch_add(1, Ordering::SeqCst), method });
+    let mut asked = Asked { before: 0, method: String::new(), path: String::new(), head, body: Vec::new() };
+    let mut first = asked.head[0].split(' ').map(str::to_owned);
+    (asked.method, asked.path) = (first.next().unwrap(), first.next().unwrap());
+    asked.body = vec![0; asked.header("content-length").map_or(0, |len| len.parse().unwrap())];
+    from.read_exact(&mut asked.body)?;
+    asked.before = count.fetch_add(1, Ordering::SeqCst);
+    let fate = fate(&asked);
 
     let passed = |left_out: &str| -> std::io::Result<Vec<u8>> {
         let mut server = TcpStream::connect(("127.0.0.1", to))?;
-        for line in head.iter().filter(|line| !is_header(line, "connection") && !is_header(line, left_out)) {
+        for line in asked.head.iter().filter(|line| !is_header(line, "connection") && !is_header(line, left_out)) {
             write!(server, "{line}\r\n")?;
         }
         write!(server, "Connection: close\r\n\r\n")?;
-        server.write_all(&body)?;
+        server.write_all(&asked.body)?;
         let mut answer = Vec::new();
         server.read_to_end(&mut answer)?;
         Ok(answer)

@@ -81,6 +81,12 @@ pub(super) fn cut_short() -> Error {
     Error::Generic { store: "backup", source: "the answer ended before the object did".into() }
 }
 
+/// The error of an answer that nobody could make sense of.
+pub(super) fn unreadable() -> Error {
+    LAST.set(Went::Unfit);
+    Error::Generic { store: "backup", source: "the answer cannot be read".into() }
+}
+
 /// How stores are asked.
 pub(super) struct Connector {
     pub(super) roots: Option<Vec<Certificate<'static>>>,

@@ -13,6 +13,9 @@ const NO_BUCKET: [&str; 4] =
 /// Answers that name a store that is full.
 const FULL: [&str; 4] = ["StorageFull", "QuotaExceeded", "InsufficientCapacity", "storage quota"];
 
+/// Answers under another status that name something that passes; the last one is inside an answer of Azure to several requests.
+const PASSING: [&str; 2] = ["RequestTimeout", "(code: 5"];
+
 /// Whether an object was not written because one is there.
 pub(super) const fn is_taken(error: &Error) -> bool {
     matches!(error, Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. })
@@ -35,8 +38,7 @@ pub(super) fn judge(name: &str, error: &Error, last: Went) -> TargetError {
         Error::NotFound { .. } if !says(&NO_BUCKET) => TargetError::Absent { name: name.to_owned() },
         _ if matches!(status, 401 | 403) => TargetError::Refused { name: name.to_owned(), why },
         _ => {
-            let retry =
-                last.is_lost() || matches!(status, 408 | 409 | 425 | 429 | 500..) || why.contains("RequestTimeout");
+            let retry = last.is_lost() || matches!(status, 408 | 409 | 425 | 429 | 500..) || says(&PASSING);
             TargetError::Unreachable { why, retry }
         }
     }
@@ -61,9 +63,9 @@ pub(super) fn kept(name: &str, error: TargetError) -> TargetError {
     }
 }
 
-/// Azure calls a lock a conflict, Google a precondition that does not hold.
+/// Azure calls a lock a conflict, and puts a status inside another answer.
 fn is_lock(why: &str) -> bool {
-    ["BlobImmutableDueToPolicy", "immutab", "retention", "legal hold", "LegalHold"]
+    ["(code: 403)", "BlobImmutableDueToPolicy", "immutab", "retention", "legal hold", "LegalHold"]
         .iter()
         .any(|word| why.contains(word))
 }

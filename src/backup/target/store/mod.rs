@@ -72,7 +72,6 @@ impl StoreTarget {
     /// for what speaks like S3, `access_key_id` and `secret_access_key`, and others.
     #[cfg(feature = "backup-s3")]
     #[cfg_attr(docsrs, doc(cfg(feature = "backup-s3")))]
-    #[must_use]
     pub fn s3(bucket: impl Into<String>, prefix: impl Into<String>) -> NewStoreTarget {
         NewStoreTarget::new(new::Service::S3, bucket.into(), prefix.into())
     }
@@ -81,7 +80,6 @@ impl StoreTarget {
     /// `service_account_path` or `service_account_key`, and others.
     #[cfg(feature = "backup-gcs")]
     #[cfg_attr(docsrs, doc(cfg(feature = "backup-gcs")))]
-    #[must_use]
     pub fn gcs(bucket: impl Into<String>, prefix: impl Into<String>) -> NewStoreTarget {
         NewStoreTarget::new(new::Service::Gcs, bucket.into(), prefix.into())
     }
@@ -90,7 +88,6 @@ impl StoreTarget {
     /// `account_name`, `access_key`, and others.
     #[cfg(feature = "backup-azure")]
     #[cfg_attr(docsrs, doc(cfg(feature = "backup-azure")))]
-    #[must_use]
     pub fn azure(container: impl Into<String>, prefix: impl Into<String>) -> NewStoreTarget {
         NewStoreTarget::new(new::Service::Azure, container.into(), prefix.into())
     }
