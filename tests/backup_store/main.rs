@@ -375,3 +375,25 @@ fn settings_are_checked_and_told_without_secrets() {
         assert!(!told.contains("the-secret-of-the-test") && !told.contains("AKIAKEY"), "{told}");
     }
 }
+
+#[test]
+fn a_store_with_an_authority_of_its_own_is_asked_over_tls() {
+    let Some(server) = server() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(server.tell("bucket encrypted"), "ok");
+    let port = server.tell(&format!("tls {}", dir.path().display()));
+    let new = || {
+        let new = StoreTarget::s3("encrypted", "").setting("endpoint", format!("https://127.0.0.1:{port}"));
+        new.setting("access_key_id", "a").setting("secret_access_key", "b")
+    };
+    let root = std::fs::read(dir.path().join("root.pem")).unwrap();
+    let target = new().root_certificates(root).open().unwrap();
+    target.put_new("objects/0", &bytes(1 << 20)).unwrap();
+    assert!(target.get("objects/0", 1 << 20).unwrap() == bytes(1 << 20));
+    // Without, there is nobody to trust it, and nothing is asked of it again.
+    let done = new().open().unwrap().get("objects/0", 1 << 20);
+    assert!(
+        matches!(&done, Err(TargetError::Unreachable { retry: false, why }) if why.contains("certificate")),
+        "{done:?}"
+    );
+}

@@ -21,6 +21,34 @@ host, port = server.get_host_and_port()
 s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
                   aws_access_key_id="test", aws_secret_access_key="test")
 print(port, flush=True)
+
+def over_tls(path):
+    import datetime, ipaddress, threading
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+    def certificate(name, public, issuer, key, *extensions):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        made = x509.CertificateBuilder().subject_name(name).issuer_name(issuer).public_key(public)
+        made = made.serial_number(x509.random_serial_number())
+        made = made.not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+        for extension, is_critical in extensions:
+            made = made.add_extension(extension, is_critical)
+        return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    name = lambda text: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+    root, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    with open(path + "/root.pem", "wb") as file:
+        file.write(certificate(name("root"), root.public_key(), name("root"), root, (x509.BasicConstraints(True, None), True)))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    with open(path + "/own.pem", "wb") as file:
+        file.write(certificate(name("own"), own.public_key(), name("root"), root, (address, False)))
+        file.write(own.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    app = DomainDispatcherApplication(create_backend_app)
+    served = make_server("127.0.0.1", 0, app, True, ssl_context=(path + "/own.pem", path + "/own.pem"))
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    return served.server_port
 for line in sys.stdin:
     what, bucket, *rest = line.split()
     said = "ok"
@@ -39,6 +67,8 @@ for line in sys.stdin:
         said = " ".join(o["Key"] for o in s3.list_objects_v2(Bucket=bucket).get("Contents", []))
     elif what == "versions":
         said = " ".join(v["VersionId"] for v in s3.list_object_versions(Bucket=bucket, Prefix=rest[0]).get("Versions", []))
+    elif what == "tls":
+        said = str(over_tls(bucket))
     elif what == "destroy":
         try:
             s3.delete_object(Bucket=bucket, Key=rest[0], VersionId=rest[1])

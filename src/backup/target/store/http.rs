@@ -176,16 +176,17 @@ fn is_near(uri: &Uri) -> bool {
     ) || host.starts_with("169.254.") && host.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
-/// The bytes of a request.
-fn whole(mut body: HttpRequestBody) -> Result<Vec<u8>, HttpError> {
-    let mut bytes = Vec::with_capacity(body.content_length());
+/// The bytes of a request; those of an object are one piece, and are not copied.
+fn whole(mut body: HttpRequestBody) -> Result<Bytes, HttpError> {
+    let mut pieces = Vec::new();
     let mut context = Context::from_waker(std::task::Waker::noop());
     while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut context) {
-        if let Ok(data) = frame?.into_data() {
-            bytes.extend_from_slice(&data);
-        }
+        pieces.extend(frame?.into_data());
     }
-    Ok(bytes)
+    match <[Bytes; 1]>::try_from(pieces) {
+        Ok([whole]) => Ok(whole),
+        Err(pieces) => Ok(pieces.concat().into()),
+    }
 }
 
 /// It needs no signature: what is signed is the SHA-256. It guards nothing but the way.
@@ -243,6 +244,8 @@ fn failed(error: ureq::Error) -> HttpError {
         Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             (Went::Unconnected, HttpErrorKind::Connect)
         }
+        // A certificate that is not to be trusted.
+        Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => (Went::Unfit, HttpErrorKind::Unknown),
         Error::Timeout(_) => (Went::Lost, HttpErrorKind::Timeout),
         Error::Io(_) | Error::Protocol(_) | Error::BodyStalled => (Went::Lost, HttpErrorKind::Interrupted),
         _ => (Went::Unfit, HttpErrorKind::Unknown),

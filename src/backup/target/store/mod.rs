@@ -6,8 +6,6 @@ mod attempt;
 mod http;
 mod judge;
 mod new;
-#[cfg(test)]
-mod tests;
 mod wait;
 
 use std::fmt;
