@@ -154,7 +154,7 @@ fn what_the_store_does_not_allow_is_refused() {
     assert!(refused(target.list("", &mut drop)));
     let (target, proxy) = alone(|_| status("409 Conflict", "BlobImmutableDueToPolicy"));
     assert!(matches!(target.delete("objects/0"), Err(TargetError::Refused { name, .. }) if name == "objects/0"));
-    drop(proxy);
+    assert_eq!(proxy.asked(), 1, "a lock does not pass");
     let (target, _proxy) = alone(|_| status("401 Unauthorized", "InvalidAccessKeyId"));
     assert!(matches!(target.get("objects/0", 10), Err(TargetError::Refused { .. })));
 }

@@ -34,6 +34,9 @@ pub(super) fn judge(name: &str, error: &Error, last: Went) -> TargetError {
     if status == 507 || status != 0 && says(&FULL) {
         return TargetError::Full;
     }
+    if is_lock(&why) {
+        return TargetError::Refused { name: name.to_owned(), why };
+    }
     match error {
         Error::NotFound { .. } if !says(&NO_BUCKET) => TargetError::Absent { name: name.to_owned() },
         _ if matches!(status, 401 | 403) => TargetError::Refused { name: name.to_owned(), why },
@@ -55,19 +58,10 @@ pub(super) fn disordered() -> TargetError {
     TargetError::Unreachable { why: why.to_owned(), retry: false }
 }
 
-/// An object that could not be removed: a conflict does not end while it is locked.
-pub(super) fn kept(name: &str, error: TargetError) -> TargetError {
-    match error {
-        TargetError::Unreachable { why, .. } if is_lock(&why) => TargetError::Refused { name: name.to_owned(), why },
-        error => error,
-    }
-}
-
-/// Azure calls a lock a conflict, and puts a status inside another answer.
+/// Azure calls a lock a conflict, which would pass, and puts a status inside another answer. The words are such as no name of a
+/// bucket or a prefix has.
 fn is_lock(why: &str) -> bool {
-    ["(code: 403)", "BlobImmutableDueToPolicy", "immutab", "retention", "legal hold", "LegalHold"]
-        .iter()
-        .any(|word| why.contains(word))
+    ["BlobImmutableDueToPolicy", "is immutable due to a policy", "(code: 403)"].iter().any(|word| why.contains(word))
 }
 
 /// What the store says, on one line.

@@ -254,7 +254,7 @@ impl BackupTarget for StoreTarget {
     fn delete(&self, name: &str) -> Result<(), TargetError> {
         name::check(name)?;
         let path = self.path(name)?;
-        self.asked(name, || wait(self.store.delete(&path))).map_err(|error| judge::kept(name, error))
+        self.asked(name, || wait(self.store.delete(&path)))
     }
 
     fn name(&self) -> &str {
