@@ -102,6 +102,8 @@
 //! * `qr`: the enrolment of an authenticator app as a QR code, in SVG or for a terminal ([`TotpEnrolment`]).
 //! * `backup`: backups and restores (`Vault::backup`, `Vault::restore`), to a folder or wherever a `BackupTarget` is;
 //!   `docs/backup.md`.
+//! * `backup-s3`, `backup-gcs`, `backup-azure`: `StoreTarget`, for a bucket of S3 and what speaks like it, of Google Cloud
+//!   Storage, of Azure Blob Storage; each brings `backup`.
 //! * `witness`: `WitnessAnchor`, a witness elsewhere who cosigns checkpoints of the log, over HTTPS.
 //! * `cli`: the command line tool `chartvault`, and nothing in the library; `docs/cli.md`.
 //! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
@@ -185,13 +187,16 @@ pub use audit::{
     EntryDefect, FaultKind, InvalidCheckpoint, LogArchive, LogArchiveError, LogProofError, LogPruneError, LogPruned,
     Outcome,
 };
-#[cfg(feature = "derive")]
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use backup::{
     BackupCheck, BackupFault, BackupFinding, BackupFlaw, BackupIdentity, BackupKey, BackupRecipient, BackupTarget,
     BackupVerified, FolderTarget, StoredObject, TargetError,
 };
+#[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))))]
+pub use backup::{NewStoreTarget, StoreTarget};
+#[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use consent::{Consent, ConsentAnswer, ConsentQuestion};

@@ -172,3 +172,51 @@ fn a_copy_that_is_not_finished_is_no_fault_and_no_backup() {
     let nothing = FolderTarget::create(site.place("nothing")).unwrap();
     assert!(matches!(BackupCheck::of(&nothing).run(), Err(BackupFault::Nothing { .. })));
 }
+
+/// Edits the newest manifest as somebody without the key would.
+fn edited(edit: &dyn Fn(&str) -> String) -> Vec<BackupFlaw> {
+    let site = site();
+    let path = site.disk().join("manifests/0000000004");
+    let text = fs::read_to_string(&path).unwrap();
+    let changed = edit(&text);
+    assert_ne!(changed, text);
+    fs::write(&path, changed).unwrap();
+    fs::remove_file(site.disk().join("manifests/0000000005")).unwrap();
+    let pinned = check(&site);
+    assert!(pinned.findings.iter().any(|finding| finding.flaw == BackupFlaw::Unsigned));
+    // Without a key nobody knows who made it; it still has to hold together.
+    let found = BackupCheck::of(&site.target).run().unwrap();
+    found.findings.into_iter().map(|finding| finding.flaw).collect()
+}
+
+fn line(text: &str, word: &str) -> String {
+    text.lines().find(|line| line.starts_with(word)).unwrap().to_owned()
+}
+
+#[test]
+fn manifests_that_somebody_edited_do_not_hold_together() {
+    let previous = edited(&|text| {
+        let line = line(text, "previous ");
+        text.replace(&line, &format!("previous {}", "0".repeat(64)))
+    });
+    assert_eq!(previous, [BackupFlaw::NotNext]);
+    let end = edited(&|text| {
+        let tip = line(text, "tip ");
+        let hash = tip.split(' ').nth(2).unwrap();
+        text.replace(hash, &"0".repeat(64))
+    });
+    assert_eq!(end, [BackupFlaw::OtherEnd]);
+    let root = edited(&|text| {
+        let log = line(text, "log ");
+        let root = log.split(' ').nth(3).unwrap();
+        text.replace(root, &format!("{}=", "A".repeat(43)))
+    });
+    assert_eq!(root, [BackupFlaw::OtherRoot]);
+    let order = edited(&|text| {
+        let object = line(text, "object ");
+        let words: Vec<&str> = object.split(' ').collect();
+        let moved = format!("{} {} {}", words[5], words[6].parse::<u64>().unwrap() + 8, words[7]);
+        text.replace(&words[5..8].join(" "), &moved)
+    });
+    assert!(matches!(&order[..], [BackupFlaw::Journal { place, .. }] if place.contains("segment-")), "{order:?}");
+}

@@ -15,4 +15,6 @@ pub use fault::BackupFault;
 pub use manifest::BackupKey;
 pub use seal::{BackupIdentity, BackupRecipient};
 pub use target::{BackupTarget, FolderTarget, StoredObject, TargetError};
+#[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
+pub use target::{NewStoreTarget, StoreTarget};
 pub use verify::{BackupCheck, BackupFinding, BackupFlaw, BackupVerified};

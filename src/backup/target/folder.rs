@@ -6,17 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{BackupTarget, StoredObject, TargetError, name};
+use super::{BackupTarget, MARK, MARK_TEXT, StoredObject, TargetError, name};
 use crate::platform;
 
 mod walk;
 
-/// Says that a folder is a target, so that an empty mount point is not taken for one.
-const MARK: &str = "chartvault-backups.txt";
-const MARK_TEXT: &str = "\
-Backups of a chartvault vault. What stands here is written once and never changed.
-Do not rename, change or remove anything by hand. Copy the folder as a whole.
-";
 /// Where an object is until all of it is durable. No object can have such a name.
 const UNFINISHED: &str = ".unfinished";
 /// What was left there by a process that was killed goes after so long: nothing takes that long to be written.

@@ -55,9 +55,9 @@ impl Contents {
             self.begin(part)?;
         }
         let end = self.at.saturating_add(u64::try_from(self.waiting.len()).unwrap_or(u64::MAX));
-        let goes_on = part.offset == end;
         // What a piece leaves out at the end of a closed segment are zeros.
-        if !goes_on && !(part.offset > end && matches!(self.next, Next::Nothing)) {
+        let goes_on = part.offset == end || (part.offset > end && matches!(self.next, Next::Nothing));
+        if !goes_on {
             return Err(self.broken("a piece that does not go on from the one before"));
         }
         self.waiting.extend_from_slice(bytes);
@@ -228,5 +228,77 @@ impl Contents {
     fn broken(&self, what: &'static str) -> BackupFlaw {
         let file = self.file.map_or_else(|| "at its beginning".to_owned(), |(file, _)| format!("in {file}"));
         BackupFlaw::Journal { place: format!("{file} at byte {}", self.at), what }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::crypto::hash::HmacKey;
+    use crate::format::frame::{Entry, FrameWriter, Link};
+
+    const VAULT: VaultId = VaultId::from_bytes([7; 16]);
+    const SIZE: u64 = 4_096;
+
+    /// The beginning of a segment: its header, and a frame with this entry.
+    fn segment(entry: &[u8]) -> Vec<u8> {
+        let header = SegmentHeader { vault: VAULT, number: 1, first_seq: 1, previous: [0; 32], size: SIZE };
+        let mut bytes = header.encode();
+        let link = Link { seq: 1, previous: [0; 32], header_generation: 1, kind: FrameKind::Commit };
+        let mut frame = Vec::new();
+        let mut writer = FrameWriter::new(&mut frame, &link, Entry::encoded_len(entry.len(), 0), 0).unwrap();
+        Entry::encode(entry, &[], writer.entries(1).unwrap()).unwrap();
+        writer.finish(&HmacKey::new(&[1; 32])).unwrap();
+        bytes.extend_from_slice(&frame);
+        bytes
+    }
+
+    fn part(offset: u64, len: usize) -> Part {
+        let len = u64::try_from(len).unwrap();
+        Part { file: JournalFile::Segment { number: 1 }, size: SIZE, offset, len }
+    }
+
+    #[test]
+    fn a_frame_that_is_whole_with_an_entry_that_is_none_is_found() {
+        let bytes = segment(b"no entry");
+        let mut contents = Contents::new(VAULT);
+        let flaw = contents.take(&part(0, bytes.len()), &bytes);
+        assert!(matches!(flaw, Err(BackupFlaw::Log(fault)) if fault.seq == 0), "{flaw:?}");
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_frame_is_found_however_the_pieces_are_cut() {
+        let bytes = segment(b"no entry");
+        for at in HEADER_LEN..bytes.len() {
+            // The authentication code is what nobody sees without the key.
+            if (bytes.len() - 40..bytes.len() - 8).contains(&at) {
+                continue;
+            }
+            let mut bad = bytes.clone();
+            bad[at] ^= 1;
+            let cut = at - 100;
+            let mut contents = Contents::new(VAULT);
+            let (one, two) = bad.split_at(cut);
+            let flaw = contents
+                .take(&part(0, one.len()), one)
+                .and_then(|()| contents.take(&part(u64::try_from(cut).unwrap(), two.len()), two));
+            let waits = flaw.is_ok() && !contents.waiting.is_empty();
+            assert!(waits || matches!(flaw, Err(BackupFlaw::Journal { .. })), "byte {at}: {flaw:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..900), at in 0_usize..800, base: bool) {
+            let mut given = segment(b"no entry");
+            given.truncate(at);
+            given.extend_from_slice(&bytes);
+            let file = if base { JournalFile::Base { through: 3 } } else { JournalFile::Segment { number: 1 } };
+            let mut contents = Contents::new(VAULT);
+            let _ = contents.take(&Part { file, ..part(0, given.len()) }, &given);
+            let _ = contents.take(&Part { file, ..part(u64::try_from(given.len()).unwrap(), bytes.len()) }, &bytes);
+        }
     }
 }
