@@ -16,14 +16,14 @@ pub(crate) use portable::{
 };
 #[cfg(feature = "backup")]
 #[cfg(not(unix))]
-pub(crate) use portable::{rename_new, unfollowed};
+pub(crate) use portable::{private_dir, rename_new, unfollowed};
 #[cfg(unix)]
 pub(crate) use unix::{
     LocalSocket, PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, same_file, sync_dir,
 };
 #[cfg(feature = "backup")]
 #[cfg(unix)]
-pub(crate) use unix::{rename_new, unfollowed};
+pub(crate) use unix::{private_dir, rename_new, unfollowed};
 
 /// An error if there is something under this name that is no ordinary file: opening a named pipe would wait for whoever
 /// writes to it.

@@ -5,6 +5,7 @@ mod assemble;
 mod attempts;
 #[cfg(feature = "backup")]
 mod backup;
+mod backup_status;
 mod check;
 mod compact;
 mod create;
@@ -39,7 +40,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use anchors::AnchorState;
 #[cfg(feature = "backup")]
-pub use backup::{Backup, BackupReport, Restore, RestorePoint, Restored};
+pub use backup::{Backup, BackupReport, Drill, DrillReport, Restore, RestorePoint, Restored};
+pub use backup_status::{BackupStatus, TargetStatus};
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use super::super::entry::shown;
 use super::choose::Chosen;
 use super::packed::Opened;
 use super::{BackupFault, RestorePoint};
@@ -50,6 +51,7 @@ fn finish_open(
     vault.go_on_erasing(credential, &mut *progress)?;
     let ledger = ErasureLedger::from_bytes(&pack.front.ledger)?;
     let erased = vault.replay_erasures(&ledger, credential, progress)?;
+    let source = shown(source);
     let left_out = last.tip.entries.saturating_sub(entries);
     let mut draft = Draft::new(AuditEvent::VaultRestored, Outcome::Allowed);
     draft.kind = EntryKind::Recovery;
