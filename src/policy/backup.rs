@@ -1,5 +1,5 @@
 //! What the vault remembers of its backups (docs/format/policy.md, table 29): for each target the last backup, the last
-//! failure, the last verification and the last drill, each in a row of its own, so that none waits for another.
+//! failure, the last verification, the last drill that was sound and the last that was not, each in a row of its own, so that none waits for another.
 
 #[cfg(feature = "backup")]
 use std::collections::BTreeMap;
@@ -23,8 +23,9 @@ const MADE: u8 = 1;
 const FAILED: u8 = 2;
 const VERIFIED: u8 = 3;
 const DRILLED: u8 = 4;
+const DRILL_FAILED: u8 = 5;
 #[cfg(feature = "backup")]
-const SORTS: [u8; 4] = [MADE, FAILED, VERIFIED, DRILLED];
+const SORTS: [u8; 5] = [MADE, FAILED, VERIFIED, DRILLED, DRILL_FAILED];
 
 /// The last backup to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +134,18 @@ impl LastDrill {
     }
 }
 
+impl LastDrill {
+    /// Whether all was as it has to be.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.outcome == Outcome::Allowed
+    }
+
+    fn sort(&self) -> u8 {
+        if self.is_sound() { DRILLED } else { DRILL_FAILED }
+    }
+}
+
 /// What a row says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BackupNote {
@@ -156,7 +169,9 @@ pub(crate) struct Remembered {
     pub(crate) made: Option<LastBackup>,
     pub(crate) failed: Option<LastBackupFailure>,
     pub(crate) verified: Option<LastVerification>,
+    /// The last that was sound.
     pub(crate) drilled: Option<LastDrill>,
+    pub(crate) drill_failed: Option<LastDrill>,
 }
 
 impl Remembered {
@@ -165,19 +180,21 @@ impl Remembered {
             BackupNote::Made(made) => self.made = Some(made),
             BackupNote::Failed(failed) => self.failed = Some(failed),
             BackupNote::Verified(verified) => self.verified = Some(verified),
-            BackupNote::Drilled(drilled) => self.drilled = Some(drilled),
+            BackupNote::Drilled(drilled) if drilled.is_sound() => self.drilled = Some(drilled),
+            BackupNote::Drilled(drilled) => self.drill_failed = Some(drilled),
         }
     }
 
     /// When anything was last heard of it.
     #[cfg(feature = "backup")]
     fn newest(&self) -> Option<Timestamp> {
-        let Self { made, failed, verified, drilled } = self;
+        let Self { made, failed, verified, drilled, drill_failed } = self;
         let times = [
             made.as_ref().map(|made| made.at),
             failed.as_ref().map(|failed| failed.at),
             verified.as_ref().map(|verified| verified.at),
             drilled.as_ref().map(|drilled| drilled.at),
+            drill_failed.as_ref().map(|drilled| drilled.at),
         ];
         times.into_iter().flatten().max()
     }
@@ -220,7 +237,7 @@ impl BackupRow {
             BackupNote::Made(_) => MADE,
             BackupNote::Failed(_) => FAILED,
             BackupNote::Verified(_) => VERIFIED,
-            BackupNote::Drilled(_) => DRILLED,
+            BackupNote::Drilled(drilled) => drilled.sort(),
         };
         kdf::backup_note_id(sort, &self.target)
     }
@@ -257,10 +274,9 @@ impl BackupRow {
                 out.put_u8(outcome.code());
                 out.put_u64(*manifest);
             }
-            BackupNote::Drilled(LastDrill { at, outcome, manifest, took, recovery, records }) => {
-                out.put_u8(DRILLED);
+            BackupNote::Drilled(drilled @ LastDrill { at, manifest, took, recovery, records, .. }) => {
+                out.put_u8(drilled.sort());
                 out.put_i64(at.as_micros());
-                out.put_u8(outcome.code());
                 [*manifest, micros(*took), micros(*recovery), *records].into_iter().for_each(|n| out.put_u64(n));
             }
         }
@@ -293,8 +309,9 @@ impl BackupRow {
                 let outcome = outcome(reader.u8()?)?;
                 BackupNote::Verified(LastVerification { at, outcome, manifest: reader.u64()? })
             }
-            DRILLED => {
-                let (outcome, manifest) = (outcome(reader.u8()?)?, reader.u64()?);
+            DRILLED | DRILL_FAILED => {
+                let outcome = if sort == DRILLED { Outcome::Allowed } else { Outcome::Failed };
+                let manifest = reader.u64()?;
                 let (took, recovery) = (Duration::from_micros(reader.u64()?), Duration::from_micros(reader.u64()?));
                 BackupNote::Drilled(LastDrill { at, outcome, manifest, took, recovery, records: reader.u64()? })
             }

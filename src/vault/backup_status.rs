@@ -42,9 +42,11 @@ pub struct TargetStatus {
     pub last_failure: Option<LastBackupFailure>,
     /// The last verification.
     pub last_verified: Option<LastVerification>,
-    /// The last restore that was rehearsed, with the time that it took.
+    /// The last restore that was rehearsed, sound or not.
     pub last_drill: Option<LastDrill>,
-    /// How long ago that was.
+    /// The last one in which all was as it has to be, with the time that a restore took.
+    pub last_sound_drill: Option<LastDrill>,
+    /// How long ago `last_drill` was.
     pub drill_age: Option<Duration>,
 }
 
@@ -96,23 +98,25 @@ impl BackupStatus {
     /// The newest drill of all targets that found all as it has to be.
     #[must_use]
     pub fn last_sound_drill(&self) -> Option<LastDrill> {
-        let drills = self.targets.iter().filter_map(|target| target.last_drill);
-        drills.filter(|drill| drill.outcome == Outcome::Allowed).max_by_key(|drill| drill.at)
+        let drills = self.targets.iter().filter_map(|target| target.last_sound_drill);
+        drills.max_by_key(|drill| drill.at)
     }
 }
 
 impl TargetStatus {
     fn of(target: String, of: Remembered, at: Timestamp, entries: u64) -> Self {
-        let Remembered { made, failed, verified, drilled } = of;
+        let Remembered { made, failed, verified, drilled, drill_failed } = of;
+        let last_drill = [drilled, drill_failed].into_iter().flatten().max_by_key(|drill| drill.at);
         Self {
             target,
             age: made.map(|made| at.saturating_since(made.at)),
             entries_since: made.map(|made| entries.saturating_sub(made.entries)),
-            drill_age: drilled.map(|drilled| at.saturating_since(drilled.at)),
+            drill_age: last_drill.map(|drill| at.saturating_since(drill.at)),
             last_backup: made,
             last_failure: failed,
             last_verified: verified,
-            last_drill: drilled,
+            last_drill,
+            last_sound_drill: drilled,
         }
     }
 
@@ -155,14 +159,17 @@ impl fmt::Display for TargetStatus {
             let how = if verified.outcome == Outcome::Allowed { "sound" } else { "NOT sound" };
             write!(f, "; verified {}: {how}", verified.at)?;
         }
-        match (self.last_drill, self.drill_age) {
-            (Some(drill), Some(age)) if drill.outcome == Outcome::Allowed => {
-                let LastDrill { recovery, records, .. } = drill;
+        if let (Some(drill), Some(age)) = (self.last_drill, self.drill_age)
+            && !drill.is_sound()
+        {
+            write!(f, "; the drill {} ago FAILED", Length(age))?;
+        }
+        match self.last_sound_drill {
+            Some(LastDrill { at, recovery, records, .. }) => {
                 let recovery = recovery.as_secs_f64();
-                write!(f, "; restored for a drill {} ago in {recovery:.1} s, {records} records opened", Length(age))
+                write!(f, "; restored for a drill at {at}, open in {recovery:.1} s, {records} records opened")
             }
-            (Some(_), Some(age)) => write!(f, "; the drill {} ago FAILED", Length(age)),
-            _ => f.write_str("; no drill"),
+            None => f.write_str("; never restored for a drill"),
         }
     }
 }

@@ -589,7 +589,7 @@ def sink(c):
 def backup_note(c):
     """What is remembered of the backups at a target."""
     sort, at = c.read("Bq")
-    c.must(1 <= sort <= 4)
+    c.must(1 <= sort <= 5)
     if sort == 1:
         shown = c.read("QQQQ")
         packed = c.one("B")
@@ -599,11 +599,11 @@ def backup_note(c):
         shown = (text(c.sized("B")),)
         c.must(1 <= len(shown[0].encode()) <= 64)
     else:
-        shown = c.read("BQ" if sort == 3 else "BQQQQ")
-        c.must(shown[0] in (1, 3))
+        shown = c.read("BQ" if sort == 3 else "QQQQ")
+        c.must(sort > 3 or shown[0] in (1, 3))
     name = c.rest()
     c.must(len(name) <= 1_024)
-    what = ("last-backup", "last-failure", "last-verification", "last-drill")[sort - 1]
+    what = ("last-backup", "last-failure", "last-verification", "last-drill", "last-failed-drill")[sort - 1]
     return H(L("backup-note") + be(1, sort) + name)[:16], (text(name), what, at, *shown)
 def blocks_kept(c):
     """What is kept of a token's blocks: issuer, revocation ids and bodies, of which only the frame is read here."""

@@ -9,7 +9,7 @@ fn row(note: BackupNote) -> PolicyRow {
     PolicyRow::Backup(BackupRow { target: "/mnt/backups".to_owned(), note })
 }
 
-fn documented() -> [(PolicyRow, &'static str); 4] {
+fn documented() -> [(PolicyRow, &'static str); 5] {
     let at: Timestamp = "2026-01-05T12:00:00Z".parse().unwrap();
     let pack = Some(LastPack { number: 3, header_generation: 9, erasures: 2 });
     let took = Duration::from_millis(2_500);
@@ -22,6 +22,8 @@ fn documented() -> [(PolicyRow, &'static str); 4] {
         recovery: Duration::from_secs(60),
         records: 103,
     };
+    let (outcome, recovery, records) = (Outcome::Failed, Duration::ZERO, 0);
+    let failed_drill = LastDrill { outcome, recovery, records, manifest: 0, ..drilled };
     let failed = LastBackupFailure { at, why: "backup target failed".to_owned() };
     [
         (row(BackupNote::Made(made)), "backup_made_row"),
@@ -31,6 +33,7 @@ fn documented() -> [(PolicyRow, &'static str); 4] {
             "backup_verified_row",
         ),
         (row(BackupNote::Drilled(drilled)), "backup_drilled_row"),
+        (row(BackupNote::Drilled(failed_drill)), "backup_drill_failed_row"),
     ]
 }
 
