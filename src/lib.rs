@@ -184,12 +184,12 @@ pub use audit::{
     EntryDefect, FaultKind, InvalidCheckpoint, LogArchive, LogArchiveError, LogProofError, LogPruneError, LogPruned,
     Outcome,
 };
-#[cfg(feature = "derive")]
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use backup::{
     BackupFault, BackupIdentity, BackupKey, BackupRecipient, BackupTarget, FolderTarget, StoredObject, TargetError,
 };
+#[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use consent::{Consent, ConsentAnswer, ConsentQuestion};

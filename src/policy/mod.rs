@@ -34,10 +34,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-pub(crate) use backup::{BackupNote, BackupRow, Remembered};
-pub use backup::{LastBackup, LastBackupFailure, LastDrill, LastPack, LastVerification};
 #[cfg(feature = "backup")]
-pub(crate) use backup::{failure, kept_name};
+pub(crate) use backup::{BackupNote, failure, kept_name};
+pub(crate) use backup::{BackupRow, Remembered};
+pub use backup::{LastBackup, LastBackupFailure, LastDrill, LastPack, LastVerification};
 pub(crate) use case::{CaseRow, MAX_CASE_TEXT};
 pub use case::{EmergencyReason, Review, Verdict};
 pub use chart_label::ChartLabel;

@@ -1,6 +1,7 @@
 //! Opens records of the copy, and holds it against the vault in use.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::report::DrillReport;
 use super::sample::Places;
@@ -49,17 +50,20 @@ fn same_log(live: &Unlocked, copy: &Unlocked, entries: u64, last: u64) -> Result
     Ok(!mine.is_empty() && mine == theirs)
 }
 
-/// Opens the records at these places, and compares them with those of the vault.
+/// Opens the records at these places, and compares them with those of the vault. Ends early when that is being closed.
 pub(super) fn records(
     (live, copy): (&Unlocked, &Unlocked),
     places: Places,
     report: &mut DrillReport,
-    progress: OnProgress<'_>,
+    (stopping, progress): (&AtomicBool, OnProgress<'_>),
 ) -> Result<(), Error> {
     let total = u64::try_from(places.len()).unwrap_or(u64::MAX);
     let known = copy.policy.kinds();
     let (mut chart, mut kinds): (Option<([u8; 16], Option<Chart>)>, BTreeSet<KindId>) = (None, BTreeSet::new());
     for (key, done) in places.iter().filter_map(|key| RecordKey::from_bytes(key).ok()).zip(1_u64..) {
+        if stopping.load(Ordering::Relaxed) {
+            return Err(Error::Sealed);
+        }
         if done.is_multiple_of(TOLD_AFTER) || done == total {
             progress(Progress::new(Task::Drill, done, Some(total)));
         }

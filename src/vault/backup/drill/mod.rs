@@ -192,7 +192,8 @@ impl<'t> Drill<'t> {
         let places = sample::choose(&theirs, self.records)?;
         let live = self.vault.0.gate.enter()?;
         compare::logs(&live, &theirs, report)?;
-        compare::records((&live, &theirs), places, report, progress)
+        let stopping = &self.vault.0.keeper.stopping;
+        compare::records((&live, &theirs), places, report, (stopping, progress))
     }
 
     fn options(&self) -> Result<Options, Error> {
