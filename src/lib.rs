@@ -266,7 +266,10 @@ pub use vault::{
 };
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
-pub use vault::{Backup, BackupReport, Drill, DrillReport, Restore, RestorePoint, Restored};
+pub use vault::{
+    Backup, BackupReport, BackupThread, ContinuousBackup, Drill, DrillReport, Followed, FollowedState, Restore,
+    RestorePoint, Restored,
+};
 
 /// The examples of docs/records.md.
 #[cfg(all(doctest, feature = "derive"))]
@@ -290,6 +293,11 @@ mod testing_page {}
 #[cfg(all(doctest, feature = "derive"))]
 #[doc = include_str!("../docs/following.md")]
 mod following_page {}
+
+/// The examples of docs/backup.md.
+#[cfg(all(doctest, feature = "backup"))]
+#[doc = include_str!("../docs/backup.md")]
+mod backup_page {}
 
 /// The examples of docs/repair.md.
 #[cfg(doctest)]

@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "every_error/backups.rs"]
+mod backups;
 #[path = "every_error/damage.rs"]
 mod damage;
 #[path = "every_error/erasure.rs"]

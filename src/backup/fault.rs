@@ -155,9 +155,6 @@ pub enum BackupFault {
     /// The vault has no journal that could be backed up: one in memory.
     #[error("a vault in memory has nothing that could be backed up")]
     InMemory,
-    /// The directory holds a restore that was not finished.
-    #[error("the restore into this directory was not finished; run it again, with the same source and the same point")]
-    RestoreUnfinished,
     /// The directory holds a restore of something else that was not finished.
     #[error(
         "the directory holds an unfinished restore of {found}; finish that one, or restore into an empty directory"

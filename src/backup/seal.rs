@@ -79,7 +79,7 @@ pub(crate) fn seal(recipients: &[BackupRecipient], bytes: Vec<u8>) -> Result<Vec
     if recipients.is_empty() {
         return Ok(bytes);
     }
-    let all = recipients.iter().map(|recipient| &recipient.0 as &dyn age::Recipient);
+    let all = recipients.iter().map(|recipient| -> &dyn age::Recipient { &recipient.0 });
     let failed = |_| BackupFault::AgeKey { what: "recipient" };
     let encryptor = age::Encryptor::with_recipients(all).map_err(|_| BackupFault::AgeKey { what: "recipient" })?;
     let mut sealed = Vec::with_capacity(bytes.len().saturating_add(4_096));
@@ -106,7 +106,7 @@ pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
 /// Opens what was sealed to one of these; at most `limit` bytes.
 pub(crate) fn open(identities: &[BackupIdentity], sealed: &[u8], limit: usize) -> Result<Vec<u8>, OpenFailed> {
     let decryptor = age::Decryptor::new(sealed).map_err(|_| OpenFailed::Damaged)?;
-    let all = identities.iter().map(|identity| &identity.0 as &dyn age::Identity);
+    let all = identities.iter().map(|identity| -> &dyn age::Identity { &identity.0 });
     let reader = decryptor.decrypt(all).map_err(|error| match error {
         age::DecryptError::NoMatchingKeys => OpenFailed::NoIdentity,
         _ => OpenFailed::Damaged,

@@ -260,6 +260,11 @@ pub(crate) trait Storage: Send + Sync {
         Ok(None)
     }
 
+    /// Number of the segment that is written to; 0 where there is none.
+    fn segment(&self) -> u64 {
+        0
+    }
+
     /// Whether [`Storage::compact`] would free enough to be worth it.
     fn compaction_due(&self) -> Result<bool, StorageError> {
         Ok(false)

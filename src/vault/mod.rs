@@ -40,7 +40,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use anchors::AnchorState;
 #[cfg(feature = "backup")]
-pub use backup::{Backup, BackupReport, Drill, DrillReport, Restore, RestorePoint, Restored};
+pub use backup::{
+    Backup, BackupReport, BackupThread, ContinuousBackup, Drill, DrillReport, Followed, FollowedState, Restore,
+    RestorePoint, Restored,
+};
 pub use backup_status::{BackupStatus, TargetStatus};
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;

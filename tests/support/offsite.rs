@@ -93,3 +93,54 @@ pub fn is_sound(vault: &Vault) {
     let report = vault.check(CheckScope::All, &mut |_| ()).unwrap();
     assert!(report.is_sound(), "{report}");
 }
+
+/// A target whose calls fail from the n-th on, before or after they had their effect, as if whoever calls were killed there.
+pub struct Killed<'t> {
+    pub to: &'t FolderTarget,
+    pub passing: std::sync::atomic::AtomicI64,
+    pub after_effect: bool,
+}
+
+impl<'t> Killed<'t> {
+    pub fn at(to: &'t FolderTarget, passing: i64, after_effect: bool) -> Self {
+        Self { to, passing: passing.into(), after_effect }
+    }
+
+    /// Whether a call failed.
+    pub fn was_met(&self) -> bool {
+        self.passing.load(std::sync::atomic::Ordering::Relaxed) < 0
+    }
+
+    fn call<T>(&self, call: impl FnOnce() -> Result<T, TargetError>) -> Result<T, TargetError> {
+        let left = self.passing.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        if left > 0 {
+            return call();
+        }
+        if left == 0 && self.after_effect {
+            let _ = call();
+        }
+        Err(TargetError::Unreachable { why: "killed".into(), retry: true })
+    }
+}
+
+impl BackupTarget for Killed<'_> {
+    fn put_new(&self, name: &str, bytes: &[u8]) -> Result<(), TargetError> {
+        self.call(|| self.to.put_new(name, bytes))
+    }
+
+    fn get(&self, name: &str, limit: usize) -> Result<Vec<u8>, TargetError> {
+        self.call(|| self.to.get(name, limit))
+    }
+
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(StoredObject)) -> Result<(), TargetError> {
+        self.call(|| self.to.list(prefix, each))
+    }
+
+    fn delete(&self, name: &str) -> Result<(), TargetError> {
+        self.call(|| self.to.delete(name))
+    }
+
+    fn name(&self) -> &str {
+        self.to.name()
+    }
+}

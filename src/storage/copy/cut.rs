@@ -14,6 +14,9 @@ use crate::storage::journal::library::Library;
 use crate::storage::journal::{JournalId, walk};
 use crate::storage::{StorageError, StorageKeys};
 
+/// Whether a commit stays, by its entries and the number of the first.
+pub(crate) type Keep<'k> = &'k mut dyn FnMut(u64, &[&[u8]]) -> Result<bool, StorageError>;
+
 /// Bytes that are zeroed before the next are.
 const STEP: u64 = 4 << 20;
 
@@ -32,7 +35,7 @@ pub(crate) fn cut(
     vault_dir: &Path,
     vault: VaultId,
     keys: &StorageKeys,
-    keep: &mut dyn FnMut(u64, &[&[u8]]) -> Result<bool, StorageError>,
+    keep: Keep<'_>,
 ) -> Result<Option<Cut>, StorageError> {
     let id = JournalId::new(vault_dir, vault, HmacKey::new(keys.journal.expose()));
     let found = Files::list(&id)?;
@@ -87,11 +90,7 @@ pub(crate) fn cut(
 }
 
 /// Whether the newest entry of the base is to be kept.
-fn keep_base(
-    base: &Base,
-    held: u64,
-    keep: &mut dyn FnMut(u64, &[&[u8]]) -> Result<bool, StorageError>,
-) -> Result<bool, StorageError> {
+fn keep_base(base: &Base, held: u64, keep: Keep<'_>) -> Result<bool, StorageError> {
     let mut newest = Vec::new();
     base.walk(
         &mut |_, item| {

@@ -10,5 +10,5 @@ mod shipment;
 
 pub(crate) use cut::cut;
 pub(crate) use part::{JournalFile, Part};
-pub(crate) use put::Copy;
+pub(crate) use put::JournalCopy;
 pub(crate) use shipment::{ShipFile, Shipment};

@@ -9,18 +9,24 @@ use crate::storage::file::{self, StoredFile};
 use crate::storage::journal::JournalId;
 
 /// The directory of a journal in the making. No vault opens it before it has a header.
-pub(crate) struct Copy {
+pub(crate) struct JournalCopy {
     id: JournalId,
     open: Option<(JournalFile, StoredFile)>,
 }
 
-impl Copy {
+impl JournalCopy {
     /// Into a directory of a vault.
     pub(crate) fn begin(vault_dir: &Path, vault: VaultId) -> Result<Self, StorageError> {
         // Nothing is verified with it here.
         let id = JournalId::without_key(vault_dir, vault);
         file::create_dir_durably(&id.dir)?;
         Ok(Self { id, open: None })
+    }
+
+    /// Removes what was put together so far.
+    pub(crate) fn remove(vault_dir: &Path) -> Result<(), StorageError> {
+        let dir = vault_dir.join("journal");
+        if dir.exists() { file::remove_dir(&dir) } else { Ok(()) }
     }
 
     fn path(&self, file: JournalFile) -> PathBuf {

@@ -22,15 +22,13 @@ pub(crate) struct Shipment {
 pub(crate) struct ShipFile {
     /// The durable part of it, from its first byte on.
     pub(crate) part: Part,
-    /// Number of the first frame: in a segment its own, in a base 1.
-    pub(crate) first_seq: u64,
     file: StoredFile,
 }
 
 impl ShipFile {
-    pub(crate) fn new(file: JournalFile, first_seq: u64, stored: StoredFile, len: u64) -> Result<Self, StorageError> {
+    pub(crate) fn new(file: JournalFile, stored: StoredFile, len: u64) -> Result<Self, StorageError> {
         let size = stored.len()?;
-        Ok(Self { part: Part { file, size, offset: 0, len }, first_seq, file: stored })
+        Ok(Self { part: Part { file, size, offset: 0, len }, file: stored })
     }
 
     /// The bytes of a part of it.

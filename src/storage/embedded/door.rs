@@ -80,6 +80,10 @@ impl Storage for Embedded {
         self.inner.ship().map(Some)
     }
 
+    fn segment(&self) -> u64 {
+        lock(&self.inner.order).next_place().0
+    }
+
     fn compact(
         &self,
         mut progress: OnProgress<'_>,

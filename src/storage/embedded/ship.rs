@@ -16,7 +16,7 @@ impl Inner {
         let mut files = Vec::new();
         if let Some(base) = &found.base {
             let file = JournalFile::Base { through: base.header.through.seq };
-            files.push(ShipFile::new(file, 1, StoredFile::open(&base.path)?, base.seal.size)?);
+            files.push(ShipFile::new(file, StoredFile::open(&base.path)?, base.seal.size)?);
         }
         let opened = found.segments.iter().map(|segment| Ok((segment.header, StoredFile::open(&segment.path)?)));
         let mut opened = opened.collect::<Result<Vec<_>, StorageError>>()?;
@@ -33,7 +33,7 @@ impl Inner {
         }
         for (header, file) in opened.into_iter().filter(|(header, _)| header.number <= current) {
             let len = if header.number == current { next } else { header.size };
-            files.push(ShipFile::new(JournalFile::Segment { number: header.number }, header.first_seq, file, len)?);
+            files.push(ShipFile::new(JournalFile::Segment { number: header.number }, file, len)?);
         }
         Ok(Shipment { files, tip, entries, first_entry })
     }

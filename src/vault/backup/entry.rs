@@ -18,21 +18,36 @@ const MOST_NAME: usize = 120;
 
 /// Enters a backup that was made, or that failed.
 pub(super) fn made(unlocked: &Unlocked, target: &str, made: &Result<BackupReport, Error>) -> Result<(), Error> {
-    let (draft, note) = match made {
+    let draft = match made {
         Ok(report) => {
             let mut draft = Draft::new(AuditEvent::BackupMade, Outcome::Allowed);
             draft.fields.count = u32::try_from(report.objects).ok();
             draft.fields.detail = Some(cut(BackupReport { target: shown(target), ..report.clone() }.to_string()));
+            draft
+        }
+        Err(error) => failed(AuditEvent::BackupFailed, target, error),
+    };
+    note_it(unlocked, target, vec![note_of(unlocked, made)], draft)
+}
+
+/// Remembers a backup of which the log is told later, as long as the vault is open: where others follow within seconds.
+pub(super) fn made_untold(unlocked: &Unlocked, target: &str, made: &Result<BackupReport, Error>) {
+    let target = policy::kept_name(target);
+    let _held = unlocked.stripes.write(&[Stripe::Policy]);
+    if unlocked.policy.backups_in_the_way(&target).is_empty() {
+        unlocked.policy.apply(PolicyRow::Backup(BackupRow { target, note: note_of(unlocked, made) }));
+    }
+}
+
+fn note_of(unlocked: &Unlocked, made: &Result<BackupReport, Error>) -> BackupNote {
+    match made {
+        Ok(report) => {
             let pack = report.named.map(|pack| LastPack::new(pack.number, pack.header_generation, pack.erasures));
             let numbers = (report.manifest, report.entries, report.stored_bytes);
-            (draft, BackupNote::Made(LastBackup::new((report.made, report.took), numbers, pack)))
+            BackupNote::Made(LastBackup::new((report.made, report.took), numbers, pack))
         }
-        Err(error) => {
-            let failed = policy::failure(now(unlocked), error.word());
-            (self::failed(AuditEvent::BackupFailed, target, error), BackupNote::Failed(failed))
-        }
-    };
-    note_it(unlocked, target, vec![note], draft)
+        Err(error) => BackupNote::Failed(policy::failure(now(unlocked), error.word())),
+    }
 }
 
 /// Enters a restore that was rehearsed, or how it failed.

@@ -1,5 +1,6 @@
 //! Backups of a vault in use: made, and told of in its log.
 
+mod continuous;
 mod drill;
 mod entry;
 mod goes_on;
@@ -10,8 +11,9 @@ mod run;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+pub use continuous::{BackupThread, ContinuousBackup, FollowedState};
 pub use drill::{Drill, DrillReport};
-pub use restore::{Restore, RestorePoint, Restored};
+pub use restore::{Followed, Restore, RestorePoint, Restored};
 
 use super::{Vault, operate};
 use crate::audit::AuditEvent;
@@ -127,6 +129,21 @@ impl<'t> Backup<'t> {
             let made = run::run(&unlocked, &self, progress);
             entry::made(&unlocked, self.target.name(), &made)?;
             made
+        })
+    }
+
+    /// [`Backup::run`], with an entry of the log only if that is wanted; says whether it was.
+    fn run_told(self, tell: impl FnOnce(&Result<BackupReport, Error>) -> bool) -> Result<(BackupReport, bool), Error> {
+        operate(AuditEvent::BackupMade, || {
+            let unlocked = self.vault.0.gate.enter_whatever_lags()?;
+            let made = run::run(&unlocked, &self, &mut |_| ());
+            let told = tell(&made);
+            if told {
+                entry::made(&unlocked, self.target.name(), &made)?;
+            } else {
+                entry::made_untold(&unlocked, self.target.name(), &made);
+            }
+            made.map(|report| (report, told))
         })
     }
 }

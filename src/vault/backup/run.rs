@@ -129,6 +129,9 @@ impl<'r> Run<'r> {
             let mut at = if file.part.file == from.file { from.at } else { 0 };
             while at < file.part.len {
                 let len = PIECE.min(file.part.len - at);
+                if !(self.backup.vault.goes_on())() {
+                    return Err(Error::Sealed);
+                }
                 self.put(file, Part { offset: at, len, ..file.part })?;
                 at = at.saturating_add(len);
                 self.next.end = End { at, ..end_of(file) };

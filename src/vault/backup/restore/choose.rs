@@ -1,10 +1,9 @@
 //! Which manifests a state is put together from.
 
-use super::packed::Opened;
 use super::{RestorePoint, nothing};
-use crate::backup::BackupFault;
 use crate::backup::manifest::{Manifest, SignedManifest};
 use crate::backup::shelf::Shelf;
+use crate::backup::{BackupFault, BackupKey};
 use crate::error::Error;
 
 /// The manifests of one copy, from its beginning to a whole one, each the successor of the one before; and the last of them.
@@ -12,11 +11,15 @@ pub(super) struct Chosen(Vec<SignedManifest>, SignedManifest);
 
 impl Chosen {
     /// `last`: the manifest that a restore had chosen which is gone on with now.
-    pub(super) fn find(shelf: Shelf<'_>, pack: &Opened, point: RestorePoint, last: Option<u64>) -> Result<Self, Error> {
+    pub(super) fn find(
+        shelf: Shelf<'_>,
+        key: &BackupKey,
+        point: RestorePoint,
+        last: Option<u64>,
+    ) -> Result<Self, Error> {
         let numbers = shelf.manifests()?;
-        let newest = *numbers.last().ok_or_else(|| nothing(shelf))?;
-        let get = |number| shelf.manifest(number, Some(&pack.key));
-        pack.check_not_older(&get(newest)?.manifest)?;
+        numbers.last().ok_or_else(|| nothing(shelf))?;
+        let get = |number| shelf.manifest(number, Some(key));
         let number = match (last, point) {
             (Some(number), _) => Some(number),
             (None, RestorePoint::Newest) => whole_before(&numbers, u64::MAX, &get)?,
@@ -24,9 +27,7 @@ impl Chosen {
             (None, RestorePoint::Entry(_) | RestorePoint::Time(_)) => reaching(&numbers, point, &get)?,
         };
         let number = number.ok_or_else(|| nothing(shelf))?;
-        let chosen = Self::ending_with(number, &get)?;
-        pack.check_opens(&chosen.last().manifest)?;
-        Ok(chosen)
+        Ok(Self::ending_with(number, &get)?)
     }
 
     fn ending_with(number: u64, get: &dyn Fn(u64) -> Result<SignedManifest, BackupFault>) -> Result<Self, BackupFault> {
@@ -51,6 +52,12 @@ impl Chosen {
         before.push(later);
         before.reverse();
         Ok(Self(before, last))
+    }
+
+    /// The newest manifest of all, whole or not.
+    pub(super) fn newest(shelf: Shelf<'_>, key: &BackupKey) -> Result<SignedManifest, BackupFault> {
+        let number = *shelf.manifests()?.last().ok_or_else(|| nothing(shelf))?;
+        shelf.manifest(number, Some(key))
     }
 
     pub(super) fn last(&self) -> &SignedManifest {

@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 
 use super::super::entry::shown;
+use super::BackupFault;
 use super::choose::Chosen;
+use super::mark::{Mark, Stage};
 use super::packed::Opened;
-use super::{BackupFault, RestorePoint};
 use crate::audit::{AuditEvent, Draft, EntryKind, Outcome};
 use crate::committer::Row;
 use crate::error::Error;
@@ -24,13 +25,13 @@ pub(super) struct Finished {
 pub(super) fn finish(
     (home, lock, options): (Home, DirLock, Options),
     pack: &Opened,
-    (source, point, chosen, entries): (&str, RestorePoint, &Chosen, u64),
+    (chosen, mark): (&Chosen, &mut Mark),
     credential: Credential<'_>,
     progress: OnProgress<'_>,
 ) -> Result<Finished, Error> {
     let locked = LockedVault { home, options: options.for_restoring(), lock: Mutex::new(Some(lock)) };
     let vault = locked.unlock_unfinished(credential, &mut *progress)?;
-    let finished = finish_open(&vault, pack, (source, point, chosen, entries), credential, progress);
+    let finished = finish_open(&vault, pack, (chosen, mark), credential, progress);
     let closed = vault.close();
     let finished = finished?;
     closed?;
@@ -40,24 +41,30 @@ pub(super) fn finish(
 fn finish_open(
     vault: &Vault,
     pack: &Opened,
-    (source, point, chosen, entries): (&str, RestorePoint, &Chosen, u64),
+    (chosen, mark): (&Chosen, &mut Mark),
     credential: Credential<'_>,
     progress: OnProgress<'_>,
 ) -> Result<Finished, Error> {
     let unlocked = vault.0.gate.enter()?;
     let last = &chosen.last().manifest;
-    check_root(&unlocked, chosen, entries)?;
-    replace_secrets(&unlocked, pack)?;
+    let entries = mark.entries;
+    if mark.stage == Stage::Finishing {
+        check_root(&unlocked, chosen, entries)?;
+        replace_secrets(&unlocked, pack)?;
+        mark.reach(Stage::Erasing, vault.path())?;
+    }
     vault.go_on_erasing(credential, &mut *progress)?;
     let ledger = ErasureLedger::from_bytes(&pack.front.ledger)?;
     let erased = vault.replay_erasures(&ledger, credential, progress)?;
-    let source = shown(source);
     let left_out = last.tip.entries.saturating_sub(entries);
     let mut draft = Draft::new(AuditEvent::VaultRestored, Outcome::Allowed);
     draft.kind = EntryKind::Recovery;
     draft.fields.detail = Some(format!(
-        "to {point} from {source}: manifest {}, {entries} log entries, {left_out} later ones left out; key pack {}; {erased}",
-        last.number, pack.number
+        "to {} from {}: manifest {}, {entries} log entries, {left_out} later ones left out; key pack {}; {erased}",
+        mark.point,
+        shown(&mark.source),
+        last.number,
+        pack.number
     ));
     unlocked.commit(Vec::new(), vec![draft])?;
     Ok(Finished { left_out, erased })

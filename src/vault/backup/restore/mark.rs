@@ -10,6 +10,8 @@ use crate::error::Error;
 use crate::storage::file::{self, StoredFile};
 use crate::vault::home::RESTORING;
 
+/// A mark that is being written.
+const UNWRITTEN: &str = "restoring.tmp";
 /// Bytes of a mark, at most.
 const MOST: u64 = 64 << 10;
 
@@ -22,11 +24,17 @@ pub(super) enum Stage {
     Cutting,
     /// The vault can be opened, and lacks what the key pack brings.
     Finishing,
+    /// Patients have the secrets of the pack, which are not to be put there again: erasing seals them under other keys.
+    Erasing,
 }
 
 impl Stage {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Copying, "copying"), (Self::Cutting, "cutting"), (Self::Finishing, "finishing")];
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Copying, "copying"),
+        (Self::Cutting, "cutting"),
+        (Self::Finishing, "finishing"),
+        (Self::Erasing, "erasing"),
+    ];
 
     fn word(self) -> &'static str {
         Self::ALL.iter().find(|(stage, _)| *stage == self).map_or("", |(_, word)| word)
@@ -36,9 +44,11 @@ impl Stage {
 /// What the mark says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
-    source: String,
-    point: String,
-    /// The manifest that was chosen.
+    pub(super) source: String,
+    pub(super) point: String,
+    /// The manifest with which the copy begins that is being put together.
+    pub(super) chain: Option<u64>,
+    /// The manifest that was chosen, once it may not change any more.
     pub(super) last: Option<u64>,
     pub(super) stage: Stage,
     /// Pieces that are durable.
@@ -50,7 +60,7 @@ pub(super) struct Mark {
 impl Mark {
     pub(super) fn new(source: &str, point: RestorePoint) -> Self {
         let source = source.replace('\n', " ");
-        Self { source, point: point.to_string(), last: None, stage: Stage::Copying, pieces: 0, entries: 0 }
+        Self { source, point: point.to_string(), chain: None, last: None, stage: Stage::Copying, pieces: 0, entries: 0 }
     }
 
     /// The mark in a directory, if it has one.
@@ -81,27 +91,27 @@ impl Mark {
         let mut lines = text.lines();
         let mut next = |word: &str| lines.next()?.strip_prefix(word)?.strip_prefix(' ');
         let (source, point) = (next("source")?.to_owned(), next("point")?.to_owned());
-        let last = match next("manifest")? {
-            "none" => None,
-            number => Some(number.parse().ok()?),
-        };
+        let (chain, last) = (number(next("chain")?)?, number(next("manifest")?)?);
         let stage = next("stage")?;
         let (stage, _) = *Stage::ALL.iter().find(|(_, word)| *word == stage)?;
         let (pieces, entries) = (next("pieces")?.parse().ok()?, next("entries")?.parse().ok()?);
-        let read = Self { source, point, last, stage, pieces, entries };
+        let read = Self { source, point, chain, last, stage, pieces, entries };
         (read.text() == text).then_some(read)
     }
 
     fn text(&self) -> String {
-        let Self { source, point, last, stage, pieces, entries } = self;
-        let last = last.map_or_else(|| "none".to_owned(), |number| number.to_string());
+        let Self { source, point, chain, last, stage, pieces, entries } = self;
+        let [chain, last] =
+            [chain, last].map(|number| number.map_or_else(|| "none".to_owned(), |number| number.to_string()));
         let stage = stage.word();
-        format!("source {source}\npoint {point}\nmanifest {last}\nstage {stage}\npieces {pieces}\nentries {entries}\n")
+        format!(
+            "source {source}\npoint {point}\nchain {chain}\nmanifest {last}\nstage {stage}\npieces {pieces}\nentries {entries}\n"
+        )
     }
 
     /// Writes it durably, in the place of the one before.
     pub(super) fn write(&self, dir: &Path) -> Result<(), Error> {
-        let new = dir.join("restoring.tmp");
+        let new = dir.join(UNWRITTEN);
         file::remove(&new)?;
         let file = StoredFile::create_private(&new)?;
         file.write_at(self.text().as_bytes(), 0)?;
@@ -113,6 +123,19 @@ impl Mark {
     pub(super) fn reach(&mut self, stage: Stage, dir: &Path) -> Result<(), Error> {
         self.stage = stage;
         self.write(dir)
+    }
+}
+
+/// A number, or the word for none.
+fn number(word: &str) -> Option<Option<u64>> {
+    if word == "none" { Some(None) } else { word.parse().ok().map(Some) }
+}
+
+/// Removes what is left of a mark that was never in place: nothing else was there then.
+pub(super) fn remove_unwritten(dir: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(dir.join(UNWRITTEN)) {
+        Ok(_) => Ok(file::remove(&dir.join(UNWRITTEN))?),
+        Err(_) => Ok(()),
     }
 }
 
@@ -149,7 +172,9 @@ mod tests {
     #[test]
     fn a_mark_that_was_changed_is_not_believed() {
         let dir = tempfile::tempdir().unwrap();
-        for text in ["", "source x\n", "source x\npoint newest\nmanifest 01\nstage copying\npieces 0\nentries 0\n"] {
+        for text in
+            ["", "source x\n", "source x\npoint newest\nchain none\nmanifest 01\nstage copying\npieces 0\nentries 0\n"]
+        {
             fs::write(dir.path().join(RESTORING), text).unwrap();
             let read = Mark::read(dir.path());
             assert!(matches!(read, Err(Error::Backup(BackupFault::OtherRestore { .. }))), "{text}");

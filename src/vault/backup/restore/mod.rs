@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 
 use crate::audit::AuditEvent;
 use crate::backup::shelf::Shelf;
-use crate::backup::{BackupFault, BackupIdentity, BackupTarget};
+use crate::backup::{BackupFault, BackupIdentity, BackupKey, BackupTarget};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::VaultId;
 use crate::keyring::Credential;
 use crate::progress::OnProgress;
 use crate::secret::wipe_stack;
+use crate::unlocked::DirLock;
 use crate::vault::{Home, Options, Replayed, Vault, operate};
 use choose::Chosen;
 use mark::{Mark, Stage};
@@ -145,6 +146,76 @@ impl<'t> Restore<'t> {
         restored
     }
 
+    /// Takes the directory, and says how far an earlier attempt came.
+    fn mark(&self, home: &Home, path: &Path) -> Result<(Mark, DirLock), Error> {
+        let mark = match Mark::read(path)? {
+            Some(mark) => mark.of(self.from.name(), self.point)?,
+            None => {
+                mark::remove_unwritten(path)?;
+                home.make_empty()?;
+                Mark::new(self.from.name(), self.point)
+            }
+        };
+        let lock = home.lock()?;
+        mark.write(path)?;
+        Ok((mark, lock))
+    }
+
+    /// Copies what is new at the target into a directory, for a second machine that is to take over: it needs neither key
+    /// pack nor credential, but the public key of the backups, and the identity where they are sealed. Call it again and again;
+    /// each call copies what was backed up since the last one. [`Restore::into`] with the same directory, which then has little
+    /// left to do, makes a vault of it. That takes over: make the first backup from there to the same target at once, and the old
+    /// machine's next one finds that it was left behind ([`BackupFault::NotOurs`]).
+    ///
+    /// ```
+    /// use chartvault::FolderTarget;
+    /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
+    /// # use clinic::*;
+    /// # let Clinic { vault, dir, key, .. } = Clinic::new();
+    /// # let (target, packs) = (FolderTarget::create(dir.path().join("disk"))?, FolderTarget::create(dir.path().join("safe"))?);
+    /// vault.backup(&target).packs_to(&packs).run()?;
+    /// let public = vault.backup_key()?;
+    /// let place = dir.path().join("standby.vault");
+    /// let followed = Vault::restore(&target).follow_into(&place, &public)?;
+    /// println!("as it was at {}, {} log entries", followed.made, followed.entries);
+    /// // The first machine burns.
+    /// Vault::restore(&target).packs_from(&packs).into(&place, &key)?;
+    /// let vault = Vault::open(&place)?.unlock(&key)?;
+    /// vault.backup(&target).packs_to(&packs).run()?; // from now on backups are this machine's
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Backup`], [`Error::NotEmpty`], [`Error::InUse`], [`Error::Storage`]; call it again. Only the newest state is
+    /// followed: [`BackupFault::OtherRestore`] where a restore to another one is under way.
+    pub fn follow_into(&self, path: impl AsRef<Path>, key: &BackupKey) -> Result<Followed, Error> {
+        self.follow_into_with(path, key, &mut |_| ())
+    }
+
+    /// [`Restore::follow_into`], reporting progress.
+    ///
+    /// # Errors
+    /// As [`Restore::follow_into`].
+    pub fn follow_into_with(
+        &self,
+        path: impl AsRef<Path>,
+        key: &BackupKey,
+        progress: OnProgress<'_>,
+    ) -> Result<Followed, Error> {
+        let path = path.as_ref();
+        let newest = Restore { identities: Vec::new(), options: None, ..*self };
+        let newest = newest.to(RestorePoint::Newest);
+        let (mut mark, _lock) = newest.mark(&Home::dir(path), path)?;
+        if mark.stage != Stage::Copying {
+            return Err(BackupFault::OtherRestore { found: "a vault that is being taken over".to_owned() }.into());
+        }
+        let shelf = Shelf::new(self.from);
+        let chosen = Chosen::find(shelf, key, RestorePoint::Newest, None)?;
+        let copied = pieces::copy(path, (shelf, &chosen, &self.identities), &mut mark, progress)?;
+        let last = &chosen.last().manifest;
+        Ok(Followed { manifest: last.number, entries: last.tip.entries, made: last.made, copied })
+    }
+
     fn run(self, path: &Path, credential: Credential<'_>, progress: OnProgress<'_>) -> Result<Restored, Error> {
         let restored = self.bring_back(path, credential, progress)?;
         mark::remove(path)?;
@@ -161,19 +232,13 @@ impl<'t> Restore<'t> {
         let begun = Instant::now();
         let options = self.options.take().unwrap_or_default();
         let home = Home::dir(path).with_header(options.header.clone());
-        let mut mark = match Mark::read(path)? {
-            Some(mark) => mark.of(self.from.name(), self.point)?,
-            None => {
-                home.make_empty()?;
-                Mark::new(self.from.name(), self.point)
-            }
-        };
-        let lock = home.lock()?;
-        mark.write(path)?;
+        let (mut mark, lock) = self.mark(&home, path)?;
         let shelf = Shelf::new(self.from);
         let packs = Shelf::new(self.packs.unwrap_or(self.from));
         let pack = Opened::newest(packs, &self.identities, credential)?;
-        let chosen = Chosen::find(shelf, &pack, self.point, mark.last)?;
+        pack.check_not_older(&Chosen::newest(shelf, &pack.key)?.manifest)?;
+        let chosen = Chosen::find(shelf, &pack.key, self.point, mark.last)?;
+        pack.check_opens(&chosen.last().manifest)?;
         mark.last = Some(chosen.last().manifest.number);
         if mark.stage == Stage::Copying {
             pieces::copy(path, (shelf, &chosen, &self.identities), &mut mark, &mut *progress)?;
@@ -181,17 +246,13 @@ impl<'t> Restore<'t> {
         }
         if mark.stage == Stage::Cutting {
             mark.entries = pieces::cut(path, &pack, self.point, &chosen)?;
-            pack.write_header(&home)?;
             mark.reach(Stage::Finishing, path)?;
         }
-        let source = self.from.name().to_owned();
-        let done = finish::finish(
-            (home, lock, options),
-            &pack,
-            (&source, self.point, &chosen, mark.entries),
-            credential,
-            progress,
-        )?;
+        if mark.stage == Stage::Finishing {
+            // Of the pack whose secrets are put in, which may be a newer one than an interrupted attempt had.
+            pack.write_header(&home)?;
+        }
+        let done = finish::finish((home, lock, options), &pack, (&chosen, &mut mark), credential, progress)?;
         Ok(Restored {
             vault: pack.vault,
             path: path.to_owned(),
@@ -245,6 +306,20 @@ impl fmt::Display for Restored {
         }
         Ok(())
     }
+}
+
+/// How far a second machine has followed; see [`Restore::follow_into`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Followed {
+    /// The newest backup, all of which is here.
+    pub manifest: u64,
+    /// Log entries of its state.
+    pub entries: u64,
+    /// When it was made, by the first machine's clock.
+    pub made: Timestamp,
+    /// Bytes of the journal that were copied by this call.
+    pub copied: u64,
 }
 
 /// A target without backups.

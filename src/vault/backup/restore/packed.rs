@@ -37,9 +37,8 @@ impl Opened {
         let mut numbers: Vec<u64> = there.iter().map(|(number, _)| *number).collect();
         numbers.dedup();
         // The last one may have been begun only: whoever made it was interrupted, and the one before still counts.
-        let mut newest = numbers.into_iter().rev();
         let mut failed = Error::from(BackupFault::NoPack { target: shelf.target.name().to_owned() });
-        while let Some(number) = newest.next() {
+        for number in numbers.into_iter().rev() {
             match Self::read(shelf, number, identities, credential) {
                 Err(Error::Backup(fault @ BackupFault::Pack { .. })) => failed = fault.into(),
                 read => return read,

@@ -17,17 +17,24 @@ use crate::storage::copy;
 /// Pieces after which it is noted how far the copy came.
 const NOTED_AFTER: u64 = 8;
 
-/// Puts all pieces in their places that are not there yet.
+/// Puts all pieces in their places that are not there yet; gives their bytes.
 pub(super) fn copy(
     path: &Path,
     (shelf, chosen, identities): (Shelf<'_>, &Chosen, &[BackupIdentity]),
     mark: &mut Mark,
     progress: OnProgress<'_>,
-) -> Result<(), Error> {
-    let mut journal = copy::Copy::begin(path, chosen.last().manifest.vault)?;
+) -> Result<u64, Error> {
+    let begin = Some(chosen.last().manifest.chain.0);
+    if mark.chain != begin {
+        // What is there is of another copy.
+        copy::JournalCopy::remove(path)?;
+        (mark.chain, mark.pieces) = (begin, 0);
+        mark.write(path)?;
+    }
+    let mut journal = copy::JournalCopy::begin(path, chosen.last().manifest.vault)?;
     let all = || chosen.manifests().flat_map(|of| of.pieces.iter().map(|piece| (of.number, piece)));
     let total: u64 = all().map(|(_, piece)| piece.part.len).sum();
-    let (mut done, mut count) = (0_u64, 0_u64);
+    let (mut done, mut count, mut copied) = (0_u64, 0_u64, 0_u64);
     for (number, piece) in all() {
         count = count.saturating_add(1);
         done = done.saturating_add(piece.part.len);
@@ -36,6 +43,7 @@ pub(super) fn copy(
         }
         let bytes = Shelf::opened(piece, number, shelf.stored(piece, number)?, identities)?;
         journal.put(&piece.part, &bytes)?;
+        copied = copied.saturating_add(piece.part.len);
         progress(Progress::new(Task::Restore, done, Some(total)));
         if count.is_multiple_of(NOTED_AFTER) {
             journal.sync()?;
@@ -43,7 +51,10 @@ pub(super) fn copy(
             mark.write(path)?;
         }
     }
-    Ok(journal.sync()?)
+    journal.sync()?;
+    mark.pieces = count.max(mark.pieces);
+    mark.write(path)?;
+    Ok(copied)
 }
 
 /// Cuts the journal behind the wanted state; gives its log's entries.
