@@ -4,7 +4,9 @@ mod support;
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use chartvault::*;
 use support::offsite::{Offsite, told};
@@ -201,11 +203,12 @@ fn records_sealed_anew_since_are_the_same() {
 #[test]
 fn a_vault_that_went_its_own_way_is_found() {
     let mut site = Offsite::new();
-    site.patient(20);
+    let (_, notes) = site.patient(20);
     site.vault.close().unwrap();
     let copy = site.place("copy");
     support::copy_dir(&site.house.path(), &copy);
     site.vault = site.house.open();
+    site.session().amend(notes[0], Version::FIRST, &note("in the one")).unwrap();
     site.patient(20);
     site.backup().run().unwrap();
     site.vault.close().unwrap();
@@ -213,6 +216,10 @@ fn a_vault_that_went_its_own_way_is_found() {
     site.vault = site.house.open_at(&copy).unwrap();
     for (writes, what) in [(0, "shorter"), (60, "does not go on")] {
         let session = site.session();
+        if writes > 0 {
+            // Another version in the very place of the one that the backup has.
+            session.amend(notes[0], Version::FIRST, &note("in the other")).unwrap();
+        }
         for _ in 0..writes {
             session.register_patient([]).unwrap();
         }
@@ -221,7 +228,7 @@ fn a_vault_that_went_its_own_way_is_found() {
         assert!(drilled.findings[0].to_string().contains(what), "{drilled}");
         // Those that were written before both parted are the same.
         let lacking = drilled.findings.iter().filter(|finding| finding.what.contains("lacks it")).count();
-        assert_eq!((lacking, drilled.records_opened), (20, 20), "{drilled}");
+        assert_eq!((lacking, drilled.records_opened), (21, 20), "{drilled}");
         let (outcome, said) = drills(&session).pop().unwrap();
         assert!(outcome == Outcome::Failed && said.contains("NOT go on") && said.contains(what), "{said}");
         gone(&site);
@@ -287,6 +294,36 @@ fn status_before_after_and_with_a_failure() {
     let vault = site.house.open();
     assert_eq!(vault.backup_status().unwrap().targets[0].last_backup, mended.targets[0].last_backup);
     assert_eq!(vault.backup_status().unwrap().targets[0].last_failure, mended.targets[0].last_failure);
+}
+
+#[test]
+fn status_knows_of_backups_that_follow_the_vault_before_the_log_does() {
+    let site = Offsite::new();
+    let target = Arc::new(FolderTarget::open(site.disk()).unwrap());
+    let plan = ContinuousBackup::to(target).packs_to(Arc::new(FolderTarget::open(site.safe()).unwrap()));
+    let following = site.vault.keep_backed_up(plan.every(Duration::from_secs(1))).unwrap();
+    let mut manifest = 0;
+    for _ in 0..3 {
+        let (_, notes) = site.patient(5);
+        let begun = Instant::now();
+        // Until a backup has them.
+        let entries = site.vault.backup_status().unwrap().entries;
+        let covers = |status: &BackupStatus| {
+            status.targets.first().and_then(|of| of.last_backup).filter(|made| made.entries >= entries)
+        };
+        let made = loop {
+            if let Some(made) = covers(&site.vault.backup_status().unwrap()) {
+                break made;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{}", site.vault.backup_status().unwrap());
+            thread::sleep(Duration::from_millis(50));
+        };
+        assert!(made.manifest > manifest && notes.len() == 5);
+        manifest = made.manifest;
+    }
+    drop(following);
+    // The log was told of the first one only.
+    assert_eq!(told(&site.session(), AuditEvent::BackupMade).len(), 1);
 }
 
 #[test]
