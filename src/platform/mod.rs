@@ -46,6 +46,20 @@ mod tests {
                 use super::*;
                 use crate::platform::$platform::{PlacedFile, free_bytes, open_to_others, private, sync_dir};
 
+                #[cfg(feature = "backup")]
+                #[test]
+                fn a_private_directory_is_a_new_one_and_shut_to_others() {
+                    let dir = tempfile::tempdir().unwrap();
+                    let path = dir.path().join("private");
+                    crate::platform::$platform::private_dir(&path).unwrap();
+                    assert!(path.is_dir());
+                    if stringify!($platform) == "unix" {
+                        assert_eq!(open_to_others(&fs::metadata(&path).unwrap()), None);
+                    }
+                    let again = crate::platform::$platform::private_dir(&path).map_err(|error| error.kind());
+                    assert_eq!(again, Err(std::io::ErrorKind::AlreadyExists));
+                }
+
                 #[test]
                 fn reads_and_writes_go_where_they_are_told() {
                     let dir = tempfile::tempdir().unwrap();

@@ -59,7 +59,8 @@ pub(super) fn records(
 ) -> Result<(), Error> {
     let total = u64::try_from(places.len()).unwrap_or(u64::MAX);
     let known = copy.policy.kinds();
-    let (mut chart, mut kinds): (Option<([u8; 16], Option<Chart>)>, BTreeSet<KindId>) = (None, BTreeSet::new());
+    let mut chart: Option<([u8; 16], Option<Chart>)> = None;
+    let mut kinds = BTreeSet::new();
     for (key, done) in places.iter().filter_map(|key| RecordKey::from_bytes(key).ok()).zip(1_u64..) {
         if stopping.load(Ordering::Relaxed) {
             return Err(Error::Sealed);
