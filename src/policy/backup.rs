@@ -85,7 +85,7 @@ pub struct LastBackupFailure {
     pub why: String,
 }
 
-/// The last verification of a target by this vault.
+/// When this vault last had verified what a target holds: all that its newest backup consists of was read for a drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LastVerification {
