@@ -229,8 +229,9 @@ pub use monitor::{
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
     AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, EpochStart, Erasure, FlagClosed,
-    LegalHold, LogHold, LogRetention, LogRetentionTooShort, RecoveryCodes, Retention, RetentionOf, Review,
-    ReviewDecision, Revocation, TotpEnrolment, Verdict,
+    LastBackup, LastBackupFailure, LastDrill, LastPack, LastVerification, LegalHold, LogHold, LogRetention,
+    LogRetentionTooShort, RecoveryCodes, Retention, RetentionOf, Review, ReviewDecision, Revocation, TotpEnrolment,
+    Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
@@ -264,16 +265,17 @@ pub use token::{
     Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    AnchorFinding, AnchorState, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder,
-    ErasureReport, Evidence, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk,
-    KeySort, LastDone, LockedVault, LogKey, LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening,
-    Options, OwnAccount, Reason, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords,
-    SecurityFinding, SecurityReport, SignIn, Unlocking, Vault, WaivedAdvisory, Weight,
+    AnchorFinding, AnchorState, BackupStatus, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel,
+    ErasureOrder, ErasureReport, Evidence, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport,
+    KeyRisk, KeySort, LastDone, LockedVault, LogKey, LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault,
+    Opening, Options, OwnAccount, Reason, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords,
+    SecurityFinding, SecurityReport, SignIn, TargetStatus, Unlocking, Vault, WaivedAdvisory, Weight,
 };
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use vault::{
-    Backup, BackupReport, BackupThread, ContinuousBackup, Followed, FollowedState, Restore, RestorePoint, Restored,
+    Backup, BackupReport, BackupThread, ContinuousBackup, Drill, DrillReport, Followed, FollowedState, Restore,
+    RestorePoint, Restored,
 };
 
 /// The examples of docs/records.md.

@@ -139,11 +139,14 @@ impl FolderTarget {
     }
 
     /// Makes the folder of an object and those above it.
-    fn make_folder(&self, folder: &Path, name: &str) -> Result<(), TargetError> {
+    pub(super) fn make_folder(&self, folder: &Path, name: &str) -> Result<(), TargetError> {
         if folder.is_dir() {
             return Ok(());
         }
-        let above = folder.parent().filter(|_| folder != self.dir).unwrap_or(&self.dir);
+        let Some(above) = folder.parent().filter(|_| folder != self.dir) else {
+            // The target's own folder went since it was looked for: its disk was taken away, and is not made up here.
+            return Err(failed(name, "looking for", folder, ErrorKind::NotFound.into()));
+        };
         self.make_folder(above, name)?;
         match fs::create_dir(folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(name, "creating", folder, error)),

@@ -1,7 +1,7 @@
 //! Verifying a backup from the vault that made it: with its key, against its log, and told in it.
 
 use super::{entry, key_of};
-use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::audit::AuditEvent;
 use crate::backup::{BackupCheck, BackupFinding, BackupFlaw, BackupIdentity, BackupTarget, BackupVerified};
 use crate::error::Error;
 use crate::progress::OnProgress;
@@ -39,7 +39,7 @@ impl Vault {
             let check = identities.iter().cloned().fold(check, BackupCheck::identity);
             let verified = check.run_with(progress).map_err(Error::from);
             let verified = verified.and_then(|found| compared(&unlocked, found));
-            unlocked.commit(Vec::new(), vec![told(target.name(), &verified)])?;
+            entry::verified(&unlocked, target.name(), &verified)?;
             verified
         })
     }
@@ -53,17 +53,4 @@ fn compared(unlocked: &Unlocked, mut found: BackupVerified) -> Result<BackupVeri
         found.findings.push(BackupFinding { manifest, object: None, flaw: BackupFlaw::NotTheVaults });
     }
     Ok(found)
-}
-
-fn told(target: &str, verified: &Result<BackupVerified, Error>) -> Draft {
-    match verified {
-        Ok(found) => {
-            let outcome = if found.is_sound() { Outcome::Allowed } else { Outcome::Failed };
-            let mut draft = Draft::new(AuditEvent::BackupVerified, outcome);
-            draft.fields.count = u32::try_from(found.objects).ok();
-            draft.fields.detail = Some(format!("{target}: {found}"));
-            draft
-        }
-        Err(error) => entry::failed(AuditEvent::BackupVerified, target, error),
-    }
 }
