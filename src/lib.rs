@@ -102,6 +102,8 @@
 //! * `qr`: the enrolment of an authenticator app as a QR code, in SVG or for a terminal ([`TotpEnrolment`]).
 //! * `backup`: backups and restores (`Vault::backup`, `Vault::restore`), to a folder or wherever a `BackupTarget` is;
 //!   `docs/backup.md`.
+//! * `backup-s3`, `backup-gcs`, `backup-azure`: `StoreTarget`, for a bucket of S3 and what speaks like it, of Google Cloud
+//!   Storage, of Azure Blob Storage; each brings `backup`.
 //! * `witness`: `WitnessAnchor`, a witness elsewhere who cosigns checkpoints of the log, over HTTPS.
 //! * `cli`: the command line tool `chartvault`, and nothing in the library; `docs/cli.md`.
 //! * `test-util`: a module `test_util` for the tests of programs that use the crate; `docs/testing.md`.
@@ -185,12 +187,16 @@ pub use audit::{
     EntryDefect, FaultKind, InvalidCheckpoint, LogArchive, LogArchiveError, LogProofError, LogPruneError, LogPruned,
     Outcome,
 };
-#[cfg(feature = "derive")]
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use backup::{
-    BackupFault, BackupIdentity, BackupKey, BackupRecipient, BackupTarget, FolderTarget, StoredObject, TargetError,
+    BackupCheck, BackupFault, BackupFinding, BackupFlaw, BackupIdentity, BackupKey, BackupRecipient, BackupTarget,
+    BackupVerified, FolderTarget, StoredObject, TargetError,
 };
+#[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))))]
+pub use backup::{NewStoreTarget, StoreTarget};
+#[cfg(feature = "derive")]
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use consent::{Consent, ConsentAnswer, ConsentQuestion};
@@ -223,8 +229,9 @@ pub use monitor::{
 pub use nonblocking::{AsyncLockedVault, AsyncSession, AsyncVault, Call, Workers};
 pub use policy::{
     AccessRules, ChartLabel, Compartment, Decided, Disabled, EmergencyReason, Ended, EpochStart, Erasure, FlagClosed,
-    LegalHold, LogHold, LogRetention, LogRetentionTooShort, RecoveryCodes, Retention, RetentionOf, Review,
-    ReviewDecision, Revocation, TotpEnrolment, Verdict,
+    LastBackup, LastBackupFailure, LastDrill, LastPack, LastVerification, LegalHold, LogHold, LogRetention,
+    LogRetentionTooShort, RecoveryCodes, Retention, RetentionOf, Review, ReviewDecision, Revocation, TotpEnrolment,
+    Verdict,
 };
 pub use progress::{OnProgress, Progress, Task};
 pub use read_audit::{ReadAudit, ReadAuditOutOfBounds};
@@ -258,16 +265,17 @@ pub use token::{
     Statement, Token, TokenError, UnverifiedToken,
 };
 pub use vault::{
-    AnchorFinding, AnchorState, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel, ErasureOrder,
-    ErasureReport, Evidence, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport, KeyRisk,
-    KeySort, LastDone, LockedVault, LogKey, LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault, Opening,
-    Options, OwnAccount, Reason, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords,
-    SecurityFinding, SecurityReport, SignIn, Unlocking, Vault, WaivedAdvisory, Weight,
+    AnchorFinding, AnchorState, BackupStatus, CheckReport, CheckScope, Compaction, Doubt, ErasureLedger, ErasureLevel,
+    ErasureOrder, ErasureReport, Evidence, Finding, FindingPlace, Health, JournalWound, KdfUpgrade, KeyAge, KeyReport,
+    KeyRisk, KeySort, LastDone, LockedVault, LogKey, LogKeys, MemoryGuard, MemoryProtection, MissingReads, NewVault,
+    Opening, Options, OwnAccount, Reason, Replayed, RootRotation, Rotated, Rotation, SalvageReport, SalvagedRecords,
+    SecurityFinding, SecurityReport, SignIn, TargetStatus, Unlocking, Vault, WaivedAdvisory, Weight,
 };
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use vault::{
-    Backup, BackupReport, BackupThread, ContinuousBackup, Followed, FollowedState, Restore, RestorePoint, Restored,
+    Backup, BackupReport, BackupThread, ContinuousBackup, Drill, DrillReport, Followed, FollowedState, Restore,
+    RestorePoint, Restored,
 };
 
 /// The examples of docs/records.md.

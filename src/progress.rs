@@ -60,6 +60,8 @@ pub enum Task {
     VerifyBackup,
     /// Bringing a backup back; bytes of the journal.
     Restore,
+    /// Opening records of a restored copy; records.
+    Drill,
 }
 
 /// Called now and then during a long task, from the thread that called the library.

@@ -726,3 +726,41 @@ fn the_reader_finds_where_a_pruned_log_begins_and_who_says_so() {
         assert!(lines.iter().any(|line| line.as_str().unwrap().starts_with(&format!("{} ", said.seq))));
     }
 }
+
+#[test]
+fn a_stranger_reads_what_the_vault_remembers_of_backups() {
+    if !can_run() {
+        return;
+    }
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+    let (path, pass) = (dir.path().join("vault"), Passphrase::new(PASSPHRASE));
+    let new = Vault::create(&path).passphrase(&pass).passphrase_cost(PassphraseCost::MINIMUM);
+    let (vault, _) = new.options(options(&clock)).finish().unwrap();
+    let target = |name: &str| FolderTarget::create(dir.path().join(name)).unwrap();
+    let (disk, safe, empty) = (target("disk"), target("safe"), target("empty"));
+    let made = vault.backup(&disk).packs_to(&safe).run().unwrap();
+    let drilled = vault.drill(&disk).packs_from(&safe).into_temporary(dir.path()).run(&pass).unwrap();
+    assert!(vault.drill(&empty).into_temporary(dir.path()).run(&pass).is_err());
+    vault.backup(&empty).run().unwrap();
+    fs::write(dir.path().join("empty/manifests/0000000001"), b"no manifest").unwrap();
+    assert!(vault.backup(&empty).run().is_err());
+    vault.close().unwrap();
+    let found = json(&path, PASSPHRASE);
+    let rows: Vec<Value> = found["policy"]["backup_notes"].as_object().unwrap().values().cloned().collect();
+    let of = |place: &str, what: &str| {
+        let row = rows.iter().find(|row| row[0].as_str().unwrap().ends_with(place) && row[1] == what);
+        row.unwrap_or_else(|| panic!("{place} {what}: {found}")).clone()
+    };
+    assert_eq!(rows.len(), 6, "{found}");
+    let last = of("/disk", "last-backup");
+    let took = u64::try_from(made.took.as_micros()).unwrap();
+    let numbers: Vec<u64> = (3..7).map(|at| last[at].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [took, 1, made.entries, made.stored_bytes]);
+    assert_eq!((last[2].as_i64(), last[7][0].as_u64()), (Some(made.made.as_micros()), Some(1)));
+    assert!(of("/empty", "last-backup")[7].is_null());
+    let drill = of("/disk", "last-drill");
+    assert_eq!(drill[5].as_u64().map(u128::from), Some(drilled.recovery.as_micros()));
+    assert_eq!(of("/disk", "last-verification")[3].as_u64(), Some(1));
+    assert_eq!(of("/empty", "last-failed-drill")[3].as_u64(), Some(0));
+    assert!(of("/empty", "last-failure")[3].as_str().is_some_and(|why| !why.is_empty()));
+}

@@ -246,3 +246,55 @@ fn faults_nest_and_reach_the_files_of_a_directory() {
     a_day(&clinic);
     verify(&clinic.auditor().unwrap());
 }
+
+#[test]
+fn a_target_fails_where_it_is_told() {
+    use chartvault::{BackupTarget, FolderTarget, TargetError};
+    let dir = tempfile::tempdir().unwrap();
+    for passing in 0..4 {
+        for has_effect in [false, true] {
+            for is_once in [false, true] {
+                let path = dir.path().join(format!("{passing}-{has_effect}-{is_once}"));
+                let folder = FolderTarget::create(path).unwrap();
+                let faulty = if has_effect {
+                    FaultyTarget::after(&folder, passing)
+                } else {
+                    FaultyTarget::before(&folder, passing)
+                };
+                let faulty = CountingTarget::new(if is_once { faulty.once() } else { faulty });
+                let done: Vec<bool> = (0..4).map(|n| faulty.put_new(&format!("objects/{n}"), b"x").is_ok()).collect();
+                let expected: Vec<bool> = (0..4).map(|n| n < passing || n > passing && is_once).collect();
+                assert_eq!(done, expected);
+                let mut there = Vec::new();
+                folder.list("", &mut |object| there.push(object.name)).unwrap();
+                let expected: Vec<String> = (0..4)
+                    .filter(|n| *n < passing || *n == passing && has_effect || *n > passing && is_once)
+                    .map(|n| format!("objects/{n}"))
+                    .collect();
+                assert_eq!(there, expected, "{passing} {has_effect} {is_once}");
+                assert_eq!(faulty.calls().len(), 4);
+                assert_eq!(faulty.bytes_put(), done.iter().filter(|done| **done).count() as u64);
+            }
+        }
+    }
+    let folder = FolderTarget::create(dir.path().join("all")).unwrap();
+    folder.put_new("objects/0", b"sealed").unwrap();
+    let dead = FaultyTarget::before(&folder, 0);
+    let failed = |done: Result<(), TargetError>| matches!(done, Err(TargetError::Unreachable { retry: false, .. }));
+    assert!(failed(dead.get("objects/0", 10).map(drop)));
+    assert!(failed(dead.list("", &mut |_| panic!("nothing is listed"))));
+    assert!(failed(dead.delete("objects/0")));
+    assert_eq!((dead.calls(), dead.has_failed()), (3, true));
+    assert_eq!(dead.name(), folder.name());
+    let counting = CountingTarget::new(&folder);
+    counting.get("objects/0", 10).unwrap();
+    counting.list("objects/", &mut drop).unwrap();
+    counting.delete("objects/0").unwrap();
+    let name = || "objects/0".to_owned();
+    let calls = [
+        TargetCall::Get { name: name(), limit: 10 },
+        TargetCall::List { prefix: "objects/".to_owned() },
+        TargetCall::Delete { name: name() },
+    ];
+    assert_eq!((counting.calls(), counting.bytes_got()), (calls.to_vec(), 6));
+}

@@ -9,8 +9,12 @@ pub(crate) mod pack;
 pub(crate) mod seal;
 pub(crate) mod shelf;
 mod target;
+mod verify;
 
 pub use fault::BackupFault;
 pub use manifest::BackupKey;
 pub use seal::{BackupIdentity, BackupRecipient};
 pub use target::{BackupTarget, FolderTarget, StoredObject, TargetError};
+#[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
+pub use target::{NewStoreTarget, StoreTarget};
+pub use verify::{BackupCheck, BackupFinding, BackupFlaw, BackupVerified};

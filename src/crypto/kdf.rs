@@ -181,6 +181,11 @@ pub(crate) fn sink_id(name: &str) -> [u8; 16] {
     hash::sha256_short(&[label!("sink-id").bytes(), name.as_bytes()])
 }
 
+/// Where something about the backups at a target is kept: `H(L("backup-note") ‖ sort u8 ‖ name)[..16]`.
+pub(crate) fn backup_note_id(sort: u8, target: &str) -> [u8; 16] {
+    hash::sha256_short(&[label!("backup-note").bytes(), &[sort], target.as_bytes()])
+}
+
 /// A patient's name in sinks that are not to know patients: `HMAC(Index, L("sink-pseudonym") ‖ id)[..16]`.
 pub(crate) fn sink_pseudonym(index: &HmacKey, patient: PatientId) -> PatientId {
     PatientId::from_bytes(hash::truncate(&index.tag(&[label!("sink-pseudonym").bytes(), patient.as_bytes()])))

@@ -309,6 +309,24 @@ impl<'a> Frame<'a> {
         Ok(Self { link, hash, body })
     }
 
+    /// As [`Frame::parse`], without the key: the frame is whole, and whoever has no key could have made it.
+    #[cfg(feature = "backup")]
+    pub(crate) fn parse_whole(bytes: &'a [u8]) -> Result<Self, FrameError> {
+        let head = FrameHead::parse_within(bytes, BASE_MAX_LEN)?;
+        if bytes.len() != head.len {
+            return Err(Truncated.into());
+        }
+        let (body, tail) = bytes.split_at_checked(bytes.len() - TAIL_LEN).ok_or(Truncated)?;
+        let mut tail = Reader::new(tail);
+        let hash = tail.array::<32>()?;
+        tail.take(32)?;
+        if hash != hash::sha256(&[body]) || tail.array()? != END_MARK {
+            return Err(FrameError("a frame that does not match its hash"));
+        }
+        let (link, body) = Self::opened(head, body)?;
+        Ok(Self { link, hash, body })
+    }
+
     fn opened(head: FrameHead, body: &'a [u8]) -> Result<(Link, Reader<'a>), FrameError> {
         let mut body = Reader::new(body);
         body.take(HEAD_LEN)?;

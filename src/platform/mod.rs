@@ -16,14 +16,14 @@ pub(crate) use portable::{
 };
 #[cfg(feature = "backup")]
 #[cfg(not(unix))]
-pub(crate) use portable::{rename_new, unfollowed};
+pub(crate) use portable::{private_dir, rename_new, unfollowed};
 #[cfg(unix)]
 pub(crate) use unix::{
     LocalSocket, PlacedFile, free_bytes, lock_memory, open_to_others, private, refuse_core_dumps, same_file, sync_dir,
 };
 #[cfg(feature = "backup")]
 #[cfg(unix)]
-pub(crate) use unix::{rename_new, unfollowed};
+pub(crate) use unix::{private_dir, rename_new, unfollowed};
 
 /// An error if there is something under this name that is no ordinary file: opening a named pipe would wait for whoever
 /// writes to it.
@@ -45,6 +45,20 @@ mod tests {
             mod $platform {
                 use super::*;
                 use crate::platform::$platform::{PlacedFile, free_bytes, open_to_others, private, sync_dir};
+
+                #[cfg(feature = "backup")]
+                #[test]
+                fn a_private_directory_is_a_new_one_and_shut_to_others() {
+                    let dir = tempfile::tempdir().unwrap();
+                    let path = dir.path().join("private");
+                    crate::platform::$platform::private_dir(&path).unwrap();
+                    assert!(path.is_dir());
+                    if stringify!($platform) == "unix" {
+                        assert_eq!(open_to_others(&fs::metadata(&path).unwrap()), None);
+                    }
+                    let again = crate::platform::$platform::private_dir(&path).map_err(|error| error.kind());
+                    assert_eq!(again, Err(std::io::ErrorKind::AlreadyExists));
+                }
 
                 #[test]
                 fn reads_and_writes_go_where_they_are_told() {

@@ -58,6 +58,12 @@ pub(crate) const fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
+/// Who may look into a new directory is what the one around it says.
+#[cfg(feature = "backup")]
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
+    std::fs::create_dir(path)
+}
+
 /// The standard library cannot tell.
 pub(crate) const fn open_to_others(_: &Metadata) -> Option<u32> {
     None

@@ -47,6 +47,13 @@ pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options.mode(0o600)
 }
 
+/// Makes a directory that is its owner's alone.
+#[cfg(feature = "backup")]
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o700).create(path)
+}
+
 /// The permissions of a file that others than its owner may open.
 pub(crate) fn open_to_others(about: &Metadata) -> Option<u32> {
     let mode = about.permissions().mode() & 0o777;

@@ -18,6 +18,7 @@ impl PolicyRow {
             | Self::Epoch(_)
             | Self::Round(_)
             | Self::Sink(_)
+            | Self::Backup(_)
             | Self::Decision(_)
             | Self::Flag(_)
             | Self::Monitoring(_)

@@ -1,5 +1,6 @@
 //! Floor 6: what the vault trusts and knows. Held in memory while unlocked, kept in the tree `policy`.
 
+mod backup;
 mod case;
 mod cases;
 mod ceiling;
@@ -33,6 +34,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+#[cfg(feature = "backup")]
+pub(crate) use backup::{BackupNote, failure, kept_name};
+pub(crate) use backup::{BackupRow, Remembered};
+pub use backup::{LastBackup, LastBackupFailure, LastDrill, LastPack, LastVerification};
 pub(crate) use case::{CaseRow, MAX_CASE_TEXT};
 pub use case::{EmergencyReason, Review, Verdict};
 pub use chart_label::ChartLabel;
@@ -120,6 +125,8 @@ struct Known {
     /// Holds on the log that stand.
     log_holds: BTreeMap<LogHoldId, LogHold>,
     monitoring: Monitoring,
+    /// What is remembered of backups, by the names of their targets.
+    backups: BTreeMap<String, Remembered>,
 }
 
 /// The policy in force.
@@ -142,6 +149,7 @@ impl Policy {
             PolicyRow::Sink(row) => {
                 known.sinks.insert(row.name.clone(), row);
             }
+            PolicyRow::Backup(BackupRow { target, note }) => known.backups.entry(target).or_default().put(note),
             PolicyRow::Flag(row) => known.monitoring.put(row),
             PolicyRow::Monitoring(row) => known.monitoring.rules = Some(row),
             PolicyRow::MonitorState(state) => known.monitoring.state = Some(state),
@@ -290,6 +298,24 @@ impl Policy {
     /// All sinks, by name, those that were detached as well.
     pub(crate) fn sinks(&self) -> Vec<SinkRow> {
         self.read().sinks.values().cloned().collect()
+    }
+
+    /// What is remembered of backups, by the names of their targets.
+    pub(crate) fn backups(&self) -> Vec<(String, Remembered)> {
+        self.read().backups.iter().map(|(name, of)| (name.clone(), of.clone())).collect()
+    }
+
+    /// Which targets make room for what is to be noted of this one.
+    #[cfg(feature = "backup")]
+    pub(crate) fn backups_in_the_way(&self, target: &str) -> Vec<String> {
+        backup::in_the_way(&self.read().backups, target)
+    }
+
+    /// Forgets targets whose rows were removed.
+    #[cfg(feature = "backup")]
+    pub(crate) fn forget_backups(&self, targets: &[String]) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.backups.retain(|name, _| !targets.contains(name));
     }
 
     /// How a chart is labelled.

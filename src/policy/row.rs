@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backup::BackupRow;
 use super::case::CaseRow;
 use super::ceiling;
 use super::chart_label::ChartLabelRow;
@@ -59,6 +60,7 @@ const TABLE_MONITORING: u8 = 25;
 const TABLE_MONITOR_STATE: u8 = 27;
 const TABLE_SUPPRESSOR: u8 = 28;
 const TABLE_EPOCH: u8 = 22;
+const TABLE_BACKUP: u8 = 29;
 /// From here on: about patients.
 const TABLE_RETENTION: u8 = 32;
 const TABLE_ERASURE: u8 = 33;
@@ -138,6 +140,8 @@ pub(crate) enum PolicyRow {
     MonitorState(Arc<[u8]>),
     /// What keeps flags from being raised.
     Suppressor(SuppressorRow),
+    /// Something about the backups at one target.
+    Backup(BackupRow),
 }
 
 /// Which data key seals, and how far older records were sealed anew under it.
@@ -194,6 +198,12 @@ impl PolicyRow {
         FlagId::from_bytes(tag(TABLE_FLAG, raised.as_bytes()))
     }
 
+    /// [`PolicyRow::place`] of all that can be noted of a target of backups.
+    #[cfg(feature = "backup")]
+    pub(crate) fn places_of_backups(target: &str) -> impl Iterator<Item = (u8, [u8; 16])> + '_ {
+        BackupRow::places(target).map(|id| (TABLE_BACKUP, id))
+    }
+
     /// [`PolicyRow::place`] of a signing epoch.
     pub(crate) fn place_of_epoch(epoch: u32) -> (u8, [u8; 16]) {
         (TABLE_EPOCH, EpochRow::id_of(epoch))
@@ -237,6 +247,7 @@ impl PolicyRow {
             Self::Decision(row) => (TABLE_DECISION, row.place()),
             Self::Epoch(row) => (TABLE_EPOCH, row.id()),
             Self::Sink(row) => (TABLE_SINK, row.place()),
+            Self::Backup(row) => (TABLE_BACKUP, row.place()),
             Self::Role(row) => (TABLE_ROLE, role::place(row, false)),
             Self::RoleBefore(row) => (TABLE_ROLE_BEFORE, role::place(row, true)),
         }
@@ -330,6 +341,7 @@ impl PolicyRow {
             Self::Decision(row) => behind(TABLE_DECISION, &mut bytes, |bytes| row.encode(bytes)),
             Self::Epoch(row) => behind(TABLE_EPOCH, &mut bytes, |bytes| row.encode(bytes)),
             Self::Sink(row) => behind(TABLE_SINK, &mut bytes, |bytes| row.encode(bytes)),
+            Self::Backup(row) => behind(TABLE_BACKUP, &mut bytes, |bytes| row.encode(bytes)),
             Self::Flag(row) => {
                 bytes.put_u8(of(row.patient_tag, TABLE_FLAG, TABLE_FLAG_OF_PATIENT));
                 bytes.put(row.patient_tag.as_ref().map_or(&[][..], |tag| tag));
@@ -430,6 +442,7 @@ impl PolicyRow {
             TABLE_ROUND => RoundRow::decode(reader).map(|row| Self::Round(Arc::new(row))),
             TABLE_EPOCH => EpochRow::decode(reader).map(Self::Epoch),
             TABLE_SINK => SinkRow::decode(reader).map(Self::Sink),
+            TABLE_BACKUP => BackupRow::decode(reader).map(Self::Backup),
             TABLE_DECISION => DecisionRow::decode(reader).map(|row| Self::Decision(Arc::new(row))),
             TABLE_FLAG => FlagRow::decode(reader, None).map(Self::Flag),
             TABLE_FLAG_OF_PATIENT => {

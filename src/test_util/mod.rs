@@ -1,6 +1,6 @@
 //! Floor 10: what tests, fuzzers and benches of programs that use the crate need (feature `test-util`): a vault in memory, a
-//! clock set by hand, file operations that fail when told, what a machine can run out of, stored bytes to tamper with, and random
-//! bytes that repeat.
+//! clock set by hand, file operations that fail when told, what a machine can run out of, stored bytes to tamper with, random
+//! bytes that repeat, and targets of backups that fail.
 //!
 //! The feature adds this module and changes nothing else: a vault behaves as without it unless something from here is
 //! called. `docs/testing.md` shows how the parts go together.
@@ -32,6 +32,8 @@ mod scarce;
 mod seeded;
 mod state_reader;
 mod tamper;
+#[cfg(feature = "backup")]
+mod target;
 mod treeless;
 mod vault;
 
@@ -42,6 +44,9 @@ pub use seeded::{Seeded, SeededRefused, seeded};
 #[doc(hidden)]
 pub use state_reader::StateReader;
 pub use tamper::Stored;
+#[cfg(feature = "backup")]
+#[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
+pub use target::{CountingTarget, FaultyTarget, TargetCall};
 #[doc(hidden)]
 pub use treeless::without_log_tree;
 pub use vault::{NewTestVault, TestVault, TestVaultError};

@@ -5,6 +5,7 @@ mod assemble;
 mod attempts;
 #[cfg(feature = "backup")]
 mod backup;
+mod backup_status;
 mod check;
 mod compact;
 mod create;
@@ -40,8 +41,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use anchors::AnchorState;
 #[cfg(feature = "backup")]
 pub use backup::{
-    Backup, BackupReport, BackupThread, ContinuousBackup, Followed, FollowedState, Restore, RestorePoint, Restored,
+    Backup, BackupReport, BackupThread, ContinuousBackup, Drill, DrillReport, Followed, FollowedState, Restore,
+    RestorePoint, Restored,
 };
+pub use backup_status::{BackupStatus, TargetStatus};
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;
 pub use create::NewVault;

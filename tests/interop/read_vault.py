@@ -586,6 +586,25 @@ def sink(c):
     name = c.rest()
     c.must(policy <= 2 and 1 <= len(name) <= 64)
     return H(L("sink-id") + name)[:16], (text(name), following, since, policy, required)
+def backup_note(c):
+    """What is remembered of the backups at a target."""
+    sort, at = c.read("Bq")
+    c.must(1 <= sort <= 5)
+    if sort == 1:
+        shown = c.read("QQQQ")
+        packed = c.one("B")
+        c.must(packed <= 1)
+        shown += (c.read("QQQ") if packed else None,)
+    elif sort == 2:
+        shown = (text(c.sized("B")),)
+        c.must(1 <= len(shown[0].encode()) <= 64)
+    else:
+        shown = c.read("BQ" if sort == 3 else "QQQQ")
+        c.must(sort > 3 or shown[0] in (1, 3))
+    name = c.rest()
+    c.must(len(name) <= 1_024)
+    what = ("last-backup", "last-failure", "last-verification", "last-drill", "last-failed-drill")[sort - 1]
+    return H(L("backup-note") + be(1, sort) + name)[:16], (text(name), what, at, *shown)
 def blocks_kept(c):
     """What is kept of a token's blocks: issuer, revocation ids and bodies, of which only the frame is read here."""
     issuer, count, rids = c.one("16s"), c.one("B"), []
@@ -675,6 +694,7 @@ TABLES = {
     25: ("monitoring", monitoring),
     27: ("monitor_state", monitor_state),
     28: ("suppressors", suppressor),
+    29: ("backup_notes", backup_note),
     32: ("retentions", retention),
     33: ("erasures", erasure),
     34: ("emergencies", emergency),

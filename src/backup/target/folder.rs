@@ -6,17 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{BackupTarget, StoredObject, TargetError, name};
+use super::{BackupTarget, MARK, MARK_TEXT, StoredObject, TargetError, name};
 use crate::platform;
 
 mod walk;
 
-/// Says that a folder is a target, so that an empty mount point is not taken for one.
-const MARK: &str = "chartvault-backups.txt";
-const MARK_TEXT: &str = "\
-Backups of a chartvault vault. What stands here is written once and never changed.
-Do not rename, change or remove anything by hand. Copy the folder as a whole.
-";
 /// Where an object is until all of it is durable. No object can have such a name.
 const UNFINISHED: &str = ".unfinished";
 /// What was left there by a process that was killed goes after so long: nothing takes that long to be written.
@@ -145,11 +139,14 @@ impl FolderTarget {
     }
 
     /// Makes the folder of an object and those above it.
-    fn make_folder(&self, folder: &Path, name: &str) -> Result<(), TargetError> {
+    pub(super) fn make_folder(&self, folder: &Path, name: &str) -> Result<(), TargetError> {
         if folder.is_dir() {
             return Ok(());
         }
-        let above = folder.parent().filter(|_| folder != self.dir).unwrap_or(&self.dir);
+        let Some(above) = folder.parent().filter(|_| folder != self.dir) else {
+            // The target's own folder went since it was looked for: its disk was taken away, and is not made up here.
+            return Err(failed(name, "looking for", folder, ErrorKind::NotFound.into()));
+        };
         self.make_folder(above, name)?;
         match fs::create_dir(folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(name, "creating", folder, error)),

@@ -4,13 +4,25 @@
 mod error;
 mod folder;
 mod name;
+#[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
+mod store;
 #[cfg(test)]
 mod tests;
 
 pub use error::TargetError;
 pub use folder::FolderTarget;
+#[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
+pub use store::{NewStoreTarget, StoreTarget};
 
 use std::fmt;
+use std::sync::Arc;
+
+/// Says what a folder or a bucket is, to people and to whoever opens it. No object can have such a name.
+const MARK: &str = "chartvault-backups.txt";
+const MARK_TEXT: &str = "\
+Backups of a chartvault vault. What stands here is written once and never changed.
+Do not rename, change or remove anything by hand. Copy it as a whole.
+";
 
 /// An object of a target, as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +76,34 @@ pub trait BackupTarget: Send + Sync {
     /// What people know it by. It stands in reports and log entries, and holds no secret.
     fn name(&self) -> &str;
 }
+
+macro_rules! lent {
+    ($($lent:ty),+) => {$(
+        impl<T: BackupTarget + ?Sized> BackupTarget for $lent {
+            fn put_new(&self, name: &str, bytes: &[u8]) -> Result<(), TargetError> {
+                (**self).put_new(name, bytes)
+            }
+
+            fn get(&self, name: &str, limit: usize) -> Result<Vec<u8>, TargetError> {
+                (**self).get(name, limit)
+            }
+
+            fn list(&self, prefix: &str, each: &mut dyn FnMut(StoredObject)) -> Result<(), TargetError> {
+                (**self).list(prefix, each)
+            }
+
+            fn delete(&self, name: &str) -> Result<(), TargetError> {
+                (**self).delete(name)
+            }
+
+            fn name(&self) -> &str {
+                (**self).name()
+            }
+        }
+    )+};
+}
+
+lent!(&T, Box<T>, Arc<T>);
 
 impl fmt::Debug for dyn BackupTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -176,6 +176,21 @@ fn a_folder_without_the_mark_is_no_target() {
 }
 
 #[test]
+fn a_file_in_the_place_of_the_folder_is_an_error_and_nothing_worse() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("backups");
+    let target = FolderTarget::create(&path).unwrap();
+    std::fs::remove_dir_all(&path).unwrap();
+    std::fs::write(&path, b"a file").unwrap();
+    for name in ["manifests/0000000001", "objects/00"] {
+        assert!(target.put_new(name, b"bytes").is_err());
+        assert!(target.get(name, 10).is_err());
+    }
+    let folder = path.join("objects");
+    assert!(matches!(target.make_folder(&folder, "objects/00"), Err(TargetError::Io { .. })));
+}
+
+#[test]
 fn a_disk_that_goes_away_is_not_taken_for_an_empty_one() {
     let (dir, target) = created();
     target.put_new("objects/0", b"x").unwrap();

@@ -1,20 +1,26 @@
 //! Backups of a vault in use: made, and told of in its log.
 
 mod continuous;
+mod drill;
 mod entry;
 mod goes_on;
 mod pack;
 mod restore;
 mod run;
+mod verified;
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 pub use continuous::{BackupThread, ContinuousBackup, FollowedState};
+pub use drill::{Drill, DrillReport};
 pub use restore::{Followed, Restore, RestorePoint, Restored};
 
 use super::{Vault, operate};
 use crate::audit::AuditEvent;
+use crate::backup::manifest::PackRef;
 use crate::backup::{BackupKey, BackupRecipient, BackupTarget};
+use crate::clock::Timestamp;
 use crate::crypto::kdf;
 use crate::crypto::sign::SigningSeed;
 use crate::error::Error;
@@ -61,6 +67,11 @@ impl Vault {
 /// The key that signs what backups consist of.
 fn seed_of(unlocked: &Unlocked) -> SigningSeed {
     SigningSeed::from_seed(&kdf::backup_signing_seed(unlocked.keyring().state_key()))
+}
+
+/// How long something took, to the microsecond, as it is kept.
+fn elapsed(begun: Instant) -> Duration {
+    Duration::from_micros(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX))
 }
 
 fn key_of(unlocked: &Unlocked) -> BackupKey {
@@ -130,6 +141,8 @@ impl<'t> Backup<'t> {
             let told = tell(&made);
             if told {
                 entry::made(&unlocked, self.target.name(), &made)?;
+            } else {
+                entry::made_untold(&unlocked, self.target.name(), &made);
             }
             made.map(|report| (report, told))
         })
@@ -150,6 +163,10 @@ pub struct BackupReport {
     pub target: String,
     /// Number of the manifest, by which the backup is restored.
     pub manifest: u64,
+    /// When the state was taken that it holds.
+    pub made: Timestamp,
+    /// How long it took.
+    pub took: Duration,
     /// Whether all of the journal was copied, rather than what was written since the last backup.
     pub from_the_beginning: bool,
     /// Objects that were written.
@@ -166,6 +183,8 @@ pub struct BackupReport {
     pub new_pack: bool,
     /// Older key packs that the place where they are kept did not remove: they open what was erased or taken away since.
     pub older_packs: Vec<u64>,
+    /// What the key pack is of.
+    named: Option<PackRef>,
 }
 
 impl fmt::Display for BackupReport {

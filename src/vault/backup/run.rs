@@ -1,9 +1,11 @@
 //! Copies the journal to a target, piece by piece, and says in manifests what the copy consists of.
 
+use std::time::Instant;
+
 use data_encoding::HEXLOWER;
 
 use super::goes_on::{can_go_on, check_ours};
-use super::{Backup, BackupReport, key_of, pack, seed_of};
+use super::{Backup, BackupReport, elapsed, key_of, pack, seed_of};
 use crate::backup::manifest::{End, Manifest, PackRef, Piece, SignedManifest, Tip, hash_of};
 use crate::backup::shelf::{PIECE, Shelf};
 use crate::backup::{BackupFault, TargetError, seal};
@@ -19,6 +21,7 @@ const PIECES: usize = 16;
 
 /// Makes a backup.
 pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress<'_>) -> Result<BackupReport, Error> {
+    let begun = Instant::now();
     // What was answered before this moment is in it.
     unlocked.committer.catch_up()?;
     let shelf = Shelf::new(backup.target);
@@ -41,6 +44,8 @@ pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress
     Ok(BackupReport {
         target: backup.target.name().to_owned(),
         manifest: next.number,
+        made: next.made,
+        took: elapsed(begun),
         from_the_beginning: !goes_on,
         objects: done.objects,
         journal_bytes: done.journal,
@@ -49,6 +54,7 @@ pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress
         pack: packed.pack.map(|pack| pack.number),
         new_pack: packed.new,
         older_packs: packed.older,
+        named: packed.pack,
     })
 }
 

@@ -113,6 +113,15 @@ impl Vault {
     }
 }
 
+/// The log of a vault from its first entry to its newest, each of them opened, and the tree over it. Leaves no entry.
+#[cfg(feature = "backup")]
+pub(super) fn check_log(vault: &Vault, progress: OnProgress<'_>) -> Result<CheckReport, Error> {
+    let unlocked = vault.0.gate.enter()?;
+    let mut check = Check::new(&unlocked, &vault.0.home, CheckScope::Records, progress, &vault.0.keeper.stopping);
+    check.check_log_alone()?;
+    Ok(check.report)
+}
+
 /// How often progress is told at most.
 const TELL_EVERY: Duration = Duration::from_millis(50);
 

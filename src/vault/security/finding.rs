@@ -63,6 +63,10 @@ pub enum Reason {
     Integrity,
     /// 164.312(d).
     Authentication,
+    /// 164.308(a)(7)(ii)(B).
+    DisasterRecovery,
+    /// 164.308(a)(7)(ii)(C).
+    EmergencyMode,
 }
 
 impl Reason {
@@ -82,6 +86,8 @@ impl Reason {
             Self::AuditControls => "45 CFR 164.312(b)",
             Self::Integrity => "45 CFR 164.312(c)(1)",
             Self::Authentication => "45 CFR 164.312(d)",
+            Self::DisasterRecovery => "45 CFR 164.308(a)(7)(ii)(B)",
+            Self::EmergencyMode => "45 CFR 164.308(a)(7)(ii)(C)",
         }
     }
 
@@ -101,6 +107,8 @@ impl Reason {
             Self::AuditControls => "activity is recorded and examined",
             Self::Integrity => "what is kept is protected from improper alteration and destruction",
             Self::Authentication => "whoever seeks access is who they claim to be",
+            Self::DisasterRecovery => "what was lost can be restored, by procedure",
+            Self::EmergencyMode => "critical work goes on, and stays protected, in an emergency",
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::weigh;
 use super::{LastDone, SecurityReport, waived::WAIVED};
+use super::{backups, weigh};
 use crate::audit::{AuditEvent, AuditFilter, Outcome};
 use crate::error::Error;
 use crate::session::Session;
@@ -30,6 +30,7 @@ pub(super) fn report(vault: &Vault, session: &Session) -> Result<SecurityReport,
         verified: last(session, AuditEvent::AuditVerified)?,
         checked: last(session, AuditEvent::VaultChecked)?,
         health: vault.health(),
+        backups: vault.backup_status()?,
         waived: WAIVED,
         keys,
     };
@@ -38,6 +39,7 @@ pub(super) fn report(vault: &Vault, session: &Session) -> Result<SecurityReport,
     findings.extend(weigh::old_keys(&report));
     findings.extend(access.risks.iter().map(weigh::access_risk));
     findings.extend(weigh::log(&report));
+    findings.extend(backups::backups(&report.backups));
     findings.extend(weigh::disks(&report, vault.opening()));
     findings.extend(weigh::settings(vault)?);
     findings.extend(weigh::waived(report.waived));

@@ -2,12 +2,16 @@
 
 use super::{LastDone, SecurityReport};
 use crate::json::Object;
+use crate::vault::TargetStatus;
 
 impl SecurityReport {
     /// The same as JSON (RFC 8259), one object on one line. Members: `vault`, `at`, `version`, `findings` (each with `weight`,
     /// `code`, `what`, `section`, `asks`, `mend`), `slots` (`slot`, `kind`, `label`, `days`, `last_used`), `keys` (`sort`, `epoch`,
     /// `days`), `anchors` (`name`, `size`, `at`, `failure`), `entries`, `verified` and `checked` (`at`, `seq`, `count`,
-    /// `detail`), `scrub_rounds`, `mended`, `waived` (`id`, `reason`). What is not known is no member.
+    /// `detail`), `scrub_rounds`, `mended`, `backups` (`target`, `manifest`, `seconds` since the state that it holds, `entries`
+    /// since then, `failure`, `verified`, `drilled`, `drill` (its outcome), `recovery_seconds` of the last that
+    /// was sound), `waived` (`id`, `reason`). What is
+    /// not known is no member.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut all = Object::new();
@@ -70,6 +74,7 @@ impl SecurityReport {
         }
         all.number("scrub_rounds", self.health.rounds);
         all.number("mended", self.health.mended);
+        all.member("backups", &array(self.backups.targets.iter().map(backup)));
         all.member(
             "waived",
             &array(self.waived.iter().map(|advisory| {
@@ -81,6 +86,26 @@ impl SecurityReport {
         );
         all.end()
     }
+}
+
+fn backup(of: &TargetStatus) -> String {
+    let mut object = Object::new();
+    object.text("target", &of.target);
+    if let (Some(made), Some(age), Some(entries)) = (of.last_backup, of.age, of.entries_since) {
+        object.number("manifest", made.manifest);
+        object.number("seconds", age.as_secs());
+        object.number("entries", entries);
+    }
+    object.maybe("failure", of.failing().map(|failure| failure.why.clone()));
+    object.maybe("verified", of.last_verified.map(|verified| verified.at.to_string()));
+    if let Some(drill) = of.last_drill {
+        object.text("drilled", &drill.at.to_string());
+        object.text("drill", &drill.outcome.to_string());
+    }
+    if let Some(drill) = of.last_sound_drill {
+        object.number("recovery_seconds", drill.recovery.as_secs());
+    }
+    object.end()
 }
 
 fn last_done(done: &LastDone) -> String {

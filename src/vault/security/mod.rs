@@ -1,5 +1,6 @@
 //! One report of how a vault is kept: what to look at, how grave it is, why, and what mends it.
 
+mod backups;
 mod finding;
 mod gather;
 mod json;
@@ -9,7 +10,7 @@ mod weigh;
 
 use std::fmt;
 
-use super::{AnchorState, Health, KeyReport, Vault};
+use super::{AnchorState, BackupStatus, Health, KeyReport, Vault};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::VaultId;
@@ -57,13 +58,15 @@ pub struct SecurityReport {
     pub checked: Option<LastDone>,
     /// What the scrub found since the vault was opened.
     pub health: Health,
+    /// What the vault knows of its backups, and what would be lost now.
+    pub backups: BackupStatus,
     /// Advisories on dependencies that this version lives with, and why.
     pub waived: &'static [WaivedAdvisory],
 }
 
 impl Vault {
     /// How the vault is kept, for whoever looks after it: keys and slots, rights and their reviews, the log and what proves it,
-    /// its disks, and settings that are weak. Each finding has its weight, its reason and what mends it. Needs a session with
+    /// its backups and rehearsed restores, its disks, and settings that are weak. Each finding has its weight, its reason and what mends it. Needs a session with
     /// the audit action for all patients and kinds; what it reads of the log it leaves entries of.
     ///
     /// ```

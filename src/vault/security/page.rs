@@ -3,6 +3,7 @@
 use super::{LastDone, SecurityReport, Weight};
 use crate::clock::Timestamp;
 use crate::html::Html;
+use crate::vault::TargetStatus;
 
 impl SecurityReport {
     /// One page of HTML, light or dark as the reader's screen is, for a browser or a printer. It loads nothing and runs no
@@ -118,6 +119,29 @@ impl SecurityReport {
         out.section("Anchors", "Where the newest checkpoint of the log is kept outside the vault.", |out| {
             out.table("Anchors", &["Anchor", "Holds", "Taken", "Failure"], &[1, 2, 3], &anchors);
         });
+        let backups: Vec<Vec<String>> = self.backups.targets.iter().map(|of| self.backup(of)).collect();
+        out.section("Backups", "What would be lost if this machine were gone, and how long a restore took.", |out| {
+            let heads = ["Target", "State of", "Entries since", "Failure", "Rehearsed", "Recovery in seconds"];
+            out.table("Backups", &heads, &[1, 3, 4], &backups);
+        });
+    }
+}
+
+impl SecurityReport {
+    fn backup(&self, of: &TargetStatus) -> Vec<String> {
+        let drill = of.last_drill.map(|drill| {
+            let how = if drill.is_sound() { "" } else { ", failed" };
+            format!("{} days ago{how}", self.days(drill.at))
+        });
+        let recovery = of.last_sound_drill.map(|drill| drill.recovery.as_secs().to_string());
+        vec![
+            of.target.clone(),
+            of.last_backup.map_or_else(|| "none".to_owned(), |made| made.at.to_string()),
+            of.entries_since.map(|entries| entries.to_string()).unwrap_or_default(),
+            of.failing().map(|failure| failure.why.clone()).unwrap_or_default(),
+            drill.unwrap_or_else(|| "never".to_owned()),
+            recovery.unwrap_or_default(),
+        ]
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use super::super::entry::shown;
 use super::BackupFault;
 use super::choose::Chosen;
 use super::mark::{Mark, Stage};
@@ -60,7 +61,10 @@ fn finish_open(
     draft.kind = EntryKind::Recovery;
     draft.fields.detail = Some(format!(
         "to {} from {}: manifest {}, {entries} log entries, {left_out} later ones left out; key pack {}; {erased}",
-        mark.point, mark.source, last.number, pack.number
+        mark.point,
+        shown(&mark.source),
+        last.number,
+        pack.number
     ));
     unlocked.commit(Vec::new(), vec![draft])?;
     Ok(Finished { left_out, erased })

@@ -216,7 +216,19 @@ impl<'t> Restore<'t> {
         Ok(Followed { manifest: last.number, entries: last.tip.entries, made: last.made, copied })
     }
 
-    fn run(mut self, path: &Path, credential: Credential<'_>, progress: OnProgress<'_>) -> Result<Restored, Error> {
+    fn run(self, path: &Path, credential: Credential<'_>, progress: OnProgress<'_>) -> Result<Restored, Error> {
+        let restored = self.bring_back(path, credential, progress)?;
+        mark::remove(path)?;
+        Ok(restored)
+    }
+
+    /// All of it but the last step: the directory is still marked as no vault.
+    pub(super) fn bring_back(
+        mut self,
+        path: &Path,
+        credential: Credential<'_>,
+        progress: OnProgress<'_>,
+    ) -> Result<Restored, Error> {
         let begun = Instant::now();
         let options = self.options.take().unwrap_or_default();
         let home = Home::dir(path).with_header(options.header.clone());
@@ -241,7 +253,6 @@ impl<'t> Restore<'t> {
             pack.write_header(&home)?;
         }
         let done = finish::finish((home, lock, options), &pack, (&chosen, &mut mark), credential, progress)?;
-        mark::remove(path)?;
         Ok(Restored {
             vault: pack.vault,
             path: path.to_owned(),
