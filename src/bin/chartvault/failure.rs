@@ -34,6 +34,11 @@ impl Failure {
         self
     }
 
+    /// What happened, without what to do.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The arguments do not go together.
     pub fn usage(message: impl Display) -> Self {
         Self::new(Code::Usage, message)

@@ -67,7 +67,7 @@ pub fn run(common: &Common, args: &Drill, show: Show) -> Outcome {
             "manifest": report.manifest,
             "pack": report.pack,
             "log_entries": report.entries,
-            "missing_log_entries": report.missing,
+            "log_entries_since": report.missing,
             "recovery_seconds": report.recovery.as_secs_f64(),
             "seconds": report.took.as_secs_f64(),
             "records_opened": report.records_opened,
@@ -85,7 +85,7 @@ pub fn run(common: &Common, args: &Drill, show: Show) -> Outcome {
                 .text_of("target", &report.target)
                 .with("manifest", report.manifest)
                 .with("log_entries", report.entries)
-                .with("missing_log_entries", report.missing)
+                .with("log_entries_since", report.missing)
                 .text_of("recovery_time", format_args!("{:.1} s", report.recovery.as_secs_f64()))
                 .with("records_opened", report.records_opened)
                 .with("kinds", report.kinds.len())

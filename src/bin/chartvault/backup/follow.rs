@@ -67,7 +67,7 @@ pub fn run(args: &Follow, show: Show) -> Outcome {
         match follow() {
             Ok(followed) if followed.copied > 0 => tell(&followed, show)?,
             Ok(_) => {}
-            Err(failure) => warn(show, &format!("{failure}")),
+            Err(failure) => warn(show, failure.message()),
         }
     }
 }

@@ -102,7 +102,7 @@ pub fn run(common: &Common, args: &Run, show: Show) -> Outcome {
         (0, 1) => failed.pop().map_or(Ok(Code::Error), |(_, failure)| Err(failure)),
         (_, some) => {
             for (name, failure) in &failed {
-                warn(show, &format!("{name}: {failure}"));
+                warn(show, &format!("{name}: {}", failure.message()));
             }
             let code = if made > 0 { Code::Partly } else { Code::Error };
             Err(Failure::new(code, format_args!("{some} of {} places have no new backup", args.to.len()))
