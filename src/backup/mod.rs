@@ -4,6 +4,8 @@
 //! A backup is the journal itself, base and segments, in pieces; manifests name the pieces, and each the manifest before.
 
 pub(crate) mod fault;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod manifest;
 pub(crate) mod pack;
 mod points;

@@ -59,6 +59,21 @@ impl PackPart {
 
     /// Writes and signs it.
     pub(crate) fn sign(&self, seed: &SigningSeed) -> Result<Vec<u8>, TooLong> {
+        let mut out = self.write()?;
+        let signature = seed.sign(&out);
+        out.put(&signature);
+        Ok(out)
+    }
+
+    /// Whether these bytes are what it is written as, whoever signed them.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_written_as(&self, bytes: &[u8]) -> bool {
+        let signed = bytes.len().saturating_sub(SIGNATURE_LEN);
+        self.write().is_ok_and(|written| bytes.get(..signed) == Some(&written))
+    }
+
+    /// All but the signature.
+    fn write(&self) -> Result<Vec<u8>, TooLong> {
         let mut out = Vec::new();
         out.put(MAGIC);
         out.put(self.vault.as_bytes());
@@ -76,8 +91,6 @@ impl PackPart {
             out.put_len16(key)?;
             out.put_len32(value)?;
         }
-        let signature = seed.sign(&out);
-        out.put(&signature);
         Ok(out)
     }
 
