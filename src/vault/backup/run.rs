@@ -7,6 +7,7 @@ use super::{Backup, BackupReport, key_of, pack, seed_of};
 use crate::backup::manifest::{End, Manifest, PackRef, Piece, SignedManifest, Tip, hash_of};
 use crate::backup::shelf::{PIECE, Shelf};
 use crate::backup::{BackupFault, TargetError, seal};
+use crate::clock::Timestamp;
 use crate::crypto::{hash, random};
 use crate::error::Error;
 use crate::progress::{OnProgress, Progress, Task};
@@ -19,7 +20,8 @@ const PIECES: usize = 16;
 
 /// Makes a backup.
 pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress<'_>) -> Result<BackupReport, Error> {
-    // What was answered before this moment is in it.
+    // What was answered before this moment is in it, and so is each entry of an earlier time.
+    let made = unlocked.now()?;
     unlocked.committer.catch_up()?;
     let shelf = Shelf::new(backup.target);
     let newest = match shelf.manifests()?.last() {
@@ -35,7 +37,7 @@ pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress
         goes_on = !backup.from_the_beginning && can_go_on(newest, &shipment)?;
     }
     let packed = pack::keep(unlocked, backup, newest.as_ref().map(|newest| &newest.manifest))?;
-    let mut run = Run::begin(unlocked, backup, &shipment, newest.as_ref(), (goes_on, packed.pack))?;
+    let mut run = Run::begin(unlocked, backup, &shipment, newest.as_ref(), (goes_on, packed.pack, made))?;
     run.copy(&shipment, progress)?;
     let Run { next, done, .. } = run;
     Ok(BackupReport {
@@ -75,7 +77,7 @@ impl<'r> Run<'r> {
         backup: &'r Backup<'r>,
         shipment: &Shipment,
         newest: Option<&SignedManifest>,
-        (goes_on, pack): (bool, Option<PackRef>),
+        (goes_on, pack, made): (bool, Option<PackRef>, Timestamp),
     ) -> Result<Self, Error> {
         let keyring = unlocked.keyring();
         let epochs = keyring.data_epochs();
@@ -91,7 +93,7 @@ impl<'r> Run<'r> {
         let next = Manifest {
             vault: unlocked.vault,
             number,
-            made: unlocked.now()?,
+            made,
             previous: newest.map(|newest| newest.sha256),
             chain,
             sealed: !backup.recipients.is_empty(),

@@ -2,7 +2,7 @@
 
 use super::{RestorePoint, nothing};
 use crate::backup::{BackupFault, BackupKey};
-use crate::backup::manifest::{Manifest, SignedManifest};
+use crate::backup::manifest::{Manifest, SignedManifest, Tip};
 use crate::backup::shelf::Shelf;
 use crate::error::Error;
 
@@ -86,7 +86,8 @@ fn reaching(
 ) -> Result<Option<u64>, BackupFault> {
     let reaches = |manifest: &Manifest| match point {
         RestorePoint::Entry(seq) => manifest.tip.entries > seq,
-        RestorePoint::Time(time) => manifest.made >= time,
+        // What was written in the same microsecond may have come behind.
+        RestorePoint::Time(time) => manifest.made > time,
         RestorePoint::Newest | RestorePoint::Manifest(_) => true,
     };
     // Both grow from manifest to manifest.
@@ -101,9 +102,10 @@ fn reaching(
             return Ok(Some(*number));
         }
     }
-    let entries = match whole_before(numbers, u64::MAX, get)? {
-        Some(number) => get(number)?.manifest.tip.entries,
-        None => return Ok(None),
-    };
+    let Some(newest) = whole_before(numbers, u64::MAX, get)? else { return Ok(None) };
+    let Manifest { made, tip: Tip { entries, .. }, .. } = get(newest)?.manifest;
+    if point == RestorePoint::Time(made) {
+        return Ok(Some(newest));
+    }
     Err(BackupFault::TooLate { point: point.to_string(), entries })
 }
