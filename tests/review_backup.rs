@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::fs;
+
 use chartvault::*;
 use support::note;
-use support::offsite::Offsite;
+use support::offsite::{Killed, Offsite, all_are_there, is_sound};
 
 /// A target that does something before each object it takes.
 struct Meanwhile<'t, F: Fn() + Send + Sync>(&'t FolderTarget, F);
@@ -48,4 +50,24 @@ fn what_was_written_while_a_key_pack_was_made_is_in_the_state_of_that_time() {
     site.backup().run().unwrap();
     let (_, _, session) = site.restored("restored", site.restore().to(RestorePoint::Time(time))).unwrap();
     assert_eq!(session.list::<support::Note>(patient).limit(10).page().unwrap().entries.len(), 2);
+}
+
+#[test]
+fn a_restore_to_the_newest_state_that_goes_on_later_brings_what_is_the_newest_then() {
+    let site = Offsite::new();
+    let (_, notes) = site.patient(4_000);
+    site.backup().run().unwrap();
+    let place = site.place("restored");
+    let killed = Killed::at(&site.target, 14, false);
+    let failed = Vault::restore(&killed).packs_from(&site.packs).into(&place, &site.house.key);
+    assert!(matches!(failed, Err(Error::Backup(BackupFault::Target { .. }))), "{failed:?}");
+    assert!(fs::read_to_string(place.join("restoring")).unwrap().contains("pieces 8"));
+    let (_, later) = site.patient(5);
+    let made = site.backup().run().unwrap();
+    let restored = site.restore().into(&place, &site.house.key).unwrap();
+    assert_eq!((restored.manifest, restored.entries), (made.manifest, made.entries));
+    let (vault, session) = site.open(&place);
+    all_are_there(&session, &notes);
+    all_are_there(&session, &later);
+    is_sound(&vault);
 }

@@ -225,7 +225,9 @@ impl<'t> Restore<'t> {
         let packs = Shelf::new(self.packs.unwrap_or(self.from));
         let pack = Opened::newest(packs, &self.identities, credential)?;
         pack.check_not_older(&Chosen::newest(shelf, &pack.key)?.manifest)?;
-        let chosen = Chosen::find(shelf, &pack.key, self.point, mark.last)?;
+        // As long as nothing was cut, what is the newest now counts: more may have been backed up since an interrupted attempt.
+        let chosen_before = mark.last.filter(|_| mark.stage != Stage::Copying);
+        let chosen = Chosen::find(shelf, &pack.key, self.point, chosen_before)?;
         pack.check_opens(&chosen.last().manifest)?;
         mark.last = Some(chosen.last().manifest.number);
         if mark.stage == Stage::Copying {
