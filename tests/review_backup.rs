@@ -71,3 +71,26 @@ fn a_restore_to_the_newest_state_that_goes_on_later_brings_what_is_the_newest_th
     all_are_there(&session, &later);
     is_sound(&vault);
 }
+
+#[test]
+fn pieces_of_another_copy_with_the_same_number_are_not_mixed_in() {
+    let site = Offsite::new();
+    let key = site.vault.backup_key().unwrap();
+    let place = site.place("standby");
+    site.backup().run().unwrap();
+    for _ in 0..4 {
+        site.patient(3);
+        site.backup().run().unwrap();
+    }
+    Vault::restore(&site.target).follow_into(&place, &key).unwrap();
+    // The target is lost, and another one stands in its place.
+    fs::remove_dir_all(site.disk().join("manifests")).unwrap();
+    fs::remove_dir_all(site.disk().join("objects")).unwrap();
+    let (_, notes) = site.patient(300);
+    site.backup().run().unwrap();
+    Vault::restore(&site.target).follow_into(&place, &key).unwrap();
+    site.restore().into(&place, &site.house.key).unwrap();
+    let (vault, session) = site.open(&place);
+    all_are_there(&session, &notes);
+    is_sound(&vault);
+}

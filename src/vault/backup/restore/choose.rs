@@ -59,6 +59,11 @@ impl Chosen {
         &self.1
     }
 
+    /// The hash of the manifest with which the copy begins.
+    pub(super) fn begin(&self) -> [u8; 32] {
+        self.0.first().unwrap_or(&self.1).sha256
+    }
+
     pub(super) fn manifests(&self) -> impl Iterator<Item = &Manifest> {
         self.0.iter().map(|signed| &signed.manifest)
     }
