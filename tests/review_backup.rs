@@ -53,6 +53,33 @@ fn what_was_written_while_a_key_pack_was_made_is_in_the_state_of_that_time() {
 }
 
 #[test]
+fn a_machine_that_takes_over_from_one_that_died_in_a_backup_goes_on_with_the_backups() {
+    let site = Offsite::new();
+    let (_, mut notes) = site.patient(20);
+    site.backup().run().unwrap();
+    site.patient(4_000);
+    let killed = Killed::at(&site.target, 22, false);
+    killed_backup(&site, &killed);
+    assert!(fs::read_dir(site.disk().join("manifests")).unwrap().count() > 1, "no part of a copy");
+    // The first machine burns.
+    let (_, vault, session) = site.restored("restored", site.restore()).unwrap();
+    all_are_there(&session, &notes);
+    let patient = session.register_patient([]).unwrap();
+    notes.push(session.put(patient, &note(&support::offsite::text(20))).unwrap());
+    vault.backup(&site.target).packs_to(&site.packs).run().unwrap();
+    let (_, _, session) = site.restored("again", site.restore()).unwrap();
+    all_are_there(&session, &notes);
+    // And the first one, had it not, hears of it.
+    let fenced = site.backup().run();
+    assert!(matches!(fenced, Err(Error::Backup(BackupFault::NotOurs { .. }))), "{fenced:?}");
+}
+
+fn killed_backup(site: &Offsite, target: &Killed<'_>) {
+    let failed = site.vault.backup(target).packs_to(&site.packs).run();
+    assert!(matches!(failed, Err(Error::Backup(BackupFault::Target { .. }))), "{failed:?}");
+}
+
+#[test]
 fn a_restore_to_the_newest_state_that_goes_on_later_brings_what_is_the_newest_then() {
     let site = Offsite::new();
     let (_, notes) = site.patient(4_000);

@@ -6,7 +6,7 @@ use super::goes_on::{can_go_on, check_ours};
 use super::{Backup, BackupReport, key_of, pack, seed_of};
 use crate::backup::manifest::{End, Manifest, PackRef, Piece, SignedManifest, Tip, hash_of};
 use crate::backup::shelf::{PIECE, Shelf};
-use crate::backup::{BackupFault, TargetError, seal};
+use crate::backup::{BackupFault, BackupKey, TargetError, seal};
 use crate::clock::Timestamp;
 use crate::crypto::{hash, random};
 use crate::error::Error;
@@ -24,19 +24,28 @@ pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress
     let made = unlocked.now()?;
     unlocked.committer.catch_up()?;
     let shelf = Shelf::new(backup.target);
-    let newest = match shelf.manifests()?.last() {
-        Some(number) => Some(shelf.manifest(*number, Some(&key_of(unlocked)))?),
-        None => None,
-    };
+    let (numbers, key) = (shelf.manifests()?, key_of(unlocked));
+    let newest = numbers.last().map(|number| shelf.manifest(*number, Some(&key))).transpose()?;
     let shipment = unlocked.committer.storage().ship()?.ok_or(BackupFault::InMemory)?;
     // The tree over the log grows behind it.
     unlocked.committer.catch_up()?;
+    // The manifest that says whose the target is.
+    let mut ours = newest.as_ref();
     let mut goes_on = false;
+    let whole;
     if let Some(newest) = &newest {
-        check_ours(unlocked, &newest.manifest, &shipment)?;
-        goes_on = !backup.from_the_beginning && can_go_on(newest, &shipment)?;
+        match check_ours(unlocked, &newest.manifest, &shipment) {
+            Ok(()) => goes_on = !backup.from_the_beginning && can_go_on(newest, &shipment)?,
+            // Whoever began that copy did not end it, and nobody can have been restored from it.
+            Err(Error::Backup(BackupFault::NotOurs { .. })) if !newest.manifest.whole => {
+                whole = newest_whole(shelf, &numbers, &key)?;
+                whole.as_ref().map_or(Ok(()), |whole| check_ours(unlocked, &whole.manifest, &shipment))?;
+                ours = whole.as_ref();
+            }
+            Err(error) => return Err(error),
+        }
     }
-    let packed = pack::keep(unlocked, backup, newest.as_ref().map(|newest| &newest.manifest))?;
+    let packed = pack::keep(unlocked, backup, ours.map(|ours| &ours.manifest))?;
     let mut run = Run::begin(unlocked, backup, &shipment, newest.as_ref(), (goes_on, packed.pack, made))?;
     run.copy(&shipment, progress)?;
     let Run { next, done, .. } = run;
@@ -52,6 +61,17 @@ pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress
         new_pack: packed.new,
         older_packs: packed.older,
     })
+}
+
+/// The newest manifest of a copy that was ended.
+fn newest_whole(shelf: Shelf<'_>, numbers: &[u64], key: &BackupKey) -> Result<Option<SignedManifest>, BackupFault> {
+    for number in numbers.iter().rev() {
+        let manifest = shelf.manifest(*number, Some(key))?;
+        if manifest.manifest.whole {
+            return Ok(Some(manifest));
+        }
+    }
+    Ok(None)
 }
 
 #[derive(Default)]
