@@ -8,6 +8,7 @@ pub(crate) mod fault;
 pub(crate) mod fuzzing;
 pub(crate) mod manifest;
 pub(crate) mod pack;
+pub(crate) mod pack_end;
 mod points;
 pub(crate) mod seal;
 pub(crate) mod shelf;
