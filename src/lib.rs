@@ -189,7 +189,8 @@ pub use audit::{
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use backup::{
-    BackupFault, BackupIdentity, BackupKey, BackupRecipient, BackupTarget, FolderTarget, StoredObject, TargetError,
+    BackupFault, BackupIdentity, BackupKey, BackupPruned, BackupRecipient, BackupRetention, BackupTarget, FolderTarget,
+    KeptBackup, PruneBackups, StoredObject, TargetError, prune_backups,
 };
 pub use chartvault_derive::{Record, Shape};
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -268,6 +269,7 @@ pub use vault::{
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use vault::{
     Backup, BackupReport, BackupThread, ContinuousBackup, Followed, FollowedState, Restore, RestorePoint, Restored,
+    VaultPrune,
 };
 
 /// The examples of docs/records.md.

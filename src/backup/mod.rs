@@ -6,11 +6,15 @@
 pub(crate) mod fault;
 pub(crate) mod manifest;
 pub(crate) mod pack;
+mod prune;
+mod retention;
 pub(crate) mod seal;
 pub(crate) mod shelf;
 mod target;
 
 pub use fault::BackupFault;
 pub use manifest::BackupKey;
+pub use prune::{BackupPruned, KeptBackup, PruneBackups, prune_backups};
+pub use retention::BackupRetention;
 pub use seal::{BackupIdentity, BackupRecipient};
 pub use target::{BackupTarget, FolderTarget, StoredObject, TargetError};

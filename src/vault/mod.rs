@@ -41,6 +41,7 @@ pub use anchors::AnchorState;
 #[cfg(feature = "backup")]
 pub use backup::{
     Backup, BackupReport, BackupThread, ContinuousBackup, Followed, FollowedState, Restore, RestorePoint, Restored,
+    VaultPrune,
 };
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};
 pub use compact::Compaction;

@@ -2,6 +2,7 @@
 
 use super::BackupReport;
 use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::backup::BackupPruned;
 use crate::error::Error;
 use crate::unlocked::Unlocked;
 
@@ -18,6 +19,20 @@ pub(super) fn made(unlocked: &Unlocked, target: &str, made: &Result<BackupReport
             draft
         }
         Err(error) => failed(AuditEvent::BackupFailed, target, error),
+    };
+    unlocked.commit(Vec::new(), vec![draft])
+}
+
+/// Enters a pruning, or that it failed.
+pub(super) fn pruned(unlocked: &Unlocked, target: &str, pruned: &Result<BackupPruned, Error>) -> Result<(), Error> {
+    let draft = match pruned {
+        Ok(report) => {
+            let mut draft = Draft::new(AuditEvent::BackupPruned, Outcome::Allowed);
+            draft.fields.count = u32::try_from(report.manifests).ok();
+            draft.fields.detail = Some(report.to_string().chars().take(MOST_TOLD).collect());
+            draft
+        }
+        Err(error) => failed(AuditEvent::BackupPruned, target, error),
     };
     unlocked.commit(Vec::new(), vec![draft])
 }

@@ -4,12 +4,14 @@ mod continuous;
 mod entry;
 mod goes_on;
 mod pack;
+mod prune;
 mod restore;
 mod run;
 
 use std::fmt;
 
 pub use continuous::{BackupThread, ContinuousBackup, FollowedState};
+pub use prune::VaultPrune;
 pub use restore::{Followed, Restore, RestorePoint, Restored};
 
 use super::{Vault, operate};
