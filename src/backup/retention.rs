@@ -142,7 +142,7 @@ impl BackupRetention {
         let mut wanted: BTreeSet<u64> = future.iter().map(|manifest| manifest.number).collect();
         let last = usize::try_from(self.last).unwrap_or(usize::MAX);
         wanted.extend(points.iter().take(last).map(|manifest| manifest.number));
-        let rules: [(u32, fn(Timestamp) -> i64); 5] = [
+        let rules: [(u32, Period); 5] = [
             (self.hourly, |at| at.as_micros().div_euclid(HOUR)),
             (self.daily, |at| at.as_micros().div_euclid(DAY)),
             // The first day of 1970 was a Thursday.
@@ -165,6 +165,9 @@ impl BackupRetention {
         wanted
     }
 }
+
+/// Which period a time is in.
+type Period = fn(Timestamp) -> i64;
 
 /// Months from the year 0 on; all times that no calendar has are in one.
 fn month(at: Timestamp) -> i64 {
