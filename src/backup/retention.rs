@@ -169,6 +169,9 @@ impl BackupRetention {
     }
 }
 
+/// Which period a time is in.
+type Period = fn(Timestamp) -> i64;
+
 /// Months from the year 0 on; all times that no calendar has are in one.
 fn month(at: Timestamp) -> i64 {
     let Ok(instant) = jiff::Timestamp::from_microsecond(at.as_micros()) else { return i64::MIN };
