@@ -190,8 +190,8 @@ pub use audit::{
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use backup::{
-    BackupCheck, BackupFault, BackupFinding, BackupFlaw, BackupIdentity, BackupKey, BackupRecipient, BackupTarget,
-    BackupVerified, FolderTarget, StoredObject, TargetError,
+    BackupCheck, BackupFault, BackupFinding, BackupFlaw, BackupIdentity, BackupKey, BackupPoint, BackupRecipient,
+    BackupTarget, BackupVerified, FolderTarget, StoredObject, TargetError,
 };
 #[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))))]

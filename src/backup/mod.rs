@@ -6,6 +6,7 @@
 pub(crate) mod fault;
 pub(crate) mod manifest;
 pub(crate) mod pack;
+mod points;
 pub(crate) mod seal;
 pub(crate) mod shelf;
 mod target;
@@ -13,6 +14,7 @@ mod verify;
 
 pub use fault::BackupFault;
 pub use manifest::BackupKey;
+pub use points::BackupPoint;
 pub use seal::{BackupIdentity, BackupRecipient};
 pub use target::{BackupTarget, FolderTarget, StoredObject, TargetError};
 #[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::read::{export, get, history, ls};
-use crate::{audit, check, demo, doctor, import, init, key, manual, report, review, salvage, stats, status, token};
+use crate::{
+    audit, backup, check, demo, doctor, import, init, key, manual, report, restore, review, salvage, stats, status,
+    token,
+};
 
 /// An encrypted, capability-guarded, audit-logged record store for patient charts.
 #[derive(Debug, Parser)]
@@ -35,6 +38,7 @@ First steps, with CHARTVAULT=clinic.vault in the environment (or --vault clinic.
   chartvault token mint --issuer issuer.key --to officer --actions audit,review,grant,operate \\
     --all-patients --all-kinds --purpose operations --valid-for 8h --out officer.token
   chartvault audit tail --token officer.token --purpose operations
+  chartvault backup run --to /mnt/disk/backups --packs /mnt/safe/packs --create
   chartvault key backup-header /media/stick/clinic.header
   chartvault doctor --token officer.token --purpose operations
 
@@ -136,6 +140,9 @@ pub enum Verb {
     Review(review::Review),
     #[command(subcommand)]
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Demo(demo::Demo),
     Completions(manual::Completions),
     Man(manual::Manual),

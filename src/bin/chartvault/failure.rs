@@ -34,6 +34,11 @@ impl Failure {
         self
     }
 
+    /// What happened, without what to do.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The arguments do not go together.
     pub fn usage(message: impl Display) -> Self {
         Self::new(Code::Usage, message)
@@ -107,6 +112,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         }
         Error::Header(HeaderFileError::Elsewhere { .. }) => "name the directory of the header with --header DIR",
         Error::Header(HeaderFileError::NotDetached { .. }) => "leave --header out",
+        Error::RestoreUnfinished { .. } => "run chartvault restore once more, with the same --from, --packs and --to",
         Error::InUse { .. } => "end the other program; a vault is open in one process at a time",
         Error::NeedsPartner { .. } => "the tool opens vaults with one credential; use that of another slot",
         Error::Doubtful { .. } => "add --accept-doubtful to read and export what is there",

@@ -20,6 +20,7 @@
 
 mod args;
 mod audit;
+mod backup;
 mod check;
 mod demo;
 mod doctor;
@@ -36,6 +37,7 @@ mod mends;
 mod platform;
 mod read;
 mod report;
+mod restore;
 mod review;
 mod salvage;
 mod secrets;
@@ -90,6 +92,8 @@ fn run(cli: &Cli, show: Show) -> Outcome {
         Verb::Token(verb) => token::run(common, verb, show),
         Verb::Review(verb) => review::run(common, verb, show),
         Verb::Audit(verb) => audit::run(common, verb, show),
+        Verb::Backup(verb) => backup::run(common, verb, show),
+        Verb::Restore(args) => restore::run(common, args, show),
         Verb::Demo(args) => demo::run(args, show),
         Verb::Completions(args) => manual::completions(args),
         Verb::Man(args) => manual::manual(args),

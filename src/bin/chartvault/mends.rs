@@ -23,6 +23,12 @@ pub fn verb_for(code: &str) -> Option<&'static str> {
         "emergency-overdue" | "emergency-open" => "chartvault review cases, then chartvault review close-case",
         "issuer-old" => "draw and trust a new one (chartvault token issuer new), then chartvault token issuer distrust",
         "no-anchor" => "keep checkpoints on another disk: chartvault audit anchor DIR, and --anchor DIR with each verb",
+        "no-backup" | "backup-old" | "backup-failed" | "no-key-pack" | "key-pack-old" => {
+            "make one, regularly: chartvault backup run --to PLACE --packs PLACE"
+        }
+        "no-drill" | "drill-old" | "drill-failed" => {
+            "rehearse a restore: chartvault backup drill --to PLACE --packs PLACE"
+        }
         "log-not-verified" => "chartvault audit verify",
         "memory-swapped" => "let the tool lock its memory (RLIMIT_MEMLOCK unlimited), or encrypt swap",
         "memory-dumped" => "turn core dumps off",

@@ -81,6 +81,10 @@ fn task(task: Task) -> &'static str {
         Task::CountResealed => "counting what is left, versions",
         Task::BuildTree => "building the log's tree, entries",
         Task::ExportLog => "writing the log out, entries",
+        Task::Backup => "backing up, bytes",
+        Task::VerifyBackup => "verifying the backup, bytes",
+        Task::Restore => "bringing the backup back, bytes",
+        Task::Drill => "comparing with the vault, records",
         _ => "working",
     }
 }
