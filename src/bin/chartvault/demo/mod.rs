@@ -4,6 +4,7 @@
 mod answers;
 mod bit;
 mod curious;
+mod fire;
 mod folder;
 mod guide;
 mod house;
@@ -57,12 +58,14 @@ const SCENES: &[Scene] = &[
     Scene { name: "stolen-laptop", title: "A laptop is stolen", play: laptop::play },
     Scene { name: "flipped-bit", title: "The disk changes one bit", play: bit::play },
     Scene { name: "lost-passphrase", title: "The passphrase is forgotten", play: passphrase::play },
+    Scene { name: "fire", title: "The surgery burns", play: fire::play },
 ];
 
-const READ_ON: [(&str, &str); 5] = [
+const READ_ON: [(&str, &str); 6] = [
     ("docs/access.md", "who may do what, emergencies, reviews"),
     ("docs/monitoring.md", "flags, and the weekly review"),
     ("docs/keys.md", "passphrases, recovery keys, a stolen disk, a colleague who leaves"),
+    ("docs/backup.md", "backups, where to keep what, and restoring"),
     ("docs/repair.md", "what to do about a damaged disk"),
     ("docs/audit.md", "what the log proves, and what it does not"),
 ];
