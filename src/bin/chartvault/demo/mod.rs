@@ -71,6 +71,8 @@ const READ_ON: [(&str, &str); 6] = [
 ];
 
 pub fn run(args: &Demo, show: Show) -> Outcome {
+    // A folder has to be removed.
+    interrupt::stops();
     let folder = Folder::make(args.keep.as_deref())?;
     let mut guide = Guide::new(show, args.yes);
     welcome(&guide, &folder)?;
