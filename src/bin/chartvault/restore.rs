@@ -58,7 +58,7 @@ fn point(text: &str) -> Result<RestorePoint, String> {
 
 pub fn run(common: &Common, args: &Restore, show: Show) -> Outcome {
     let identities = place::identities(&args.identity)?;
-    let (from, packs) = (place::open(&args.from, false)?, place::open(&args.packs, false)?);
+    let (from, packs) = (place::open(&args.from, place::To::Read)?, place::open(&args.packs, place::To::Read)?);
     let secret = args.credential.read("Passphrase of the vault: ")?;
     let mut ticker = Ticker::new(show);
     let restore = Vault::restore(&*from).packs_from(&*packs).to(args.to).options(options(common));

@@ -47,7 +47,7 @@ pub struct Follow {
 pub fn run(args: &Follow, show: Show) -> Outcome {
     let identities = place::identities(&args.identity)?;
     let key = pinned(Some(&args.signed_by))?.ok_or_else(|| Failure::usage("no key is named"))?;
-    let place = place::open(&args.from, false)?;
+    let place = place::open(&args.from, place::To::Read)?;
     let follow = || {
         let mut ticker = Ticker::new(show);
         let restore = identities.iter().cloned().fold(Vault::restore(&*place), chartvault::Restore::identity);
