@@ -20,8 +20,10 @@ use crate::words;
 #[command(after_help = "\
 Examples:
   chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault
-  chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault --to entry:5211
-  chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault --to time:2026-11-23T08:30:00Z
+  chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault \\
+    --to entry:5211
+  chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault \\
+    --to time:2026-11-23T08:30:00Z
 
 The credential is one of the vault's (those of the newest key pack). Patients who were erased since stay erased. If it is \
 interrupted, run it again. Afterwards: chartvault check --all, and a backup of the new vault.")]

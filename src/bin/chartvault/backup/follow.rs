@@ -22,7 +22,8 @@ use crate::words;
 #[command(after_help = "\
 Examples:
   chartvault backup follow --from /mnt/disk/backups --signed-by VKEY --into standby.vault
-  chartvault backup follow --from s3://clinic-backups/main --signed-by VKEY --into standby.vault --every 60s
+  chartvault backup follow --from s3://clinic-backups/main --signed-by VKEY \\
+    --into standby.vault --every 60s
 
 Needs neither credential nor key pack here. To take over: chartvault restore with the same --from and --into, which then has \
 little left to do; then make a backup from here at once, so that the old machine finds out.")]

@@ -33,7 +33,7 @@ use crate::show::Show;
 Examples:
   chartvault demo                  with a question in each scene; type the number of an answer
   chartvault demo --yes            runs through, and takes the right answers
-  chartvault demo --keep drill     keeps the vault afterwards, with what opens it, to practise the commands on
+  chartvault demo --keep drill     keeps the vault afterwards, with what opens it, to practise on
 
 No other vault is touched. People and charts are invented. With --json: an object a scene, and one that sums up.")]
 pub struct Demo {
