@@ -1,6 +1,8 @@
 //! What the fuzz targets in `fuzz/` call; built under `cfg(fuzzing)` and for one test, never part of the API. Each
 //! function answers whether the bytes were taken, and panics where something is wrong.
 
+#[cfg(feature = "backup")]
+use crate::backup;
 use crate::policy::PolicyRow;
 use crate::record::Record;
 use crate::{audit, format, policy, record, token};
@@ -105,6 +107,20 @@ pub fn bundle(bytes: &[u8]) -> bool {
 #[must_use]
 pub fn log_archive(bytes: &[u8]) -> bool {
     audit::fuzzing::outside::log_archive(bytes)
+}
+
+/// A manifest of a backup; says whether it is one and comes back as the same bytes.
+#[cfg(feature = "backup")]
+#[must_use]
+pub fn backup_manifest(bytes: &[u8]) -> bool {
+    backup::fuzzing::manifest(bytes)
+}
+
+/// A part of a key pack.
+#[cfg(feature = "backup")]
+#[must_use]
+pub fn key_pack(bytes: &[u8]) -> bool {
+    backup::fuzzing::pack(bytes)
 }
 
 /// A tile of the log's tree, its tag made good.

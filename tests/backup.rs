@@ -250,3 +250,22 @@ fn a_restored_vault_goes_on_with_its_backups() {
     all_are_there(&session, &more);
     assert_eq!(told(&session, AuditEvent::VaultRestored).len(), 2);
 }
+
+#[test]
+fn two_targets_share_a_place_for_key_packs() {
+    let site = Offsite::new();
+    let (gone, _) = site.patient(5);
+    let second = FolderTarget::create(site.place("second")).unwrap();
+    let both = || [&site.target, &second].map(|to| site.vault.backup(to).packs_to(&site.packs).run().unwrap());
+    let first = both();
+    assert_eq!(first.map(|made| (made.pack, made.new_pack)), [(Some(1), true), (Some(1), false)]);
+    site.erase(gone);
+    let after = both();
+    assert_eq!(after.map(|made| (made.pack, made.new_pack)), [(Some(2), true), (Some(2), false)]);
+    assert_eq!(support::files_in(&site.safe().join("packs")).len(), 2);
+    for (name, target) in [("a", &site.target), ("b", &second)] {
+        let restore = Vault::restore(target).packs_from(&site.packs).options(site.house.options());
+        let (_, vault, _) = site.restored(name, restore).unwrap();
+        assert_eq!(vault.erasures().unwrap().len(), 1);
+    }
+}

@@ -122,6 +122,18 @@ pub enum BackupFault {
         /// The number that there is.
         wanted: u64,
     },
+    /// The key pack has older keys than the backup was made with.
+    #[error(
+        "key pack {number} has the keys of header {found}, and the backup was made under header {wanted}: a newer pack is needed. Find it; backups that are given a place for packs make one"
+    )]
+    OldKeys {
+        /// Of the pack.
+        number: u64,
+        /// Generation of the header in it.
+        found: u64,
+        /// Generation of the header in force when the backup was made.
+        wanted: u64,
+    },
     /// The erasure ledger is older than one that is known.
     #[error(
         "the erasure ledger names {found} erasures, and {wanted} are known: it would bring back who was erased since. Find the \

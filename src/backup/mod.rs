@@ -4,8 +4,11 @@
 //! A backup is the journal itself, base and segments, in pieces; manifests name the pieces, and each the manifest before.
 
 pub(crate) mod fault;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod manifest;
 pub(crate) mod pack;
+pub(crate) mod pack_end;
 mod points;
 pub(crate) mod seal;
 pub(crate) mod shelf;

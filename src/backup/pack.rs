@@ -24,6 +24,8 @@ pub(crate) struct PackPart {
     pub(crate) vault: VaultId,
     /// Of the pack: 1, 2, 3 …
     pub(crate) number: u64,
+    /// Drawn for each pack, and the same in all its parts.
+    pub(crate) id: [u8; 16],
     /// Of the part: 0, 1, 2 …
     pub(crate) part: u32,
     /// Whether it is the last one.
@@ -59,10 +61,26 @@ impl PackPart {
 
     /// Writes and signs it.
     pub(crate) fn sign(&self, seed: &SigningSeed) -> Result<Vec<u8>, TooLong> {
+        let mut out = self.write()?;
+        let signature = seed.sign(&out);
+        out.put(&signature);
+        Ok(out)
+    }
+
+    /// Whether these bytes are what it is written as, whoever signed them.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_written_as(&self, bytes: &[u8]) -> bool {
+        let signed = bytes.len().saturating_sub(SIGNATURE_LEN);
+        self.write().is_ok_and(|written| bytes.get(..signed) == Some(&written))
+    }
+
+    /// All but the signature.
+    fn write(&self) -> Result<Vec<u8>, TooLong> {
         let mut out = Vec::new();
         out.put(MAGIC);
         out.put(self.vault.as_bytes());
         out.put_u64(self.number);
+        out.put(&self.id);
         out.put_u32(self.part);
         out.put_u8(u8::from(self.last));
         if let Some(front) = &self.front {
@@ -76,8 +94,6 @@ impl PackPart {
             out.put_len16(key)?;
             out.put_len32(value)?;
         }
-        let signature = seed.sign(&out);
-        out.put(&signature);
         Ok(out)
     }
 
@@ -93,7 +109,8 @@ impl PackPart {
         if reader.array()? != *MAGIC {
             return Ok(None);
         }
-        let (vault, number, part) = (VaultId::from_bytes(reader.array()?), reader.u64()?, reader.u32()?);
+        let (vault, number, id) = (VaultId::from_bytes(reader.array()?), reader.u64()?, reader.array()?);
+        let part = reader.u32()?;
         let last = match reader.u8()? {
             0 => false,
             1 => true,
@@ -110,7 +127,7 @@ impl PackPart {
         for _ in 0..reader.u32()? {
             rows.push((reader.len16()?.to_vec(), reader.len32()?.to_vec()));
         }
-        Ok(reader.rest().is_empty().then_some(Self { vault, number, part, last, front, rows }))
+        Ok(reader.rest().is_empty().then_some(Self { vault, number, id, part, last, front, rows }))
     }
 }
 
@@ -137,12 +154,13 @@ mod tests {
         let first = PackPart {
             vault,
             number: 4,
+            id: [5; 16],
             part: 0,
             last: false,
             front: Some(front),
             rows: vec![(vec![3; 20], vec![4; 188])],
         };
-        let second = PackPart { vault, number: 4, part: 1, last: true, front: None, rows: Vec::new() };
+        let second = PackPart { vault, number: 4, id: [5; 16], part: 1, last: true, front: None, rows: Vec::new() };
         [first, second]
     }
 

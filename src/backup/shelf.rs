@@ -3,6 +3,7 @@
 use super::fault::BackupFault;
 use super::manifest::{self, BackupKey, Manifest, Piece, SignedManifest};
 use super::pack::{self, PackPart};
+use super::pack_end::{self, PackEnd};
 use super::seal::{self, BackupIdentity, OpenFailed};
 use super::target::{BackupTarget, TargetError};
 use crate::crypto::hash;
@@ -95,6 +96,21 @@ impl<'t> Shelf<'t> {
         self.target.list("packs/", each).map_err(|error| self.failed(error))?;
         numbers.sort_unstable();
         Ok(numbers)
+    }
+
+    /// Numbers of the packs that are whole, ascending.
+    pub(crate) fn whole_packs(&self) -> Result<Vec<u64>, BackupFault> {
+        let mut numbers = Vec::new();
+        let each = &mut |object: super::StoredObject| numbers.extend(PackEnd::number_in(&object.name));
+        self.target.list("packs/", each).map_err(|error| self.failed(error))?;
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The end of a key pack, signed by this key.
+    pub(crate) fn pack_end(&self, number: u64, key: &BackupKey) -> Result<PackEnd, BackupFault> {
+        let bytes = self.target.get(&PackEnd::name_of(number), pack_end::MAX_LEN);
+        PackEnd::parse(&bytes.map_err(|error| self.failed(error))?, number, key)
     }
 
     /// A part of a key pack, with its bytes.

@@ -72,6 +72,14 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
         ("subject_block", subject_block, blocks),
         ("token_bytes", token_bytes, token_seeds.clone()),
         ("token_text", token_text, [vec![text_of_a_token(&tokens)], token_texts].concat()),
+        #[cfg(feature = "backup")]
+        ("backup_manifest", backup_manifest, vec![manifest_of_the_page(&page("backup.md"))]),
+        #[cfg(feature = "backup")]
+        (
+            "key_pack",
+            key_pack,
+            vec![example(&page("backup.md"), "pack_part_0"), example(&page("backup.md"), "pack_part_1")],
+        ),
         ("attestation", attestation, vec![example(&tokens, "attestation")]),
         ("possession", possession, vec![example(&tokens, "possession"), example(&tokens, "device proof")]),
         (
@@ -153,6 +161,13 @@ fn example_of_journal(name: &str) -> Vec<u8> {
     let (block, _) = rest.split_once("```").unwrap();
     let digits: String = block.split_whitespace().collect();
     data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap()
+}
+
+#[cfg(feature = "backup")]
+fn manifest_of_the_page(page: &str) -> Vec<u8> {
+    let (_, rest) = page.split_once("```text\nchartvault.local/").unwrap();
+    let (note, _) = rest.split_once("```").unwrap();
+    format!("chartvault.local/{note}").into_bytes()
 }
 
 fn without_digest(state_file: &[u8]) -> Vec<u8> {

@@ -3,6 +3,9 @@
 mod others;
 mod proxy;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
+mod vault;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -99,7 +99,7 @@ fn what_was_changed_where_backups_are_kept() {
     advises(refused, "who can write");
     let refused = change("manifests/0000000001", &|bytes| bytes.push(b'\n'));
     assert!(refused.is_err());
-    let refused = change("packs", &|bytes| *bytes.last_mut().unwrap() ^= 1);
+    let refused = change("packs/0000000001/0000", &|bytes| *bytes.last_mut().unwrap() ^= 1);
     assert!(matches!(refused, Err(Error::Backup(BackupFault::Pack { .. }))), "{refused:?}");
     advises(refused, "another copy");
 }
@@ -197,4 +197,18 @@ fn keys_that_are_none_and_identities_that_open_nothing() {
     let refused = "chartvault.local/1/backup".parse::<BackupKey>().map(drop).map_err(Error::from);
     assert!(matches!(refused, Err(Error::Backup(BackupFault::Key))), "{refused:?}");
     advises(refused, "as the vault shows it");
+}
+
+#[test]
+fn a_backup_after_keys_changed_wants_a_key_pack_of_after_it() {
+    let site = Offsite::new();
+    site.backup().run().unwrap();
+    site.vault.rotate_wrap_key(&site.house.key, &mut |_| ()).unwrap();
+    let made = site.vault.backup(&site.target).run().unwrap();
+    assert!(made.pack_is_old && made.to_string().contains("older than the keys"), "{made}");
+    let refused = site.restore().into(site.place("a"), &site.house.key).map(drop);
+    assert!(matches!(refused, Err(Error::Backup(BackupFault::OldKeys { number: 1, .. }))), "{refused:?}");
+    advises(refused, "a newer pack is needed");
+    assert!(!site.backup().run().unwrap().pack_is_old);
+    site.restore().into(site.place("b"), &site.house.key).unwrap();
 }

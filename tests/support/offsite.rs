@@ -96,13 +96,13 @@ pub fn is_sound(vault: &Vault) {
 
 /// A target whose calls fail from the n-th on, before or after they had their effect, as if whoever calls were killed there.
 pub struct Killed<'t> {
-    pub to: &'t FolderTarget,
+    pub to: &'t dyn BackupTarget,
     pub passing: std::sync::atomic::AtomicI64,
     pub after_effect: bool,
 }
 
 impl<'t> Killed<'t> {
-    pub fn at(to: &'t FolderTarget, passing: i64, after_effect: bool) -> Self {
+    pub fn at(to: &'t dyn BackupTarget, passing: i64, after_effect: bool) -> Self {
         Self { to, passing: passing.into(), after_effect }
     }
 

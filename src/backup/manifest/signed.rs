@@ -27,10 +27,17 @@ pub(super) fn vault_of(line: &str) -> Option<VaultId> {
     (origin(vault) == line).then_some(vault)
 }
 
-pub(super) fn sign(text: &str, vault: VaultId, seed: &SigningSeed) -> String {
+pub(crate) fn sign(text: &str, vault: VaultId, seed: &SigningSeed) -> String {
     let name = origin(vault);
     let hash = key_hash(&name, ED25519, &seed.public());
     format!("{text}\n{}\n", signature_line(&name, &hash, &seed.sign(text.as_bytes())))
+}
+
+/// A text that this key signed, out of its note.
+pub(crate) fn signed_text(bytes: &[u8], key: &BackupKey) -> Option<String> {
+    let note: Note = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_LEN)?.parse().ok()?;
+    note.verify(&[key.verifier().ok()?]).ok()?;
+    Some(note.text().to_owned())
 }
 
 /// The public key that verifies the manifests of a vault's backups. It stays the same as long as the vault lives: keep it where

@@ -189,7 +189,7 @@ impl Run<'_> {
                 Some(before) if before.manifest.number.checked_add(1) == Some(*number) => {
                     let is_next = signed.manifest.previous == Some(before.sha256)
                         && signed.manifest.vault == before.manifest.vault
-                        && signed.manifest.tip.entries >= before.manifest.tip.entries
+                        && (signed.manifest.tip.entries >= before.manifest.tip.entries || !before.manifest.whole)
                         && (!goes_on || before.manifest.chain.0 == chain);
                     if !is_next {
                         self.findings.add(*number, None, BackupFlaw::NotNext);

@@ -9,6 +9,9 @@ use crate::unlocked::Unlocked;
 /// Bytes that a chain may always have beyond what the journal has.
 const SLACK: u64 = 64 << 20;
 
+/// Manifests of one chain, all of which a restore has to fetch.
+const MOST_MANIFESTS: u64 = 5_000;
+
 /// Refuses a target whose newest backup is of a log that this one does not go on from: this vault was brought back, or another
 /// machine goes on with a copy of it.
 pub(super) fn check_ours(unlocked: &Unlocked, newest: &Manifest, shipment: &Shipment) -> Result<(), Error> {
@@ -28,9 +31,12 @@ pub(super) fn check_ours(unlocked: &Unlocked, newest: &Manifest, shipment: &Ship
 /// Whether the journal still has the file in which the copy ends, so that what follows can be added to it, and whether that is
 /// worth it.
 pub(super) fn can_go_on(newest: &SignedManifest, shipment: &Shipment) -> Result<bool, Error> {
-    let Manifest { end, whole, tip, chain: (_, copied), .. } = &newest.manifest;
+    let Manifest { end, whole, tip, chain: (begin, copied), number, .. } = &newest.manifest;
     let Some(file) = shipment.files.iter().find(|file| file.part.file == end.file) else { return Ok(false) };
     if file.part.size != end.size || file.part.len < end.at {
+        return Ok(false);
+    }
+    if number.saturating_sub(*begin) >= MOST_MANIFESTS {
         return Ok(false);
     }
     if *copied > shipment.bytes().saturating_mul(2).saturating_add(SLACK) {

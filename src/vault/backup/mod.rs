@@ -181,6 +181,9 @@ pub struct BackupReport {
     pub pack: Option<u64>,
     /// Whether that is new.
     pub new_pack: bool,
+    /// Whether keys or the erasure ledger changed since it was made, and no place for a newer one was given
+    /// ([`Backup::packs_to`]): this backup cannot be restored before there is one.
+    pub pack_is_old: bool,
     /// Older key packs that the place where they are kept did not remove: they open what was erased or taken away since.
     pub older_packs: Vec<u64>,
     /// What the key pack is of.
@@ -197,6 +200,12 @@ impl fmt::Display for BackupReport {
         )?;
         match self.pack {
             Some(pack) if self.new_pack => write!(f, ", new key pack {pack}")?,
+            Some(pack) if self.pack_is_old => {
+                write!(
+                    f,
+                    ", key pack {pack}, which is older than the keys: without a newer one this cannot be restored"
+                )?;
+            }
             Some(pack) => write!(f, ", key pack {pack}")?,
             None => f.write_str(", no key pack: without one nothing can be restored")?,
         }

@@ -2,11 +2,13 @@
 
 use std::sync::PoisonError;
 
-use super::{Backup, seed_of};
+use super::{Backup, key_of, seed_of};
 use crate::backup::manifest::{Manifest, PackRef};
 use crate::backup::pack::{PART_BYTES, PackFront, PackPart, SecretRow};
+use crate::backup::pack_end::PackEnd;
 use crate::backup::shelf::Shelf;
-use crate::backup::{BackupFault, BackupTarget, seal};
+use crate::backup::{BackupFault, BackupTarget, TargetError, seal};
+use crate::crypto::random;
 use crate::error::Error;
 use crate::format::keys::Tree;
 use crate::storage::Scan;
@@ -29,18 +31,21 @@ pub(super) fn keep(unlocked: &Unlocked, backup: &Backup<'_>, newest: Option<&Man
     let pack = newest.and_then(|newest| newest.pack);
     let Some(packs) = backup.packs else { return Ok(Packed { pack, ..Packed::default() }) };
     let shelf = Shelf::new(packs);
-    let there = shelf.packs()?;
+    let (there, whole) = (shelf.packs()?, shelf.whole_packs()?);
     let now = (generation(unlocked), erasures(unlocked));
-    if let Some(pack) = pack
+    // Another target may keep its packs there as well: one of the keys and the ledger of now is good for all.
+    let least = pack.map_or(0, |pack| pack.number);
+    if let Some(number) = whole.last().filter(|number| **number >= least)
+        && let Ok(PackEnd { pack, parts }) = shelf.pack_end(*number, &key_of(unlocked))
         && (pack.header_generation, pack.erasures) == now
-        && there.contains(&(pack.number, 0))
+        && (0..parts).all(|part| there.contains(&(*number, part)))
     {
-        let older = remove_older(packs, &there, pack.number);
+        let older = remove_older(packs, &there, &whole, pack.number);
         return Ok(Packed { pack: Some(pack), new: false, older });
     }
-    let last = there.last().map_or(0, |(number, _)| *number).max(pack.map_or(0, |pack| pack.number));
+    let last = there.iter().map(|(number, _)| *number).chain(whole.iter().copied()).max().unwrap_or(0).max(least);
     let pack = write(unlocked, backup, &shelf, last.saturating_add(1))?;
-    Ok(Packed { pack: Some(pack), new: true, older: remove_older(packs, &there, pack.number) })
+    Ok(Packed { pack: Some(pack), new: true, older: remove_older(packs, &there, &whole, pack.number) })
 }
 
 /// Generation of the header in force.
@@ -55,7 +60,7 @@ pub(super) fn erasures(unlocked: &Unlocked) -> u64 {
 fn write(unlocked: &Unlocked, backup: &Backup<'_>, shelf: &Shelf<'_>, number: u64) -> Result<PackRef, Error> {
     let (front, rows) = gather(unlocked)?;
     let (header_generation, erasures) = (front.header_generation, front.erasures);
-    let seed = seed_of(unlocked);
+    let (seed, id) = (seed_of(unlocked), random::array()?);
     let (mut front, mut rows) = (Some(front), rows.into_iter().peekable());
     for part in 0_u32.. {
         let (mut some, mut bytes): (Vec<SecretRow>, usize) = (Vec::new(), 0);
@@ -66,16 +71,20 @@ fn write(unlocked: &Unlocked, backup: &Backup<'_>, shelf: &Shelf<'_>, number: u6
             some.push(row);
         }
         let last = rows.peek().is_none();
-        let part = PackPart { vault: unlocked.vault, number, part, last, front: front.take(), rows: some };
+        let part = PackPart { vault: unlocked.vault, number, id, part, last, front: front.take(), rows: some };
         let too_long = |_| BackupFault::Pack { number, what: "a row of it is too long" };
         let sealed = seal::seal(&backup.recipients, part.sign(&seed).map_err(too_long)?)?;
         let name = PackPart::name_of(number, part.part);
         shelf.target.put_new(&name, &sealed).map_err(|error| shelf.failed(error))?;
         if last {
-            break;
+            let pack = PackRef { number, header_generation, erasures };
+            let end = PackEnd { pack, parts: part.part.saturating_add(1) };
+            let note = end.sign(&key_of(unlocked), &seed);
+            shelf.target.put_new(&PackEnd::name_of(number), note.as_bytes()).map_err(|error| shelf.failed(error))?;
+            return Ok(pack);
         }
     }
-    Ok(PackRef { number, header_generation, erasures })
+    Err(BackupFault::Pack { number, what: "it has more parts than it can have" }.into())
 }
 
 /// Header, ledger and rows that fit each other: if a new header came in force meanwhile, all of them once more.
@@ -113,12 +122,15 @@ fn secrets(unlocked: &Unlocked) -> Result<Vec<SecretRow>, Error> {
     }
 }
 
-/// Removes older packs; gives those that are left.
-fn remove_older(packs: &dyn BackupTarget, there: &[(u64, u32)], newest: u64) -> Vec<u64> {
+/// Removes older packs, the end of each before its parts; gives those that are left.
+fn remove_older(packs: &dyn BackupTarget, there: &[(u64, u32)], whole: &[u64], newest: u64) -> Vec<u64> {
+    let ends = whole.iter().map(|number| (*number, PackEnd::name_of(*number)));
+    let parts = there.iter().map(|(number, part)| (*number, PackPart::name_of(*number, *part)));
     let mut left = Vec::new();
-    for (number, part) in there.iter().filter(|(number, _)| *number < newest) {
-        if packs.delete(&PackPart::name_of(*number, *part)).is_err() && left.last() != Some(number) {
-            left.push(*number);
+    for (number, name) in ends.chain(parts).filter(|(number, _)| *number < newest) {
+        let gone = matches!(packs.delete(&name), Ok(()) | Err(TargetError::Absent { .. }));
+        if !gone && !left.contains(&number) {
+            left.push(number);
         }
     }
     left

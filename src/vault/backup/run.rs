@@ -8,7 +8,8 @@ use super::goes_on::{can_go_on, check_ours};
 use super::{Backup, BackupReport, elapsed, key_of, pack, seed_of};
 use crate::backup::manifest::{End, Manifest, PackRef, Piece, SignedManifest, Tip, hash_of};
 use crate::backup::shelf::{PIECE, Shelf};
-use crate::backup::{BackupFault, TargetError, seal};
+use crate::backup::{BackupFault, BackupKey, TargetError, seal};
+use crate::clock::Timestamp;
 use crate::crypto::{hash, random};
 use crate::error::Error;
 use crate::progress::{OnProgress, Progress, Task};
@@ -22,23 +23,33 @@ const PIECES: usize = 16;
 /// Makes a backup.
 pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress<'_>) -> Result<BackupReport, Error> {
     let begun = Instant::now();
-    // What was answered before this moment is in it.
+    // What was answered before this moment is in it, and so is each entry of an earlier time.
+    let made = unlocked.now()?;
     unlocked.committer.catch_up()?;
     let shelf = Shelf::new(backup.target);
-    let newest = match shelf.manifests()?.last() {
-        Some(number) => Some(shelf.manifest(*number, Some(&key_of(unlocked)))?),
-        None => None,
-    };
+    let (numbers, key) = (shelf.manifests()?, key_of(unlocked));
+    let newest = numbers.last().map(|number| shelf.manifest(*number, Some(&key))).transpose()?;
     let shipment = unlocked.committer.storage().ship()?.ok_or(BackupFault::InMemory)?;
     // The tree over the log grows behind it.
     unlocked.committer.catch_up()?;
+    // The manifest that says whose the target is.
+    let mut ours = newest.as_ref();
     let mut goes_on = false;
+    let whole;
     if let Some(newest) = &newest {
-        check_ours(unlocked, &newest.manifest, &shipment)?;
-        goes_on = !backup.from_the_beginning && can_go_on(newest, &shipment)?;
+        match check_ours(unlocked, &newest.manifest, &shipment) {
+            Ok(()) => goes_on = !backup.from_the_beginning && can_go_on(newest, &shipment)?,
+            // Whoever began that copy did not end it, and nobody can have been restored from it.
+            Err(Error::Backup(BackupFault::NotOurs { .. })) if !newest.manifest.whole => {
+                whole = newest_whole(shelf, &numbers, &key)?;
+                whole.as_ref().map_or(Ok(()), |whole| check_ours(unlocked, &whole.manifest, &shipment))?;
+                ours = whole.as_ref();
+            }
+            Err(error) => return Err(error),
+        }
     }
-    let packed = pack::keep(unlocked, backup, newest.as_ref().map(|newest| &newest.manifest))?;
-    let mut run = Run::begin(unlocked, backup, &shipment, newest.as_ref(), (goes_on, packed.pack))?;
+    let packed = pack::keep(unlocked, backup, ours.map(|ours| &ours.manifest))?;
+    let mut run = Run::begin(unlocked, backup, &shipment, newest.as_ref(), (goes_on, packed.pack, made))?;
     run.copy(&shipment, progress)?;
     let Run { next, done, .. } = run;
     Ok(BackupReport {
@@ -53,9 +64,23 @@ pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress
         entries: next.tip.entries,
         pack: packed.pack.map(|pack| pack.number),
         new_pack: packed.new,
+        pack_is_old: packed
+            .pack
+            .is_some_and(|pack| pack.header_generation < next.header_generation || pack.erasures < next.erasures),
         older_packs: packed.older,
         named: packed.pack,
     })
+}
+
+/// The newest manifest of a copy that was ended.
+fn newest_whole(shelf: Shelf<'_>, numbers: &[u64], key: &BackupKey) -> Result<Option<SignedManifest>, BackupFault> {
+    for number in numbers.iter().rev() {
+        let manifest = shelf.manifest(*number, Some(key))?;
+        if manifest.manifest.whole {
+            return Ok(Some(manifest));
+        }
+    }
+    Ok(None)
 }
 
 #[derive(Default)]
@@ -81,7 +106,7 @@ impl<'r> Run<'r> {
         backup: &'r Backup<'r>,
         shipment: &Shipment,
         newest: Option<&SignedManifest>,
-        (goes_on, pack): (bool, Option<PackRef>),
+        (goes_on, pack, made): (bool, Option<PackRef>, Timestamp),
     ) -> Result<Self, Error> {
         let keyring = unlocked.keyring();
         let epochs = keyring.data_epochs();
@@ -97,7 +122,7 @@ impl<'r> Run<'r> {
         let next = Manifest {
             vault: unlocked.vault,
             number,
-            made: unlocked.now()?,
+            made,
             previous: newest.map(|newest| newest.sha256),
             chain,
             sealed: !backup.recipients.is_empty(),

@@ -1,7 +1,7 @@
 //! Which manifests a state is put together from.
 
 use super::{RestorePoint, nothing};
-use crate::backup::manifest::{Manifest, SignedManifest};
+use crate::backup::manifest::{Manifest, SignedManifest, Tip};
 use crate::backup::shelf::Shelf;
 use crate::backup::{BackupFault, BackupKey};
 use crate::error::Error;
@@ -64,6 +64,11 @@ impl Chosen {
         &self.1
     }
 
+    /// The hash of the manifest with which the copy begins.
+    pub(super) fn begin(&self) -> [u8; 32] {
+        self.0.first().unwrap_or(&self.1).sha256
+    }
+
     pub(super) fn manifests(&self) -> impl Iterator<Item = &Manifest> {
         self.0.iter().map(|signed| &signed.manifest)
     }
@@ -91,7 +96,8 @@ fn reaching(
 ) -> Result<Option<u64>, BackupFault> {
     let reaches = |manifest: &Manifest| match point {
         RestorePoint::Entry(seq) => manifest.tip.entries > seq,
-        RestorePoint::Time(time) => manifest.made >= time,
+        // What was written in the same microsecond may have come behind.
+        RestorePoint::Time(time) => manifest.made > time,
         RestorePoint::Newest | RestorePoint::Manifest(_) => true,
     };
     // Both grow from manifest to manifest.
@@ -106,9 +112,10 @@ fn reaching(
             return Ok(Some(*number));
         }
     }
-    let entries = match whole_before(numbers, u64::MAX, get)? {
-        Some(number) => get(number)?.manifest.tip.entries,
-        None => return Ok(None),
-    };
+    let Some(newest) = whole_before(numbers, u64::MAX, get)? else { return Ok(None) };
+    let Manifest { made, tip: Tip { entries, .. }, .. } = get(newest)?.manifest;
+    if point == RestorePoint::Time(made) {
+        return Ok(Some(newest));
+    }
     Err(BackupFault::TooLate { point: point.to_string(), entries })
 }

@@ -4,12 +4,16 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
+
 use super::RestorePoint;
 use crate::backup::BackupFault;
 use crate::error::Error;
 use crate::storage::file::{self, StoredFile};
 use crate::vault::home::RESTORING;
 
+/// Characters of the source's name that are kept.
+const MOST_SOURCE: usize = 1_000;
 /// A mark that is being written.
 const UNWRITTEN: &str = "restoring.tmp";
 /// Bytes of a mark, at most.
@@ -46,21 +50,26 @@ impl Stage {
 pub(super) struct Mark {
     pub(super) source: String,
     pub(super) point: String,
-    /// The manifest with which the copy begins that is being put together.
-    pub(super) chain: Option<u64>,
+    /// The hash of the manifest with which the copy begins that is being put together.
+    pub(super) chain: Option<[u8; 32]>,
     /// The manifest that was chosen, once it may not change any more.
     pub(super) last: Option<u64>,
     pub(super) stage: Stage,
     /// Pieces that are durable.
     pub(super) pieces: u64,
+    /// Hash over what these are.
+    pub(super) copied: [u8; 32],
     /// Log entries of the wanted state, once they are known.
     pub(super) entries: u64,
 }
 
 impl Mark {
     pub(super) fn new(source: &str, point: RestorePoint) -> Self {
-        let source = source.replace('\n', " ");
-        Self { source, point: point.to_string(), chain: None, last: None, stage: Stage::Copying, pieces: 0, entries: 0 }
+        let printable = |c: char| if c.is_control() { ' ' } else { c };
+        let source: String = source.chars().take(MOST_SOURCE).map(printable).collect();
+        let source = source.trim_end().to_owned();
+        let (point, stage) = (point.to_string(), Stage::Copying);
+        Self { source, point, chain: None, last: None, stage, pieces: 0, copied: [0; 32], entries: 0 }
     }
 
     /// The mark in a directory, if it has one.
@@ -91,21 +100,28 @@ impl Mark {
         let mut lines = text.lines();
         let mut next = |word: &str| lines.next()?.strip_prefix(word)?.strip_prefix(' ');
         let (source, point) = (next("source")?.to_owned(), next("point")?.to_owned());
-        let (chain, last) = (number(next("chain")?)?, number(next("manifest")?)?);
+        let chain = match next("chain")? {
+            "none" => None,
+            hex => Some(hash(hex)?),
+        };
+        let last = number(next("manifest")?)?;
         let stage = next("stage")?;
         let (stage, _) = *Stage::ALL.iter().find(|(_, word)| *word == stage)?;
-        let (pieces, entries) = (next("pieces")?.parse().ok()?, next("entries")?.parse().ok()?);
-        let read = Self { source, point, chain, last, stage, pieces, entries };
+        let (pieces, copied) = (next("pieces")?.parse().ok()?, hash(next("copied")?)?);
+        let entries = next("entries")?.parse().ok()?;
+        let read = Self { source, point, chain, last, stage, pieces, copied, entries };
         (read.text() == text).then_some(read)
     }
 
     fn text(&self) -> String {
-        let Self { source, point, chain, last, stage, pieces, entries } = self;
-        let [chain, last] =
-            [chain, last].map(|number| number.map_or_else(|| "none".to_owned(), |number| number.to_string()));
-        let stage = stage.word();
+        let Self { source, point, chain, last, stage, pieces, copied, entries } = self;
+        let none = || "none".to_owned();
+        let chain = chain.map_or_else(none, |hash| HEXLOWER.encode(&hash));
+        let last = last.map_or_else(none, |number| number.to_string());
+        let (stage, copied) = (stage.word(), HEXLOWER.encode(copied));
         format!(
-            "source {source}\npoint {point}\nchain {chain}\nmanifest {last}\nstage {stage}\npieces {pieces}\nentries {entries}\n"
+            "source {source}\npoint {point}\nchain {chain}\nmanifest {last}\nstage {stage}\npieces {pieces}\n\
+             copied {copied}\nentries {entries}\n"
         )
     }
 
@@ -129,6 +145,10 @@ impl Mark {
 /// A number, or the word for none.
 fn number(word: &str) -> Option<Option<u64>> {
     if word == "none" { Some(None) } else { word.parse().ok().map(Some) }
+}
+
+fn hash(hex: &str) -> Option<[u8; 32]> {
+    HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()
 }
 
 /// Removes what is left of a mark that was never in place: nothing else was there then.
@@ -158,7 +178,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Mark::read(dir.path()).unwrap(), None);
         let mut mark = Mark::new("a disk\nin the cellar", RestorePoint::Entry(7));
-        (mark.last, mark.pieces) = (Some(3), 8);
+        (mark.chain, mark.last, mark.pieces, mark.copied) = (Some([5; 32]), Some(3), 8, [7; 32]);
         mark.reach(Stage::Cutting, dir.path()).unwrap();
         let read = Mark::read(dir.path()).unwrap().unwrap();
         assert_eq!(read, mark);
@@ -172,10 +192,15 @@ mod tests {
     #[test]
     fn a_mark_that_was_changed_is_not_believed() {
         let dir = tempfile::tempdir().unwrap();
-        for text in
-            ["", "source x\n", "source x\npoint newest\nchain none\nmanifest 01\nstage copying\npieces 0\nentries 0\n"]
-        {
-            fs::write(dir.path().join(RESTORING), text).unwrap();
+        let form = |number: &str| {
+            let hash = "0".repeat(64);
+            format!(
+                "source x\npoint newest\nchain none\nmanifest {number}\nstage copying\npieces 0\ncopied {hash}\nentries 0\n"
+            )
+        };
+        assert!(Mark::parse(&form("1")).is_some());
+        for text in [String::new(), "source x\n".to_owned(), form("01")] {
+            fs::write(dir.path().join(RESTORING), &text).unwrap();
             let read = Mark::read(dir.path());
             assert!(matches!(read, Err(Error::Backup(BackupFault::OtherRestore { .. }))), "{text}");
         }

@@ -148,15 +148,18 @@ impl<'t> Restore<'t> {
 
     /// Takes the directory, and says how far an earlier attempt came.
     fn mark(&self, home: &Home, path: &Path) -> Result<(Mark, DirLock), Error> {
+        let begun = Mark::read(path)?.is_some();
+        if !begun {
+            mark::remove_unwritten(path)?;
+            home.make_empty()?;
+        }
+        let lock = home.lock()?;
+        // Once more: somebody else may have finished it before the lock was ours.
         let mark = match Mark::read(path)? {
             Some(mark) => mark.of(self.from.name(), self.point)?,
-            None => {
-                mark::remove_unwritten(path)?;
-                home.make_empty()?;
-                Mark::new(self.from.name(), self.point)
-            }
+            None if begun => return Err(Error::NotEmpty { path: path.to_owned() }),
+            None => Mark::new(self.from.name(), self.point),
         };
-        let lock = home.lock()?;
         mark.write(path)?;
         Ok((mark, lock))
     }
@@ -237,7 +240,9 @@ impl<'t> Restore<'t> {
         let packs = Shelf::new(self.packs.unwrap_or(self.from));
         let pack = Opened::newest(packs, &self.identities, credential)?;
         pack.check_not_older(&Chosen::newest(shelf, &pack.key)?.manifest)?;
-        let chosen = Chosen::find(shelf, &pack.key, self.point, mark.last)?;
+        // As long as nothing was cut, what is the newest now counts: more may have been backed up since an interrupted attempt.
+        let chosen_before = mark.last.filter(|_| mark.stage != Stage::Copying);
+        let chosen = Chosen::find(shelf, &pack.key, self.point, chosen_before)?;
         pack.check_opens(&chosen.last().manifest)?;
         mark.last = Some(chosen.last().manifest.number);
         if mark.stage == Stage::Copying {

@@ -33,14 +33,14 @@ impl Opened {
         identities: &[BackupIdentity],
         credential: Credential<'_>,
     ) -> Result<Self, Error> {
-        let there = shelf.packs()?;
-        let mut numbers: Vec<u64> = there.iter().map(|(number, _)| *number).collect();
-        numbers.dedup();
-        // The last one may have been begun only: whoever made it was interrupted, and the one before still counts.
+        let numbers = shelf.whole_packs()?;
+        // One that lost a part is passed over; the manifests tell whether the one before still counts.
         let mut failed = Error::from(BackupFault::NoPack { target: shelf.target.name().to_owned() });
         for number in numbers.into_iter().rev() {
             match Self::read(shelf, number, identities, credential) {
-                Err(Error::Backup(fault @ BackupFault::Pack { .. })) => failed = fault.into(),
+                Err(Error::Backup(fault @ (BackupFault::Pack { .. } | BackupFault::Unsigned { .. }))) => {
+                    failed = fault.into()
+                }
                 read => return read,
             }
         }
@@ -61,6 +61,11 @@ impl Opened {
         let vault = opened.header.vault;
         let seed = SigningSeed::from_seed(&kdf::backup_signing_seed(opened.keyring.state_key()));
         let key = BackupKey::new(vault, seed.public());
+        let end = shelf.pack_end(number, &key)?;
+        let said = (front.header_generation, front.erasures);
+        if (end.pack.header_generation, end.pack.erasures) != said {
+            return Err(damaged("its end is of another pack").into());
+        }
         let unsigned = || damaged("it is not signed by the key of this vault's backups");
         if first.vault != vault || !pack::is_signed_by(&bytes, &key) {
             return Err(unsigned().into());
@@ -69,11 +74,14 @@ impl Opened {
         while !last {
             part = part.saturating_add(1);
             let (next, bytes) = shelf.pack((number, part), identities)?;
-            if next.vault != vault || !pack::is_signed_by(&bytes, &key) {
+            if (next.vault, next.id) != (vault, first.id) || !pack::is_signed_by(&bytes, &key) {
                 return Err(unsigned().into());
             }
             rows.extend(next.rows);
             last = next.last;
+        }
+        if part.checked_add(1) != Some(end.parts) {
+            return Err(damaged("it has more or fewer parts than its end says").into());
         }
         let oldest_data_epoch = opened.keyring.data_epochs().first().copied().unwrap_or(0);
         let keys = storage_keys(&opened.keyring);
@@ -86,12 +94,20 @@ impl Opened {
         if found < wanted {
             return Err(BackupFault::OldPack { found, wanted });
         }
+        let named = newest.pack.map_or(0, |pack| pack.header_generation);
+        self.check_keys(named)?;
         let (found, wanted) = (self.front.erasures, newest.erasures);
         if found < wanted { Err(BackupFault::OldLedger { found, wanted }) } else { Ok(()) }
     }
 
+    fn check_keys(&self, wanted: u64) -> Result<(), BackupFault> {
+        let (number, found) = (self.number, self.front.header_generation);
+        if found < wanted { Err(BackupFault::OldKeys { number, found, wanted }) } else { Ok(()) }
+    }
+
     /// Refuses a state with records under a data key that is gone.
     pub(super) fn check_opens(&self, manifest: &Manifest) -> Result<(), BackupFault> {
+        self.check_keys(manifest.header_generation)?;
         let (epoch, oldest) = (manifest.data_epochs.0, self.oldest_data_epoch);
         if epoch < oldest { Err(BackupFault::KeyGone { epoch, oldest }) } else { Ok(()) }
     }

@@ -8,11 +8,13 @@ use super::packed::Opened;
 use super::{BackupFault, RestorePoint};
 use crate::audit::EntryRef;
 use crate::backup::BackupIdentity;
+use crate::backup::manifest::Piece;
 use crate::backup::shelf::Shelf;
+use crate::crypto::hash;
 use crate::error::Error;
 use crate::progress::{OnProgress, Progress, Task};
 use crate::storage::StorageError;
-use crate::storage::copy;
+use crate::storage::copy::{self, Part};
 
 /// Pieces after which it is noted how far the copy came.
 const NOTED_AFTER: u64 = 8;
@@ -24,17 +26,25 @@ pub(super) fn copy(
     mark: &mut Mark,
     progress: OnProgress<'_>,
 ) -> Result<u64, Error> {
-    let begin = Some(chosen.last().manifest.chain.0);
-    if mark.chain != begin {
-        // What is there is of another copy.
+    let all = || chosen.manifests().flat_map(|of| of.pieces.iter().map(|piece| (of.number, piece)));
+    let held = all().take(usize::try_from(mark.pieces).unwrap_or(usize::MAX));
+    let (held, copied) = held.fold((0_u64, [0; 32]), |(count, hash), (_, piece)| (count + 1, and(&hash, piece)));
+    let begin = Some(chosen.begin());
+    if mark.chain == begin && held < mark.pieces {
+        // More of this copy was here already: manifests were taken away since.
+        return Err(BackupFault::Broken { number: chosen.last().manifest.number }.into());
+    }
+    if mark.chain != begin || mark.copied != copied {
+        // What is there is of another copy, and nothing counts that is being removed.
+        (mark.chain, mark.pieces, mark.copied) = (None, 0, [0; 32]);
+        mark.write(path)?;
         copy::JournalCopy::remove(path)?;
-        (mark.chain, mark.pieces) = (begin, 0);
+        mark.chain = begin;
         mark.write(path)?;
     }
     let mut journal = copy::JournalCopy::begin(path, chosen.last().manifest.vault)?;
-    let all = || chosen.manifests().flat_map(|of| of.pieces.iter().map(|piece| (of.number, piece)));
     let total: u64 = all().map(|(_, piece)| piece.part.len).sum();
-    let (mut done, mut count, mut copied) = (0_u64, 0_u64, 0_u64);
+    let (mut done, mut count, mut copied, mut so_far) = (0_u64, 0_u64, 0_u64, mark.copied);
     for (number, piece) in all() {
         count = count.saturating_add(1);
         done = done.saturating_add(piece.part.len);
@@ -43,18 +53,25 @@ pub(super) fn copy(
         }
         let bytes = Shelf::opened(piece, number, shelf.stored(piece, number)?, identities)?;
         journal.put(&piece.part, &bytes)?;
+        so_far = and(&so_far, piece);
         copied = copied.saturating_add(piece.part.len);
         progress(Progress::new(Task::Restore, done, Some(total)));
         if count.is_multiple_of(NOTED_AFTER) {
             journal.sync()?;
-            mark.pieces = count;
+            (mark.pieces, mark.copied) = (count, so_far);
             mark.write(path)?;
         }
     }
     journal.sync()?;
-    mark.pieces = count.max(mark.pieces);
+    (mark.pieces, mark.copied) = (count, so_far);
     mark.write(path)?;
     Ok(copied)
+}
+
+/// The hash over some pieces and one more.
+fn and(before: &[u8; 32], piece: &Piece) -> [u8; 32] {
+    let Part { file, size, offset, len } = piece.part;
+    hash::sha256(&[before, &piece.sha256, format!("{file} {size} {offset} {len}").as_bytes()])
 }
 
 /// Cuts the journal behind the wanted state; gives its log's entries.
