@@ -59,9 +59,6 @@ pub(crate) struct Verdict {
     pub(crate) chains: BTreeSet<u64>,
 }
 
-/// The number of the period that a time is in.
-type Period = fn(Timestamp) -> i64;
-
 impl BackupRetention {
     /// No rule: keeps everything.
     pub const fn new() -> Self {
