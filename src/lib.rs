@@ -190,8 +190,9 @@ pub use audit::{
 #[cfg(feature = "backup")]
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use backup::{
-    BackupCheck, BackupFault, BackupFinding, BackupFlaw, BackupIdentity, BackupKey, BackupPoint, BackupRecipient,
-    BackupTarget, BackupVerified, FolderTarget, StoredObject, TargetError,
+    BackupCheck, BackupFault, BackupFinding, BackupFlaw, BackupIdentity, BackupKey, BackupPoint, BackupPruned,
+    BackupRecipient, BackupRetention, BackupTarget, BackupVerified, FolderTarget, KeptBackup, PruneBackups,
+    StoredObject, TargetError, prune_backups,
 };
 #[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))))]
@@ -275,7 +276,7 @@ pub use vault::{
 #[cfg_attr(docsrs, doc(cfg(feature = "backup")))]
 pub use vault::{
     Backup, BackupReport, BackupThread, ContinuousBackup, Drill, DrillReport, Followed, FollowedState, Restore,
-    RestorePoint, Restored,
+    RestorePoint, Restored, VaultPrune,
 };
 
 /// The examples of docs/records.md.

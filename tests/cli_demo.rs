@@ -9,7 +9,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const SCENES: [&str; 5] = ["phished-token", "curious-colleague", "stolen-laptop", "flipped-bit", "lost-passphrase"];
+const SCENES: [&str; 6] =
+    ["phished-token", "curious-colleague", "stolen-laptop", "flipped-bit", "lost-passphrase", "fire"];
 
 /// The tool, with a folder of its own for temporary files.
 fn tool(temporary: &TempDir) -> Command {
@@ -53,13 +54,20 @@ fn it_runs_through_by_itself_and_leaves_nothing() {
     let output = drill(&temporary, &["--yes"], "");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let told = text(&output.stdout);
-    for title in ["pass is phished", "colleague is curious", "laptop is stolen", "changes one bit", "is forgotten"] {
+    for title in [
+        "pass is phished",
+        "colleague is curious",
+        "laptop is stolen",
+        "changes one bit",
+        "is forgotten",
+        "surgery burns",
+    ] {
         assert!(told.contains(title), "{title}");
     }
     for what in ["QUESTION", "WHERE IT STANDS IN THE LOG", "WHAT TO DO"] {
         assert_eq!(told.matches(what).count(), SCENES.len(), "{what}");
     }
-    assert!(told.contains("5 right at once, and 0 at the second try"));
+    assert!(told.contains("6 right at once, and 0 at the second try"));
     assert!(told.contains("Argon2id, 19 MiB, 2 passes"), "it says that its passphrases are cheaper to check");
     assert!(is_empty(&temporary));
 }
@@ -79,7 +87,7 @@ fn programs_get_an_object_a_scene_with_what_was_answered_and_found() {
         assert!(scene["happened"].as_array().unwrap().len() >= 4);
     }
     let summary = &summary["summary"];
-    assert_eq!((&summary["scenes"], &summary["right"], &summary["kept"]), (&5.into(), &5.into(), &Value::Null));
+    assert_eq!((&summary["scenes"], &summary["right"], &summary["kept"]), (&6.into(), &6.into(), &Value::Null));
     for page in strings(&summary["read_on"]) {
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(&page).is_file(), "{page} is there to be read");
     }
@@ -114,6 +122,37 @@ fn the_entries_that_it_names_stand_in_the_logs() {
     let again = drill(&temporary, &["--yes", "--keep", kept.to_str().unwrap()], "");
     assert_eq!(again.status.code(), Some(1), "it writes into no directory that holds something");
     assert!(text(&again.stderr).contains("is not an empty directory"));
+}
+
+/// What the scene of the fire says is there again, and lost, is so in the vault that it leaves.
+#[test]
+fn the_vault_that_burned_is_back_without_what_came_after_its_backup() {
+    let temporary = tempfile::tempdir().unwrap();
+    let kept = temporary.path().join("drill");
+    let told = lines(&drill(&temporary, &["--yes", "--json", "--keep", kept.to_str().unwrap()], ""));
+    let fire = &told[SCENES.len() - 1];
+    let answer = |begins: &str| {
+        let happened = fire["happened"].as_array().unwrap().iter();
+        let found = happened.clone().find(|one| one["what"].as_str().unwrap().starts_with(begins));
+        found.unwrap_or_else(|| panic!("{begins}: {fire}"))["answer"].as_str().unwrap().to_owned()
+    };
+    assert!(answer("The disk alone").contains("no key pack"));
+    assert!(answer("Disk and key pack, with the passphrase that was forgotten").contains("opens no key slot"));
+    assert!(answer("What was there in the evening").contains("Penicillin"));
+    let visit = answer("The next day");
+    assert!(visit.starts_with("ref-") && answer("What came after it is lost").contains(&visit));
+
+    let log = log_of(&temporary, &kept, "clinic.vault");
+    let with = |event: &str| log.values().filter(|entry| entry["event"] == event).count();
+    assert_eq!(with("vault-restored"), 1);
+    assert_eq!(with("backup-made"), 1, "the first backup's entry came after what it holds");
+    for (verb, says) in [("verify", "\"sound\":true"), ("ls", "\"manifest\":2")] {
+        let mut asked = tool(&temporary);
+        asked.current_dir(&kept).args(["backup", verb, "--json", "--to", "disk-at-home"]);
+        let asked = asked.args(if verb == "verify" { &["--without-vault"][..] } else { &[] }).output().unwrap();
+        assert_eq!(asked.status.code(), Some(0), "{}", text(&asked.stderr));
+        assert!(text(&asked.stdout).contains(says), "{}", text(&asked.stdout));
+    }
 }
 
 /// The log of a vault that was kept, read with what the drill left for its reader.
@@ -163,8 +202,8 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn a_wrong_answer_is_explained_and_asked_once_more() {
     let temporary = tempfile::tempdir().unwrap();
-    // Right at once; wrong twice; right; noise, and then right; wrong twice.
-    let typed = "2\n2\n3\n 3 \nthree\n\n9\n1\n3\n1\n";
+    // Right at once; wrong twice; right; noise, and then right; wrong twice; right.
+    let typed = "2\n2\n3\n 3 \nthree\n\n9\n1\n3\n1\n2\n";
     let output = drill(&temporary, &[], typed);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let told = text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -173,14 +212,14 @@ fn a_wrong_answer_is_explained_and_asked_once_more() {
     assert_eq!(told.matches("That is none of the numbers").count(), 3);
     assert!(told.contains("Emergencies have to stay open"), "the answer taken is explained");
     assert!(told.contains("It is 2: The recovery key"), "the right one is told in the end");
-    assert!(told.contains("3 right at once, and 0 at the second try"));
+    assert!(told.contains("4 right at once, and 0 at the second try"));
     assert!(is_empty(&temporary));
 }
 
 #[test]
 fn questions_go_to_standard_error_where_programs_read_the_answer() {
     let temporary = tempfile::tempdir().unwrap();
-    let output = drill(&temporary, &["--json"], "1\n2\n1\n3\n1\n2\n");
+    let output = drill(&temporary, &["--json"], "1\n2\n1\n3\n1\n2\n2\n");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(text(&output.stderr).matches("QUESTION").count(), SCENES.len());
     let told = lines(&output);

@@ -309,4 +309,4 @@ fn hash_from(hex: &str) -> Result<[u8; 32], BackupFault> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,6 +10,8 @@ pub(crate) mod manifest;
 pub(crate) mod pack;
 pub(crate) mod pack_end;
 mod points;
+mod prune;
+mod retention;
 pub(crate) mod seal;
 pub(crate) mod shelf;
 mod target;
@@ -18,6 +20,8 @@ mod verify;
 pub use fault::BackupFault;
 pub use manifest::BackupKey;
 pub use points::BackupPoint;
+pub use prune::{BackupPruned, KeptBackup, PruneBackups, prune_backups};
+pub use retention::BackupRetention;
 pub use seal::{BackupIdentity, BackupRecipient};
 pub use target::{BackupTarget, FolderTarget, StoredObject, TargetError};
 #[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]

@@ -42,7 +42,7 @@ pub use anchors::AnchorState;
 #[cfg(feature = "backup")]
 pub use backup::{
     Backup, BackupReport, BackupThread, ContinuousBackup, Drill, DrillReport, Followed, FollowedState, Restore,
-    RestorePoint, Restored,
+    RestorePoint, Restored, VaultPrune,
 };
 pub use backup_status::{BackupStatus, TargetStatus};
 pub use check::{CheckReport, CheckScope, Finding, FindingPlace};

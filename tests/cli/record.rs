@@ -138,7 +138,7 @@ const SORTS: [&str; 12] = [
     "cvpk1_",
 ];
 /// Numbers that follow these differ.
-const SIZES: [&str; 14] = [
+const SIZES: [&str; 16] = [
     "bytes  ",
     "\"bytes\":",
     "\"journal_bytes\":",
@@ -147,6 +147,9 @@ const SIZES: [&str; 14] = [
     "seconds\":",
     "seconds  ",
     "recovery time  ",
+    // Anchors are told of by a thread of their own.
+    "log entries  ",
+    "\"log_entries\":",
     "would be lost seconds  ",
     "Check of everything, ",
     "Check of the trees, ",

@@ -34,13 +34,17 @@ First steps, with CHARTVAULT=clinic.vault in the environment (or --vault clinic.
   chartvault token mint --issuer issuer.key --to importer --actions create,read,list \\
     --all-patients --all-kinds --purpose operations --valid-for 8h --out importer.token
   chartvault import FILE.ndjson --token importer.token --purpose operations
-  chartvault ls facility --token importer.token --purpose operations
+  echo 'urn:fhir:Patient|ID' | chartvault ls --find - --token importer.token --purpose operations
   chartvault token mint --issuer issuer.key --to officer --actions audit,review,grant,operate \\
     --all-patients --all-kinds --purpose operations --valid-for 8h --out officer.token
   chartvault audit tail --token officer.token --purpose operations
   chartvault backup run --to /mnt/disk/backups --packs /mnt/safe/packs --create
+  chartvault backup verify --to /mnt/disk/backups
   chartvault key backup-header /media/stick/clinic.header
   chartvault doctor --token officer.token --purpose operations
+
+The way back, on a new machine:
+  chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault
 
 A drill for staff, on a vault that is thrown away: chartvault demo
 

@@ -161,7 +161,9 @@ fn next_steps(common: &Common, args: &Init, show: Show) -> Outcome<()> {
         "\n{key}\n\nNext, a token for whoever brings records in, and the records:\n  chartvault token mint --vault \
          {vault}{header} --issuer {issuer} --to importer --actions create,read,list \\\n    --all-patients --all-kinds --purpose \
          operations --valid-for 8h --out importer.token\n  chartvault import --vault {vault}{header} --token importer.token \
-         --purpose operations FILE.ndjson\n\nThen see how it stands: chartvault doctor --vault {vault}{header}\nMove the issuer's \
-         key to another machine: whoever has it can grant anything here."
+         --purpose operations FILE.ndjson\n\nThen back it up, to another disk, and the key packs to a third place:\n  chartvault \
+         backup run --vault {vault}{header} --create \\\n    --to /mnt/disk/backups --packs /mnt/safe/packs\n\nThen see how it \
+         stands: chartvault doctor --vault {vault}{header}\nMove the issuer's key to another machine: whoever has it can grant \
+         anything here."
     ))
 }

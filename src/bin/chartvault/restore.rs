@@ -20,8 +20,10 @@ use crate::words;
 #[command(after_help = "\
 Examples:
   chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault
-  chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault --to entry:5211
-  chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault --to time:2026-11-23T08:30:00Z
+  chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault \\
+    --to entry:5211
+  chartvault restore --from /mnt/disk/backups --packs /mnt/safe/packs --into new.vault \\
+    --to time:2026-11-23T08:30:00Z
 
 The credential is one of the vault's (those of the newest key pack). Patients who were erased since stay erased. If it is \
 interrupted, run it again. Afterwards: chartvault check --all, and a backup of the new vault.")]
@@ -58,7 +60,7 @@ fn point(text: &str) -> Result<RestorePoint, String> {
 
 pub fn run(common: &Common, args: &Restore, show: Show) -> Outcome {
     let identities = place::identities(&args.identity)?;
-    let (from, packs) = (place::open(&args.from, false)?, place::open(&args.packs, false)?);
+    let (from, packs) = (place::open(&args.from, place::To::Read)?, place::open(&args.packs, place::To::Read)?);
     let secret = args.credential.read("Passphrase of the vault: ")?;
     let mut ticker = Ticker::new(show);
     let restore = Vault::restore(&*from).packs_from(&*packs).to(args.to).options(options(common));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{BackupReport, DrillReport};
 use crate::audit::{AuditEvent, Draft, Outcome};
-use crate::backup::BackupVerified;
+use crate::backup::{BackupPruned, BackupVerified};
 use crate::clock::Timestamp;
 use crate::committer::{Row, Stripe};
 use crate::error::Error;
@@ -118,6 +118,20 @@ fn note_it(unlocked: &Unlocked, target: &str, notes: Vec<BackupNote>, draft: Dra
     unlocked.policy.forget_backups(&gone);
     notes.into_iter().for_each(|note| unlocked.policy.apply(note));
     Ok(())
+}
+
+/// Enters a pruning, or that it failed.
+pub(super) fn pruned(unlocked: &Unlocked, target: &str, pruned: &Result<BackupPruned, Error>) -> Result<(), Error> {
+    let draft = match pruned {
+        Ok(report) => {
+            let mut draft = Draft::new(AuditEvent::BackupPruned, Outcome::Allowed);
+            draft.fields.count = u32::try_from(report.manifests).ok();
+            draft.fields.detail = Some(cut(report.to_string()));
+            draft
+        }
+        Err(error) => failed(AuditEvent::BackupPruned, target, error),
+    };
+    unlocked.commit(Vec::new(), vec![draft])
 }
 
 /// The entry of something that could not be done.

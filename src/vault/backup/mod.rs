@@ -5,6 +5,7 @@ mod drill;
 mod entry;
 mod goes_on;
 mod pack;
+mod prune;
 mod restore;
 mod run;
 mod verified;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 pub use continuous::{BackupThread, ContinuousBackup, FollowedState};
 pub use drill::{Drill, DrillReport};
+pub use prune::VaultPrune;
 pub use restore::{Followed, Restore, RestorePoint, Restored};
 
 use super::{Vault, operate};

@@ -23,7 +23,8 @@ Examples:
   chartvault audit tail --token officer.token --purpose operations
   chartvault audit tail --json -n 1000 --token officer.token --purpose operations
 
-With --json, each entry is an object on a line; docs/format/exports.md has its fields. A vault is open in one process at \
+Who did it and on whose chart stand as the beginnings of their ids, the purpose as its HL7 code: TREAT is treatment, HOPERAT \
+operations. With --json, each entry is an object on a line; docs/format/exports.md has its fields. A vault is open in one process at \
 a time; a program that has it open follows the log with a sink (docs/following.md).")]
 pub struct Tail {
     /// How many

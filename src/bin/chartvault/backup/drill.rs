@@ -48,7 +48,7 @@ pub struct Drill {
 
 pub fn run(common: &Common, args: &Drill, show: Show) -> Outcome {
     let identities = place::identities(&args.identity)?;
-    let (place, packs) = (place::open(&args.to, false)?, place::open(&args.packs, false)?);
+    let (place, packs) = (place::open(&args.to, place::To::Read)?, place::open(&args.packs, place::To::Read)?);
     let (vault, secret) = open(common, &args.credential, show)?;
     let mut ticker = Ticker::new(show);
     let drill = vault.drill(&*place).packs_from(&*packs).records(args.records);

@@ -22,7 +22,8 @@ use crate::words;
 #[command(after_help = "\
 Examples:
   chartvault backup follow --from /mnt/disk/backups --signed-by VKEY --into standby.vault
-  chartvault backup follow --from s3://clinic-backups/main --signed-by VKEY --into standby.vault --every 60s
+  chartvault backup follow --from s3://clinic-backups/main --signed-by VKEY \\
+    --into standby.vault --every 60s
 
 Needs neither credential nor key pack here. To take over: chartvault restore with the same --from and --into, which then has \
 little left to do; then make a backup from here at once, so that the old machine finds out.")]
@@ -47,7 +48,7 @@ pub struct Follow {
 pub fn run(args: &Follow, show: Show) -> Outcome {
     let identities = place::identities(&args.identity)?;
     let key = pinned(Some(&args.signed_by))?.ok_or_else(|| Failure::usage("no key is named"))?;
-    let place = place::open(&args.from, false)?;
+    let place = place::open(&args.from, place::To::Read)?;
     let follow = || {
         let mut ticker = Ticker::new(show);
         let restore = identities.iter().cloned().fold(Vault::restore(&*place), chartvault::Restore::identity);

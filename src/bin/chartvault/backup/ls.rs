@@ -36,7 +36,7 @@ pub fn pinned(given: Option<&str>) -> Outcome<Option<BackupKey>> {
 
 pub fn run(args: &Ls, show: Show) -> Outcome {
     let key = pinned(args.signed_by.as_deref())?;
-    let place = place::open(&args.to, false)?;
+    let place = place::open(&args.to, place::To::Read)?;
     let points = BackupPoint::list(&*place, key.as_ref()).map_err(place::fault_told)?;
     let mut table =
         Table::new(&["manifest", "made", "restorable", "copy", "log_entries", "objects", "bytes", "sealed", "pack"]);

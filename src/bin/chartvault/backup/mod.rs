@@ -5,6 +5,7 @@ mod follow;
 mod identity;
 mod ls;
 pub mod place;
+mod prune;
 mod run;
 mod status;
 mod verify;
@@ -34,6 +35,7 @@ pub enum Backup {
     Status(status::Status),
     Verify(verify::Verify),
     Drill(drill::Drill),
+    Prune(prune::Prune),
     Follow(follow::Follow),
     Key(ls::Key),
     NewIdentity(identity::NewIdentity),
@@ -47,6 +49,7 @@ pub fn run(common: &Common, verb: &Backup, show: Show) -> Outcome {
         Backup::Status(args) => status::run(common, args, show),
         Backup::Verify(args) => verify::run(common, args, show),
         Backup::Drill(args) => drill::run(common, args, show),
+        Backup::Prune(args) => prune::run(common, args, show),
         Backup::Follow(args) => follow::run(args, show),
         Backup::Key(args) => ls::key(common, args, show),
         Backup::NewIdentity(args) => identity::run(args, show),

@@ -11,29 +11,50 @@ use crate::secrets::private_file;
 /// A target that can be given to threads.
 pub type Place = Box<dyn BackupTarget>;
 
-/// Opens a folder, or `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`; `create` makes the folder.
-pub fn open(text: &str, create: bool) -> Outcome<Place> {
+/// What a place is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// What is there.
+    Read,
+    /// More of it.
+    Write,
+    /// The same; a folder that is new is made.
+    Create,
+}
+
+/// Opens a folder, or `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`.
+pub fn open(text: &str, to: To) -> Outcome<Place> {
     match text.split_once("://") {
         Some((store, rest)) => {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
             bucket_at(store, bucket, prefix, text)
         }
-        None => folder(Path::new(text), create),
+        None => folder(Path::new(text), to),
     }
 }
 
-fn folder(path: &Path, create: bool) -> Outcome<Place> {
+fn folder(path: &Path, to: To) -> Outcome<Place> {
     let opened = match FolderTarget::open(path) {
-        Err(TargetError::NoTarget { .. }) if create => FolderTarget::create(path),
+        Err(TargetError::NoTarget { .. }) if to == To::Create => FolderTarget::create(path),
         opened => opened,
     };
     opened.map(|target| -> Place { Box::new(target) }).map_err(|error| match error {
-        TargetError::NoTarget { path } => {
-            Failure::new(Code::Error, format_args!("there are no backups in {}", path.display()))
-                .hint("mount its disk; for a new place of backups add --create")
-        }
+        TargetError::NoTarget { path } => none_there(&path, to),
         error => failed(error),
     })
+}
+
+/// A folder that was never a place of backups: often one whose disk is not mounted.
+fn none_there(path: &Path, to: To) -> Failure {
+    let path = path.display();
+    let none = format!("{path} is no place of backups or key packs");
+    match to {
+        To::Read => Failure::new(Code::NoVault, none).hint("mount its disk, or name the place that was backed up to"),
+        To::Write => Failure::new(Code::Error, none)
+            .hint("mount its disk; a new place is made by chartvault backup run with --create"),
+        To::Create => Failure::new(Code::Error, format_args!("{path} cannot be made: what is above it is not there"))
+            .hint("mount its disk, or make the folder above it first"),
+    }
 }
 
 #[cfg(any(feature = "backup-s3", feature = "backup-gcs", feature = "backup-azure"))]

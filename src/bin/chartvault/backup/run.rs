@@ -68,8 +68,9 @@ pub fn run(common: &Common, args: &Run, show: Show) -> Outcome {
         show.facts(&facts)?;
         return Ok(Code::Ok);
     }
-    let packs = args.packs.as_deref().map(|packs| place::open(packs, args.create)).transpose()?;
-    let places: Vec<(&String, Outcome<Place>)> = args.to.iter().map(|to| (to, place::open(to, args.create))).collect();
+    let for_what = if args.create { place::To::Create } else { place::To::Write };
+    let packs = args.packs.as_deref().map(|packs| place::open(packs, for_what)).transpose()?;
+    let places: Vec<(&String, Outcome<Place>)> = args.to.iter().map(|to| (to, place::open(to, for_what))).collect();
     let (vault, _) = open(common, &args.credential, show)?;
     let (mut made, mut failed) = (0_usize, Vec::new());
     for (name, place) in places {

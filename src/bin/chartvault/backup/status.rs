@@ -17,7 +17,8 @@ use crate::show::{Facts, Show, Table};
 Example:
   chartvault backup status
 
-Exit code 21: there is no backup, or the last one failed.")]
+What would be lost is counted in entries of the log. Reading, opening and the backup itself leave entries as well, so there are \
+always some. Exit code 21: there is no backup, or the last one failed.")]
 pub struct Status {
     #[command(flatten)]
     credential: CredentialArgs,

@@ -46,7 +46,7 @@ pub struct Verify {
 pub fn run(common: &Common, args: &Verify, show: Show) -> Outcome {
     let key = pinned(args.signed_by.as_deref())?;
     let identities = place::identities(&args.identity)?;
-    let place = place::open(&args.to, false)?;
+    let place = place::open(&args.to, place::To::Read)?;
     let found = if key.is_some() || args.without_vault {
         let mut ticker = Ticker::new(show);
         let check = key.into_iter().fold(BackupCheck::of(&*place), BackupCheck::signed_by);

@@ -49,7 +49,7 @@ pub struct Watch {
 
 pub fn run(common: &Common, args: &Watch, show: Show) -> Outcome {
     let recipients = recipients(&args.seal_to)?;
-    let (to, packs) = (place::open(&args.to, false)?, place::open(&args.packs, false)?);
+    let (to, packs) = (place::open(&args.to, place::To::Write)?, place::open(&args.packs, place::To::Write)?);
     let (vault, _) = open(common, &args.credential, show)?;
     interrupt::stops();
     let plan = ContinuousBackup::to(Arc::from(to)).packs_to(Arc::from(packs)).every(args.every);

@@ -206,7 +206,7 @@ impl Guide {
 }
 
 /// Words of the log that do not explain themselves.
-const EXPLAINED: [(AuditEvent, &str); 10] = [
+const EXPLAINED: [(AuditEvent, &str); 11] = [
     (AuditEvent::UnlockFailed, "somebody tried to open the vault with something wrong"),
     (AuditEvent::HeaderWritten, "the list of what opens the vault was saved; the change holds from here on"),
     (AuditEvent::SlotAdded, "something more opens the vault"),
@@ -216,6 +216,7 @@ const EXPLAINED: [(AuditEvent, &str); 10] = [
     (AuditEvent::FlagRaised, "monitoring found something that a person should look at"),
     (AuditEvent::Revoked, "a pass was declared worthless"),
     (AuditEvent::VaultChecked, "somebody had the files checked"),
+    (AuditEvent::VaultRestored, "this vault was brought back from a backup; what came after it is not here"),
     (AuditEvent::VaultSalvaged, "this vault was made from a damaged one"),
 ];
 

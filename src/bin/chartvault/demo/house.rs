@@ -150,7 +150,12 @@ impl House {
 
     /// The same from a copy of the vault, whose log goes on by itself.
     pub fn log_of_copy(&self, vault: &Vault, wanted: &[AuditEvent]) -> Outcome<Vec<AuditEntry>> {
-        chosen(self.log_from(vault, self.seen)?, wanted)
+        self.log_after(vault, self.seen, wanted)
+    }
+
+    /// The same from an entry on.
+    pub fn log_after(&self, vault: &Vault, first: u64, wanted: &[AuditEvent]) -> Outcome<Vec<AuditEntry>> {
+        chosen(self.log_from(vault, first)?, wanted)
     }
 
     /// The auditor's own reading is in the log as well, and left out here.

@@ -4,6 +4,7 @@
 mod answers;
 mod bit;
 mod curious;
+mod fire;
 mod folder;
 mod guide;
 mod house;
@@ -32,7 +33,7 @@ use crate::show::Show;
 Examples:
   chartvault demo                  with a question in each scene; type the number of an answer
   chartvault demo --yes            runs through, and takes the right answers
-  chartvault demo --keep drill     keeps the vault afterwards, with what opens it, to practise the commands on
+  chartvault demo --keep drill     keeps the vault afterwards, with what opens it, to practise on
 
 No other vault is touched. People and charts are invented. With --json: an object a scene, and one that sums up.")]
 pub struct Demo {
@@ -57,17 +58,21 @@ const SCENES: &[Scene] = &[
     Scene { name: "stolen-laptop", title: "A laptop is stolen", play: laptop::play },
     Scene { name: "flipped-bit", title: "The disk changes one bit", play: bit::play },
     Scene { name: "lost-passphrase", title: "The passphrase is forgotten", play: passphrase::play },
+    Scene { name: "fire", title: "The surgery burns", play: fire::play },
 ];
 
-const READ_ON: [(&str, &str); 5] = [
+const READ_ON: [(&str, &str); 6] = [
     ("docs/access.md", "who may do what, emergencies, reviews"),
     ("docs/monitoring.md", "flags, and the weekly review"),
     ("docs/keys.md", "passphrases, recovery keys, a stolen disk, a colleague who leaves"),
+    ("docs/backup.md", "backups, where to keep what, and restoring"),
     ("docs/repair.md", "what to do about a damaged disk"),
     ("docs/audit.md", "what the log proves, and what it does not"),
 ];
 
 pub fn run(args: &Demo, show: Show) -> Outcome {
+    // A folder has to be removed.
+    interrupt::stops();
     let folder = Folder::make(args.keep.as_deref())?;
     let mut guide = Guide::new(show, args.yes);
     welcome(&guide, &folder)?;
