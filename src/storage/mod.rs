@@ -2,6 +2,7 @@
 //! state that can be rebuilt from it. Knows the keys of frames, digest and state file, and nothing else of secrets.
 
 mod apply;
+#[cfg(feature = "backup")]
 pub(crate) mod copy;
 pub(crate) mod embedded;
 pub(crate) mod error;
@@ -25,6 +26,7 @@ use crate::crypto::kdf::{JournalKey, StateKey};
 pub(crate) use crate::format::keys::Tree;
 use crate::progress::OnProgress;
 
+#[cfg(feature = "backup")]
 pub(crate) use copy::Shipment;
 pub(crate) use embedded::{Embedded, Opened, Scrub};
 pub(crate) use error::CommitError;
@@ -256,11 +258,13 @@ pub(crate) trait Storage: Send + Sync {
 
     /// The journal as it is durable now, its files open, for whoever copies it while others go on. Nothing where there is
     /// no journal.
+    #[cfg(feature = "backup")]
     fn ship(&self) -> Result<Option<Shipment>, StorageError> {
         Ok(None)
     }
 
     /// Number of the segment that is written to; 0 where there is none.
+    #[cfg(feature = "backup")]
     fn segment(&self) -> u64 {
         0
     }

@@ -1,8 +1,10 @@
 //! The trait, as the embedded storage keeps it.
 
 use super::*;
+use crate::storage::Compacted;
+#[cfg(feature = "backup")]
+use crate::storage::Shipment;
 use crate::storage::flaw::{Examiner, TreesAre};
-use crate::storage::{Compacted, Shipment};
 
 impl Storage for Embedded {
     fn head(&self) -> Head {
@@ -76,10 +78,12 @@ impl Storage for Embedded {
         self.inner.make_room(len, entries_only)
     }
 
+    #[cfg(feature = "backup")]
     fn ship(&self) -> Result<Option<Shipment>, StorageError> {
         self.inner.ship().map(Some)
     }
 
+    #[cfg(feature = "backup")]
     fn segment(&self) -> u64 {
         lock(&self.inner.order).next_place().0
     }

@@ -13,6 +13,7 @@ mod read;
 mod rebuild;
 mod room;
 mod scrub;
+#[cfg(feature = "backup")]
 mod ship;
 
 use std::collections::{HashMap, VecDeque};

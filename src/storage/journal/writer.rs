@@ -145,6 +145,7 @@ impl Writer {
     }
 
     /// The segment that the next frame goes to, by its number, and where.
+    #[cfg(feature = "backup")]
     pub(crate) fn next_place(&self) -> (u64, u64) {
         (self.segment.header.number, self.next)
     }

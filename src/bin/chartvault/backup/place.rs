@@ -135,6 +135,9 @@ pub fn fault_told(fault: BackupFault) -> Failure {
         BackupFault::Damaged { .. } | BackupFault::Broken { .. } | BackupFault::Manifest { .. } => {
             Some("chartvault backup verify names all that is wrong; another target may have what this one lost")
         }
+        BackupFault::OldPack { .. } | BackupFault::OldLedger { .. } | BackupFault::OldKeys { .. } => Some(
+            "name the place of the newest key packs with --packs; where the vault still opens, chartvault backup run makes one",
+        ),
         BackupFault::TooEarly { .. } | BackupFault::TooLate { .. } => {
             Some("chartvault backup ls --to PLACE shows what there is")
         }

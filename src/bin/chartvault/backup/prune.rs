@@ -20,7 +20,7 @@ use crate::words;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  chartvault backup prune --to /mnt/disk/backups --daily 14 --weekly 8 --monthly 12 --least-age 30d --dry-run
+  chartvault backup prune --to /mnt/disk/backups --daily 14 --weekly 8 --least-age 30d --dry-run
   chartvault backup prune --to s3://clinic-backups/main --last 10 --least-age 30d --signed-by VKEY
 
 A copy, with all that was added to it, goes as a whole, once no rule asks for anything in it; the newest one always stays. \
