@@ -1,5 +1,5 @@
 //! Secrets cannot be copied, compared or written by accident: their types lack what would do it. Asked of the compiler
-//! when the tests are built; the types that hosts hold are asked in `tests/secrets.rs`.
+//! when the tests are built; the types that hosts hold are asked in `tests/keys/secrets.rs`.
 
 include!("../../tests/support/lacks.rs");
 

@@ -178,7 +178,7 @@ fn golden(name: &str) -> BTreeMap<String, Vec<u8>> {
     unpacked(&format!("{name}/vault"))
 }
 
-/// The files of a golden vault or storage; tests/golden.rs says how they are kept.
+/// The files of a golden vault or storage; tests/formats/golden.rs says how they are kept.
 fn unpacked(name: &str) -> BTreeMap<String, Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.zst"));
     let archive = zstd::decode_all(&fs::read(path).unwrap()[..]).unwrap();

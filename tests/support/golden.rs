@@ -1,4 +1,4 @@
-//! The vault of format version 1 that is kept in the repository; tests/golden.rs says how it was made.
+//! The vault of format version 1 that is kept in the repository; tests/formats/golden.rs says how it was made.
 
 use std::fs;
 use std::path::{Path, PathBuf};

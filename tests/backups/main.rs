@@ -1,0 +1,16 @@
+//! Backups: made, verified, pruned, restored, rehearsed, attacked.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod attacked;
+mod continuous;
+mod drill;
+mod folder;
+mod interrupted;
+mod made;
+mod report;
+mod retention;
+mod standby;
+mod store;
+mod verified;
