@@ -77,11 +77,11 @@ pub enum BackupFault {
         target: String,
     },
     /// No backup goes back so far.
-    #[error("no backup goes back to {point}; the oldest that there is begins with entry {oldest}")]
+    #[error("no backup goes back to {point}; a state that can be restored is that of {oldest} log entries")]
     TooEarly {
         /// What was asked for.
         point: String,
-        /// Entries of the oldest state.
+        /// Log entries of the oldest backup of the copy that was tried: that state, and any later one, can be restored.
         oldest: u64,
     },
     /// No backup goes on so far.

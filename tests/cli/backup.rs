@@ -211,6 +211,25 @@ fn a_restore_that_was_ended_is_gone_on_with() {
 }
 
 #[test]
+fn a_drill_that_was_ended_leaves_nothing() {
+    let house = House::with_vault();
+    import(&house, "charts.ndjson", &observations(0, 2_000));
+    house.done(&[&BACKUP[..], &["--create"]].concat());
+    fs::create_dir(house.path("room")).unwrap();
+    let drill = ["backup", "drill", "--to", "disk", "--packs", "safe", "--temporary", "room"];
+    let mut ended = 0;
+    for wait in waits() {
+        let ran = ended_after(&house, &drill, "-INT", wait);
+        let left: Vec<_> = fs::read_dir(house.path("room")).unwrap().collect();
+        assert!(left.is_empty(), "{left:?} {ran:?}");
+        let Some(ran) = ran else { break };
+        assert_eq!(ran.code, Some(130), "{}", ran.err);
+        ended += 1;
+    }
+    assert!(ended > 0, "each one was through before it was ended");
+}
+
+#[test]
 fn a_place_that_fails_does_not_keep_the_other_from_its_backup() {
     let (house, other) = (backed_up(), backed_up());
     // A place with backups of another vault: the vault must not add to them.

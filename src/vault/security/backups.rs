@@ -94,7 +94,7 @@ fn drills(status: &BackupStatus) -> Vec<SecurityFinding> {
     }
     let sound = status.last_sound_drill();
     let due = match sound {
-        None => Some(("no-drill", "no backup was ever restored, not even for a rehearsal".to_owned())),
+        None => Some(("no-drill", "no restore of a backup was ever rehearsed".to_owned())),
         Some(drill) if status.at.saturating_since(drill.at) > DRILL_DUE => Some((
             "drill-old",
             format!(

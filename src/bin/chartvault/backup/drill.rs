@@ -1,6 +1,7 @@
 //! `backup drill`: a restore that is rehearsed, compared with the vault, and logged.
 
 use std::path::PathBuf;
+use std::{env, fs};
 
 use clap::Args;
 use serde_json::json;
@@ -9,7 +10,9 @@ use super::place;
 use crate::args::Common;
 use crate::door::open;
 use crate::exit::Code;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
+use crate::interrupt;
+use crate::platform;
 use crate::secrets::CredentialArgs;
 use crate::show::{Facts, Show, printable};
 use crate::ticker::Ticker;
@@ -54,9 +57,11 @@ pub fn run(common: &Common, args: &Drill, show: Show) -> Outcome {
     let drill = vault.drill(&*place).packs_from(&*packs).records(args.records);
     let drill = identities.into_iter().fold(drill, chartvault::Drill::identity);
     let drill = if args.thorough { drill.thorough() } else { drill };
-    let drill = args.temporary.iter().fold(drill, chartvault::Drill::into_temporary);
-    let report = drill.run_with(secret.credential(), &mut |progress| ticker.tick(progress));
+    let room = room(args)?;
+    let report = drill.into_temporary(&room).run_with(secret.credential(), &mut |progress| ticker.tick(progress));
     drop(ticker);
+    // Empty by now; where it is not, the report is what says why.
+    drop(fs::remove_dir(&room));
     let report = report.map_err(place::told)?;
     vault.close()?;
     let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
@@ -93,4 +98,14 @@ pub fn run(common: &Common, args: &Drill, show: Show) -> Outcome {
         )?;
     }
     Ok(if report.is_sound() { Code::Ok } else { Code::Tampering })
+}
+
+/// A new directory for the restored vault, which a signal removes.
+fn room(args: &Drill) -> Outcome<PathBuf> {
+    let among = args.temporary.clone().unwrap_or_else(env::temp_dir);
+    let random = getrandom::u64().map_err(|error| Failure::new(Code::Error, error))?;
+    let room = among.join(format!("chartvault-drill-{random:016x}"));
+    interrupt::removes(room.clone());
+    platform::create_private_dir(&room).map_err(|error| Failure::file("making", &room, &error))?;
+    Ok(room)
 }

@@ -92,6 +92,6 @@ pub(super) fn cut(path: &Path, pack: &Opened, point: RestorePoint, chosen: &Chos
         return Ok(chosen.last().manifest.tip.entries);
     }
     let held = copy::cut(path, pack.vault, &pack.keys, &mut keep)?;
-    let oldest = chosen.manifests().next().map_or(0, |manifest| manifest.tip.first_entry);
+    let oldest = chosen.manifests().find(|manifest| manifest.whole).map_or(0, |manifest| manifest.tip.entries);
     held.map(|cut| cut.entries).ok_or_else(|| BackupFault::TooEarly { point: point.to_string(), oldest }.into())
 }
