@@ -6,6 +6,7 @@ use std::str::FromStr;
 use data_encoding::{BASE64, HEXLOWER};
 
 use super::fault::BackupFault;
+use super::object::ObjectId;
 use crate::clock::Timestamp;
 use crate::crypto::hash;
 use crate::crypto::sign::SigningSeed;
@@ -28,7 +29,7 @@ pub(crate) const MAX_LEN: usize = 64 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     /// Under which it is kept.
-    pub(crate) name: String,
+    pub(crate) name: ObjectId,
     /// Bytes of it as it is kept, sealed or not.
     pub(crate) stored: u64,
     /// SHA-256 of these.
@@ -227,7 +228,8 @@ impl<'t> Lines<'t> {
             }
             let [name, stored, sha256, file, size, offset, len] = self.words("object")?;
             let part = part_of([file, size, offset, len])?;
-            pieces.push(Piece { name: name.to_owned(), stored: parsed(stored)?, sha256: hash_from(sha256)?, part });
+            let name = name.parse().map_err(|_| malformed("a name that no object has"))?;
+            pieces.push(Piece { name, stored: parsed(stored)?, sha256: hash_from(sha256)?, part });
         }
         Ok(Manifest {
             vault,

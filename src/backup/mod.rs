@@ -7,6 +7,7 @@ pub(crate) mod fault;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub(crate) mod manifest;
+pub(crate) mod object;
 pub(crate) mod pack;
 pub(crate) mod pack_end;
 mod points;

@@ -9,10 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use data_encoding::HEXLOWER;
-
 use super::fault::BackupFault;
 use super::manifest::{BackupKey, Manifest};
+use super::object::ObjectId;
 use super::retention::{BackupRetention, Seen, Verdict};
 use super::shelf::Shelf;
 use super::target::{BackupTarget, StoredObject, TargetError};
@@ -124,17 +123,6 @@ impl fmt::Debug for PruneBackups<'_> {
     }
 }
 
-/// What an object's name says. One that says nothing of the kind was put there by somebody else, and is left.
-type Id = [u8; 16];
-
-fn id_in(name: &str) -> Option<Id> {
-    HEXLOWER.decode(name.strip_prefix("objects/")?.as_bytes()).ok()?.try_into().ok()
-}
-
-fn name_of(id: &Id) -> String {
-    format!("objects/{}", HEXLOWER.encode(id))
-}
-
 /// A manifest that was made since all were read.
 fn newer(numbers: &[u64], held: &Held) -> Option<u64> {
     let last = held.seen.last().map(|manifest| manifest.number);
@@ -151,9 +139,9 @@ struct Held {
     damaged: BTreeSet<u64>,
     /// Which manifest names an object; none if several do. Nobody's backups look so, but whoever can sign could have the objects
     /// of others removed with his own.
-    named: HashMap<Id, Option<u64>>,
+    named: HashMap<ObjectId, Option<u64>>,
     /// Lengths of the objects that there are.
-    there: BTreeMap<Id, u64>,
+    there: BTreeMap<ObjectId, u64>,
 }
 
 impl Held {
@@ -161,7 +149,8 @@ impl Held {
         // In this order: the objects of a manifest are there before it is.
         let numbers = shelf.manifests()?;
         let mut held = Self::default();
-        let each = &mut |object: StoredObject| held.there.extend(id_in(&object.name).map(|id| (id, object.len)));
+        // What has another name was put there by somebody else, and is left.
+        let each = &mut |object: StoredObject| held.there.extend(object.name.parse().ok().map(|id| (id, object.len)));
         shelf.target.list("objects/", each).map_err(|error| shelf.failed(error))?;
         let mut before = None;
         for number in numbers {
@@ -182,12 +171,8 @@ impl Held {
                 && self.seen.last().is_some_and(|last| last.chain == chain);
         let mut is_there = true;
         for piece in &manifest.pieces {
-            let Some(id) = id_in(&piece.name) else {
-                is_there = false;
-                continue;
-            };
-            is_there &= self.there.get(&id) == Some(&piece.stored);
-            self.named.entry(id).and_modify(|by| *by = None).or_insert(Some(number));
+            is_there &= self.there.get(&piece.name) == Some(&piece.stored);
+            self.named.entry(piece.name).and_modify(|by| *by = None).or_insert(Some(number));
         }
         if !(is_linked && is_there) {
             self.damaged.insert(chain);
@@ -229,7 +214,7 @@ impl Run<'_> {
             }
             self.pruned.manifests = self.pruned.manifests.saturating_add(1);
             removed.insert(number);
-            let ids = manifest.pieces.iter().filter_map(|piece| id_in(&piece.name));
+            let ids = manifest.pieces.iter().map(|piece| piece.name);
             gone.extend(ids.filter(|id| self.held.named.get(id) == Some(&Some(number))));
         }
         self.held.seen.retain(|manifest| !removed.contains(&manifest.number));
@@ -254,8 +239,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn remove_object(&mut self, id: &Id) -> Result<bool, BackupFault> {
-        let is_gone = self.delete(&name_of(id))?;
+    fn remove_object(&mut self, id: &ObjectId) -> Result<bool, BackupFault> {
+        let is_gone = self.delete(&id.to_string())?;
         if is_gone && let Some(len) = self.held.there.remove(id) {
             self.pruned.bytes = self.pruned.bytes.saturating_add(len);
         }

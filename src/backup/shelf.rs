@@ -53,9 +53,9 @@ impl<'t> Shelf<'t> {
 
     /// The bytes of a piece as they are kept, as its manifest says they are.
     pub(crate) fn stored(&self, piece: &Piece, number: u64) -> Result<Vec<u8>, BackupFault> {
-        let damaged = |what| BackupFault::Damaged { name: piece.name.clone(), number, what };
+        let damaged = |what| BackupFault::Damaged { name: piece.name.to_string(), number, what };
         let limit = usize::try_from(piece.stored).unwrap_or(usize::MAX).min(MAX_OBJECT);
-        let bytes = self.target.get(&piece.name, limit).map_err(|error| match error {
+        let bytes = self.target.get(&piece.name.to_string(), limit).map_err(|error| match error {
             TargetError::Absent { .. } => damaged("it is not there"),
             TargetError::TooLarge { .. } => damaged("it is longer than it was"),
             error => self.failed(error),
@@ -76,7 +76,7 @@ impl<'t> Shelf<'t> {
         stored: Vec<u8>,
         identities: &[BackupIdentity],
     ) -> Result<Vec<u8>, BackupFault> {
-        let damaged = |what| BackupFault::Damaged { name: piece.name.clone(), number, what };
+        let damaged = |what| BackupFault::Damaged { name: piece.name.to_string(), number, what };
         let len = usize::try_from(piece.part.len).unwrap_or(usize::MAX);
         let bytes = if seal::is_sealed(&stored) {
             seal::open(identities, &stored, len.min(MAX_OBJECT)).map_err(|error| match error {

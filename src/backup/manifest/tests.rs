@@ -26,7 +26,7 @@ pub(crate) fn example() -> Manifest {
         whole: true,
         tip: Tip { frame: 9, hash: [0xA2; 32], entries: 12, first_entry: 0, root: Some([0xA3; 32]) },
         pieces: vec![Piece {
-            name: "objects/000102030405060708090a0b0c0d0e0f".to_owned(),
+            name: "objects/000102030405060708090a0b0c0d0e0f".parse().unwrap(),
             stored: 8_400,
             sha256: [0xA4; 32],
             part: part(1, 4_096, 8_192),
@@ -86,6 +86,10 @@ fn lines_that_mean_the_same_otherwise_written_are_refused() {
         ("segment-1", "segment-01"),
         ("pack 4 3 1\n", ""),
         ("log 0 12", "log 0 12 13"),
+        ("objects/0001", "objects/`001"),
+        ("objects/0001", "objects/001"),
+        ("objects/0001", "objects/../../01"),
+        ("objects/0001", "packs/0001"),
     ] {
         assert!(matches!(Manifest::parse(&text.replacen(from, to, 1)), Err(BackupFault::Manifest { .. })), "{to}");
     }

@@ -12,7 +12,7 @@ fn seed() -> SigningSeed {
 
 /// Puts a chain of its own there, made on that day, which names these objects.
 fn put(target: &FolderTarget, number: u64, day: i64, names: &[&str], previous: Option<[u8; 32]>) -> [u8; 32] {
-    let piece = |name: &&str| Piece { name: (*name).to_owned(), stored: 1, ..example().pieces[0].clone() };
+    let piece = |name: &&str| Piece { name: name.parse().unwrap(), stored: 1, ..example().pieces[0].clone() };
     let pieces = names.iter().map(piece).collect();
     let made = Timestamp::from_micros(day * DAY);
     let note = Manifest { number, made, chain: (number, 1), previous, pieces, ..example() }.sign(&seed());
@@ -42,12 +42,14 @@ fn whoever_can_sign_does_not_have_the_objects_of_others_removed() {
     assert_eq!((&pruned.chains[..], pruned.objects), (&[2][..], 1), "{pruned}");
     target.get(good, 1).unwrap();
     assert!(matches!(target.get(worthless, 1), Err(TargetError::Absent { .. })));
-    // What it names need not be an object of a backup: such a copy is damaged, and nothing of it goes.
-    put(&target, 4, 1, &["packs/0000000001/0000", "manifests/0000000001"], Some(third));
-    put(&target, 5, 102, &[newest], None);
-    let pruned = prune(3).orphans().run().unwrap();
-    assert_eq!((pruned.damaged, pruned.objects, pruned.orphans), (vec![4], 0, 0));
-    for name in ["packs/0000000001/0000", "manifests/0000000001", "manifests/0000000004", good, newest] {
+    // What names anything else as an object is no manifest, and nothing goes before somebody has looked.
+    put(&target, 4, 1, &[newest], Some(third));
+    let path = dir.path().join("disk").join(Manifest::name_of(4));
+    let note = std::fs::read_to_string(&path).unwrap().replace(newest, "packs/0000000001/0000");
+    std::fs::write(&path, note).unwrap();
+    let refused = prune(1).orphans().run();
+    assert!(matches!(refused, Err(BackupFault::Manifest { .. })), "{refused:?}");
+    for name in ["packs/0000000001/0000", "manifests/0000000001", "manifests/0000000003", good, newest] {
         target.get(name, 1 << 16).unwrap();
     }
 }

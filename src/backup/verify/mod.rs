@@ -294,7 +294,7 @@ impl Reader {
             self.broken = manifest.number != chain;
         }
         let Some((_, contents)) = &mut self.contents else { return };
-        let name = piece.map(|piece| piece.name.as_str());
+        let name = piece.map(|piece| piece.name.to_string());
         let flaw = match (bytes, piece) {
             (Err(BackupFault::Sealed), _) => {
                 self.sealed = true;
@@ -310,7 +310,7 @@ impl Reader {
         };
         if let Some(flaw) = flaw {
             self.broken = true;
-            findings.add(manifest.number, name, flaw);
+            findings.add(manifest.number, name.as_deref(), flaw);
         }
     }
 }

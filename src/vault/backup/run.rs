@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use data_encoding::HEXLOWER;
-
 use super::goes_on::{can_go_on, check_ours};
 use super::{Backup, BackupReport, elapsed, key_of, pack, seed_of};
 use crate::backup::manifest::{End, Manifest, PackRef, Piece, SignedManifest, Tip, hash_of};
+use crate::backup::object::ObjectId;
 use crate::backup::shelf::{PIECE, Shelf};
 use crate::backup::{BackupFault, BackupKey, TargetError, seal};
 use crate::clock::Timestamp;
@@ -186,10 +185,9 @@ impl<'r> Run<'r> {
         }
         let sealed = seal::seal(&self.backup.recipients, bytes)?;
         let stored = u64::try_from(sealed.len()).unwrap_or(u64::MAX);
-        let id: [u8; 16] = random::array()?;
-        let piece =
-            Piece { name: format!("objects/{}", HEXLOWER.encode(&id)), stored, sha256: hash::sha256(&[&sealed]), part };
-        self.backup.target.put_new(&piece.name, &sealed).map_err(|error| self.shelf.failed(error))?;
+        let name = ObjectId::from_bytes(random::array()?);
+        let piece = Piece { name, stored, sha256: hash::sha256(&[&sealed]), part };
+        self.backup.target.put_new(&name.to_string(), &sealed).map_err(|error| self.shelf.failed(error))?;
         self.next.pieces.push(piece);
         self.done.objects = self.done.objects.saturating_add(1);
         self.done.stored = self.done.stored.saturating_add(stored);
