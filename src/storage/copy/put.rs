@@ -11,16 +11,18 @@ use crate::storage::journal::JournalId;
 /// The directory of a journal in the making. No vault opens it before it has a header.
 pub(crate) struct JournalCopy {
     id: JournalId,
+    /// Where the copy ends: if it is a segment, the vault will append to it.
+    last: JournalFile,
     open: Option<(JournalFile, StoredFile)>,
 }
 
 impl JournalCopy {
-    /// Into a directory of a vault.
-    pub(crate) fn begin(vault_dir: &Path, vault: VaultId) -> Result<Self, StorageError> {
+    /// Into a directory of a vault, a copy that ends in the file `last`.
+    pub(crate) fn begin(vault_dir: &Path, vault: VaultId, last: JournalFile) -> Result<Self, StorageError> {
         // Nothing is verified with it here.
         let id = JournalId::without_key(vault_dir, vault);
         file::create_dir_durably(&id.dir)?;
-        Ok(Self { id, open: None })
+        Ok(Self { id, last, open: None })
     }
 
     /// Removes what was put together so far.
@@ -57,7 +59,8 @@ impl JournalCopy {
         let path = self.path(part.file);
         let file = StoredFile::create_private(&path)?;
         let len = file.len()?;
-        if len < part.size {
+        let grows = part.file == self.last && matches!(part.file, JournalFile::Segment { .. });
+        if len < part.size && grows {
             // Written, not only announced: later frames must find their room.
             file.write_zeros(len.max(part.end().min(part.size)), part.size)?;
         }

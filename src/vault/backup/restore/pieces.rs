@@ -8,7 +8,7 @@ use super::packed::Opened;
 use super::{BackupFault, RestorePoint};
 use crate::audit::EntryRef;
 use crate::backup::BackupIdentity;
-use crate::backup::manifest::Piece;
+use crate::backup::manifest::{Manifest, Piece};
 use crate::backup::shelf::Shelf;
 use crate::crypto::hash;
 use crate::error::Error;
@@ -42,7 +42,8 @@ pub(super) fn copy(
         mark.chain = begin;
         mark.write(path)?;
     }
-    let mut journal = copy::JournalCopy::begin(path, chosen.last().manifest.vault)?;
+    let Manifest { vault, end, .. } = &chosen.last().manifest;
+    let mut journal = copy::JournalCopy::begin(path, *vault, end.file)?;
     let total: u64 = all().map(|(_, piece)| piece.part.len).sum();
     let (mut done, mut count, mut copied, mut so_far) = (0_u64, 0_u64, 0_u64, mark.copied);
     for (number, piece) in all() {
