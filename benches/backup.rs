@@ -1,23 +1,27 @@
 //! Backups to a folder: how fast a base is copied, beside copying the same files; what a put of somebody else takes meanwhile; how
-//! large an increment is; how fast a backup is verified without keys, and brought back, beside building the trees anew.
+//! large an increment is; how fast a backup is verified without keys, and brought back, beside building the trees anew; what
+//! is lost with a machine that is backed up every second, and how long the second machine takes to take over.
 //!
 //! `cargo bench --bench backup`; `-- --records 100000` for a look, `-- --rounds 3`, `-- --dir DIR` for another disk. A record has
 //! 512 bytes; the files stay in the system's cache.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chartvault::{
-    Action, BackupCheck, BackupIdentity, FolderTarget, Grant, IssuerKey, Kind, PatientId, Purpose, PutOptions, RawKey,
-    RecordRef, Session, Vault, Version,
+    Action, BackupCheck, BackupIdentity, ContinuousBackup, FolderTarget, Grant, IssuerKey, Kind, PatientId, Purpose,
+    PutOptions, RawKey, RecordRef, Session, Vault, Version,
 };
 
 const CHARTS: usize = 1_000;
 const VALUE: usize = 512;
+const PIECE: usize = 16 << 20;
 /// How long the other one waits between two puts.
 const THINKS: Duration = Duration::from_millis(2);
 const MB: f64 = 1e6;
@@ -103,15 +107,27 @@ fn copy(from: &Path, to: &Path) -> (u64, Duration) {
     let (begun, mut bytes) = (Instant::now(), 0);
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
-        let read = fs::read(&path).unwrap();
-        for (number, piece) in read.chunks(16 << 20).enumerate() {
-            let mut file = fs::File::create(to.join(format!("{}-{number}", bytes))).unwrap();
-            file.write_all(piece).unwrap();
+        let mut from = fs::File::open(path).unwrap();
+        loop {
+            let mut piece = Vec::with_capacity(PIECE);
+            (&mut from).take(PIECE as u64).read_to_end(&mut piece).unwrap();
+            if piece.is_empty() {
+                break;
+            }
+            let mut file = fs::File::create(to.join(bytes.to_string())).unwrap();
+            file.write_all(&piece).unwrap();
             file.sync_all().unwrap();
             bytes += piece.len() as u64;
         }
     }
     (bytes, begun.elapsed())
+}
+
+/// Waits until what was written and removed before is done with, which would else be paid by whoever writes next.
+fn settle() {
+    // Where there is no such program the figures are worse, and no less true.
+    drop(Command::new("sync").status());
+    thread::sleep(Duration::from_millis(500));
 }
 
 fn rate(bytes: u64, took: Duration) -> f64 {
@@ -121,6 +137,62 @@ fn rate(bytes: u64, took: Duration) -> f64 {
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
+}
+
+/// What was in no backup yet, looked at again and again while somebody puts and backups are made every second; and how long
+/// the second machine, which follows them, takes until it has acknowledged a put of its own.
+fn take_over(stand: &Stand) {
+    const LOOKS: u32 = 400;
+    let (target, packs) = (stand.target("followed"), stand.target("packs"));
+    let key = stand.vault.backup_key().unwrap();
+    let standby = stand.dir.path().join("standby");
+    stand.vault.backup(&target).packs_to(&packs).run().unwrap();
+    Vault::restore(&target).follow_into(&standby, &key).unwrap();
+    let plan = ContinuousBackup::to(Arc::new(FolderTarget::open(stand.dir.path().join("followed")).unwrap()));
+    let plan = plan.packs_to(Arc::new(FolderTarget::open(stand.dir.path().join("packs")).unwrap()));
+    let following = stand.vault.keep_backed_up(plan.every(Duration::from_secs(1))).unwrap();
+    // Before its first backup it takes all for lost.
+    while following.state().last.is_none() {
+        thread::sleep(THINKS);
+    }
+    let ended = AtomicBool::new(false);
+    let (mut entries, mut ages) = (vec![], vec![]);
+    thread::scope(|scope| {
+        let putting = scope.spawn(|| stand.put_until(&ended));
+        for look in 0..LOOKS {
+            thread::sleep(Duration::from_millis(50));
+            let state = following.state();
+            entries.push(state.waiting as f64);
+            let since =
+                state.waiting_since.map(|since| stand.vault.backup_status().unwrap().at.saturating_since(since));
+            ages.push(since.unwrap_or_default().as_secs_f64());
+            if look % 20 == 0 {
+                Vault::restore(&target).follow_into(&standby, &key).unwrap();
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+        putting.join().unwrap();
+    });
+    following.finish().unwrap();
+    let most = |of: &[f64]| of.iter().copied().fold(0.0, f64::max);
+    println!(
+        "in no backup               {:>8.0} entries and {:.2} s, at most {:.0} and {:.2} s",
+        median(entries.clone()),
+        median(ages.clone()),
+        most(&entries),
+        most(&ages)
+    );
+    let begun = Instant::now();
+    Vault::restore(&target).packs_from(&packs).into(&standby, &stand.key).unwrap();
+    let vault = Vault::open(&standby).unwrap().unlock(&stand.key).unwrap();
+    let opened = begun.elapsed();
+    vault.backup(&target).packs_to(&packs).run().unwrap();
+    println!(
+        "taken over                 {:>8.1} s, {:.1} s with its first backup",
+        opened.as_secs_f64(),
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(stand.vault.backup(&target).packs_to(&packs).run().is_err(), "the first machine goes on");
 }
 
 fn main() {
@@ -146,18 +218,23 @@ fn main() {
     let office = BackupIdentity::generate();
     let (mut copied, mut plain, mut sealed, mut beside) = (vec![], vec![], vec![], vec![]);
     for round in 0..rounds {
-        let (bytes, took) = copy(&journal, &stand.dir.path().join("copy"));
+        settle();
+        // Each round writes where none has written: a disk is faster where something was removed just before.
+        let fresh = |name: &str| format!("{name}-{round}");
+        let (bytes, took) = copy(&journal, &stand.dir.path().join(fresh("copy")));
         copied.push(rate(bytes, took));
-        let _ = fs::remove_dir_all(stand.dir.path().join("copy"));
-        let (target, packs) = (stand.target("base"), stand.target("packs"));
+        let (target, packs) = (stand.target(&fresh("base")), stand.target("packs"));
+        settle();
         let begun = Instant::now();
         let made = stand.vault.backup(&target).packs_to(&packs).run().unwrap();
         plain.push(rate(made.journal_bytes, begun.elapsed()));
-        let target = stand.target("sealed");
+        let target = stand.target(&fresh("sealed"));
+        settle();
         let begun = Instant::now();
         let made = stand.vault.backup(&target).packs_to(&packs).seal_to(office.recipient()).run().unwrap();
         sealed.push(rate(made.journal_bytes, begun.elapsed()));
-        let target = stand.target("busy");
+        let target = stand.target(&fresh("busy"));
+        settle();
         let ended = AtomicBool::new(false);
         beside.push(thread::scope(|scope| {
             let putting = scope.spawn(|| stand.put_until(&ended));
@@ -205,6 +282,7 @@ fn main() {
     for _ in 0..rounds {
         let place = stand.dir.path().join("restored");
         let _ = fs::remove_dir_all(&place);
+        settle();
         let begun = Instant::now();
         Vault::restore(&target).packs_from(&packs).into(&place, &stand.key).unwrap();
         restored.push(rate(bytes, begun.elapsed()));
@@ -217,6 +295,7 @@ fn main() {
                 fs::remove_file(&path).unwrap();
             }
         }
+        settle();
         let begun = Instant::now();
         let vault = Vault::open(&place).unwrap().unlock(&stand.key).unwrap();
         rebuilt.push(rate(bytes, begun.elapsed()));
@@ -227,4 +306,6 @@ fn main() {
         "restored                   {restored:>8.0} MB/s, {:.2} of the {rebuilt:.0} at which trees are rebuilt",
         restored / rebuilt
     );
+    let _ = fs::remove_dir_all(stand.dir.path().join("restored"));
+    take_over(&stand);
 }
