@@ -18,6 +18,17 @@ pub(crate) fn mark(dir: &Path, vault: VaultId) -> Result<(), HeaderFileError> {
     new_file(&dir.join(MARK), &elsewhere::encode(vault))
 }
 
+/// Takes the mark away, if there is one.
+pub(crate) fn unmark(dir: &Path) -> Result<(), HeaderFileError> {
+    let path = dir.join(MARK);
+    match fault::check(FileOp::Remove).and_then(|()| std::fs::remove_file(&path)) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(HeaderFileError::Io { doing: "removing", path, source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What the mark says: nothing if there is none, and nobody's id if it is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {

@@ -130,6 +130,26 @@ impl Home {
         }
     }
 
+    /// Puts a header that was brought back in its place, once more if that was interrupted before. The vault does not open
+    /// while the restore is marked.
+    pub(super) fn bring_header(&self, bytes: &[u8], vault: VaultId) -> Result<(), Error> {
+        if let Self::Dir { dir, header: Some(_) } = self {
+            detached::unmark(dir)?;
+        }
+        match (self.read_header(), self) {
+            (Err(Error::Header(HeaderFileError::NotAVault { .. })), _) => self.create_header(bytes, vault),
+            (Err(Error::Header(HeaderFileError::NoHeader { .. })), Self::Dir { header: Some(header), .. }) => {
+                detached::make_room(header)?;
+                self.create_header(bytes, vault)
+            }
+            (_, Self::Dir { dir, header: Some(_) }) => {
+                detached::mark(dir, vault)?;
+                self.write_header(bytes)
+            }
+            _ => self.write_header(bytes),
+        }
+    }
+
     pub(super) fn write_header(&self, bytes: &[u8]) -> Result<(), Error> {
         match self {
             Self::Dir { dir, header: None } => Ok(copies::write(dir, bytes)?),

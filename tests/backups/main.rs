@@ -4,6 +4,7 @@
 mod support;
 
 mod attacked;
+mod beside;
 mod continuous;
 mod drill;
 mod folder;

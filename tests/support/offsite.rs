@@ -15,7 +15,10 @@ pub struct Offsite {
 
 impl Offsite {
     pub fn new() -> Self {
-        let (house, vault) = House::create();
+        Self::of(House::create())
+    }
+
+    pub fn of((house, vault): (House, Vault)) -> Self {
         let at = |name: &str| FolderTarget::create(house.dir.path().join(name)).unwrap();
         let (target, packs) = (at("disk"), at("safe"));
         Self { house, vault, target, packs }

@@ -235,15 +235,14 @@ impl<'t> Restore<'t> {
         let begun = Instant::now();
         let options = self.options.take().unwrap_or_default();
         let home = Home::dir(path).with_header(options.header.clone());
+        let fresh = Mark::read(path)?.is_none();
         let (mut mark, lock) = self.mark(&home, path)?;
         let shelf = Shelf::new(self.from);
-        let packs = Shelf::new(self.packs.unwrap_or(self.from));
-        let pack = Opened::newest(packs, &self.identities, credential)?;
-        pack.check_not_older(&Chosen::newest(shelf, &pack.key)?.manifest)?;
-        // As long as nothing was cut, what is the newest now counts: more may have been backed up since an interrupted attempt.
-        let chosen_before = mark.last.filter(|_| mark.stage != Stage::Copying);
-        let chosen = Chosen::find(shelf, &pack.key, self.point, chosen_before)?;
-        pack.check_opens(&chosen.last().manifest)?;
+        let (pack, chosen) = match self.choose(shelf, credential, &mark) {
+            // Nothing was begun: the next attempt may want something else.
+            Err(error) if fresh => return mark::remove(path).and(Err(error)),
+            chosen => chosen?,
+        };
         mark.last = Some(chosen.last().manifest.number);
         if mark.stage == Stage::Copying {
             pieces::copy(path, (shelf, &chosen, &self.identities), &mut mark, &mut *progress)?;
@@ -255,7 +254,7 @@ impl<'t> Restore<'t> {
         }
         if mark.stage == Stage::Finishing {
             // Of the pack whose secrets are put in, which may be a newer one than an interrupted attempt had.
-            pack.write_header(&home)?;
+            home.bring_header(&pack.front.header, pack.vault)?;
         }
         let done = finish::finish((home, lock, options), &pack, (&chosen, &mut mark), credential, progress)?;
         Ok(Restored {
@@ -268,6 +267,20 @@ impl<'t> Restore<'t> {
             erased: done.erased,
             took: begun.elapsed(),
         })
+    }
+}
+
+impl Restore<'_> {
+    /// The key pack that opens, and the manifests that are wanted.
+    fn choose(&self, shelf: Shelf<'_>, credential: Credential<'_>, mark: &Mark) -> Result<(Opened, Chosen), Error> {
+        let packs = Shelf::new(self.packs.unwrap_or(self.from));
+        let pack = Opened::newest(packs, &self.identities, credential)?;
+        pack.check_not_older(&Chosen::newest(shelf, &pack.key)?.manifest)?;
+        // As long as nothing was cut, what is the newest now counts: more may have been backed up since an interrupted attempt.
+        let chosen_before = mark.last.filter(|_| mark.stage != Stage::Copying);
+        let chosen = Chosen::find(shelf, &pack.key, self.point, chosen_before)?;
+        pack.check_opens(&chosen.last().manifest)?;
+        Ok((pack, chosen))
     }
 }
 

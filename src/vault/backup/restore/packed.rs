@@ -11,7 +11,6 @@ use crate::format::header::UnverifiedHeader;
 use crate::ids::VaultId;
 use crate::keyring::{Credential, HeaderFileError, Keyring};
 use crate::storage::StorageKeys;
-use crate::vault::Home;
 use crate::vault::assemble::storage_keys;
 
 /// A key pack whose header opened.
@@ -110,14 +109,5 @@ impl Opened {
         self.check_keys(manifest.header_generation)?;
         let (epoch, oldest) = (manifest.data_epochs.0, self.oldest_data_epoch);
         if epoch < oldest { Err(BackupFault::KeyGone { epoch, oldest }) } else { Ok(()) }
-    }
-
-    /// Puts the header in its place; the vault still does not open while the restore is marked.
-    pub(super) fn write_header(&self, home: &Home) -> Result<(), Error> {
-        match home.read_header() {
-            Err(Error::Header(HeaderFileError::NotAVault { .. })) => home.create_header(&self.front.header, self.vault),
-            // Interrupted before: both copies are written once more.
-            _ => home.write_header(&self.front.header),
-        }
     }
 }
