@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chartvault::*;
+use support::House;
 use support::offsite::{Offsite, all_are_there, is_sound, told};
 
 /// Waits until it holds; fails after a time that only a machine in trouble needs.
@@ -117,4 +118,15 @@ fn it_ends_with_the_vault_and_with_its_handle() {
     drop(vault);
     drop(following);
     site.house.open();
+}
+
+#[test]
+fn a_vault_that_nobody_uses_is_sealed_all_the_same() {
+    let site = Offsite::of(House::create_with(|options| options.seal_when_idle(Duration::from_millis(1_500))));
+    site.patient(3);
+    let following = site.vault.keep_backed_up(plan(&site)).unwrap();
+    soon("nothing is copied", || following.state().last.is_some());
+    soon("it stays open", || site.house.open_at(&site.house.path()).is_ok());
+    assert!(matches!(site.vault.backup_status(), Err(Error::Sealed)));
+    drop(following);
 }

@@ -152,8 +152,9 @@ impl BackupThread {
     #[must_use]
     pub fn state(&self) -> FollowedState {
         let mut state = lock(&self.state).clone();
-        if let Some(unlocked) = self.vault.upgrade().and_then(|vault| vault.gate.enter_whatever_lags().ok()) {
-            let entries = unlocked.committer.storage().head().entries;
+        let entries =
+            |vault: Arc<Inner>| vault.gate.look_in(|unlocked| unlocked.committer.storage().head().entries).ok();
+        if let Some(entries) = self.vault.upgrade().and_then(entries) {
             let copied = state.last.as_ref().map_or(0, |last| last.entries);
             state.waiting = if state.waiting_since.is_some() { entries.saturating_sub(copied).max(1) } else { 0 };
         }
@@ -213,10 +214,14 @@ impl Follower {
     /// Nothing once the vault is gone.
     fn look(&mut self) -> Option<()> {
         let vault = Vault(self.vault.upgrade()?);
-        let unlocked = vault.0.gate.enter_whatever_lags().ok()?;
-        let (frames, segment) = (unlocked.committer.storage().head().seq, unlocked.committer.storage().segment());
-        let now = unlocked.clock.now();
-        drop(unlocked);
+        let (frames, segment, now) = vault
+            .0
+            .gate
+            .look_in(|unlocked| {
+                let storage = unlocked.committer.storage();
+                (storage.head().seq, storage.segment(), unlocked.clock.now())
+            })
+            .ok()?;
         if self.copied.is_some_and(|(copied, _)| copied == frames) {
             return Some(());
         }
@@ -250,7 +255,7 @@ impl Follower {
             Ok(report) => {
                 self.pause = Duration::ZERO;
                 // The entry about it is a frame as well, and nothing that has to be copied.
-                let after = vault.0.gate.enter_whatever_lags().map(|unlocked| {
+                let after = vault.0.gate.look_in(|unlocked| {
                     let storage = unlocked.committer.storage();
                     (storage.head(), storage.segment(), unlocked.clock.now())
                 });

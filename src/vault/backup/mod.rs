@@ -135,19 +135,20 @@ impl<'t> Backup<'t> {
         })
     }
 
-    /// [`Backup::run`], with an entry of the log only if that is wanted; says whether it was.
+    /// [`Backup::run`] unasked, which does not keep the vault open, with an entry of the log only if that is wanted; says
+    /// whether it was.
     fn run_told(self, tell: impl FnOnce(&Result<BackupReport, Error>) -> bool) -> Result<(BackupReport, bool), Error> {
-        operate(AuditEvent::BackupMade, || {
-            let unlocked = self.vault.0.gate.enter_whatever_lags()?;
-            let made = run::run(&unlocked, &self, &mut |_| ());
+        let run = |unlocked: &Unlocked| {
+            let made = run::run(unlocked, &self, &mut |_| ());
             let told = tell(&made);
             if told {
-                entry::made(&unlocked, self.target.name(), &made)?;
+                entry::made(unlocked, self.target.name(), &made)?;
             } else {
-                entry::made_untold(&unlocked, self.target.name(), &made);
+                entry::made_untold(unlocked, self.target.name(), &made);
             }
             made.map(|report| (report, told))
-        })
+        };
+        operate(AuditEvent::BackupMade, || self.vault.0.gate.look_in(run)?)
     }
 }
 
