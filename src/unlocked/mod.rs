@@ -126,6 +126,9 @@ pub(crate) struct Unlocked {
     pub(crate) rotating: Mutex<()>,
     /// Held while the journal is compacted: one compaction after the other.
     pub(crate) compacting: Mutex<()>,
+    /// Held while a key pack is made for backups: one after the other, since several targets may share one place for them.
+    #[cfg(feature = "backup")]
+    pub(crate) packing: Mutex<()>,
     /// Held while a use of a token is counted: one after the other.
     pub(crate) counting: Mutex<()>,
     /// Held while the read audit is chosen anew: one choice after the other.

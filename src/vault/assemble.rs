@@ -108,6 +108,8 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         changing: Mutex::default(),
         rotating: Mutex::default(),
         compacting: Mutex::default(),
+        #[cfg(feature = "backup")]
+        packing: Mutex::default(),
         counting: Mutex::default(),
         at_once: AtOnce::default(),
         sign_ins: SignIns::new(password_cost),

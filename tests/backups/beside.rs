@@ -224,3 +224,149 @@ fn a_header_kept_apart_stays_apart() {
     assert_eq!(session.get(id).unwrap().value.text, "apart");
     is_sound(&vault);
 }
+
+#[test]
+fn two_backups_at_once_to_one_target_leave_a_chain_that_is_whole() {
+    let site = Offsite::new();
+    let (_, notes) = site.patient(300);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..15 {
+                    match site.backup().run() {
+                        Ok(_) | Err(Error::Backup(BackupFault::Raced { .. })) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                    site.patient(2);
+                }
+            });
+        }
+    });
+    site.backup().run().unwrap();
+    let key = site.vault.backup_key().unwrap();
+    let found = BackupCheck::of(&site.target).signed_by(key).run().unwrap();
+    assert!(found.is_sound(), "{found} {:?}", found.findings);
+    let (_, vault, session) = site.restored("restored", site.restore()).unwrap();
+    all_are_there(&session, &notes);
+    is_sound(&vault);
+}
+
+#[test]
+fn who_follows_takes_over_and_restores_at_once_is_told_that_somebody_else_does() {
+    let site = Offsite::new();
+    let (_, notes) = site.patient(2_000);
+    site.backup().run().unwrap();
+    let (place, key) = (site.place("standby"), site.vault.backup_key().unwrap());
+    let in_the_way = |error: &Error| {
+        matches!(error, Error::InUse { .. } | Error::NotEmpty { .. } | Error::Backup(BackupFault::OtherRestore { .. }))
+    };
+    let done = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while done.load(Ordering::Relaxed) == 0 {
+                    if let Err(error) = Vault::restore(&site.target).follow_into(&place, &key) {
+                        assert!(in_the_way(&error), "{error}");
+                    }
+                }
+            });
+        }
+        for _ in 0..2 {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(30));
+                while done.load(Ordering::Relaxed) == 0 {
+                    match site.restore().into(&place, &site.house.key) {
+                        Ok(_) => {
+                            done.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Err(error) => assert!(in_the_way(&error), "{error}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(done.load(Ordering::Relaxed), 1);
+    let (vault, session) = site.open(&place);
+    all_are_there(&session, &notes);
+    is_sound(&vault);
+    assert_eq!(told(&session, AuditEvent::VaultRestored).len(), 1);
+}
+
+#[test]
+fn a_restore_while_its_backup_is_pruned_ends_whole_or_says_what_is_missing() {
+    let site = Offsite::new();
+    let (_, notes) = site.patient(200);
+    for _ in 0..4 {
+        site.house.clock.step(90 * 86_400);
+        site.backup().from_the_beginning().run().unwrap();
+    }
+    let key = site.vault.backup_key().unwrap();
+    thread::scope(|scope| {
+        let pruning = scope.spawn(|| {
+            thread::sleep(Duration::from_millis(5));
+            let retention = BackupRetention::new().last(1);
+            prune_backups(&site.target, key.clone(), retention).as_of(site.house.clock.now()).run().unwrap()
+        });
+        for (number, manifest) in [1, 2, 3, 4, 1, 2].into_iter().enumerate() {
+            let restore = site.restore().to(RestorePoint::Manifest(manifest));
+            match site.restored(&format!("restored-{number}"), restore) {
+                Ok((_, vault, session)) => {
+                    all_are_there(&session, &notes);
+                    is_sound(&vault);
+                }
+                Err(Error::Backup(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(pruning.join().unwrap().chains.len(), 3);
+    });
+    let (_, vault, session) = site.restored("newest", site.restore()).unwrap();
+    all_are_there(&session, &notes);
+    is_sound(&vault);
+}
+
+#[test]
+fn reads_whose_entries_waited_are_in_the_backup_and_later_ones_told_as_missing() {
+    let window = ReadAudit::Windowed { delay: Duration::from_secs(60), entries: 1_000 };
+    let (dir, key, issuer) =
+        (tempfile::tempdir().unwrap(), RawKey::generate().unwrap(), IssuerKey::generate().unwrap());
+    let path = dir.path().join("vault");
+    let (vault, _) = Vault::create(&path).raw_key(&key).read_audit(window).options(support::small()).finish().unwrap();
+    vault.trust_issuer(issuer.public(), &key).unwrap();
+    let token = support::everything().sign(&issuer, vault.id()).unwrap();
+    let session = vault.session(&token, Purpose::Treatment).unwrap();
+    let patient = session.register_patient([]).unwrap();
+    let id = session.put(patient, &note("pulse 60")).unwrap();
+    for _ in 0..20 {
+        session.get(id).unwrap();
+    }
+    let target = FolderTarget::create(dir.path().join("disk")).unwrap();
+    let packs = FolderTarget::create(dir.path().join("safe")).unwrap();
+    vault.backup(&target).packs_to(&packs).run().unwrap();
+    let place = dir.path().join("restored");
+    Vault::restore(&target).packs_from(&packs).options(support::small()).into(&place, &key).unwrap();
+    let restored = Vault::open_with(&place, support::small()).unwrap().unlock(&key).unwrap();
+    let session = restored.session(&token, Purpose::Treatment).unwrap();
+    let log = whole_log(&session);
+    let reads = log.iter().filter(|entry| entry.event == AuditEvent::RecordRead).map(|entry| entry.reads.len());
+    assert_eq!(reads.sum::<usize>(), 20, "what was answered before a backup is in it");
+    // Of what came after it nobody knows.
+    let recovery = log.iter().find(|entry| entry.event == AuditEvent::Recovered).unwrap();
+    assert!(recovery.detail.as_ref().unwrap().contains("up to 999 reads"), "{:?}", recovery.detail);
+    verify(&session);
+}
+
+#[test]
+fn the_public_key_of_the_backups_outlives_rotations_of_the_root() {
+    let site = Offsite::new();
+    let before = site.vault.backup_key().unwrap();
+    site.backup().run().unwrap();
+    let key = &site.house.key;
+    site.vault.rotate_root_key(&[key.into()]).unwrap();
+    site.patient(1);
+    site.backup().run().unwrap();
+    let after = site.vault.backup_key().unwrap();
+    let found = BackupCheck::of(&site.target).signed_by(before.clone()).run();
+    assert_eq!(before, after, "{found:?}");
+    assert!(found.unwrap().is_sound());
+}

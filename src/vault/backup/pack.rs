@@ -31,6 +31,7 @@ pub(super) fn keep(unlocked: &Unlocked, backup: &Backup<'_>, newest: Option<&Man
     let pack = newest.and_then(|newest| newest.pack);
     let Some(packs) = backup.packs else { return Ok(Packed { pack, ..Packed::default() }) };
     let shelf = Shelf::new(packs);
+    let _one = unlocked.packing.lock().unwrap_or_else(PoisonError::into_inner);
     let (there, whole) = (shelf.packs()?, shelf.whole_packs()?);
     let now = (generation(unlocked), erasures(unlocked));
     // Another target may keep its packs there as well: one of the keys and the ledger of now is good for all.

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 pub use report::DrillReport;
 
-use super::restore::Restore;
+use super::restore::{Becomes, Restore};
 use super::{elapsed, entry};
 use crate::audit::AuditEvent;
 use crate::backup::{BackupIdentity, BackupTarget};
@@ -168,8 +168,7 @@ impl<'t> Drill<'t> {
         let mut restore = Vault::restore(self.target).options(self.options()?);
         restore = self.packs.into_iter().fold(restore, Restore::packs_from);
         restore = self.identities.iter().cloned().fold(restore, Restore::identity);
-        // The mark of an unfinished restore stays: the copy is never a vault for anybody else.
-        let restored = restore.bring_back(path, credential, &mut *progress)?;
+        let restored = restore.bring_back((path, Becomes::Copy), credential, &mut *progress)?;
         let home = Home::dir(path);
         let lock = Mutex::new(Some(home.lock()?));
         let locked = LockedVault { home, options: self.options()?.for_restoring(), lock };

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::super::entry::shown;
 use super::BackupFault;
 use super::choose::Chosen;
-use super::mark::{Mark, Stage};
+use super::mark::{self, Mark, Stage};
 use super::packed::Opened;
 use crate::audit::{AuditEvent, Draft, EntryKind, Outcome};
 use crate::committer::Row;
@@ -16,6 +16,15 @@ use crate::progress::OnProgress;
 use crate::unlocked::{DirLock, Unlocked};
 use crate::vault::{ErasureLedger, Home, LockedVault, Options, Replayed, Vault};
 
+/// What a directory is once all was brought back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::vault::backup) enum Becomes {
+    /// A vault.
+    Vault,
+    /// What a drill looks at: it stays marked as unfinished, and is never a vault for anybody else.
+    Copy,
+}
+
 /// What came of it.
 pub(super) struct Finished {
     pub(super) left_out: u64,
@@ -24,6 +33,7 @@ pub(super) struct Finished {
 
 pub(super) fn finish(
     (home, lock, options): (Home, DirLock, Options),
+    becomes: Becomes,
     pack: &Opened,
     (chosen, mark): (&Chosen, &mut Mark),
     credential: Credential<'_>,
@@ -32,9 +42,17 @@ pub(super) fn finish(
     let locked = LockedVault { home, options: options.for_restoring(), lock: Mutex::new(Some(lock)) };
     let vault = locked.unlock_unfinished(credential, &mut *progress)?;
     let finished = finish_open(&vault, pack, (chosen, mark), credential, progress);
+    let finished = finished.and_then(|finished| match becomes {
+        // As long as the lock is ours: nobody else goes on with what is finished.
+        Becomes::Vault => mark::remove(vault.path()).map(|()| finished),
+        Becomes::Copy => Ok(finished),
+    });
     let closed = vault.close();
     let finished = finished?;
-    closed?;
+    if becomes == Becomes::Copy {
+        closed?;
+    }
+    // A vault that was not closed properly is one: its next opening goes on as after a crash.
     Ok(finished)
 }
 

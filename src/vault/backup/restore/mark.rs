@@ -151,6 +151,11 @@ fn hash(hex: &str) -> Option<[u8; 32]> {
     HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()
 }
 
+/// Whether there is a mark, in place or about to be. What it says is read by whoever has the lock.
+pub(super) fn is_begun(dir: &Path) -> bool {
+    [RESTORING, UNWRITTEN].iter().any(|name| fs::symlink_metadata(dir.join(name)).is_ok())
+}
+
 /// Removes what is left of a mark that was never in place: nothing else was there then.
 pub(super) fn remove_unwritten(dir: &Path) -> Result<(), Error> {
     match fs::symlink_metadata(dir.join(UNWRITTEN)) {

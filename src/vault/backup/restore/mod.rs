@@ -29,6 +29,7 @@ use crate::secret::wipe_stack;
 use crate::unlocked::DirLock;
 use crate::vault::{Home, Options, Replayed, Vault, operate};
 use choose::Chosen;
+pub(in crate::vault::backup) use finish::Becomes;
 use mark::{Mark, Stage};
 use packed::Opened;
 
@@ -141,27 +142,29 @@ impl<'t> Restore<'t> {
         progress: OnProgress<'_>,
     ) -> Result<Restored, Error> {
         let (path, credential) = (path.as_ref(), credential.into());
-        let restored = operate(AuditEvent::VaultRestored, || self.run(path, credential, progress));
+        let restored =
+            operate(AuditEvent::VaultRestored, || self.bring_back((path, Becomes::Vault), credential, progress));
         wipe_stack();
         restored
     }
 
-    /// Takes the directory, and says how far an earlier attempt came.
-    fn mark(&self, home: &Home, path: &Path) -> Result<(Mark, DirLock), Error> {
-        let begun = Mark::read(path)?.is_some();
-        if !begun {
-            mark::remove_unwritten(path)?;
+    /// Takes the directory, and says how far an earlier attempt came, and whether this is the first one.
+    fn mark(&self, home: &Home, path: &Path) -> Result<(Mark, DirLock, bool), Error> {
+        if !mark::is_begun(path) {
             home.make_empty()?;
         }
         let lock = home.lock()?;
-        // Once more: somebody else may have finished it before the lock was ours.
-        let mark = match Mark::read(path)? {
-            Some(mark) => mark.of(self.from.name(), self.point)?,
-            None if begun => return Err(Error::NotEmpty { path: path.to_owned() }),
-            None => Mark::new(self.from.name(), self.point),
+        // What was there before the lock was ours may be another's beginning, and finished by now.
+        let (mark, fresh) = match Mark::read(path)? {
+            Some(mark) => (mark.of(self.from.name(), self.point)?, false),
+            None => {
+                mark::remove_unwritten(path)?;
+                home.make_empty()?;
+                (Mark::new(self.from.name(), self.point), true)
+            }
         };
         mark.write(path)?;
-        Ok((mark, lock))
+        Ok((mark, lock, fresh))
     }
 
     /// Copies what is new at the target into a directory, for a second machine that is to take over: it needs neither key
@@ -208,7 +211,7 @@ impl<'t> Restore<'t> {
         let path = path.as_ref();
         let newest = Restore { identities: Vec::new(), options: None, ..*self };
         let newest = newest.to(RestorePoint::Newest);
-        let (mut mark, _lock) = newest.mark(&Home::dir(path), path)?;
+        let (mut mark, _lock, _) = newest.mark(&Home::dir(path), path)?;
         if mark.stage != Stage::Copying {
             return Err(BackupFault::OtherRestore { found: "a vault that is being taken over".to_owned() }.into());
         }
@@ -219,24 +222,16 @@ impl<'t> Restore<'t> {
         Ok(Followed { manifest: last.number, entries: last.tip.entries, made: last.made, copied })
     }
 
-    fn run(self, path: &Path, credential: Credential<'_>, progress: OnProgress<'_>) -> Result<Restored, Error> {
-        let restored = self.bring_back(path, credential, progress)?;
-        mark::remove(path)?;
-        Ok(restored)
-    }
-
-    /// All of it but the last step: the directory is still marked as no vault.
     pub(super) fn bring_back(
         mut self,
-        path: &Path,
+        (path, becomes): (&Path, Becomes),
         credential: Credential<'_>,
         progress: OnProgress<'_>,
     ) -> Result<Restored, Error> {
         let begun = Instant::now();
         let options = self.options.take().unwrap_or_default();
         let home = Home::dir(path).with_header(options.header.clone());
-        let fresh = Mark::read(path)?.is_none();
-        let (mut mark, lock) = self.mark(&home, path)?;
+        let (mut mark, lock, fresh) = self.mark(&home, path)?;
         let shelf = Shelf::new(self.from);
         let (pack, chosen) = match self.choose(shelf, credential, &mark) {
             // Nothing was begun: the next attempt may want something else.
@@ -256,7 +251,7 @@ impl<'t> Restore<'t> {
             // Of the pack whose secrets are put in, which may be a newer one than an interrupted attempt had.
             home.bring_header(&pack.front.header, pack.vault)?;
         }
-        let done = finish::finish((home, lock, options), &pack, (&chosen, &mut mark), credential, progress)?;
+        let done = finish::finish((home, lock, options), becomes, &pack, (&chosen, &mut mark), credential, progress)?;
         Ok(Restored {
             vault: pack.vault,
             path: path.to_owned(),
