@@ -19,6 +19,7 @@ pub(crate) fn mark(dir: &Path, vault: VaultId) -> Result<(), HeaderFileError> {
 }
 
 /// Takes the mark away, if there is one.
+#[cfg(feature = "backup")]
 pub(crate) fn unmark(dir: &Path) -> Result<(), HeaderFileError> {
     let path = dir.join(MARK);
     match fault::check(FileOp::Remove).and_then(|()| std::fs::remove_file(&path)) {

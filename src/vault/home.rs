@@ -132,6 +132,7 @@ impl Home {
 
     /// Puts a header that was brought back in its place, once more if that was interrupted before. The vault does not open
     /// while the restore is marked.
+    #[cfg(feature = "backup")]
     pub(super) fn bring_header(&self, bytes: &[u8], vault: VaultId) -> Result<(), Error> {
         if let Self::Dir { dir, header: Some(_) } = self {
             detached::unmark(dir)?;
