@@ -10,14 +10,16 @@ use super::attempts::Attempts;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::VaultId;
+#[cfg(any(feature = "backup", feature = "test-util"))]
+use crate::keyring::HeaderFileError;
 use crate::keyring::copies::{self, HeaderCopies};
 use crate::keyring::detached;
 use crate::keyring::signing_key::{self, SigningKeyPlace};
 use crate::progress::OnProgress;
+#[cfg(feature = "test-util")]
+use crate::storage::memory::MemoryStore;
 use crate::storage::{Embedded, Opened, Storage, StorageKeys, StorageOptions, file};
 use crate::unlocked::DirLock;
-#[cfg(feature = "test-util")]
-use crate::{keyring::HeaderFileError, storage::memory::MemoryStore};
 
 /// In a directory in which a restore was not finished.
 pub(super) const RESTORING: &str = "restoring";
