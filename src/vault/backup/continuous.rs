@@ -88,7 +88,8 @@ pub struct FollowedState {
     pub is_fenced: bool,
 }
 
-/// A thread that makes backups; it ends when this is dropped.
+/// A thread that makes backups; it ends when this is dropped, after the backup that is under way. Where that may take long
+/// (a first one, to a slow target), close the vault before: that ends it after the piece under way, and the next backup goes on.
 pub struct BackupThread {
     state: Arc<Mutex<FollowedState>>,
     vault: Weak<Inner>,
