@@ -3,21 +3,27 @@
 use std::fs;
 
 use super::*;
-use crate::support::offsite::Offsite;
+use crate::support::offsite::{Killed, Offsite};
 
 #[test]
 fn a_restore_that_was_not_finished_is_no_vault() {
     let site = Offsite::new();
     let place = site.place("restored");
     site.backup().run().unwrap();
-    let only = FolderTarget::create(site.place("nothing")).unwrap();
-    let none = Vault::restore(&only).packs_from(&site.packs).into(&place, &site.house.key);
-    assert!(none.is_err());
+    // It ends while the first piece is fetched.
+    for passing in 0.. {
+        let target = Killed::at(&site.target, passing, false);
+        let killed = Vault::restore(&target).packs_from(&site.packs).into(&place, &site.house.key);
+        assert!(killed.is_err());
+        if place.join("restoring").exists() {
+            break;
+        }
+    }
     let refused = site.house.open_at(&place).map(drop);
     assert!(matches!(refused, Err(Error::RestoreUnfinished { .. })), "{refused:?}");
     advises(refused, "run it again");
     // Neither is it another restore's.
-    let refused = site.restore().into(&place, &site.house.key).map(drop);
+    let refused = site.restore().to(RestorePoint::Manifest(1)).into(&place, &site.house.key).map(drop);
     assert!(matches!(refused, Err(Error::Backup(BackupFault::OtherRestore { .. }))), "{refused:?}");
     advises(refused, "finish that one");
 }
