@@ -56,7 +56,7 @@ pub(crate) fn payload(bytes: &[u8]) -> bool {
     assert_eq!(read.is_ok(), decoded.is_ok());
     let (Ok(read), Ok(decoded)) = (read, decoded) else { return false };
     let line = read.to_string();
-    assert!(line.chars().count() <= 100 && !line.contains('\n'), "{line}");
+    assert!(line.chars().count() <= 140 && !line.contains('\n'), "{line}");
 
     let mut again = Vec::new();
     put(&decoded, &mut again);

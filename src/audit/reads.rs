@@ -11,7 +11,7 @@ use crate::bytes::{Put, Reader, TooLong};
 use crate::clock::Timestamp;
 
 /// Reads under one entry.
-const MAX_READS: usize = 1_000;
+pub(super) const MAX_READS: usize = 1_000;
 /// Microseconds from the first to the last of them: the longest that a window may be (`ReadAudit`), and less than clocks may
 /// differ by.
 pub(crate) const MAX_SPAN: u32 = 60_000_000;

@@ -18,7 +18,7 @@ use crate::terms::{Action, Purpose};
 
 /// One entry of the audit log: who did what to whom, when, why, and how it ended.
 ///
-/// `Display` gives one line of at most 100 columns with abbreviated ids; `Debug` gives the same, so that no text that a
+/// `Display` gives one line of at most 140 columns with abbreviated ids; `Debug` gives the same, so that no text that a
 /// person typed gets into a log by accident.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]

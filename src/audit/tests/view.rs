@@ -4,9 +4,12 @@ use crate::audit::entry::EntryRef;
 use crate::audit::event::AuditEvent;
 use crate::audit::keys::SubjectKey;
 use crate::audit::payload::{put_field, tag};
+use crate::audit::reads::{AuditRead, MAX_READS};
 use crate::audit::subject::{BlockPlace, PreparedSubject};
 use crate::audit::view::{AuditEntry, OpenEntryError, open_entry};
+use crate::clock::Timestamp;
 use crate::ids::PatientId;
+use crate::terms::Purpose;
 
 fn open_read_with(key: impl FnMut(u32, &[u8; 16], u32) -> Option<SubjectKey>) -> Result<AuditEntry, OpenEntryError> {
     let entries = kit::log(vec![kit::genesis(), kit::read(1)]);
@@ -90,13 +93,17 @@ fn the_line_is_as_documented() {
 }
 
 #[test]
-fn no_event_makes_a_line_of_more_than_100_columns() {
+fn no_entry_makes_a_line_of_more_than_140_columns() {
     let mut entry = kit::full_entry();
+    // Nothing of it can be longer.
+    (entry.count, entry.reason, entry.purpose) = (Some(u32::MAX), Some(u16::MAX), Some(Purpose::SystemAdministration));
+    entry.subjects = vec![entry.subjects[0].clone(); 394];
+    entry.time = Timestamp::from_micros(i64::MIN);
+    entry.reads = vec![AuditRead { time: entry.time, subject: 0, records: 1 }; MAX_READS];
     for event in AuditEvent::ALL {
         entry.event = *event;
-        assert!(entry.to_string().len() <= 100, "{entry}");
+        assert!(entry.to_string().len() <= 140, "{entry}");
     }
-    entry.subjects = vec![entry.subjects[0].clone(); 394];
     assert!(entry.to_string().contains("on 394 patients"));
 }
 
