@@ -16,7 +16,7 @@ use crate::storage::copy::{JournalFile, Part};
 mod signed;
 
 pub use signed::BackupKey;
-pub(crate) use signed::{SignedManifest, origin, sign as sign_text, signed_text};
+pub(crate) use signed::{SignedManifest, origin, sign as sign_text, signed_text, vault_of};
 
 /// The newest format that this version writes and reads.
 pub(crate) const FORMAT: u64 = 1;

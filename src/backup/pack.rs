@@ -1,7 +1,7 @@
 //! Key packs: what a backup opens with, kept apart from it and replaced at every erasure (docs/format/backup.md).
 //!
 //! A pack is the header, the erasure ledger, and the rows of all patients' secrets as they are sealed now. It comes in parts,
-//! each of them signed.
+//! each of them signed, of which neither ledger nor rows have to fit into one.
 
 use super::fault::BackupFault;
 use super::manifest::BackupKey;
@@ -10,7 +10,7 @@ use crate::crypto::sign::{SIGNATURE_LEN, SigningSeed};
 use crate::ids::VaultId;
 
 const MAGIC: &[u8; 8] = b"CVPACK01";
-/// Bytes of rows that one part holds, about.
+/// Bytes of ledger and rows that one part holds, about.
 pub(crate) const PART_BYTES: usize = 8 << 20;
 /// Bytes of a part as it is kept, at most.
 pub(crate) const MAX_LEN: usize = 16 << 20;
@@ -32,6 +32,8 @@ pub(crate) struct PackPart {
     pub(crate) last: bool,
     /// In the first part only.
     pub(crate) front: Option<PackFront>,
+    /// Bytes of the erasure ledger, which follow those of the part before.
+    pub(crate) ledger: Vec<u8>,
     pub(crate) rows: Vec<SecretRow>,
 }
 
@@ -43,7 +45,6 @@ pub(crate) struct PackFront {
     /// Erasures in the ledger.
     pub(crate) erasures: u64,
     pub(crate) header: Vec<u8>,
-    pub(crate) ledger: Vec<u8>,
 }
 
 impl PackPart {
@@ -87,8 +88,8 @@ impl PackPart {
             out.put_u64(front.header_generation);
             out.put_u64(front.erasures);
             out.put_len32(&front.header)?;
-            out.put_len32(&front.ledger)?;
         }
+        out.put_len32(&self.ledger)?;
         out.put_u32(u32::try_from(self.rows.len()).map_err(|_| TooLong)?);
         for (key, value) in &self.rows {
             out.put_len16(key)?;
@@ -118,16 +119,16 @@ impl PackPart {
         };
         let front = if part == 0 {
             let (header_generation, erasures) = (reader.u64()?, reader.u64()?);
-            let (header, ledger) = (reader.len32()?.to_vec(), reader.len32()?.to_vec());
-            Some(PackFront { header_generation, erasures, header, ledger })
+            Some(PackFront { header_generation, erasures, header: reader.len32()?.to_vec() })
         } else {
             None
         };
+        let ledger = reader.len32()?.to_vec();
         let mut rows = Vec::new();
         for _ in 0..reader.u32()? {
             rows.push((reader.len16()?.to_vec(), reader.len32()?.to_vec()));
         }
-        Ok(reader.rest().is_empty().then_some(Self { vault, number, id, part, last, front, rows }))
+        Ok(reader.rest().is_empty().then_some(Self { vault, number, id, part, last, front, ledger, rows }))
     }
 }
 
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn parts() -> [PackPart; 2] {
-        let front = PackFront { header_generation: 3, erasures: 1, header: vec![1; 300], ledger: vec![2; 90] };
+        let front = PackFront { header_generation: 3, erasures: 1, header: vec![1; 300] };
         let vault = VaultId::from_bytes([0x11; 16]);
         let first = PackPart {
             vault,
@@ -158,9 +159,12 @@ mod tests {
             part: 0,
             last: false,
             front: Some(front),
-            rows: vec![(vec![3; 20], vec![4; 188])],
+            ledger: vec![2; 60],
+            rows: Vec::new(),
         };
-        let second = PackPart { vault, number: 4, id: [5; 16], part: 1, last: true, front: None, rows: Vec::new() };
+        let rows = vec![(vec![3; 20], vec![4; 188])];
+        let second =
+            PackPart { vault, number: 4, id: [5; 16], part: 1, last: true, front: None, ledger: vec![2; 30], rows };
         [first, second]
     }
 

@@ -2,7 +2,7 @@
 //! cannot open them.
 
 use super::fault::BackupFault;
-use super::manifest::{BackupKey, PackRef, origin, sign_text, signed_text};
+use super::manifest::{BackupKey, PackRef, origin, sign_text, signed_text, vault_of};
 use crate::crypto::sign::SigningSeed;
 
 /// Bytes of it, at most.
@@ -12,6 +12,8 @@ pub(crate) const MAX_LEN: usize = 4 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PackEnd {
     pub(crate) pack: PackRef,
+    /// Data epochs, the oldest and the newest, whose keys its header holds.
+    pub(crate) data_epochs: (u32, u32),
     pub(crate) parts: u32,
 }
 
@@ -28,9 +30,11 @@ impl PackEnd {
     }
 
     fn text(&self, key: &BackupKey) -> String {
-        let Self { pack: PackRef { number, header_generation, erasures }, parts } = self;
+        let Self { pack: PackRef { number, header_generation, erasures }, data_epochs: (oldest, newest), parts } = self;
         let origin = origin(key.vault());
-        format!("{origin}\npack {number}\nheader {header_generation}\nerasures {erasures}\nparts {parts}\n")
+        format!(
+            "{origin}\npack {number}\nheader {header_generation}\ndata-keys {oldest} {newest}\nerasures {erasures}\nparts {parts}\n"
+        )
     }
 
     /// Signs.
@@ -38,23 +42,30 @@ impl PackEnd {
         sign_text(&self.text(key), key.vault(), seed)
     }
 
-    /// Reads it, if this key signed it and it is of this pack.
+    /// Reads it, if this key signed it and it is of this pack. `Unsigned` where it is another vault's.
     pub(crate) fn parse(bytes: &[u8], number: u64, key: &BackupKey) -> Result<Self, BackupFault> {
-        let unsigned = || BackupFault::Unsigned { name: Self::name_of(number) };
-        let text = signed_text(bytes, key).ok_or_else(unsigned)?;
-        let what = "its end does not have the form of one";
+        let damaged = |what| BackupFault::Pack { number, what };
+        let Some(text) = signed_text(bytes, key) else {
+            let named = std::str::from_utf8(bytes).ok().and_then(|text| vault_of(text.lines().next()?));
+            return Err(match named.filter(|named| *named != key.vault()) {
+                Some(_) => BackupFault::Unsigned { name: Self::name_of(number) },
+                None => damaged("its end was changed, or is not signed by the key of this vault's backups"),
+            });
+        };
         Self::read(&text)
             .filter(|read| read.pack.number == number && read.text(key) == text)
-            .ok_or(BackupFault::Pack { number, what })
+            .ok_or_else(|| damaged("its end does not have the form of one"))
     }
 
     fn read(text: &str) -> Option<Self> {
         let mut lines = text.lines().skip(1);
         let mut next = |word: &str| lines.next()?.strip_prefix(word)?.strip_prefix(' ');
         let number = next("pack")?.parse().ok()?;
-        let (header_generation, erasures) = (next("header")?.parse().ok()?, next("erasures")?.parse().ok()?);
-        let parts = next("parts")?.parse().ok()?;
-        Some(Self { pack: PackRef { number, header_generation, erasures }, parts })
+        let header_generation = next("header")?.parse().ok()?;
+        let (oldest, newest) = next("data-keys")?.split_once(' ')?;
+        let data_epochs = (oldest.parse().ok()?, newest.parse().ok()?);
+        let (erasures, parts) = (next("erasures")?.parse().ok()?, next("parts")?.parse().ok()?);
+        Some(Self { pack: PackRef { number, header_generation, erasures }, data_epochs, parts })
     }
 }
 
@@ -70,7 +81,10 @@ mod tests {
 
     fn end() -> (PackEnd, BackupKey) {
         let pack = PackRef { number: 4, header_generation: 3, erasures: 1 };
-        (PackEnd { pack, parts: 2 }, BackupKey::new(VaultId::from_bytes([0x11; 16]), seed().public()))
+        (
+            PackEnd { pack, data_epochs: (1, 2), parts: 2 },
+            BackupKey::new(VaultId::from_bytes([0x11; 16]), seed().public()),
+        )
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct LastBackup {
     pub stored_bytes: u64,
     /// The key pack that it needs, if one was ever made.
     pub pack: Option<LastPack>,
+    /// The oldest data epoch whose key it needs.
+    pub oldest_data_epoch: u32,
 }
 
 /// The key pack that the last backup needs.
@@ -63,8 +65,9 @@ impl LastBackup {
         (at, took): (Timestamp, Duration),
         (manifest, entries, stored_bytes): (u64, u64, u64),
         pack: Option<LastPack>,
+        oldest_data_epoch: u32,
     ) -> Self {
-        Self { at, took, manifest, entries, stored_bytes, pack }
+        Self { at, took, manifest, entries, stored_bytes, pack, oldest_data_epoch }
     }
 }
 
@@ -251,11 +254,12 @@ impl BackupRow {
     /// Behind the number of the table.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         match &self.note {
-            BackupNote::Made(LastBackup { at, took, manifest, entries, stored_bytes, pack }) => {
+            BackupNote::Made(LastBackup { at, took, manifest, entries, stored_bytes, pack, oldest_data_epoch }) => {
                 out.put_u8(MADE);
                 out.put_i64(at.as_micros());
                 out.put_u64(micros(*took));
                 [manifest, entries, stored_bytes].into_iter().for_each(|number| out.put_u64(*number));
+                out.put_u32(*oldest_data_epoch);
                 out.put_u8(u8::from(pack.is_some()));
                 if let Some(LastPack { number, header_generation, erasures }) = pack {
                     [number, header_generation, erasures].into_iter().for_each(|number| out.put_u64(*number));
@@ -290,6 +294,7 @@ impl BackupRow {
             MADE => {
                 let took = Duration::from_micros(reader.u64()?);
                 let (manifest, entries, stored_bytes) = (reader.u64()?, reader.u64()?, reader.u64()?);
+                let oldest_data_epoch = reader.u32()?;
                 let pack = match reader.u8()? {
                     0 => None,
                     1 => {
@@ -298,7 +303,7 @@ impl BackupRow {
                     }
                     _ => return Err(BadRow),
                 };
-                BackupNote::Made(LastBackup { at, took, manifest, entries, stored_bytes, pack })
+                BackupNote::Made(LastBackup { at, took, manifest, entries, stored_bytes, pack, oldest_data_epoch })
             }
             FAILED => {
                 let len = usize::from(reader.u8()?);

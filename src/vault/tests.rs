@@ -7,6 +7,8 @@ mod idle;
 mod kept_apart;
 mod log_index;
 mod log_tree;
+#[cfg(feature = "backup")]
+mod many_erased;
 mod memory;
 mod pruned;
 mod removed;

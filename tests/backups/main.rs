@@ -4,6 +4,7 @@
 mod support;
 
 mod attacked;
+mod attacked_meanwhile;
 mod beside;
 mod continuous;
 mod drill;

@@ -591,7 +591,7 @@ def backup_note(c):
     sort, at = c.read("Bq")
     c.must(1 <= sort <= 5)
     if sort == 1:
-        shown = c.read("QQQQ")
+        shown = c.read("QQQQI")
         packed = c.one("B")
         c.must(packed <= 1)
         shown += (c.read("QQQ") if packed else None,)

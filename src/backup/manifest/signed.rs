@@ -20,7 +20,7 @@ pub(crate) fn origin(vault: VaultId) -> String {
 }
 
 /// The vault that a first line names.
-pub(super) fn vault_of(line: &str) -> Option<VaultId> {
+pub(crate) fn vault_of(line: &str) -> Option<VaultId> {
     let id = line.strip_suffix(BEHIND_THE_VAULT)?.rsplit('/').next()?;
     let bytes: [u8; 16] = HEXLOWER.decode(id.as_bytes()).ok()?.try_into().ok()?;
     let vault = VaultId::from_bytes(bytes);

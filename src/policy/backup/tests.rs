@@ -13,7 +13,7 @@ fn documented() -> [(PolicyRow, &'static str); 5] {
     let at: Timestamp = "2026-01-05T12:00:00Z".parse().unwrap();
     let pack = Some(LastPack { number: 3, header_generation: 9, erasures: 2 });
     let took = Duration::from_millis(2_500);
-    let made = LastBackup { at, took, manifest: 12, entries: 4_711, stored_bytes: 1 << 20, pack };
+    let made = LastBackup { at, took, manifest: 12, entries: 4_711, stored_bytes: 1 << 20, pack, oldest_data_epoch: 1 };
     let drilled = LastDrill {
         at,
         outcome: Outcome::Allowed,

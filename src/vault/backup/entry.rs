@@ -45,7 +45,7 @@ fn note_of(unlocked: &Unlocked, made: &Result<BackupReport, Error>) -> BackupNot
         Ok(report) => {
             let pack = report.named.map(|pack| LastPack::new(pack.number, pack.header_generation, pack.erasures));
             let numbers = (report.manifest, report.entries, report.stored_bytes);
-            BackupNote::Made(LastBackup::new((report.made, report.took), numbers, pack))
+            BackupNote::Made(LastBackup::new((report.made, report.took), numbers, pack, report.oldest_data_epoch))
         }
         Err(error) => BackupNote::Failed(policy::failure(now(unlocked), error.word())),
     }

@@ -5,6 +5,7 @@ mod drill;
 mod entry;
 mod goes_on;
 mod pack;
+mod packs;
 mod prune;
 mod restore;
 mod run;
@@ -189,8 +190,12 @@ pub struct BackupReport {
     pub pack_is_old: bool,
     /// Older key packs that the place where they are kept did not remove: they open what was erased or taken away since.
     pub older_packs: Vec<u64>,
+    /// Older key packs that stay, since the last backup to another target has records under a data key that was dropped since.
+    /// They go once there is a newer one. Until then they open what was erased or taken away since.
+    pub needed_packs: Vec<u64>,
     /// What the key pack is of.
     named: Option<PackRef>,
+    oldest_data_epoch: u32,
 }
 
 impl fmt::Display for BackupReport {
@@ -212,9 +217,12 @@ impl fmt::Display for BackupReport {
             Some(pack) => write!(f, ", key pack {pack}")?,
             None => f.write_str(", no key pack: without one nothing can be restored")?,
         }
+        let listed = |packs: &[u64]| packs.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
         if !self.older_packs.is_empty() {
-            let older: Vec<String> = self.older_packs.iter().map(u64::to_string).collect();
-            write!(f, "; older key packs are left: {}", older.join(", "))?;
+            write!(f, "; older key packs are left: {}", listed(&self.older_packs))?;
+        }
+        if !self.needed_packs.is_empty() {
+            write!(f, "; backups at other targets still need key packs {}", listed(&self.needed_packs))?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::goes_on::{can_go_on, check_ours};
+use super::pack::Keys;
 use super::{Backup, BackupReport, elapsed, key_of, pack, seed_of};
 use crate::backup::manifest::{End, Manifest, PackRef, Piece, SignedManifest, Tip, hash_of};
 use crate::backup::object::ObjectId;
@@ -19,67 +20,123 @@ use crate::unlocked::Unlocked;
 /// Pieces after which a manifest is made, so that whoever is interrupted has not done them in vain.
 const PIECES: usize = 16;
 
+/// How often the state is taken again because data keys were dropped meanwhile that it needs.
+const ATTEMPTS: u32 = 4;
+
 /// Makes a backup.
 pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress<'_>) -> Result<BackupReport, Error> {
     let begun = Instant::now();
-    // What was answered before this moment is in it, and so is each entry of an earlier time.
-    let made = unlocked.now()?;
-    unlocked.committer.catch_up()?;
-    let shelf = Shelf::new(backup.target);
-    let (numbers, key) = (shelf.manifests()?, key_of(unlocked));
-    let newest = numbers.last().map(|number| shelf.manifest(*number, Some(&key))).transpose()?;
-    let shipment = unlocked.committer.storage().ship()?.ok_or(BackupFault::InMemory)?;
-    // The tree over the log grows behind it.
-    unlocked.committer.catch_up()?;
-    // The manifest that says whose the target is.
-    let mut ours = newest.as_ref();
-    let mut goes_on = false;
-    let whole;
-    if let Some(newest) = &newest {
-        match check_ours(unlocked, &newest.manifest, &shipment) {
-            Ok(()) => goes_on = !backup.from_the_beginning && can_go_on(newest, &shipment)?,
-            // Whoever began that copy did not end it, and nobody can have been restored from it.
-            Err(Error::Backup(BackupFault::NotOurs { .. })) if !newest.manifest.whole => {
-                whole = newest_whole(shelf, &numbers, &key)?;
-                whole.as_ref().map_or(Ok(()), |whole| check_ours(unlocked, &whole.manifest, &shipment))?;
-                ours = whole.as_ref();
-            }
-            Err(error) => return Err(error),
+    let before = Before::at(Shelf::new(backup.target), &key_of(unlocked))?;
+    let mut new_pack = false;
+    for _ in 0..ATTEMPTS {
+        let state = State::now(unlocked)?;
+        let (newest, goes_on) = before.checked(unlocked, &state.shipment)?;
+        let goes_on = goes_on && !backup.from_the_beginning;
+        // Before the journal is copied: whoever was erased is to be in no pack as soon as can be.
+        let whole = before.whole().map(|whole| &whole.manifest);
+        let packed = pack::keep(unlocked, backup, (newest, whole))?;
+        new_pack |= packed.new;
+        if packed.keys.is_some_and(|keys| keys.data_epochs.0 > state.keys.data_epochs.0) {
+            continue;
         }
+        let newest = before.newest.as_ref();
+        let mut run = Run::begin((unlocked, backup), &state, newest, goes_on, packed.pack)?;
+        run.copy(&state.shipment, progress)?;
+        let Run { next, done, .. } = run;
+        let named = packed.pack;
+        let older = pack::tidy(unlocked, backup, packed, &next);
+        return Ok(BackupReport {
+            target: backup.target.name().to_owned(),
+            manifest: next.number,
+            made: next.made,
+            took: elapsed(begun),
+            from_the_beginning: !goes_on,
+            objects: done.objects,
+            journal_bytes: done.journal,
+            stored_bytes: done.stored,
+            entries: next.tip.entries,
+            pack: named.map(|pack| pack.number),
+            new_pack,
+            pack_is_old: named
+                .is_some_and(|pack| pack.header_generation < next.header_generation || pack.erasures < next.erasures),
+            older_packs: older.left.into_iter().collect(),
+            needed_packs: older.needed.into_iter().collect(),
+            named,
+            oldest_data_epoch: next.data_epochs.0,
+        });
     }
-    let packed = pack::keep(unlocked, backup, ours.map(|ours| &ours.manifest))?;
-    let mut run = Run::begin(unlocked, backup, &shipment, newest.as_ref(), (goes_on, packed.pack, made))?;
-    run.copy(&shipment, progress)?;
-    let Run { next, done, .. } = run;
-    Ok(BackupReport {
-        target: backup.target.name().to_owned(),
-        manifest: next.number,
-        made: next.made,
-        took: elapsed(begun),
-        from_the_beginning: !goes_on,
-        objects: done.objects,
-        journal_bytes: done.journal,
-        stored_bytes: done.stored,
-        entries: next.tip.entries,
-        pack: packed.pack.map(|pack| pack.number),
-        new_pack: packed.new,
-        pack_is_old: packed
-            .pack
-            .is_some_and(|pack| pack.header_generation < next.header_generation || pack.erasures < next.erasures),
-        older_packs: packed.older,
-        named: packed.pack,
-    })
+    Err(Error::RotationUnderWay)
 }
 
-/// The newest manifest of a copy that was ended.
-fn newest_whole(shelf: Shelf<'_>, numbers: &[u64], key: &BackupKey) -> Result<Option<SignedManifest>, BackupFault> {
-    for number in numbers.iter().rev() {
-        let manifest = shelf.manifest(*number, Some(key))?;
-        if manifest.manifest.whole {
-            return Ok(Some(manifest));
+/// What a target holds before a backup.
+struct Before {
+    newest: Option<SignedManifest>,
+    /// The newest of a copy that was ended, if that is another one.
+    newest_whole: Option<SignedManifest>,
+}
+
+impl Before {
+    fn at(shelf: Shelf<'_>, key: &BackupKey) -> Result<Self, BackupFault> {
+        let numbers = shelf.manifests()?;
+        let mut found = Self { newest: None, newest_whole: None };
+        for number in numbers.iter().rev() {
+            let manifest = shelf.manifest(*number, Some(key))?;
+            let is_whole = manifest.manifest.whole;
+            match &found.newest {
+                None => found.newest = Some(manifest),
+                Some(_) if is_whole => found.newest_whole = Some(manifest),
+                Some(_) => {}
+            }
+            if is_whole {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn whole(&self) -> Option<&SignedManifest> {
+        self.newest.as_ref().filter(|newest| newest.manifest.whole).or(self.newest_whole.as_ref())
+    }
+
+    /// The manifest that says whose the target is, which has to be this vault, and whether the copy that is there can be gone
+    /// on with.
+    fn checked(&self, unlocked: &Unlocked, shipment: &Shipment) -> Result<(Option<&Manifest>, bool), Error> {
+        let Some(newest) = &self.newest else { return Ok((None, false)) };
+        match check_ours(unlocked, &newest.manifest, shipment) {
+            Ok(()) => Ok((Some(&newest.manifest), can_go_on(newest, shipment)?)),
+            // Whoever began that copy did not end it, and nobody can have been restored from it.
+            Err(Error::Backup(BackupFault::NotOurs { .. })) if !newest.manifest.whole => {
+                let whole = self.whole().map(|whole| &whole.manifest);
+                whole.map_or(Ok(()), |whole| check_ours(unlocked, whole, shipment))?;
+                Ok((whole, false))
+            }
+            Err(error) => Err(error),
         }
     }
-    Ok(None)
+}
+
+/// The state that is backed up.
+struct State {
+    /// What was answered before this moment is in it, and so is each entry of an earlier time.
+    made: Timestamp,
+    keys: Keys,
+    shipment: Shipment,
+}
+
+impl State {
+    fn now(unlocked: &Unlocked) -> Result<Self, Error> {
+        let made = unlocked.now()?;
+        unlocked.committer.catch_up()?;
+        // Once a data key is dropped nothing more is under it, so the oldest is that of before; a pack made later has at least
+        // the rest of behind it.
+        let oldest = Keys::now(unlocked).data_epochs.0;
+        let shipment = unlocked.committer.storage().ship()?.ok_or(BackupFault::InMemory)?;
+        let keys = Keys::now(unlocked);
+        let keys = Keys { data_epochs: (oldest, keys.data_epochs.1), ..keys };
+        // The tree over the log grows behind it.
+        unlocked.committer.catch_up()?;
+        Ok(Self { made, keys, shipment })
+    }
 }
 
 #[derive(Default)]
@@ -101,15 +158,12 @@ struct Run<'r> {
 
 impl<'r> Run<'r> {
     fn begin(
-        unlocked: &'r Unlocked,
-        backup: &'r Backup<'r>,
-        shipment: &Shipment,
+        (unlocked, backup): (&'r Unlocked, &'r Backup<'r>),
+        State { made, keys, shipment }: &State,
         newest: Option<&SignedManifest>,
-        (goes_on, pack, made): (bool, Option<PackRef>, Timestamp),
+        goes_on: bool,
+        pack: Option<PackRef>,
     ) -> Result<Self, Error> {
-        let keyring = unlocked.keyring();
-        let epochs = keyring.data_epochs();
-        let data_epochs = (epochs.first().copied().unwrap_or(0), epochs.last().copied().unwrap_or(0));
         let number = newest.map_or(0, |newest| newest.manifest.number).saturating_add(1);
         let root = match unlocked.committer.log_tree() {
             Some(_) => Some(unlocked.log_root(shipment.entries)?),
@@ -121,13 +175,13 @@ impl<'r> Run<'r> {
         let next = Manifest {
             vault: unlocked.vault,
             number,
-            made,
+            made: *made,
             previous: newest.map(|newest| newest.sha256),
             chain,
             sealed: !backup.recipients.is_empty(),
-            header_generation: pack::generation(unlocked),
-            data_epochs,
-            erasures: pack::erasures(unlocked),
+            header_generation: keys.generation,
+            data_epochs: keys.data_epochs,
+            erasures: keys.erasures,
             pack,
             end,
             whole: false,

@@ -753,8 +753,9 @@ fn a_stranger_reads_what_the_vault_remembers_of_backups() {
     let took = u64::try_from(made.took.as_micros()).unwrap();
     let numbers: Vec<u64> = (3..7).map(|at| last[at].as_u64().unwrap()).collect();
     assert_eq!(numbers, [took, 1, made.entries, made.stored_bytes]);
-    assert_eq!((last[2].as_i64(), last[7][0].as_u64()), (Some(made.made.as_micros()), Some(1)));
-    assert!(of("/empty", "last-backup")[7].is_null());
+    assert_eq!((last[7].as_u64(), last[8][0].as_u64()), (Some(1), Some(1)));
+    assert_eq!(last[2].as_i64(), Some(made.made.as_micros()));
+    assert!(of("/empty", "last-backup")[8].is_null());
     let drill = of("/disk", "last-drill");
     assert_eq!(drill[5].as_u64().map(u128::from), Some(drilled.recovery.as_micros()));
     assert_eq!(of("/disk", "last-verification")[3].as_u64(), Some(1));

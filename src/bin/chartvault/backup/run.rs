@@ -125,6 +125,7 @@ fn tell(report: &BackupReport, show: Show) -> Outcome<()> {
             "pack": report.pack,
             "new_pack": report.new_pack,
             "older_packs": report.older_packs,
+            "needed_packs": report.needed_packs,
         }));
     }
     show.facts(
@@ -139,12 +140,22 @@ fn tell(report: &BackupReport, show: Show) -> Outcome<()> {
             .with("new_pack", report.new_pack),
     )?;
     if !report.older_packs.is_empty() {
-        let older: Vec<String> = report.older_packs.iter().map(u64::to_string).collect();
-        let older = older.join(", ");
+        let older = listed(&report.older_packs);
         warn(
             show,
             &format!("older key packs could not be removed: {older}; they open what was erased or taken away since"),
         );
     }
+    if !report.needed_packs.is_empty() {
+        let needed = listed(&report.needed_packs);
+        warn(
+            show,
+            &format!("key packs {needed} stay until there are newer backups at other places; back up to those as well"),
+        );
+    }
     Ok(())
+}
+
+fn listed(packs: &[u64]) -> String {
+    packs.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -72,7 +72,7 @@ fn finish_open(
         mark.reach(Stage::Erasing, vault.path())?;
     }
     vault.go_on_erasing(credential, &mut *progress)?;
-    let ledger = ErasureLedger::from_bytes(&pack.front.ledger)?;
+    let ledger = ErasureLedger::from_bytes(&pack.ledger)?;
     let erased = vault.replay_erasures(&ledger, credential, progress)?;
     let left_out = last.tip.entries.saturating_sub(entries);
     let mut draft = Draft::new(AuditEvent::VaultRestored, Outcome::Allowed);

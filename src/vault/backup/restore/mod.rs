@@ -249,7 +249,7 @@ impl<'t> Restore<'t> {
         }
         if mark.stage == Stage::Finishing {
             // Of the pack whose secrets are put in, which may be a newer one than an interrupted attempt had.
-            home.bring_header(&pack.front.header, pack.vault)?;
+            home.bring_header(&pack.header, pack.vault)?;
         }
         let done = finish::finish((home, lock, options), becomes, &pack, (&chosen, &mut mark), credential, progress)?;
         Ok(Restored {
@@ -274,7 +274,7 @@ impl Restore<'_> {
         // As long as nothing was cut, what is the newest now counts: more may have been backed up since an interrupted attempt.
         let chosen_before = mark.last.filter(|_| mark.stage != Stage::Copying);
         let chosen = Chosen::find(shelf, &pack.key, self.point, chosen_before)?;
-        pack.check_opens(&chosen.last().manifest)?;
+        let pack = pack.opening(&chosen.last().manifest, packs, &self.identities, credential)?;
         Ok((pack, chosen))
     }
 }

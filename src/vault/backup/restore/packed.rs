@@ -17,12 +17,16 @@ use crate::vault::assemble::storage_keys;
 pub(super) struct Opened {
     pub(super) vault: VaultId,
     pub(super) number: u64,
-    pub(super) front: PackFront,
+    pub(super) header_generation: u64,
+    pub(super) header: Vec<u8>,
+    /// Entries of the ledger.
+    pub(super) erasures: u64,
+    pub(super) ledger: Vec<u8>,
     pub(super) rows: Vec<SecretRow>,
     /// What signs this vault's backups.
     pub(super) key: BackupKey,
     pub(super) keys: StorageKeys,
-    oldest_data_epoch: u32,
+    data_epochs: (u32, u32),
 }
 
 impl Opened {
@@ -54,37 +58,71 @@ impl Opened {
     ) -> Result<Self, Error> {
         let damaged = |what| BackupFault::Pack { number, what };
         let (first, bytes) = shelf.pack((number, 0), identities)?;
-        let front = first.front.ok_or_else(|| damaged("its first part is none"))?;
-        let header = UnverifiedHeader::parse(&front.header).map_err(HeaderFileError::from)?;
-        let opened = Keyring::open(&header, credential)?;
+        let PackFront { header_generation, erasures, header } =
+            first.front.ok_or_else(|| damaged("its first part is none"))?;
+        let unverified = UnverifiedHeader::parse(&header).map_err(HeaderFileError::from)?;
+        let opened = Keyring::open(&unverified, credential)?;
         let vault = opened.header.vault;
         let seed = SigningSeed::from_seed(&kdf::backup_signing_seed(opened.keyring.state_key()));
         let key = BackupKey::new(vault, seed.public());
         let end = shelf.pack_end(number, &key)?;
-        let said = (front.header_generation, front.erasures);
-        if (end.pack.header_generation, end.pack.erasures) != said {
+        let epochs = opened.keyring.data_epochs();
+        let data_epochs = (epochs.first().copied().unwrap_or(0), epochs.last().copied().unwrap_or(0));
+        let said = (header_generation, data_epochs, erasures);
+        if (end.pack.header_generation, end.data_epochs, end.pack.erasures) != said {
             return Err(damaged("its end is of another pack").into());
         }
         let unsigned = || damaged("it is not signed by the key of this vault's backups");
         if first.vault != vault || !pack::is_signed_by(&bytes, &key) {
             return Err(unsigned().into());
         }
-        let (mut rows, mut last, mut part) = (first.rows, first.last, 0_u32);
+        let (mut ledger, mut rows, mut last, mut part) = (first.ledger, first.rows, first.last, 0_u32);
         while !last {
             part = part.saturating_add(1);
             let (next, bytes) = shelf.pack((number, part), identities)?;
             if (next.vault, next.id) != (vault, first.id) || !pack::is_signed_by(&bytes, &key) {
                 return Err(unsigned().into());
             }
+            ledger.extend(next.ledger);
             rows.extend(next.rows);
             last = next.last;
         }
         if part.checked_add(1) != Some(end.parts) {
             return Err(damaged("it has more or fewer parts than its end says").into());
         }
-        let oldest_data_epoch = opened.keyring.data_epochs().first().copied().unwrap_or(0);
         let keys = storage_keys(&opened.keyring);
-        Ok(Self { vault, number, front, rows, key, keys, oldest_data_epoch })
+        Ok(Self { vault, number, header_generation, header, erasures, ledger, rows, key, keys, data_epochs })
+    }
+
+    /// This pack if a state opens with it; else, where that needs a data key that was dropped since, an older one that was left
+    /// because of that, with the ledger of this one, so that whoever was erased since stays erased.
+    pub(super) fn opening(
+        self,
+        manifest: &Manifest,
+        shelf: Shelf<'_>,
+        identities: &[BackupIdentity],
+        credential: Credential<'_>,
+    ) -> Result<Self, Error> {
+        let gone = match self.check_opens(manifest) {
+            Err(gone @ BackupFault::KeyGone { .. }) => gone,
+            opens => return Ok(opens.map(|()| self)?),
+        };
+        for number in shelf.whole_packs()?.into_iter().rev().filter(|number| *number < self.number) {
+            let older = match shelf.pack_end(number, &self.key) {
+                Ok(end) if end.data_epochs.0 > manifest.data_epochs.0 => continue,
+                Ok(_) => Self::read(shelf, number, identities, credential),
+                Err(fault) => Err(fault.into()),
+            };
+            match older {
+                Err(Error::Backup(BackupFault::Pack { .. } | BackupFault::Unsigned { .. })) => {}
+                older => {
+                    let older = older?;
+                    older.check_opens(manifest)?;
+                    return Ok(Self { ledger: self.ledger, erasures: self.erasures, ..older });
+                }
+            }
+        }
+        Err(gone.into())
     }
 
     /// Refuses a pack that is older than what the newest manifest says there is.
@@ -95,19 +133,19 @@ impl Opened {
         }
         let named = newest.pack.map_or(0, |pack| pack.header_generation);
         self.check_keys(named)?;
-        let (found, wanted) = (self.front.erasures, newest.erasures);
+        let (found, wanted) = (self.erasures, newest.erasures);
         if found < wanted { Err(BackupFault::OldLedger { found, wanted }) } else { Ok(()) }
     }
 
     fn check_keys(&self, wanted: u64) -> Result<(), BackupFault> {
-        let (number, found) = (self.number, self.front.header_generation);
+        let (number, found) = (self.number, self.header_generation);
         if found < wanted { Err(BackupFault::OldKeys { number, found, wanted }) } else { Ok(()) }
     }
 
     /// Refuses a state with records under a data key that is gone.
-    pub(super) fn check_opens(&self, manifest: &Manifest) -> Result<(), BackupFault> {
+    fn check_opens(&self, manifest: &Manifest) -> Result<(), BackupFault> {
         self.check_keys(manifest.header_generation)?;
-        let (epoch, oldest) = (manifest.data_epochs.0, self.oldest_data_epoch);
+        let (epoch, oldest) = (manifest.data_epochs.0, self.data_epochs.0);
         if epoch < oldest { Err(BackupFault::KeyGone { epoch, oldest }) } else { Ok(()) }
     }
 }
