@@ -18,8 +18,8 @@ use crate::storage::Scan;
 use crate::unlocked::Unlocked;
 use crate::vault::ErasureLedger;
 
-/// How often the rows are read again because the keys changed meanwhile.
-const ATTEMPTS: u32 = 4;
+/// How often a pack is written again because the keys changed meanwhile.
+const ATTEMPTS: u64 = 4;
 
 /// The keys and the ledger of a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +69,18 @@ pub(super) fn keep(
     let named = newest.and_then(|newest| newest.pack);
     let Some(packs) = backup.packs else { return Ok(Packed { pack: named, ..Packed::default() }) };
     let _one = unlocked.packing.lock().unwrap_or_else(PoisonError::into_inner);
-    let packs = Packs::at(packs, &key_of(unlocked))?;
+    let (place, key) = (packs, key_of(unlocked));
+    let packs = Packs::at(place, &key)?;
     let least = named.map_or(0, |pack| pack.number);
     // Another target may keep its packs there as well: one of the keys and the ledger of now is good for all.
     let there = packs.newest().filter(|end| end.pack.number >= least && Keys::of(end) == Keys::now(unlocked));
-    let (end, new) = match there {
-        Some(end) => (end, false),
-        None => (write(unlocked, backup, &packs, packs.last().max(least).saturating_add(1))?, true),
+    let (end, new, packs) = match there {
+        Some(end) => (end, false, packs),
+        None => {
+            let end = write(unlocked, backup, &packs, packs.last().max(least).saturating_add(1))?;
+            // With parts of those that were begun in vain.
+            (end, true, Packs::at(place, &key)?)
+        }
     };
     let older = packs.remove_older(&end, &needed(unlocked, backup, whole));
     Ok(Packed { pack: Some(end.pack), keys: Some(Keys::of(&end)), new, older })
@@ -100,71 +105,82 @@ fn needed(unlocked: &Unlocked, backup: &Backup<'_>, whole: Option<&Manifest>) ->
     whole.map(|whole| whole.data_epochs.0).into_iter().chain(others).collect()
 }
 
-fn write(unlocked: &Unlocked, backup: &Backup<'_>, packs: &Packs<'_>, number: u64) -> Result<PackEnd, Error> {
-    let Gathered { keys, header, ledger, rows } = gather(unlocked)?;
-    let Keys { generation: header_generation, data_epochs, erasures } = keys;
-    let (seed, id) = (seed_of(unlocked), random::array()?);
-    let mut front = Some(PackFront { header_generation, erasures, header });
-    let (mut ledger, mut rows) = (ledger.as_bytes(), rows.into_iter().peekable());
-    for part in 0_u32.. {
-        let (begin, rest) = ledger.split_at(ledger.len().min(PART_BYTES));
-        ledger = rest;
-        let (mut some, mut bytes): (Vec<SecretRow>, usize) = (Vec::new(), begin.len());
-        while bytes < PART_BYTES
-            && let Some(row) = rows.next()
-        {
-            bytes = bytes.saturating_add(row.0.len()).saturating_add(row.1.len());
-            some.push(row);
-        }
-        let last = ledger.is_empty() && rows.peek().is_none();
-        let (vault, front, ledger) = (unlocked.vault, front.take(), begin.to_vec());
-        let part = PackPart { vault, number, id, part, last, front, ledger, rows: some };
-        let too_long = |_| BackupFault::Pack { number, what: "a row of it is too long" };
-        let sealed = seal::seal(&backup.recipients, part.sign(&seed).map_err(too_long)?)?;
-        packs.put(&PackPart::name_of(number, part.part), &sealed)?;
-        if last {
-            let pack = PackRef { number, header_generation, erasures };
-            let end = PackEnd { pack, data_epochs, parts: part.part.saturating_add(1) };
-            packs.put(&PackEnd::name_of(number), end.sign(&key_of(unlocked), &seed).as_bytes())?;
-            return Ok(end);
-        }
-    }
-    Err(BackupFault::Pack { number, what: "it has more parts than it can have" }.into())
-}
-
-/// What a pack is made of.
-struct Gathered {
-    keys: Keys,
-    header: Vec<u8>,
-    ledger: ErasureLedger,
-    rows: Vec<SecretRow>,
-}
-
-/// Header, ledger and rows that fit each other: if a new header came in force meanwhile, all of them once more.
-fn gather(unlocked: &Unlocked) -> Result<Gathered, Error> {
-    for _ in 0..ATTEMPTS {
-        let keys = Keys::now(unlocked);
-        let header = unlocked.header.lock().unwrap_or_else(PoisonError::into_inner).bytes.clone();
-        let ledger = ErasureLedger::seal(unlocked, &unlocked.policy.erasures())?;
-        let rows = secrets(unlocked)?;
+/// Writes header, ledger and rows that fit each other: if the keys change meanwhile, all of them once more as the next number.
+fn write(unlocked: &Unlocked, backup: &Backup<'_>, packs: &Packs<'_>, first: u64) -> Result<PackEnd, Error> {
+    for attempt in 0..ATTEMPTS {
+        let (number, keys) = (first.saturating_add(attempt), Keys::now(unlocked));
+        let parts = write_parts(unlocked, backup, packs, (number, keys))?;
         if Keys::now(unlocked) == keys {
-            return Ok(Gathered { keys, header, ledger, rows });
+            let Keys { generation: header_generation, data_epochs, erasures } = keys;
+            let end = PackEnd { pack: PackRef { number, header_generation, erasures }, data_epochs, parts };
+            packs.put(&PackEnd::name_of(number), end.sign(&key_of(unlocked), &seed_of(unlocked)).as_bytes())?;
+            return Ok(end);
         }
     }
     Err(Error::RotationUnderWay)
 }
 
-fn secrets(unlocked: &Unlocked) -> Result<Vec<SecretRow>, Error> {
-    const CHUNK: usize = 4_096;
-    let mut rows: Vec<SecretRow> = Vec::new();
-    loop {
-        let after = rows.last().map(|(key, _)| key.clone());
-        let scan = Scan { prefix: &[], after: after.as_deref(), limit: CHUNK };
-        let some = unlocked.committer.scan(Tree::Patients, scan)?;
-        let got = some.len();
-        rows.extend(some.into_iter().map(|(key, value)| (key, value.to_vec())));
-        if got < CHUNK {
-            return Ok(rows);
+/// Gives their number. Without its end a pack counts as none.
+fn write_parts(
+    unlocked: &Unlocked,
+    backup: &Backup<'_>,
+    packs: &Packs<'_>,
+    (number, keys): (u64, Keys),
+) -> Result<u32, Error> {
+    let header = unlocked.header.lock().unwrap_or_else(PoisonError::into_inner).bytes.clone();
+    let ledger = ErasureLedger::seal(unlocked, &unlocked.policy.erasures())?;
+    let mut front = Some(PackFront { header_generation: keys.generation, erasures: keys.erasures, header });
+    let (mut ledger, mut secrets) = (ledger.as_bytes(), Secrets::new(unlocked));
+    let (seed, id) = (seed_of(unlocked), random::array()?);
+    let mut next = secrets.next()?;
+    for part in 0_u32.. {
+        let (begin, rest) = ledger.split_at(ledger.len().min(PART_BYTES));
+        ledger = rest;
+        let (mut rows, mut bytes): (Vec<SecretRow>, usize) = (Vec::new(), begin.len());
+        while bytes < PART_BYTES
+            && let Some(row) = next
+        {
+            bytes = bytes.saturating_add(row.0.len()).saturating_add(row.1.len());
+            rows.push(row);
+            next = secrets.next()?;
         }
+        let last = ledger.is_empty() && next.is_none();
+        let (vault, front, ledger) = (unlocked.vault, front.take(), begin.to_vec());
+        let written = PackPart { vault, number, id, part, last, front, ledger, rows };
+        let too_long = |_| BackupFault::Pack { number, what: "a row of it is too long" };
+        let sealed = seal::seal(&backup.recipients, written.sign(&seed).map_err(too_long)?)?;
+        packs.put(&PackPart::name_of(number, part), &sealed)?;
+        if last {
+            return Ok(part.saturating_add(1));
+        }
+    }
+    Err(BackupFault::Pack { number, what: "it has more parts than it can have" }.into())
+}
+
+/// The rows of all patients' secrets, some at a time.
+struct Secrets<'u> {
+    unlocked: &'u Unlocked,
+    read: std::vec::IntoIter<SecretRow>,
+    /// The key of the last one; nothing before the first.
+    last: Option<Vec<u8>>,
+    is_at_end: bool,
+}
+
+impl<'u> Secrets<'u> {
+    fn new(unlocked: &'u Unlocked) -> Self {
+        Self { unlocked, read: Vec::new().into_iter(), last: None, is_at_end: false }
+    }
+
+    fn next(&mut self) -> Result<Option<SecretRow>, Error> {
+        const CHUNK: usize = 4_096;
+        if self.read.len() == 0 && !self.is_at_end {
+            let scan = Scan { prefix: &[], after: self.last.as_deref(), limit: CHUNK };
+            let some = self.unlocked.committer.scan(Tree::Patients, scan)?;
+            self.is_at_end = some.len() < CHUNK;
+            let some: Vec<SecretRow> = some.into_iter().map(|(key, value)| (key, value.to_vec())).collect();
+            self.last = some.last().map(|(key, _)| key.clone()).or_else(|| self.last.take());
+            self.read = some.into_iter();
+        }
+        Ok(self.read.next())
     }
 }

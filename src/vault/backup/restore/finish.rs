@@ -34,7 +34,7 @@ pub(super) struct Finished {
 pub(super) fn finish(
     (home, lock, options): (Home, DirLock, Options),
     becomes: Becomes,
-    pack: &Opened,
+    pack: &Opened<'_>,
     (chosen, mark): (&Chosen, &mut Mark),
     credential: Credential<'_>,
     progress: OnProgress<'_>,
@@ -58,7 +58,7 @@ pub(super) fn finish(
 
 fn finish_open(
     vault: &Vault,
-    pack: &Opened,
+    pack: &Opened<'_>,
     (chosen, mark): (&Chosen, &mut Mark),
     credential: Credential<'_>,
     progress: OnProgress<'_>,
@@ -101,23 +101,25 @@ fn check_root(unlocked: &Unlocked, chosen: &Chosen, entries: u64) -> Result<(), 
 }
 
 /// Gives each patient the sealed secret of the pack: those of the backup may be under keys that are gone.
-fn replace_secrets(unlocked: &Unlocked, pack: &Opened) -> Result<(), Error> {
+fn replace_secrets(unlocked: &Unlocked, pack: &Opened<'_>) -> Result<(), Error> {
     const TOGETHER: usize = 1_000;
-    for some in pack.rows.chunks(TOGETHER) {
-        let mut rows = Vec::new();
-        for (key, value) in some {
-            match unlocked.committer.get(Tree::Patients, key)? {
-                Some(old) if *old != value[..] => {
-                    let row = Row::new(Tree::Patients, key.clone(), value.clone());
-                    rows.push(Row { replaces: Some(old), ..row });
+    for secrets in pack.secrets() {
+        for some in secrets?.chunks(TOGETHER) {
+            let mut rows = Vec::new();
+            for (key, value) in some {
+                match unlocked.committer.get(Tree::Patients, key)? {
+                    Some(old) if *old != value[..] => {
+                        let row = Row::new(Tree::Patients, key.clone(), value.clone());
+                        rows.push(Row { replaces: Some(old), ..row });
+                    }
+                    // A patient of later than this state is not in it.
+                    _ => {}
                 }
-                // A patient of later than this state is not in it.
-                _ => {}
             }
-        }
-        if !rows.is_empty() {
-            // Nobody else has the vault yet.
-            unlocked.commit(rows, Vec::new())?;
+            if !rows.is_empty() {
+                // Nobody else has the vault yet.
+                unlocked.commit(rows, Vec::new())?;
+            }
         }
     }
     unlocked.forget_charts();

@@ -267,14 +267,14 @@ impl<'t> Restore<'t> {
 
 impl Restore<'_> {
     /// The key pack that opens, and the manifests that are wanted.
-    fn choose(&self, shelf: Shelf<'_>, credential: Credential<'_>, mark: &Mark) -> Result<(Opened, Chosen), Error> {
+    fn choose(&self, shelf: Shelf<'_>, credential: Credential<'_>, mark: &Mark) -> Result<(Opened<'_>, Chosen), Error> {
         let packs = Shelf::new(self.packs.unwrap_or(self.from));
         let pack = Opened::newest(packs, &self.identities, credential)?;
         pack.check_not_older(&Chosen::newest(shelf, &pack.key)?.manifest)?;
         // As long as nothing was cut, what is the newest now counts: more may have been backed up since an interrupted attempt.
         let chosen_before = mark.last.filter(|_| mark.stage != Stage::Copying);
         let chosen = Chosen::find(shelf, &pack.key, self.point, chosen_before)?;
-        let pack = pack.opening(&chosen.last().manifest, packs, &self.identities, credential)?;
+        let pack = pack.opening(&chosen.last().manifest, credential)?;
         Ok((pack, chosen))
     }
 }

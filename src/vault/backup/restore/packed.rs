@@ -1,7 +1,7 @@
 //! The newest key pack, opened with a credential: it has the keys with which all else is verified.
 
 use crate::backup::manifest::Manifest;
-use crate::backup::pack::{self, PackFront, SecretRow};
+use crate::backup::pack::{self, PackFront, PackPart, SecretRow};
 use crate::backup::shelf::Shelf;
 use crate::backup::{BackupFault, BackupIdentity, BackupKey};
 use crate::crypto::kdf;
@@ -13,27 +13,33 @@ use crate::keyring::{Credential, HeaderFileError, Keyring};
 use crate::storage::StorageKeys;
 use crate::vault::assemble::storage_keys;
 
+const UNSIGNED: &str = "it is not signed by the key of this vault's backups";
+
 /// A key pack whose header opened.
-pub(super) struct Opened {
+pub(super) struct Opened<'t> {
+    shelf: Shelf<'t>,
+    identities: &'t [BackupIdentity],
     pub(super) vault: VaultId,
     pub(super) number: u64,
+    /// The same in all its parts.
+    id: [u8; 16],
+    parts: u32,
     pub(super) header_generation: u64,
     pub(super) header: Vec<u8>,
     /// Entries of the ledger.
     pub(super) erasures: u64,
     pub(super) ledger: Vec<u8>,
-    pub(super) rows: Vec<SecretRow>,
     /// What signs this vault's backups.
     pub(super) key: BackupKey,
     pub(super) keys: StorageKeys,
     data_epochs: (u32, u32),
 }
 
-impl Opened {
+impl<'t> Opened<'t> {
     /// The pack with the highest number of which all parts are there.
     pub(super) fn newest(
-        shelf: Shelf<'_>,
-        identities: &[BackupIdentity],
+        shelf: Shelf<'t>,
+        identities: &'t [BackupIdentity],
         credential: Credential<'_>,
     ) -> Result<Self, Error> {
         let numbers = shelf.whole_packs()?;
@@ -51,9 +57,9 @@ impl Opened {
     }
 
     fn read(
-        shelf: Shelf<'_>,
+        shelf: Shelf<'t>,
         number: u64,
-        identities: &[BackupIdentity],
+        identities: &'t [BackupIdentity],
         credential: Credential<'_>,
     ) -> Result<Self, Error> {
         let damaged = |what| BackupFault::Pack { number, what };
@@ -72,41 +78,60 @@ impl Opened {
         if (end.pack.header_generation, end.data_epochs, end.pack.erasures) != said {
             return Err(damaged("its end is of another pack").into());
         }
-        let unsigned = || damaged("it is not signed by the key of this vault's backups");
         if first.vault != vault || !pack::is_signed_by(&bytes, &key) {
-            return Err(unsigned().into());
-        }
-        let (mut ledger, mut rows, mut last, mut part) = (first.ledger, first.rows, first.last, 0_u32);
-        while !last {
-            part = part.saturating_add(1);
-            let (next, bytes) = shelf.pack((number, part), identities)?;
-            if (next.vault, next.id) != (vault, first.id) || !pack::is_signed_by(&bytes, &key) {
-                return Err(unsigned().into());
-            }
-            ledger.extend(next.ledger);
-            rows.extend(next.rows);
-            last = next.last;
-        }
-        if part.checked_add(1) != Some(end.parts) {
-            return Err(damaged("it has more or fewer parts than its end says").into());
+            return Err(damaged(UNSIGNED).into());
         }
         let keys = storage_keys(&opened.keyring);
-        Ok(Self { vault, number, header_generation, header, erasures, ledger, rows, key, keys, data_epochs })
+        let (id, parts) = (first.id, end.parts);
+        let ledger = first.ledger;
+        let mut read = Self {
+            shelf,
+            identities,
+            vault,
+            number,
+            id,
+            parts,
+            header_generation,
+            header,
+            erasures,
+            ledger,
+            key,
+            keys,
+            data_epochs,
+        };
+        let (mut last, mut part) = (first.last, 1_u32);
+        while !last && part < parts {
+            let next = read.part(part)?;
+            read.ledger.extend(next.ledger);
+            (last, part) = (next.last, part.saturating_add(1));
+        }
+        if !last || part != parts {
+            return Err(damaged("it has more or fewer parts than its end says").into());
+        }
+        Ok(read)
+    }
+
+    fn part(&self, part: u32) -> Result<PackPart, Error> {
+        let (read, bytes) = self.shelf.pack((self.number, part), self.identities)?;
+        if (read.vault, read.id) != (self.vault, self.id) || !pack::is_signed_by(&bytes, &self.key) {
+            return Err(BackupFault::Pack { number: self.number, what: UNSIGNED }.into());
+        }
+        Ok(read)
+    }
+
+    /// The rows of patients' secrets, a part at a time.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = Result<Vec<SecretRow>, Error>> {
+        (0..self.parts).map(|part| self.part(part).map(|read| read.rows))
     }
 
     /// This pack if a state opens with it; else, where that needs a data key that was dropped since, an older one that was left
     /// because of that, with the ledger of this one, so that whoever was erased since stays erased.
-    pub(super) fn opening(
-        self,
-        manifest: &Manifest,
-        shelf: Shelf<'_>,
-        identities: &[BackupIdentity],
-        credential: Credential<'_>,
-    ) -> Result<Self, Error> {
+    pub(super) fn opening(self, manifest: &Manifest, credential: Credential<'_>) -> Result<Self, Error> {
         let gone = match self.check_opens(manifest) {
             Err(gone @ BackupFault::KeyGone { .. }) => gone,
             opens => return Ok(opens.map(|()| self)?),
         };
+        let (shelf, identities) = (self.shelf, self.identities);
         for number in shelf.whole_packs()?.into_iter().rev().filter(|number| *number < self.number) {
             let older = match shelf.pack_end(number, &self.key) {
                 Ok(end) if end.data_epochs.0 > manifest.data_epochs.0 => continue,
