@@ -29,6 +29,12 @@ impl PackEnd {
         (Self::name_of(number) == name).then_some(number)
     }
 
+    /// Whether a text is the end of a pack, whoever signed it, and the only one that says the same.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_text_of_one(text: &str, key: &BackupKey) -> bool {
+        Self::read(text).is_some_and(|read| read.text(key) == text)
+    }
+
     fn text(&self, key: &BackupKey) -> String {
         let Self { pack: PackRef { number, header_generation, erasures }, data_epochs: (oldest, newest), parts } = self;
         let origin = origin(key.vault());

@@ -78,7 +78,11 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
         (
             "key_pack",
             key_pack,
-            vec![example(&page("backup.md"), "pack_part_0"), example(&page("backup.md"), "pack_part_1")],
+            vec![
+                example(&page("backup.md"), "pack_part_0"),
+                example(&page("backup.md"), "pack_part_1"),
+                end_of_a_pack(&page("backup.md")),
+            ],
         ),
         ("attestation", attestation, vec![example(&tokens, "attestation")]),
         ("possession", possession, vec![example(&tokens, "possession"), example(&tokens, "device proof")]),
@@ -94,6 +98,7 @@ fn seeds() -> Vec<(&'static str, Check, Vec<Vec<u8>>)> {
             ["issuer_row", "kind_row", "clock_row", "attester_row", "durable_row", "windowed_row", "slot_use_row"]
                 .into_iter()
                 .chain(["data_key_row", "data_key_row_under_way", "retention_row", "erasure_row"])
+                .chain(["backup_made_row", "backup_failed_row", "backup_verified_row", "backup_drilled_row"])
                 .map(|name| example(&policy, name))
                 .collect(),
         ),
@@ -133,6 +138,14 @@ fn seeds_of_public_types() -> [(&'static str, Vec<Vec<u8>>); 2] {
         ("record_value", vec![plain, [vec![1], vec![0; 26]].concat(), first, second, any]),
         ("texts", texts.into_iter().chain(shown).chain([share]).map(String::into_bytes).collect()),
     ]
+}
+
+/// The text of the page that is signed as the end of a pack.
+#[cfg(feature = "backup")]
+fn end_of_a_pack(page: &str) -> Vec<u8> {
+    let (before, after) = page.split_once("\npack 4\n").unwrap();
+    let (text, _) = after.split_once("\n\n").unwrap();
+    format!("{}\npack 4\n{text}\n", before.lines().last().unwrap()).into_bytes()
 }
 
 /// At most eight of at most 4 KiB, spread over all of them.
