@@ -123,18 +123,28 @@ impl Keyring {
     pub(crate) fn open(header: &UnverifiedHeader, credential: Credential<'_>) -> Result<UnlockedKeyring, UnlockError> {
         let opened = slots::open(header, credential)?;
         let content = opened.content;
-        let aad = |suite| Some(HeaderContent::keyring_aad(content.vault, content.generation, suite));
-        let plaintext = open_with_suite(&keyring_sealer(&opened.root), &content.sealed_keyring, aad)
-            .ok_or(UnlockError::HeaderTampered)?;
-        let keys = KeyMaterial::parse(&plaintext).map_err(UnlockError::Keyring)?;
         Ok(UnlockedKeyring {
-            keyring: Self::new(keys),
+            keyring: Self::open_content(content, &opened.root)?,
             root: opened.root,
             slot: opened.slot,
             turned: opened.turned,
             header: content.clone(),
             bytes: header.to_bytes(),
         })
+    }
+
+    /// Opens the keyring of another header of the same vault, if that is under the same root key.
+    #[cfg(feature = "backup")]
+    pub(crate) fn open_with_root(header: &UnverifiedHeader, root: &RootKey) -> Option<(Self, HeaderContent)> {
+        let content = header.verify(&kdf::header_mac(root))?;
+        Some((Self::open_content(content, root).ok()?, content.clone()))
+    }
+
+    fn open_content(content: &HeaderContent, root: &RootKey) -> Result<Self, UnlockError> {
+        let aad = |suite| Some(HeaderContent::keyring_aad(content.vault, content.generation, suite));
+        let plaintext =
+            open_with_suite(&keyring_sealer(root), &content.sealed_keyring, aad).ok_or(UnlockError::HeaderTampered)?;
+        KeyMaterial::parse(&plaintext).map(Self::new).map_err(UnlockError::Keyring)
     }
 
     /// The whole header around this keyring, to be written by [`copies`]. `generation` is one above the last header's.

@@ -287,3 +287,50 @@ fn whom_a_pack_without_its_backup_knows_as_erased_is_not_back() {
     }
     assert!(from_before > 0, "no pack without its backup");
 }
+
+/// A vault whose data key was rotated and whose machine died in the next backup, once that had made its key pack.
+fn dead_in_the_backup_after_a_rotation(changed: impl Fn(&Offsite)) -> (Offsite, Vec<RecordId<Note>>) {
+    let site = Offsite::new();
+    let (_, notes) = site.patient(25);
+    site.backup().run().unwrap();
+    rotate_data_key(&site);
+    changed(&site);
+    for calls in 0.. {
+        let target = Killed::at(&site.target, calls, false);
+        site.vault.backup(&target).packs_to(&site.packs).run().unwrap_err();
+        if packs_of(&site) == 2 {
+            return (site, notes);
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn credentials_of_now_open_what_an_older_pack_brings_back() {
+    let other = RawKey::generate().unwrap();
+    let (site, notes) = dead_in_the_backup_after_a_rotation(|site| {
+        site.vault.add_slot(NewSlot::of(&other), &site.house.key).unwrap();
+        site.vault.remove_slot(0, &other).unwrap();
+    });
+    let refused = site.restore().into(site.place("refused"), &site.house.key);
+    assert!(matches!(refused, Err(Error::Unlock(UnlockError::WrongCredential))), "{refused:?}");
+    let place = site.place("restored");
+    assert_eq!(site.restore().into(&place, &other).unwrap().pack, 1);
+    let open = |key: &RawKey| Vault::open_with(&place, site.house.options()).unwrap().unlock(key);
+    assert!(open(&site.house.key).is_err(), "a credential that was removed opens");
+    let vault = open(&other).unwrap();
+    all_are_there(&site.house.session(&vault), &notes);
+    is_sound(&vault);
+    // What the next change of its keys and the next backup find.
+    vault.rotate_wrap_key(&other, &mut |_| ()).unwrap();
+    vault.backup(&site.target).packs_to(&site.packs).run().unwrap();
+    assert_eq!(packs_of(&site), 1);
+}
+
+#[test]
+fn an_older_pack_under_another_root_key_opens_with_its_own_slots() {
+    let (site, notes) = dead_in_the_backup_after_a_rotation(|site| {
+        site.vault.rotate_root_key(&[(&site.house.key).into()]).unwrap();
+    });
+    comes_back(&site, "restored", &notes);
+}

@@ -31,7 +31,7 @@ use crate::vault::{Home, Options, Replayed, Vault, operate};
 use choose::Chosen;
 pub(in crate::vault::backup) use finish::Becomes;
 use mark::{Mark, Stage};
-use packed::Opened;
+use packed::{Newest, Opened};
 
 /// To which state a vault is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,12 +269,13 @@ impl Restore<'_> {
     /// The key pack that opens, and the manifests that are wanted.
     fn choose(&self, shelf: Shelf<'_>, credential: Credential<'_>, mark: &Mark) -> Result<(Opened<'_>, Chosen), Error> {
         let packs = Shelf::new(self.packs.unwrap_or(self.from));
-        let pack = Opened::newest(packs, &self.identities, credential)?;
-        pack.check_not_older(&Chosen::newest(shelf, &pack.key)?.manifest)?;
+        let newest = Newest::open(packs, &self.identities, credential)?;
+        let key = &newest.pack.key;
+        newest.pack.check_not_older(&Chosen::newest(shelf, key)?.manifest)?;
         // As long as nothing was cut, what is the newest now counts: more may have been backed up since an interrupted attempt.
         let chosen_before = mark.last.filter(|_| mark.stage != Stage::Copying);
-        let chosen = Chosen::find(shelf, &pack.key, self.point, chosen_before)?;
-        let pack = pack.opening(&chosen.last().manifest, credential)?;
+        let chosen = Chosen::find(shelf, key, self.point, chosen_before)?;
+        let pack = newest.opening(&chosen.last().manifest, credential)?;
         Ok((pack, chosen))
     }
 }
