@@ -93,7 +93,8 @@ pub struct Backup<'t> {
 
 impl<'t> Backup<'t> {
     /// Keeps a key pack there: header, erasure ledger and patients' sealed keys, without which no backup can be restored. A new
-    /// one is made when keys or the ledger changed, and the older ones are removed then. Let it be another place than the
+    /// one is made when keys or the ledger changed, and older ones are removed once no newest backup at any target needs them
+    /// ([`BackupReport::needed_packs`]). Vaults cannot share the place; targets of one vault can. Let it be another place than the
     /// target, since whoever has both has what a stolen machine would have given him. Without this call no key pack is made, and the one
     /// that was made last has to do.
     pub fn packs_to(mut self, packs: &'t dyn BackupTarget) -> Self {
@@ -118,7 +119,8 @@ impl<'t> Backup<'t> {
     ///
     /// # Errors
     /// [`Error::Backup`] when a target fails, or holds what is not this vault's; [`Error::Storage`] when the journal cannot be
-    /// read, [`Error::Sealed`], [`Error::AuditUnavailable`].
+    /// read, [`Error::RotationUnderWay`] when keys changed again and again meanwhile, [`Error::Sealed`],
+    /// [`Error::AuditUnavailable`].
     pub fn run(self) -> Result<BackupReport, Error> {
         self.run_with(&mut |_| ())
     }
