@@ -129,6 +129,9 @@ pub(crate) struct Unlocked {
     /// Held while a key pack is made for backups: one after the other, since several targets may share one place for them.
     #[cfg(feature = "backup")]
     pub(crate) packing: Mutex<()>,
+    /// The oldest data epoch that each backup under way needs.
+    #[cfg(feature = "backup")]
+    pub(crate) backing_up: Mutex<std::collections::BTreeMap<u64, u32>>,
     /// Held while a use of a token is counted: one after the other.
     pub(crate) counting: Mutex<()>,
     /// Held while the read audit is chosen anew: one choice after the other.

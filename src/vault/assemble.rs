@@ -110,6 +110,8 @@ pub(super) fn assemble(parts: Parts, storage: Arc<dyn Storage>) -> Result<Unlock
         compacting: Mutex::default(),
         #[cfg(feature = "backup")]
         packing: Mutex::default(),
+        #[cfg(feature = "backup")]
+        backing_up: Mutex::default(),
         counting: Mutex::default(),
         at_once: AtOnce::default(),
         sign_ins: SignIns::new(password_cost),

@@ -334,3 +334,26 @@ fn an_older_pack_under_another_root_key_opens_with_its_own_slots() {
     });
     comes_back(&site, "restored", &notes);
 }
+
+#[test]
+fn a_pack_that_a_backup_under_way_needs_stays_beside_backups_elsewhere() {
+    for passing in 0.. {
+        let site = Offsite::new();
+        let (_, notes) = site.patient(25);
+        let away = FolderTarget::create(site.place("away")).unwrap();
+        let target = Once::at(&site.target, passing, || {
+            rotate_data_key(&site);
+            site.vault.backup(&away).packs_to(&site.packs).run().unwrap();
+        });
+        let made = site.vault.backup(&target).packs_to(&site.packs).run().unwrap();
+        if !target.was_done() {
+            break;
+        }
+        println!("{passing}: {made}");
+        comes_back(&site, "restored", &notes);
+        let restore = Vault::restore(&away).packs_from(&site.packs).options(site.house.options());
+        all_are_there(&site.restored("from afar", restore).unwrap().2, &notes);
+        site.backup().run().unwrap();
+        assert_eq!(packs_of(&site), 1, "older packs are left");
+    }
+}

@@ -9,6 +9,7 @@ mod packs;
 mod prune;
 mod restore;
 mod run;
+mod under_way;
 mod verified;
 
 use std::fmt;
@@ -18,6 +19,8 @@ pub use continuous::{BackupThread, ContinuousBackup, FollowedState};
 pub use drill::{Drill, DrillReport};
 pub use prune::VaultPrune;
 pub use restore::{Followed, Restore, RestorePoint, Restored};
+
+use under_way::UnderWay;
 
 use super::{Vault, operate};
 use crate::audit::AuditEvent;
@@ -132,7 +135,8 @@ impl<'t> Backup<'t> {
     pub fn run_with(self, progress: OnProgress<'_>) -> Result<BackupReport, Error> {
         operate(AuditEvent::BackupMade, || {
             let unlocked = self.vault.0.gate.enter()?;
-            let made = run::run(&unlocked, &self, progress);
+            let under_way = UnderWay::begin(&unlocked);
+            let made = run::run((&unlocked, &under_way), &self, progress);
             entry::made(&unlocked, self.target.name(), &made)?;
             made
         })
@@ -142,7 +146,8 @@ impl<'t> Backup<'t> {
     /// whether it was.
     fn run_told(self, tell: impl FnOnce(&Result<BackupReport, Error>) -> bool) -> Result<(BackupReport, bool), Error> {
         let run = |unlocked: &Unlocked| {
-            let made = run::run(unlocked, &self, &mut |_| ());
+            let under_way = UnderWay::begin(unlocked);
+            let made = run::run((unlocked, &under_way), &self, &mut |_| ());
             let told = tell(&made);
             if told {
                 entry::made(unlocked, self.target.name(), &made)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use super::packs::{Older, Packs};
-use super::{Backup, key_of, seed_of};
+use super::{Backup, key_of, seed_of, under_way};
 use crate::backup::BackupFault;
 use crate::backup::manifest::{Manifest, PackRef};
 use crate::backup::pack::{PART_BYTES, PackFront, PackPart, SecretRow};
@@ -97,12 +97,14 @@ pub(super) fn tidy(unlocked: &Unlocked, backup: &Backup<'_>, packed: Packed, who
     }
 }
 
-/// The oldest data epochs of which this target's newest whole backup, and the last one to each other target, have something.
+/// The oldest data epochs of which this target's newest whole backup, the last one to each other target, and those under way
+/// have something.
 fn needed(unlocked: &Unlocked, backup: &Backup<'_>, whole: Option<&Manifest>) -> BTreeSet<u32> {
     let here = policy::kept_name(backup.target.name());
     let others = unlocked.policy.backups().into_iter().filter(|(target, _)| *target != here);
     let others = others.filter_map(|(_, remembered)| Some(remembered.made?.oldest_data_epoch));
-    whole.map(|whole| whole.data_epochs.0).into_iter().chain(others).collect()
+    let whole = whole.map(|whole| whole.data_epochs.0);
+    whole.into_iter().chain(others).chain(under_way::needed(unlocked)).collect()
 }
 
 /// Writes header, ledger and rows that fit each other: if the keys change meanwhile, all of them once more as the next number.

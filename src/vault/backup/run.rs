@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::goes_on::{can_go_on, check_ours};
 use super::pack::Keys;
+use super::under_way::UnderWay;
 use super::{Backup, BackupReport, elapsed, key_of, pack, seed_of};
 use crate::backup::manifest::{End, Manifest, PackRef, Piece, SignedManifest, Tip, hash_of};
 use crate::backup::object::ObjectId;
@@ -24,12 +25,16 @@ const PIECES: usize = 16;
 const ATTEMPTS: u32 = 4;
 
 /// Makes a backup.
-pub(super) fn run(unlocked: &Unlocked, backup: &Backup<'_>, progress: OnProgress<'_>) -> Result<BackupReport, Error> {
+pub(super) fn run(
+    (unlocked, under_way): (&Unlocked, &UnderWay<'_>),
+    backup: &Backup<'_>,
+    progress: OnProgress<'_>,
+) -> Result<BackupReport, Error> {
     let begun = Instant::now();
     let before = Before::at(Shelf::new(backup.target), &key_of(unlocked))?;
     let mut new_pack = false;
     for _ in 0..ATTEMPTS {
-        let state = State::now(unlocked)?;
+        let state = State::now(unlocked, under_way)?;
         let (newest, goes_on) = before.checked(unlocked, &state.shipment)?;
         let goes_on = goes_on && !backup.from_the_beginning;
         // Before the journal is copied: whoever was erased is to be in no pack as soon as can be.
@@ -124,12 +129,12 @@ struct State {
 }
 
 impl State {
-    fn now(unlocked: &Unlocked) -> Result<Self, Error> {
+    fn now(unlocked: &Unlocked, under_way: &UnderWay<'_>) -> Result<Self, Error> {
         let made = unlocked.now()?;
         unlocked.committer.catch_up()?;
         // Once a data key is dropped nothing more is under it, so the oldest is that of before; a pack made later has at least
         // the rest of behind it.
-        let oldest = Keys::now(unlocked).data_epochs.0;
+        let oldest = under_way.needs_keys_of_now();
         let shipment = unlocked.committer.storage().ship()?.ok_or(BackupFault::InMemory)?;
         let keys = Keys::now(unlocked);
         let keys = Keys { data_epochs: (oldest, keys.data_epochs.1), ..keys };
