@@ -4,6 +4,7 @@ mod continuous;
 mod drill;
 mod entry;
 mod goes_on;
+mod keys;
 mod pack;
 mod packs;
 mod prune;

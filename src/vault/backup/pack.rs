@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
+use super::keys::Keys;
 use super::packs::{Older, Packs};
 use super::{Backup, key_of, seed_of, under_way};
 use crate::backup::BackupFault;
@@ -20,34 +21,6 @@ use crate::vault::ErasureLedger;
 
 /// How often a pack is written again because the keys changed meanwhile.
 const ATTEMPTS: u64 = 4;
-
-/// The keys and the ledger of a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Keys {
-    /// Of the header in force.
-    pub(super) generation: u64,
-    /// The oldest and the newest data epoch of which there is a key.
-    pub(super) data_epochs: (u32, u32),
-    /// Entries of the ledger.
-    pub(super) erasures: u64,
-}
-
-impl Keys {
-    pub(super) fn now(unlocked: &Unlocked) -> Self {
-        // Whoever changes the header puts its keys in force a moment later.
-        let _changing = unlocked.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let generation = unlocked.header.lock().unwrap_or_else(PoisonError::into_inner).generation;
-        let epochs = unlocked.keyring().data_epochs();
-        let data_epochs = (epochs.first().copied().unwrap_or(0), epochs.last().copied().unwrap_or(0));
-        let erasures = u64::try_from(unlocked.policy.erasures().len()).unwrap_or(u64::MAX);
-        Self { generation, data_epochs, erasures }
-    }
-
-    const fn of(end: &PackEnd) -> Self {
-        let PackRef { header_generation, erasures, .. } = end.pack;
-        Self { generation: header_generation, data_epochs: end.data_epochs, erasures }
-    }
-}
 
 /// The key pack that a backup needs.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::goes_on::{can_go_on, check_ours};
-use super::pack::Keys;
+use super::keys::Keys;
 use super::under_way::UnderWay;
 use super::{Backup, BackupReport, elapsed, key_of, pack, seed_of};
 use crate::backup::manifest::{End, Manifest, PackRef, Piece, SignedManifest, Tip, hash_of};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
-use super::pack::Keys;
+use super::keys::Keys;
 use crate::unlocked::Unlocked;
 
 /// A backup that is being made, until the vault remembers it.
