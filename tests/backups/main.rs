@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod any_order;
 mod attacked;
 mod attacked_meanwhile;
 mod beside;
