@@ -14,6 +14,7 @@ mod interrupted;
 mod made;
 mod report;
 mod retention;
+mod settings;
 mod standby;
 mod store;
 mod verified;

@@ -27,7 +27,7 @@ use crate::keyring::Credential;
 use crate::progress::OnProgress;
 use crate::secret::wipe_stack;
 use crate::unlocked::DirLock;
-use crate::vault::{Home, Options, Replayed, Vault, operate};
+use crate::vault::{Home, Options, Replayed, Vault, operate, signing};
 use choose::Chosen;
 pub(in crate::vault::backup) use finish::Becomes;
 use mark::{Mark, Stage};
@@ -111,7 +111,8 @@ impl<'t> Restore<'t> {
         self
     }
 
-    /// Settings of the vault while it is restored: sizes of segments, the clock. Anchors and sinks are not asked.
+    /// Settings of the vault while it is restored: sizes of segments, the clock, where the header and the signing key are, if not in
+    /// its directory. Anchors and sinks are not asked.
     pub fn options(mut self, options: Options) -> Self {
         self.options = Some(options);
         self
@@ -124,7 +125,8 @@ impl<'t> Restore<'t> {
     /// rollback: give the vault another anchor, once somebody has looked at what is missing.
     ///
     /// # Errors
-    /// [`Error::Backup`] where the backup, the key pack or the target is in the way, [`Error::NotEmpty`], [`Error::InUse`],
+    /// [`Error::Backup`] where the backup, the key pack or the target is in the way, [`Error::NotEmpty`], also where a signing key
+    /// that is kept elsewhere is there already, [`Error::InUse`],
     /// [`Error::Unlock`] when the credential does not open the pack's header, [`Error::Storage`] when the disk is full or what
     /// was brought back does not hold together. What is there then is no vault yet; run it again.
     pub fn into<'c>(self, path: impl AsRef<Path>, credential: impl Into<Credential<'c>>) -> Result<Restored, Error> {
@@ -233,7 +235,13 @@ impl<'t> Restore<'t> {
         let home = Home::dir(path).with_header(options.header.clone());
         let (mut mark, lock, fresh) = self.mark(&home, path)?;
         let shelf = Shelf::new(self.from);
-        let (pack, chosen) = match self.choose(shelf, credential, &mark) {
+        // That of a vault in use, or of the one that is lost: nobody's to replace.
+        let others_key = options.signing_key.as_ref().filter(|_| fresh && signing::place(&home, &options).is_taken());
+        let chosen = match others_key {
+            Some(path) => Err(Error::NotEmpty { path: path.clone() }),
+            None => self.choose(shelf, credential, &mark),
+        };
+        let (pack, chosen) = match chosen {
             // Nothing was begun: the next attempt may want something else.
             Err(error) if fresh => return mark::remove(path).and(Err(error)),
             chosen => chosen?,
