@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 #[cfg(feature = "backup")]
-pub(crate) use backup::{BackupNote, failure, kept_name};
+pub(crate) use backup::{BackupNote, MOST_TARGETS, failure, kept_name};
 pub(crate) use backup::{BackupRow, Remembered};
 pub use backup::{LastBackup, LastBackupFailure, LastDrill, LastPack, LastVerification};
 pub(crate) use case::{CaseRow, MAX_CASE_TEXT};

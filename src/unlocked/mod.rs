@@ -129,9 +129,9 @@ pub(crate) struct Unlocked {
     /// Held while a key pack is made for backups: one after the other, since several targets may share one place for them.
     #[cfg(feature = "backup")]
     pub(crate) packing: Mutex<()>,
-    /// The oldest data epoch that each backup under way needs.
+    /// The oldest data epoch that backups under way need, by their targets.
     #[cfg(feature = "backup")]
-    pub(crate) backing_up: Mutex<std::collections::BTreeMap<u64, u32>>,
+    pub(crate) backing_up: Mutex<std::collections::BTreeMap<String, u32>>,
     /// Held while a use of a token is counted: one after the other.
     pub(crate) counting: Mutex<()>,
     /// Held while the read audit is chosen anew: one choice after the other.

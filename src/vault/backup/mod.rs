@@ -136,10 +136,10 @@ impl<'t> Backup<'t> {
     pub fn run_with(self, progress: OnProgress<'_>) -> Result<BackupReport, Error> {
         operate(AuditEvent::BackupMade, || {
             let unlocked = self.vault.0.gate.enter()?;
-            let under_way = UnderWay::begin(&unlocked);
+            let under_way = UnderWay::to(self.target.name(), &unlocked);
             let made = run::run((&unlocked, &under_way), &self, progress);
             entry::made(&unlocked, self.target.name(), &made)?;
-            made
+            made.inspect(|_| under_way.remembered())
         })
     }
 
@@ -147,7 +147,7 @@ impl<'t> Backup<'t> {
     /// whether it was.
     fn run_told(self, tell: impl FnOnce(&Result<BackupReport, Error>) -> bool) -> Result<(BackupReport, bool), Error> {
         let run = |unlocked: &Unlocked| {
-            let under_way = UnderWay::begin(unlocked);
+            let under_way = UnderWay::to(self.target.name(), unlocked);
             let made = run::run((unlocked, &under_way), &self, &mut |_| ());
             let told = tell(&made);
             if told {
@@ -155,7 +155,7 @@ impl<'t> Backup<'t> {
             } else {
                 entry::made_untold(unlocked, self.target.name(), &made);
             }
-            made.map(|report| (report, told))
+            made.inspect(|_| under_way.remembered()).map(|report| (report, told))
         };
         operate(AuditEvent::BackupMade, || self.vault.0.gate.look_in(run)?)
     }

@@ -48,6 +48,7 @@ pub(super) fn run(
         let mut run = Run::begin((unlocked, backup), &state, newest, goes_on, packed.pack)?;
         run.copy(&state.shipment, progress)?;
         let Run { next, done, .. } = run;
+        under_way.is_whole(next.data_epochs.0);
         let named = packed.pack;
         let older = pack::tidy(unlocked, backup, packed, &next);
         return Ok(BackupReport {
