@@ -33,13 +33,13 @@ const SORTS: [u8; 5] = [MADE, FAILED, VERIFIED, DRILLED, DRILL_FAILED];
 pub struct LastBackup {
     /// When the state was taken that it holds.
     pub at: Timestamp,
-    /// How long it took.
+    /// How long it took; zero in a vault that was restored from it.
     pub took: Duration,
     /// Number of its manifest.
     pub manifest: u64,
     /// Log entries that it covers.
     pub entries: u64,
-    /// Bytes that were written to the target.
+    /// Bytes that were written to the target; 0 in a vault that was restored from it.
     pub stored_bytes: u64,
     /// The key pack that it needs, if one was ever made.
     pub pack: Option<LastPack>,

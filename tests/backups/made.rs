@@ -269,3 +269,26 @@ fn two_targets_share_a_place_for_key_packs() {
         assert_eq!(vault.erasures().unwrap().len(), 1);
     }
 }
+
+#[test]
+fn a_restored_vault_knows_of_the_backup_that_it_came_from() {
+    let site = Offsite::new();
+    site.patient(3);
+    let made = site.backup().run().unwrap();
+    assert_eq!(made.manifest, 1);
+    let (_, vault, session) = site.restored("restored", site.restore()).unwrap();
+    let status = vault.backup_status().unwrap();
+    let [target] = &*status.targets else { panic!("{status}") };
+    let last = target.last_backup.unwrap();
+    assert_eq!((target.target.as_str(), last.manifest, last.entries), (site.target.name(), 1, made.entries));
+    assert_eq!((last.at, last.pack.map(|pack| pack.number)), (made.made, Some(1)));
+    let since = target.entries_since.unwrap();
+    assert!(since > 0 && since < 10, "{since}");
+    assert_eq!(status.loss_window().map(|(entries, _)| entries), Some(since));
+    // What is lost of it when it is brought back to before.
+    let earlier = site.restore().to(RestorePoint::Entry(made.entries - 3));
+    let (_, vault, _) = site.restored("earlier", earlier).unwrap();
+    let last = vault.backup_status().unwrap().targets[0].last_backup.unwrap();
+    assert!(last.entries < made.entries, "{last:?}");
+    drop(session);
+}

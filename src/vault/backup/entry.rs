@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{BackupReport, DrillReport};
 use crate::audit::{AuditEvent, Draft, Outcome};
+use crate::backup::manifest::Manifest;
 use crate::backup::{BackupPruned, BackupVerified};
 use crate::clock::Timestamp;
 use crate::committer::{Row, Stripe};
@@ -96,6 +97,19 @@ pub(super) fn verified(
     };
     let verification = LastVerification::new(now(unlocked), outcome, manifest);
     note_it(unlocked, target, vec![BackupNote::Verified(verification)], draft)
+}
+
+/// Enters that the vault was restored, and remembers the backup that it was restored from.
+pub(super) fn restored(
+    unlocked: &Unlocked,
+    (target, manifest): (&str, &Manifest),
+    entries: u64,
+    draft: Draft,
+) -> Result<(), Error> {
+    let pack = manifest.pack.map(|pack| LastPack::new(pack.number, pack.header_generation, pack.erasures));
+    let numbers = (manifest.number, entries, 0);
+    let last = LastBackup::new((manifest.made, Duration::ZERO), numbers, pack, manifest.data_epochs.0);
+    note_it(unlocked, target, vec![BackupNote::Made(last)], draft)
 }
 
 /// Commits an entry together with what is remembered of it. Targets that were not heard of for longest make room.

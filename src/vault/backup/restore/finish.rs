@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::super::entry::shown;
+use super::super::entry::{self, shown};
 use super::BackupFault;
 use super::choose::Chosen;
 use super::mark::{self, Mark, Stage};
@@ -84,7 +84,7 @@ fn finish_open(
         last.number,
         pack.number
     ));
-    unlocked.commit(Vec::new(), vec![draft])?;
+    entry::restored(&unlocked, (&mark.source, last), entries, draft)?;
     Ok(Finished { left_out, erased })
 }
 
