@@ -10,7 +10,7 @@ use crate::storage::memory::MemoryLock;
 
 /// Holds the vault's directory until dropped.
 #[derive(Debug)]
-pub(crate) struct DirLock(#[allow(dead_code)] Held); // kept for its lock, which ends with the handle
+pub(crate) struct DirLock(Held);
 
 #[derive(Debug)]
 #[allow(dead_code)]
@@ -41,5 +41,38 @@ impl DirLock {
     #[cfg(feature = "test-util")]
     pub(crate) const fn memory(lock: MemoryLock) -> Self {
         Self(Held::Memory(lock))
+    }
+}
+
+impl Drop for DirLock {
+    /// A child process that is being started has a copy of the handle until it is another program, and would keep the lock that
+    /// long; unlocking ends it for all copies.
+    fn drop(&mut self) {
+        match &self.0 {
+            // Failed or not, the handle is closed next.
+            Held::File(file) => drop(file.unlock()),
+            #[cfg(feature = "test-util")]
+            Held::Memory(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_the_handle_does_not_keep_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirLock::take(dir.path()).unwrap();
+        assert!(matches!(DirLock::take(dir.path()), Err(Error::InUse { .. })));
+        let copy = match &lock.0 {
+            Held::File(file) => file.try_clone().unwrap(),
+            #[cfg(feature = "test-util")]
+            Held::Memory(_) => panic!("no file"),
+        };
+        drop(lock);
+        DirLock::take(dir.path()).unwrap();
+        drop(copy);
     }
 }
