@@ -94,7 +94,7 @@ fn code_11_while_another_process_has_the_vault() {
     }
     // What can be said without opening it is said.
     let status = house.run(&["status", "--json"]);
-    assert_eq!((status.code, status.json()["state"].as_str()), (Some(0), Some("open in another program")));
+    assert_eq!((status.code, status.json()["state"].as_str()), (Some(0), Some("in use by another program")));
     assert_eq!(other.end().code, Some(0));
     assert_eq!(house.run(&["stats"]).code, Some(0));
 }

@@ -77,6 +77,9 @@ pub fn run(common: &Common, args: &Doctor, show: Show) -> Outcome {
     vault.close()?;
     findings.sort_by_key(|finding| Weight::ALL.iter().position(|weight| *weight == finding.weight));
     tell(&findings, &id.to_string(), show)?;
+    if args.token.is_none() {
+        show.note("Rights, backups, anchors and the log are looked at with a token: --token FILE --purpose PURPOSE")?;
+    }
     let grave = findings.iter().any(|finding| finding.weight != Weight::Note);
     Ok(if grave { Code::Warnings } else { Code::Ok })
 }

@@ -87,7 +87,7 @@ pub fn options(common: &Common) -> Options {
     }
     if let Some(dir) = &common.anchor {
         options = options.anchor(
-            Arc::new(FileAnchor::new("anchor", dir)),
+            Arc::new(FileAnchor::new(dir.display().to_string(), dir)),
             AnchorPolicy { required: true, every: Duration::from_secs(1), ..AnchorPolicy::default() },
         );
     }

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::path::Path;
 
-use chartvault::{Error, HeaderFileError, TokenError};
+use chartvault::{AnchorFault, Error, HeaderFileError, TokenError};
 use serde_json::json;
 
 use crate::exit::Code;
@@ -129,7 +129,11 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         Error::Storage(chartvault::StorageError::Damaged { .. }) => {
             "keep all files as they are, and copy them elsewhere; without a backup: chartvault salvage --into DIR"
         }
-        Error::RolledBack { .. } | Error::Forked { .. } | Error::Audit(_) => {
+        Error::RolledBack { .. } | Error::Forked { .. } | Error::Anchor(AnchorFault::UnknownKey { .. }) => {
+            "if it was restored from a backup: begin a new anchor, chartvault audit anchor NEWDIR, and keep the old one as it is; \
+             if not: keep all files as they are, and ask who could write them; docs/audit.md says what is proved"
+        }
+        Error::Audit(_) => {
             "keep all files as they are, and ask who could write them; docs/audit.md says what is proved"
         }
         _ => return None,

@@ -11,7 +11,7 @@ pub fn verb_for(code: &str) -> Option<&'static str> {
         }
         "cheap-passphrase" => "derive it at today's cost: chartvault key change",
         "header-on-one-disk" | "header-on-one-medium" => {
-            "keep a copy with the backups, on another disk: chartvault key backup-header FILE"
+            "keep a copy on another disk, where the recovery key is: chartvault key backup-header FILE"
         }
         "rotation-under-way" => "go on with it: chartvault key rotate continue",
         "old-key" => "chartvault key rotate data (or wrap, log, root: chartvault key rotate --help)",
@@ -19,7 +19,7 @@ pub fn verb_for(code: &str) -> Option<&'static str> {
             "have a narrower one minted (chartvault token mint), and end this: chartvault token revoke"
         }
         "grant-unused" => "end it: chartvault token revoke TOKEN-ID --reason TEXT",
-        "no-review" | "role-not-reviewed" => "chartvault review open --due 30d",
+        "no-review" | "role-not-reviewed" => "chartvault review open --due 30d --token FILE --purpose PURPOSE",
         "emergency-overdue" | "emergency-open" => "chartvault review cases, then chartvault review close-case",
         "issuer-old" => "draw and trust a new one (chartvault token issuer new), then chartvault token issuer distrust",
         "no-anchor" => "keep checkpoints on another disk: chartvault audit anchor DIR, and --anchor DIR with each verb",

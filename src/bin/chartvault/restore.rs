@@ -10,8 +10,9 @@ use crate::backup::place;
 use crate::door::options;
 use crate::exit::Code;
 use crate::failure::Outcome;
+use crate::platform::make_private;
 use crate::secrets::CredentialArgs;
-use crate::show::{Facts, Show};
+use crate::show::{Facts, Show, warn};
 use crate::ticker::Ticker;
 use crate::words;
 
@@ -26,7 +27,8 @@ Examples:
     --to time:2026-11-23T08:30:00Z
 
 The credential is one of the vault's (those of the newest key pack). Patients who were erased since stay erased. If it is \
-interrupted, run it again. Afterwards: chartvault check --all, and a backup of the new vault.")]
+interrupted, run it again. Afterwards: chartvault check --all, and a backup of the new vault. An anchor (--anchor) that knows of \
+more than the backup refuses the restored vault: keep it, and begin another, chartvault audit anchor NEWDIR.")]
 pub struct Restore {
     /// The folder, or s3://bucket/prefix (gs://, az://), with the backups
     #[arg(long, value_name = "PLACE")]
@@ -62,12 +64,16 @@ pub fn run(common: &Common, args: &Restore, show: Show) -> Outcome {
     let identities = place::identities(&args.identity)?;
     let (from, packs) = (place::open(&args.from, place::To::Read)?, place::open(&args.packs, place::To::Read)?);
     let secret = args.credential.read("Passphrase of the vault: ")?;
+    let is_new = !args.into.exists();
     let mut ticker = Ticker::new(show);
     let restore = Vault::restore(&*from).packs_from(&*packs).to(args.to).options(options(common));
     let restore = identities.into_iter().fold(restore, chartvault::Restore::identity);
     let restored = restore.into_with(&args.into, secret.credential(), &mut |progress| ticker.tick(progress));
     drop(ticker);
     let restored = restored.map_err(place::told)?;
+    if is_new && let Err(error) = make_private(&args.into) {
+        warn(show, &format!("{} could not be made private: {error}", args.into.display()));
+    }
     show.facts(
         &Facts::new()
             .text_of("vault", restored.vault)
@@ -85,5 +91,8 @@ pub fn run(common: &Common, args: &Restore, show: Show) -> Outcome {
          --packs {}",
         args.from, args.packs
     ))?;
+    if common.anchor.is_some() {
+        show.note("Begin a new anchor, since that one knows of what is not restored: chartvault audit anchor NEWDIR")?;
+    }
     Ok(Code::Ok)
 }

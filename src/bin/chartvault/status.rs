@@ -18,14 +18,15 @@ use crate::show::{Facts, Show};
 Example:
   chartvault status --vault clinic.vault
 
-It shows the vault's id, whether another program has it open, and what it takes on the disk.")]
+It shows the vault's id, whether another program has it open, and what it takes on the disk. Backups: chartvault backup status. \
+What should be seen to: chartvault doctor.")]
 pub struct Status {}
 
 pub fn run(common: &Common, _: &Status, show: Show) -> Outcome {
     let dir = directory(common)?;
     let (id, state) = match Vault::open_with(dir, options(common)) {
-        Ok(locked) => (Some(locked.id()?), "locked"),
-        Err(Error::InUse { .. }) => (None, "open in another program"),
+        Ok(locked) => (Some(locked.id()?), "not in use"),
+        Err(Error::InUse { .. }) => (None, "in use by another program"),
         Err(error) => return Err(error.into()),
     };
     let header = common.header.as_deref().unwrap_or(dir);

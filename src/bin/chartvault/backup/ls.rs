@@ -54,6 +54,15 @@ pub fn run(args: &Ls, show: Show) -> Outcome {
         ]);
     }
     show.table("backups", &table, Facts::new())?;
+    if points.is_empty() {
+        let mut packs = false;
+        place.list("packs/", &mut |_| packs = true).map_err(place::failed)?;
+        show.note(if packs {
+            "There is no backup here, but there are key packs: name the place of the backups"
+        } else {
+            "There is no backup here"
+        })?;
+    }
     Ok(Code::Ok)
 }
 

@@ -7,6 +7,7 @@ use chartvault::{BackupFault, BackupIdentity, BackupTarget, Error, FolderTarget,
 use crate::exit::Code;
 use crate::failure::{Failure, Outcome};
 use crate::secrets::private_file;
+use crate::show::{Show, warn};
 
 /// A target that can be given to threads.
 pub type Place = Box<dyn BackupTarget>;
@@ -42,6 +43,17 @@ fn folder(path: &Path, to: To) -> Outcome<Place> {
         TargetError::NoTarget { path } => none_there(&path, to),
         error => failed(error),
     })
+}
+
+/// Whoever has backups and key packs has all but a credential.
+pub fn warn_of_packs_beside(to: &str, packs: Option<&str>, show: Show) {
+    let path = |place: &str| std::fs::canonicalize(place).unwrap_or_else(|_| place.into());
+    if packs.is_some_and(|packs| path(packs) == path(to)) {
+        warn(
+            show,
+            "the key packs lie with the backups: whoever takes that place has both. Name another one with --packs",
+        );
+    }
 }
 
 /// A folder that was never a place of backups: often one whose disk is not mounted.
@@ -90,7 +102,7 @@ fn unknown(store: &str, text: &str) -> Failure {
         .hint(format_args!("build it with: cargo build --release --features cli,{feature}"))
 }
 
-fn failed(error: TargetError) -> Failure {
+pub fn failed(error: TargetError) -> Failure {
     Failure::new(Code::Error, error)
 }
 

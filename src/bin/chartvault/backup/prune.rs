@@ -88,6 +88,14 @@ pub fn run(common: &Common, args: &Prune, show: Show) -> Outcome {
         }
     };
     tell(&pruned, show)?;
+    if pruned.chains.is_empty() {
+        show.note(if retention == BackupRetention::new() {
+            "No rule is given, and without one all are kept: --last, --daily, --weekly … say what is wanted"
+        } else {
+            "All copies have something that is kept. Backups that were added to one copy go with it alone; \
+             chartvault backup run --from-the-beginning begins another"
+        })?;
+    }
     Ok(if pruned.refused.is_empty() { Code::Ok } else { Code::Partly })
 }
 

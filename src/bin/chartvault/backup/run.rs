@@ -28,13 +28,13 @@ pub struct Run {
     /// A folder, or s3://bucket/prefix (gs://, az://), to back up to; can be repeated
     #[arg(long, value_name = "PLACE", required = true)]
     to: Vec<String>,
-    /// Where key packs are kept
+    /// Where key packs are kept: one place for all backups of a vault; copy it as a whole to have two
     #[arg(long, value_name = "PLACE", required_unless_present = "without_packs")]
     packs: Option<String>,
     /// Make no key pack: the one that was made last has to do
     #[arg(long, conflicts_with = "packs", hide_short_help = true)]
     without_packs: bool,
-    /// Make the folders, where they are new
+    /// Make the folders, where they are new; what is above them has to be there
     #[arg(long)]
     create: bool,
     /// Seal the objects to this age recipient as well; can be repeated
@@ -68,6 +68,7 @@ pub fn run(common: &Common, args: &Run, show: Show) -> Outcome {
         show.facts(&facts)?;
         return Ok(Code::Ok);
     }
+    args.to.iter().for_each(|to| place::warn_of_packs_beside(to, args.packs.as_deref(), show));
     let for_what = if args.create { place::To::Create } else { place::To::Write };
     let packs = args.packs.as_deref().map(|packs| place::open(packs, for_what)).transpose()?;
     let places: Vec<(&String, Outcome<Place>)> = args.to.iter().map(|to| (to, place::open(to, for_what))).collect();
@@ -84,7 +85,7 @@ pub fn run(common: &Common, args: &Run, show: Show) -> Outcome {
         match done {
             Ok(report) => {
                 made += 1;
-                tell(&report, show)?;
+                tell(&report, args.packs.as_deref(), show)?;
             }
             Err(failure) => failed.push((name, failure)),
         }
@@ -112,7 +113,7 @@ pub fn run(common: &Common, args: &Run, show: Show) -> Outcome {
     }
 }
 
-fn tell(report: &BackupReport, show: Show) -> Outcome<()> {
+fn tell(report: &BackupReport, packs: Option<&str>, show: Show) -> Outcome<()> {
     if show.json {
         return show.line(&json!({
             "target": report.target,
@@ -124,6 +125,7 @@ fn tell(report: &BackupReport, show: Show) -> Outcome<()> {
             "log_entries": report.entries,
             "pack": report.pack,
             "new_pack": report.new_pack,
+            "packs": packs,
             "older_packs": report.older_packs,
             "needed_packs": report.needed_packs,
         }));
@@ -137,8 +139,14 @@ fn tell(report: &BackupReport, show: Show) -> Outcome<()> {
             .with("bytes", report.stored_bytes)
             .with("log_entries", report.entries)
             .maybe("pack", report.pack)
-            .with("new_pack", report.new_pack),
+            .with("new_pack", report.new_pack)
+            .maybe("packs", packs),
     )?;
+    if let (true, Some(packs), Some(number)) = (report.new_pack, packs, report.pack.filter(|number| *number > 1)) {
+        show.note(&format!(
+            "Key pack {number} is at {packs} alone: wherever else key packs are kept, they open this backup no more"
+        ))?;
+    }
     if !report.older_packs.is_empty() {
         let older = listed(&report.older_packs);
         warn(

@@ -18,7 +18,8 @@ Example:
   chartvault backup status
 
 What would be lost is counted in entries of the log. Reading, opening and the backup itself leave entries as well, so there are \
-always some. Exit code 21: there is no backup, or the last one failed.")]
+always some. The time that a recovery took is that of the last drill that was sound. Exit code 21: there is no backup, or the \
+last one, or the last drill, failed.")]
 pub struct Status {
     #[command(flatten)]
     credential: CredentialArgs,
@@ -36,6 +37,7 @@ pub fn run(common: &Common, args: &Status, show: Show) -> Outcome {
         "last_failure",
         "last_verified",
         "last_drill",
+        "drill_outcome",
         "recovery_seconds",
     ]);
     let time = |at: Option<chartvault::Timestamp>| at.map_or(Value::Null, |at| json!(at.to_string()));
@@ -48,6 +50,7 @@ pub fn run(common: &Common, args: &Status, show: Show) -> Outcome {
             target.failing().map_or(Value::Null, |failure| json!(format!("{}: {}", failure.at, failure.why))),
             time(target.last_verified.as_ref().map(|last| last.at)),
             time(target.last_drill.as_ref().map(|last| last.at)),
+            json!(target.last_drill.as_ref().map(|last| if last.is_sound() { "sound" } else { "failed" })),
             json!(target.last_sound_drill.as_ref().map(|drill| drill.recovery.as_secs_f64())),
         ]);
     }
@@ -60,6 +63,7 @@ pub fn run(common: &Common, args: &Status, show: Show) -> Outcome {
     if lost.is_none() {
         show.note("There is no backup: if this machine is lost, all of it is. Make one: chartvault backup run")?;
     }
-    let failing = status.targets.iter().any(|target: &TargetStatus| target.failing().is_some());
+    let drill_failed = |target: &TargetStatus| target.last_drill.is_some_and(|drill| !drill.is_sound());
+    let failing = status.targets.iter().any(|target| target.failing().is_some() || drill_failed(target));
     Ok(if lost.is_none() || failing { Code::Warnings } else { Code::Ok })
 }

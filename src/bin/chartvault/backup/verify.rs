@@ -74,7 +74,7 @@ fn tell(found: &BackupVerified, show: Show) -> Outcome<()> {
             "objects": found.objects,
             "bytes": found.bytes,
             "log_entries": found.entries,
-            "restorable": found.whole,
+            "newest_restorable": found.whole,
             "signatures_verified": found.signed,
             "looked_inside": found.looked_inside,
             "findings": findings,
@@ -91,7 +91,7 @@ fn tell(found: &BackupVerified, show: Show) -> Outcome<()> {
             .with("objects", found.objects)
             .with("bytes", found.bytes)
             .with("log_entries", found.entries)
-            .with("restorable", found.whole)
+            .with("newest_restorable", found.whole)
             .with("signatures_verified", found.signed)
             .with("looked_inside", found.looked_inside)
             .with("findings", u64::try_from(findings.len()).unwrap_or(u64::MAX).saturating_add(found.more_findings)),

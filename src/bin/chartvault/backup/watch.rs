@@ -49,6 +49,7 @@ pub struct Watch {
 
 pub fn run(common: &Common, args: &Watch, show: Show) -> Outcome {
     let recipients = recipients(&args.seal_to)?;
+    place::warn_of_packs_beside(&args.to, Some(&args.packs), show);
     let (to, packs) = (place::open(&args.to, place::To::Write)?, place::open(&args.packs, place::To::Write)?);
     let (vault, _) = open(common, &args.credential, show)?;
     interrupt::stops();
