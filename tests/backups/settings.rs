@@ -151,3 +151,55 @@ fn a_restore_with_the_settings_of_the_vault_in_use_leaves_that_its_signing_key()
     let vault = Vault::open_with(&place, own()).unwrap().unlock(&site.house.key).unwrap();
     all_are_there(&site.house.session(&vault), &notes);
 }
+
+#[test]
+fn a_restore_to_a_time_after_a_clock_was_set_right_has_what_was_written_until_then() {
+    const DAY: i64 = 86_400;
+    // Whether there is a backup of the time that never came.
+    for ahead in [true, false] {
+        let site = Offsite::new();
+        let (patient, notes) = site.patient(1);
+        site.backup().run().unwrap();
+        let before = site.house.clock.now();
+        site.house.clock.step(60 + 3_650 * DAY);
+        let jumped = site.session().put(patient, &support::note("ten years ahead")).unwrap();
+        if ahead {
+            site.backup().run().unwrap();
+        }
+        site.house.clock.step(-3_650 * DAY);
+        site.vault.reset_clock(&site.house.key).unwrap();
+        site.house.clock.step(DAY);
+        let right = site.session().put(patient, &support::note("after it was set right")).unwrap();
+        site.house.clock.step(DAY);
+        let time = site.house.clock.now();
+        site.house.clock.step(DAY);
+        let later = site.session().put(patient, &support::note("later")).unwrap();
+        site.backup().run().unwrap();
+        let (_, vault, session) = site.restored("restored", site.restore().to(RestorePoint::Time(time))).unwrap();
+        all_are_there(&session, &notes);
+        assert_eq!(session.get(right).unwrap().value.text, "after it was set right");
+        // It was written before that.
+        assert_eq!(session.get(jumped).unwrap().value.text, "ten years ahead");
+        assert!(session.get(later).is_err());
+        is_sound(&vault);
+        let (_, vault, session) = site.restored("before", site.restore().to(RestorePoint::Time(before))).unwrap();
+        all_are_there(&session, &notes);
+        assert!(session.get(jumped).is_err() && session.get(right).is_err());
+        is_sound(&vault);
+    }
+}
+
+#[test]
+fn recipients_of_now_open_what_is_backed_up_from_the_beginning() {
+    let site = Offsite::new();
+    let (lost, other) = (BackupIdentity::generate(), BackupIdentity::generate());
+    let (_, notes) = site.patient(10);
+    site.backup().seal_to(lost.recipient()).run().unwrap();
+    let made = site.backup().seal_to(other.recipient()).from_the_beginning().run().unwrap();
+    assert!(made.new_pack && made.older_packs.is_empty(), "{made}");
+    let refused = site.restore().identity(lost).into(site.place("refused"), &site.house.key);
+    assert!(matches!(refused, Err(Error::Backup(BackupFault::Sealed))), "{refused:?}");
+    let (_, vault, session) = site.restored("restored", site.restore().identity(other)).unwrap();
+    all_are_there(&session, &notes);
+    is_sound(&vault);
+}

@@ -29,7 +29,7 @@ pub(crate) struct Cut {
     pub(crate) shortened: bool,
 }
 
-/// Keeps all commits before the first one of which `keep` says no; it is given each commit's entries, with the number of the
+/// Keeps all commits up to the last one of which `keep` says yes; it is given each commit's entries, with the number of the
 /// first. Answers nothing, and changes nothing, if the base itself would have to be cut.
 pub(crate) fn cut(
     vault_dir: &Path,
@@ -40,19 +40,18 @@ pub(crate) fn cut(
     let id = JournalId::new(vault_dir, vault, HmacKey::new(keys.journal.expose()));
     let found = Files::list(&id)?;
     let library = Library::new(&found)?;
-    let mut entries = match &found.base {
+    // Entries that are kept, entries of all, and where what is not kept begins.
+    let (mut entries, mut all) = match &found.base {
         Some(base) => {
             let held = base.header.first_entry.saturating_add(base.seal.entries);
-            if held > 0 && !keep_base(base, held, keep)? {
-                return Ok(None);
-            }
-            held
+            let is_kept = held == 0 || keep_base(base, held, keep)?;
+            (is_kept.then_some(held), held)
         }
-        None => 0,
+        None => (Some(0), 0),
     };
     let mut end = None;
     walk::to_the_end(&id, &found, &library, Place::default(), &mut |frame, place, _| {
-        if end.is_some() || frame.link.kind == FrameKind::Seal {
+        if frame.link.kind == FrameKind::Seal {
             return Ok(());
         }
         let contents = frame.contents().map_err(|error| StorageError::Damaged {
@@ -61,13 +60,19 @@ pub(crate) fn cut(
             what: error.0,
         })?;
         let held: Vec<&[u8]> = contents.entries.iter().map(|entry| entry.bytes).collect();
-        if held.is_empty() || keep(entries, &held)? {
-            entries = entries.saturating_add(u64::try_from(held.len()).unwrap_or(u64::MAX));
+        if held.is_empty() {
+            return Ok(());
+        }
+        let is_kept = keep(all, &held)?;
+        all = all.saturating_add(u64::try_from(held.len()).unwrap_or(u64::MAX));
+        if is_kept {
+            (entries, end) = (Some(all), None);
         } else {
-            end = Some(place);
+            end.get_or_insert(place);
         }
         Ok(())
     })?;
+    let Some(entries) = entries else { return Ok(None) };
     let Some(place) = end else { return Ok(Some(Cut { entries, shortened: false })) };
     // The newest first, so that what is left never has a gap.
     for later in found.segments.iter().rev().filter(|segment| segment.header.number > place.segment) {

@@ -107,13 +107,14 @@ impl<'t> Backup<'t> {
     }
 
     /// Seals all objects to this recipient as well (age, X25519): others see how many there are and how large, and not
-    /// how the journal is made up. Each recipient opens all of it.
+    /// how the journal is made up. Each recipient opens all that is sealed from then on: where recipients change, make a backup
+    /// [`from_the_beginning`](Self::from_the_beginning), of which those of now open all.
     pub fn seal_to(mut self, recipient: BackupRecipient) -> Self {
         self.recipients.push(recipient);
         self
     }
 
-    /// Copies everything once more, instead of what was written since the last backup.
+    /// Copies everything once more, instead of what was written since the last backup, and makes a new key pack.
     pub const fn from_the_beginning(mut self) -> Self {
         self.from_the_beginning = true;
         self

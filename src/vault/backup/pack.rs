@@ -32,7 +32,7 @@ pub(super) struct Packed {
     pub(super) older: Older,
 }
 
-/// Makes a pack unless there is one that is of the keys and the ledger as they are now, and removes older ones which neither
+/// Makes a pack unless there is one that is of the keys and the ledger as they are now, or all begins anew, and removes older ones which neither
 /// this target's newest whole backup nor the last one to another target needs.
 pub(super) fn keep(
     unlocked: &Unlocked,
@@ -46,7 +46,9 @@ pub(super) fn keep(
     let packs = Packs::at(place, &key)?;
     let least = named.map_or(0, |pack| pack.number);
     // Another target may keep its packs there as well: one of the keys and the ledger of now is good for all.
-    let there = packs.newest().filter(|end| end.pack.number >= least && Keys::of(end) == Keys::now(unlocked));
+    let is_of_now = |end: &PackEnd| end.pack.number >= least && Keys::of(end) == Keys::now(unlocked);
+    // From the beginning is for the recipients of now.
+    let there = packs.newest().filter(|end| !backup.from_the_beginning && is_of_now(end));
     let (end, new, packs) = match there {
         Some(end) => (end, false, packs),
         None => {

@@ -4,6 +4,7 @@ use super::{RestorePoint, nothing};
 use crate::backup::manifest::{Manifest, SignedManifest, Tip};
 use crate::backup::shelf::Shelf;
 use crate::backup::{BackupFault, BackupKey};
+use crate::clock::Timestamp;
 use crate::error::Error;
 
 /// The manifests of one copy, from its beginning to a whole one, each the successor of the one before; and the last of them.
@@ -94,23 +95,13 @@ fn reaching(
     point: RestorePoint,
     get: &dyn Fn(u64) -> Result<SignedManifest, BackupFault>,
 ) -> Result<Option<u64>, BackupFault> {
-    let reaches = |manifest: &Manifest| match point {
-        RestorePoint::Entry(seq) => manifest.tip.entries > seq,
-        // What was written in the same microsecond may have come behind.
-        RestorePoint::Time(time) => manifest.made > time,
-        RestorePoint::Newest | RestorePoint::Manifest(_) => true,
+    let found = match point {
+        RestorePoint::Entry(seq) => with_entry(numbers, seq, get)?,
+        RestorePoint::Time(time) => made_after(numbers, time, get)?,
+        RestorePoint::Newest | RestorePoint::Manifest(_) => None,
     };
-    // Both grow from manifest to manifest.
-    let (mut low, mut high) = (0, numbers.len());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let Some(number) = numbers.get(middle) else { break };
-        if reaches(&get(*number)?.manifest) { high = middle } else { low = middle + 1 }
-    }
-    for number in numbers.get(low..).unwrap_or_default() {
-        if get(*number)?.manifest.whole {
-            return Ok(Some(*number));
-        }
+    if found.is_some() {
+        return Ok(found);
     }
     let Some(newest) = whole_before(numbers, u64::MAX, get)? else { return Ok(None) };
     let Manifest { made, tip: Tip { entries, .. }, .. } = get(newest)?.manifest;
@@ -118,4 +109,47 @@ fn reaching(
         return Ok(Some(newest));
     }
     Err(BackupFault::TooLate { point: point.to_string(), entries })
+}
+
+/// The first whole manifest whose state has an entry.
+fn with_entry(
+    numbers: &[u64],
+    seq: u64,
+    get: &dyn Fn(u64) -> Result<SignedManifest, BackupFault>,
+) -> Result<Option<u64>, BackupFault> {
+    // Entries grow from manifest to manifest.
+    let (mut low, mut high) = (0, numbers.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let Some(number) = numbers.get(middle) else { break };
+        if get(*number)?.manifest.tip.entries > seq { high = middle } else { low = middle + 1 }
+    }
+    for number in numbers.get(low..).unwrap_or_default() {
+        if get(*number)?.manifest.whole {
+            return Ok(Some(*number));
+        }
+    }
+    Ok(None)
+}
+
+/// The first whole manifest of a state from after a time, of those behind which none was made earlier: where the clock had
+/// been ahead and was set right, what came since is in a later one.
+fn made_after(
+    numbers: &[u64],
+    time: Timestamp,
+    get: &dyn Fn(u64) -> Result<SignedManifest, BackupFault>,
+) -> Result<Option<u64>, BackupFault> {
+    let (mut found, mut earliest) = (None, Timestamp::from_micros(i64::MAX));
+    for number in numbers.iter().rev() {
+        let Manifest { made, whole, .. } = get(*number)?.manifest;
+        // What was written in the same microsecond may have come behind.
+        if made <= time {
+            break;
+        }
+        if whole && made <= earliest {
+            found = Some(*number);
+        }
+        earliest = earliest.min(made);
+    }
+    Ok(found)
 }

@@ -34,6 +34,7 @@ pub(super) struct Opened<'t> {
     /// What signs this vault's backups.
     pub(super) key: BackupKey,
     pub(super) keys: StorageKeys,
+    pub(super) keyring: Keyring,
     data_epochs: (u32, u32),
 }
 
@@ -158,6 +159,7 @@ impl<'t> Opened<'t> {
             ledger,
             key,
             keys,
+            keyring,
             data_epochs,
         };
         let (mut last, mut part) = (first.last, 1_u32);

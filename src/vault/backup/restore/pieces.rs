@@ -6,12 +6,14 @@ use super::choose::Chosen;
 use super::mark::Mark;
 use super::packed::Opened;
 use super::{BackupFault, RestorePoint};
-use crate::audit::EntryRef;
+use crate::audit::{self, AuditKeys, EntryRef, SubjectKey};
 use crate::backup::BackupIdentity;
 use crate::backup::manifest::{Manifest, Piece};
 use crate::backup::shelf::Shelf;
+use crate::clock::Timestamp;
 use crate::crypto::hash;
 use crate::error::Error;
+use crate::keyring::Keyring;
 use crate::progress::{OnProgress, Progress, Task};
 use crate::storage::StorageError;
 use crate::storage::copy::{self, Part};
@@ -75,19 +77,37 @@ fn and(before: &[u8; 32], piece: &Piece) -> [u8; 32] {
     hash::sha256(&[before, &piece.sha256, format!("{file} {size} {offset} {len}").as_bytes()])
 }
 
+/// When entries were made, by the system clock of then.
+struct Times<'k> {
+    keyring: &'k Keyring,
+    /// Of the epoch that was looked at last.
+    keys: Option<AuditKeys>,
+}
+
+impl Times<'_> {
+    fn of(&mut self, entry: &[u8]) -> Result<Timestamp, StorageError> {
+        let refused = || StorageError::Refused { why: "an entry of the log that does not have its form" };
+        let entry = EntryRef::parse(entry).map_err(|_| refused())?;
+        if !entry.front.clock_step {
+            return Ok(entry.front.time);
+        }
+        // The clock had been ahead and was set right: the entry's own time is no earlier than that of the one before.
+        if self.keys.as_ref().is_none_or(|keys| !entry.is_under(keys)) {
+            self.keys = self.keyring.audit_keys_under(entry.front.epoch);
+        }
+        let keys = self.keys.as_ref().ok_or_else(refused)?;
+        let opened = audit::open_entry(&entry, keys, |_, _, _| None::<SubjectKey>).map_err(|_| refused())?;
+        Ok(opened.clock.unwrap_or(opened.time))
+    }
+}
+
 /// Cuts the journal behind the wanted state; gives its log's entries.
 pub(super) fn cut(path: &Path, pack: &Opened, point: RestorePoint, chosen: &Chosen) -> Result<u64, Error> {
+    let mut times = Times { keyring: &pack.keyring, keys: None };
     let mut keep = |first: u64, entries: &[&[u8]]| match point {
         RestorePoint::Newest | RestorePoint::Manifest(_) => Ok(true),
         RestorePoint::Entry(seq) => Ok(first <= seq),
-        RestorePoint::Time(time) => {
-            let at = entries.first().map(|entry| EntryRef::parse(entry).map(|entry| entry.front.time));
-            match at {
-                Some(Ok(at)) => Ok(at <= time),
-                Some(Err(_)) => Err(StorageError::Refused { why: "an entry of the log that does not have its form" }),
-                None => Ok(true),
-            }
-        }
+        RestorePoint::Time(time) => entries.first().map_or(Ok(true), |entry| Ok(times.of(entry)? <= time)),
     };
     if matches!(point, RestorePoint::Newest | RestorePoint::Manifest(_)) {
         return Ok(chosen.last().manifest.tip.entries);
