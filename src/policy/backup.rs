@@ -188,6 +188,21 @@ impl Remembered {
         }
     }
 
+    /// With the times that are still to come, which a clock gave that had jumped ahead, as those when it was set right: whatever
+    /// came after that is later.
+    pub(crate) fn counted_from(mut self, now: Timestamp, reset: Option<Timestamp>) -> Self {
+        let Some(reset) = reset else { return self };
+        let times = [
+            self.made.as_mut().map(|made| &mut made.at),
+            self.failed.as_mut().map(|failed| &mut failed.at),
+            self.verified.as_mut().map(|verified| &mut verified.at),
+            self.drilled.as_mut().map(|drilled| &mut drilled.at),
+            self.drill_failed.as_mut().map(|drilled| &mut drilled.at),
+        ];
+        times.into_iter().flatten().filter(|at| **at > now).for_each(|at| *at = reset.min(now));
+        self
+    }
+
     /// When anything was last heard of it.
     #[cfg(feature = "backup")]
     fn newest(&self) -> Option<Timestamp> {

@@ -54,7 +54,8 @@ impl Vault {
     /// What the vault knows of its backups: for each target the last backup, what would be lost if this machine were gone
     /// now, and the last drill with the time that a restore took. Needs no token, and leaves no entry: it names no patient.
     ///
-    /// A vault that was restored knows of what was known at the state that it was restored to.
+    /// A vault that was restored knows of what was known at the state that it was restored to. What was noted while the clock had
+    /// jumped ahead is of the time when that was set right ([`Vault::reset_clock`]).
     ///
     /// ```
     /// # mod clinic { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clinic.rs")); }
@@ -76,7 +77,8 @@ impl BackupStatus {
     pub(super) fn of(unlocked: &Unlocked) -> Self {
         let at = unlocked.now().unwrap_or_else(|_| unlocked.clock.now());
         let entries = unlocked.committer.newest_entry().map_or(0, |head| head.seq.saturating_add(1));
-        let targets = unlocked.policy.backups().into_iter();
+        let reset = unlocked.policy.clock_reset().map(|(_, reset_to)| reset_to);
+        let targets = unlocked.policy.backups().into_iter().map(|(target, of)| (target, of.counted_from(at, reset)));
         let header = unlocked.header.lock().unwrap_or_else(std::sync::PoisonError::into_inner).generation;
         Self {
             at,

@@ -220,7 +220,12 @@ impl LockedVault {
         let attempts = self.home.attempts();
         let missing_reads = MissingReads::of(&found, unlocked.policy.read_audit(), head.seq);
         let compared = unlocked.compare_with_anchors()?;
-        let signing = signing::at_opening(&unlocked, signing::place(&self.home, &self.options), &head)?;
+        let signing = signing::at_opening(
+            &unlocked,
+            signing::place(&self.home, &self.options),
+            &head,
+            self.options.brought_back,
+        )?;
         let mut opening = Opening::of(&found, missing_reads, &signing);
         opening.anchors_unread = compared.unread;
         let used = created.map(|created| PolicyRow::SlotUse { slot, created, used: unlocked.clock.now() });

@@ -46,6 +46,8 @@ pub struct Options {
     pub(super) care: CareHook,
     /// Whether a restore opens the vault, to finish.
     pub(super) restoring: bool,
+    /// Whether that has not begun a signing epoch of its own yet.
+    pub(super) brought_back: bool,
 }
 
 impl Options {
@@ -67,6 +69,7 @@ impl Options {
             sinks: BTreeMap::new(),
             care: CareHook::default(),
             restoring: false,
+            brought_back: false,
         }
     }
 

@@ -43,8 +43,14 @@ pub(super) fn of_new_vault(unlocked: &Unlocked, place: SigningKeyPlace) -> Resul
 }
 
 /// The epoch that goes on or begins with an opening, where `head` is the newest entry. If it begins, its key is in its place
-/// before anything says so.
-pub(super) fn at_opening(unlocked: &Unlocked, place: SigningKeyPlace, head: &Head) -> Result<InForce, Error> {
+/// before anything says so. What a restore brought back takes no key that it finds: the vault before it may sign with that, and its log
+/// has other entries of the same numbers.
+pub(super) fn at_opening(
+    unlocked: &Unlocked,
+    place: SigningKeyPlace,
+    head: &Head,
+    brought_back: bool,
+) -> Result<InForce, Error> {
     place.clear_unfinished();
     let row = unlocked.epoch_row(head.key_id)?;
     let signs = row.is_some() || unlocked.policy.epoch().is_some();
@@ -52,6 +58,7 @@ pub(super) fn at_opening(unlocked: &Unlocked, place: SigningKeyPlace, head: &Hea
     if matches!(found, FoundKey::Bad(NoKey::OtherVault)) {
         place.set_foreign_aside();
     }
+    let found = if brought_back { FoundKey::Missing } else { found };
     let (start, announced) = match decide(head, row.as_ref(), signs, found) {
         Decided::GoesOn(seed) => {
             let signing = Signing::new(head.key_id, seed, place);

@@ -39,7 +39,10 @@ pub(super) fn finish(
     credential: Credential<'_>,
     progress: OnProgress<'_>,
 ) -> Result<Finished, Error> {
-    let locked = LockedVault { home, options: options.for_restoring(), lock: Mutex::new(Some(lock)) };
+    // Of a later attempt the key is this restore's own.
+    let brought_back = mark.stage == Stage::Finishing;
+    let options = Options { brought_back, ..options.for_restoring() };
+    let locked = LockedVault { home, options, lock: Mutex::new(Some(lock)) };
     let vault = locked.unlock_unfinished(credential, &mut *progress)?;
     let finished = finish_open(&vault, pack, (chosen, mark), credential, progress);
     let finished = finished.and_then(|finished| match becomes {
