@@ -6,6 +6,7 @@ mod support;
 mod any_order;
 mod attacked;
 mod attacked_meanwhile;
+mod attacked_settings;
 mod beside;
 mod continuous;
 mod drill;

@@ -124,8 +124,8 @@ impl<'t> Backup<'t> {
     ///
     /// # Errors
     /// [`Error::Backup`] when a target fails, or holds what is not this vault's; [`Error::Storage`] when the journal cannot be
-    /// read, [`Error::RotationUnderWay`] when keys changed again and again meanwhile, [`Error::Sealed`],
-    /// [`Error::AuditUnavailable`].
+    /// read, [`Error::RotationUnderWay`] when keys changed again and again meanwhile, [`Error::ClockRollback`], [`Error::Sink`]
+    /// when a required sink is behind, [`Error::Sealed`], [`Error::AuditUnavailable`].
     pub fn run(self) -> Result<BackupReport, Error> {
         self.run_with(&mut |_| ())
     }

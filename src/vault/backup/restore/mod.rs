@@ -112,7 +112,8 @@ impl<'t> Restore<'t> {
     }
 
     /// Settings of the vault while it is restored: sizes of segments, the clock, where the header and the signing key are, if not in
-    /// its directory. Anchors and sinks are not asked.
+    /// its directory. Anchors and sinks are not asked. The vault begins a signing epoch of its own, whatever key it finds, so that no
+    /// two logs are signed by one key.
     pub fn options(mut self, options: Options) -> Self {
         self.options = Some(options);
         self
@@ -235,8 +236,9 @@ impl<'t> Restore<'t> {
         let home = Home::dir(path).with_header(options.header.clone());
         let (mut mark, lock, fresh) = self.mark(&home, path)?;
         let shelf = Shelf::new(self.from);
-        // That of a vault in use, or of the one that is lost: nobody's to replace.
-        let others_key = options.signing_key.as_ref().filter(|_| fresh && signing::place(&home, &options).is_taken());
+        // That of a vault in use, or of the one that is lost: nobody's to replace. Later it may be this restore's own.
+        let is_others = fresh && signing::place(&home, &options).is_taken();
+        let others_key = options.signing_key.as_ref().filter(|_| is_others);
         let chosen = match others_key {
             Some(path) => Err(Error::NotEmpty { path: path.clone() }),
             None => self.choose(shelf, credential, &mark),
