@@ -10,9 +10,9 @@ use crate::backup::place;
 use crate::door::options;
 use crate::exit::Code;
 use crate::failure::Outcome;
-use crate::platform::make_private;
+use crate::platform::make_private_dir;
 use crate::secrets::CredentialArgs;
-use crate::show::{Facts, Show, warn};
+use crate::show::{Facts, Show};
 use crate::ticker::Ticker;
 use crate::words;
 
@@ -64,16 +64,14 @@ pub fn run(common: &Common, args: &Restore, show: Show) -> Outcome {
     let identities = place::identities(&args.identity)?;
     let (from, packs) = (place::open(&args.from, place::To::Read)?, place::open(&args.packs, place::To::Read)?);
     let secret = args.credential.read("Passphrase of the vault: ")?;
-    let is_new = !args.into.exists();
+    // Its owner's alone; what is wrong with the place the restore says.
+    let _ = make_private_dir(&args.into);
     let mut ticker = Ticker::new(show);
     let restore = Vault::restore(&*from).packs_from(&*packs).to(args.to).options(options(common));
     let restore = identities.into_iter().fold(restore, chartvault::Restore::identity);
     let restored = restore.into_with(&args.into, secret.credential(), &mut |progress| ticker.tick(progress));
     drop(ticker);
     let restored = restored.map_err(place::told)?;
-    if is_new && let Err(error) = make_private(&args.into) {
-        warn(show, &format!("{} could not be made private: {error}", args.into.display()));
-    }
     show.facts(
         &Facts::new()
             .text_of("vault", restored.vault)
